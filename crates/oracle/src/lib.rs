@@ -1,0 +1,1 @@
+//! Tests that compare the filter evaluator with libpcap, packet by packet. See `tests/`.

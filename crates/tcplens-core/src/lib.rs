@@ -1,0 +1,10 @@
+//! tcplens-core: from packets to records, purely.
+//!
+//! Nothing here reads a clock, a file, a socket or an environment variable; nothing spawns a thread
+//! or logs; there is no unsafe code. The same packets give the same records, byte for byte.
+#![forbid(unsafe_code)]
+
+pub mod packet;
+pub mod record;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,107 @@
+//! `connection`: one when it ends, parts of it on request.
+
+use std::net::IpAddr;
+
+use super::{Close, ConnectionId, Direction, HandshakeOutcome, RoleFrom, Side, Vantage};
+use crate::time::{Span, Timestamp};
+use crate::wire::segment::Tunnel;
+
+part! {
+    /// What one side of a connection sent, and the round trip between here and that side.
+    Sent {
+        /// Payload bytes it sent, each byte once.
+        bytes: u64 = count,
+        /// Segments it sent, as captured: offload may join several.
+        segments: u64 = count,
+        /// Segments with payload.
+        data_segments: u64 = count,
+        /// Segments whose whole range was seen before, SYN and FIN included.
+        retransmits: u64 = count,
+        /// Segments of which only a part was seen before.
+        partial_retransmits: u64 = count,
+        /// Payload bytes that were seen before.
+        retransmitted_bytes: u64 = count,
+        /// Duplicates that the peer reported (D-SACK, RFC 2883): spurious retransmissions.
+        dsacks: u64 = count,
+        /// Segments below the highest sequence seen of which nothing was seen before.
+        fills: u64 = count,
+        /// Of these, sent after the data beyond the hole: lost before this point of observation, and repeated.
+        fills_lost: u64 = count,
+        /// Of these, sent before the data beyond the hole: reordered on the way here.
+        fills_reordered: u64 = count,
+        /// Probes of zero or one byte, one below the next expected sequence number.
+        keepalives: u64 = count,
+        /// Segments with RST.
+        resets: u64 = count,
+        /// Times it closed its receive window.
+        zero_windows: u64 = count,
+        /// How long its receive window was closed.
+        zero_window_us: Span = span,
+        /// Payload bytes that its peer acknowledged and that were never seen here.
+        missing_bytes: u64 = count,
+        /// Largest payload of one segment, as captured.
+        max_segment_bytes: u64 = count,
+        /// From here to this side and back: the shortest.
+        rtt_min_us: Option<Span> = span,
+        /// The mean.
+        rtt_mean_us: Option<Span> = span,
+        /// The longest.
+        rtt_max_us: Option<Span> = span,
+        /// How many were measured.
+        rtt_samples: u64 = count,
+    }
+}
+
+record! {
+    /// One TCP connection, or a part of a long one: then counters are cumulative and `final` is false.
+    Connection as "connection" {
+        /// First segment seen.
+        time: Timestamp = time,
+        /// Where it was observed: `file` or `wire`.
+        vantage: Vantage = word,
+        /// Joins the record kinds.
+        connection_id: ConnectionId = id,
+        /// Who sent the first SYN, or as `role_from` says.
+        client_ip: IpAddr = ip,
+        /// Its port.
+        client_port: u64 = count,
+        /// The other end.
+        server_ip: IpAddr = ip,
+        /// Its port.
+        server_port: u64 = count,
+        /// How client and server were told apart.
+        role_from: RoleFrom = word,
+        /// `inbound`, `outbound`, `local`, `forwarded`: by the observed host's addresses, where they are known.
+        direction: Option<Direction> = word,
+        /// Where this observation stands between the two.
+        tap_side: Side = word,
+        /// Outermost VLAN id.
+        vlan: Option<u64> = count,
+        /// Innermost tunnel.
+        tunnel: Tunnel = word,
+        /// Packet number of the first segment, from 1.
+        first_frame: Option<u64> = count,
+        /// Packet number of the last segment.
+        last_frame: Option<u64> = count,
+        /// True when the ring dropped packets, or acknowledged bytes were never seen, while it lasted.
+        capture_loss: bool = flag,
+        /// First to last segment seen.
+        duration_us: Option<Span> = span,
+        /// The handshake's outcome, or `missed`: the observation began after the SYN.
+        handshake: Option<HandshakeOutcome> = word,
+        /// The SYN-ACK came after the attempt had been given up.
+        late: bool = flag,
+        /// How it ended.
+        close: Close = word,
+        /// Ordinal of this part, from 1; absent on a connection reported whole.
+        part: Option<u64> = count,
+        /// Whether this is its last record.
+        is_final: bool = flag "final",
+        /// Segments that were seen a second time (mirror port, bridge, `any`) and are counted nowhere else.
+        duplicates: u64 = count,
+        /// What the client sent.
+        client: Sent = client_part,
+        /// What the server sent.
+        server: Sent = server_part,
+    }
+}

@@ -1,0 +1,56 @@
+//! `health`: what the observation itself saw and lost.
+
+use super::Vantage;
+use crate::time::{Span, Timestamp};
+
+record! {
+    /// All that the observation itself saw and lost, at its end. Every bound in the program has a counter here.
+    Health as "health" {
+        /// The last packet's time.
+        time: Option<Timestamp> = time,
+        /// Where it was observed: `file` or `wire`.
+        vantage: Vantage = word,
+        /// Packets read.
+        packets: u64 = count,
+        /// Their bytes on the wire.
+        bytes: u64 = count,
+        /// TCP segments among them.
+        tcp_segments: u64 = count,
+        /// Packets that were not decoded to a TCP segment or ICMP error, by reason.
+        undecoded: Vec<(&'static str, u64)> = counts,
+        /// Packets the kernel dropped.
+        kernel_drops: Option<u64> = count,
+        /// Packets cut by the snap length.
+        cut_packets: u64 = count,
+        /// IP fragments seen.
+        fragments: u64 = count,
+        /// Segments seen a second time.
+        duplicates: u64 = count,
+        /// Wrong checksums; absent when none were checked.
+        bad_checksums: Option<u64> = count,
+        /// Packets whose time is before that of an earlier one, and durations left out for it.
+        time_reversals: u64 = count,
+        /// Connections seen.
+        connections: u64 = count,
+        /// Connections given up because a table was full.
+        evicted_connections: u64 = count,
+        /// SYNs of attempts that had been concluded.
+        late_syns: u64 = count,
+        /// Segments of connections whose record had been written.
+        late_segments: u64 = count,
+        /// Times a bound was reached, by bound.
+        limit_hits: Vec<(&'static str, u64)> = counts,
+        /// Records made, by kind.
+        records: Vec<(&'static str, u64)> = counts,
+        /// Records that a sink did not take, by sink.
+        records_dropped: Vec<(&'static str, u64)> = counts,
+        /// Byte offset at which the input was damaged.
+        damaged_at: Option<u64> = count,
+        /// User and system time of this run.
+        cpu_us: Option<Span> = span,
+        /// Largest resident set of this run.
+        peak_rss_bytes: Option<u64> = count,
+        /// Version of the record contract.
+        schema_version: u64 = count,
+    }
+}

@@ -1,0 +1,76 @@
+//! The records: every face of tcplens shows these, and every encoding derives from their declarations.
+//!
+//! A record visits a [`Visitor`] field by field, in declaration order; encoders implement the visitor and know
+//! no record. The contract of names and meanings is `docs/records.md`, generated from here.
+
+use std::net::IpAddr;
+
+use crate::time::{Span, Timestamp};
+
+#[macro_use]
+mod declare;
+mod connection;
+mod finding;
+mod handshake;
+mod health;
+mod id;
+mod word;
+
+pub use connection::{Connection, Sent};
+pub use finding::Finding;
+pub use handshake::Handshake;
+pub use health::Health;
+pub use id::ConnectionId;
+pub use word::{Close, Direction, HandshakeOutcome, Outcome, RoleFrom, Side, Suspect, Vantage, Word};
+
+/// Version of the record contract, in `health.schema_version`. Adding a field does not change it.
+pub const SCHEMA_VERSION: u64 = 1;
+
+/// One field of a record, as declared.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in every encoding, with the unit at the end.
+    pub name: &'static str,
+    /// `,"name":`, ready for JSON.
+    pub json: &'static str,
+    /// How its value is typed: the visitor's method.
+    pub kind: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+/// A record kind.
+pub trait Record {
+    /// The word in the field `kind`.
+    const KIND: &'static str;
+    /// What one record of this kind is.
+    const DOC: &'static str;
+    /// Calls `each` with every field, in order; `kind` itself is not among them.
+    fn fields(each: &mut dyn FnMut(&'static Field));
+    /// Calls the visitor's method of each field's type, in order; absent values as `None`.
+    fn visit<V: Visitor>(&self, visitor: &mut V);
+}
+
+/// What an encoder does with each type of value. Absent is `None`: it is never printed as a number.
+pub trait Visitor {
+    /// A number of things.
+    fn count(&mut self, field: &'static Field, value: Option<u64>);
+    /// A duration; in text it is microseconds with up to three decimals.
+    fn span(&mut self, field: &'static Field, value: Option<Span>);
+    /// A point in time; RFC 3339, UTC, nine digits.
+    fn time(&mut self, field: &'static Field, value: Option<Timestamp>);
+    /// An address; IPv4-mapped ones are IPv4 already.
+    fn ip(&mut self, field: &'static Field, value: Option<IpAddr>);
+    /// One of a closed set of lower-case words.
+    fn word(&mut self, field: &'static Field, value: Option<&'static str>);
+    /// True or false.
+    fn flag(&mut self, field: &'static Field, value: Option<bool>);
+    /// Free text.
+    fn text(&mut self, field: &'static Field, value: Option<&str>);
+    /// What joins the record kinds.
+    fn id(&mut self, field: &'static Field, value: Option<ConnectionId>);
+    /// Counts by reason, in a fixed order; empty is absent.
+    fn counts(&mut self, field: &'static Field, value: &[(&'static str, u64)]);
+    /// A list of numbers (frames); empty is absent.
+    fn list(&mut self, field: &'static Field, value: &[u64]);
+}

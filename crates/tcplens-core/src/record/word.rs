@@ -1,0 +1,212 @@
+//! The closed sets of words in records.
+
+use crate::wire::segment::Tunnel;
+
+/// A value shown as one lower-case word, or absent.
+pub trait Word {
+    /// The word.
+    fn word(self) -> Option<&'static str>;
+}
+
+impl<W: Word> Word for Option<W> {
+    #[inline]
+    fn word(self) -> Option<&'static str> {
+        self.and_then(W::word)
+    }
+}
+
+impl Word for &'static str {
+    #[inline]
+    fn word(self) -> Option<&'static str> {
+        Some(self)
+    }
+}
+
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $name:ident { $( $(#[doc = $vdoc:literal])+ $variant:ident => $word:literal ),+ $(,)? }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum $name { $( $(#[doc = $vdoc])+ $variant, )+ }
+        impl $name {
+            /// All words of the set, in order.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+        }
+        impl Word for $name {
+            #[inline]
+            fn word(self) -> Option<&'static str> {
+                Some(match self { $( $name::$variant => $word, )+ })
+            }
+        }
+    };
+}
+
+words! {
+    /// Where an observation was made.
+    Vantage {
+        /// A capture file.
+        File => "file",
+        /// Live packets.
+        Wire => "wire",
+    }
+}
+
+words! {
+    /// How client and server were told apart.
+    RoleFrom {
+        /// The client sent the first SYN.
+        Syn => "syn",
+        /// The server sent a SYN-ACK; the SYN was not seen.
+        SynAck => "syn_ack",
+        /// The user named server ports or addresses.
+        Configured => "configured",
+        /// The higher port is the client: a guess.
+        Port => "port",
+    }
+}
+
+words! {
+    /// Which way a connection goes, seen from the observed host.
+    Direction {
+        /// From elsewhere to a local address.
+        Inbound => "inbound",
+        /// From a local address to elsewhere.
+        Outbound => "outbound",
+        /// Both ends are local.
+        Local => "local",
+        /// Neither end is local.
+        Forwarded => "forwarded",
+    }
+}
+
+words! {
+    /// Where the observation stands between client and server.
+    Side {
+        /// At the client.
+        Client => "client",
+        /// At the server.
+        Server => "server",
+        /// Both ends are on the observed host.
+        Both => "both",
+        /// Somewhere between.
+        Middle => "middle",
+        /// It cannot be told.
+        Unknown => "unknown",
+    }
+}
+
+words! {
+    /// How a connection attempt ended.
+    Outcome {
+        /// SYN, SYN-ACK, and a client segment whose ACK covers the SYN-ACK.
+        Established => "established",
+        /// RST from the server side instead of a SYN-ACK.
+        Refused => "refused",
+        /// ICMP destination unreachable quoting this attempt.
+        Unreachable => "unreachable",
+        /// No answer within the timeout.
+        TimedOut => "timed_out",
+        /// No answer when the observation ended, or when a new attempt took its place.
+        Unanswered => "unanswered",
+        /// Client RST before it was established.
+        Aborted => "aborted",
+        /// Server RST after its SYN-ACK.
+        Reset => "reset",
+        /// SYN-ACK seen, nothing acceptable after it.
+        Unacknowledged => "unacknowledged",
+        /// Only one direction was captured.
+        OneSided => "one_sided",
+    }
+}
+
+words! {
+    /// What a connection says of its handshake: the outcome, or that it was missed.
+    HandshakeOutcome {
+        /// See [`Outcome::Established`].
+        Established => "established",
+        /// See [`Outcome::Refused`].
+        Refused => "refused",
+        /// See [`Outcome::Unreachable`].
+        Unreachable => "unreachable",
+        /// See [`Outcome::TimedOut`].
+        TimedOut => "timed_out",
+        /// See [`Outcome::Unanswered`].
+        Unanswered => "unanswered",
+        /// See [`Outcome::Aborted`].
+        Aborted => "aborted",
+        /// See [`Outcome::Reset`].
+        Reset => "reset",
+        /// See [`Outcome::Unacknowledged`].
+        Unacknowledged => "unacknowledged",
+        /// See [`Outcome::OneSided`].
+        OneSided => "one_sided",
+        /// The observation began after the SYN.
+        Missed => "missed",
+    }
+}
+
+impl From<Outcome> for HandshakeOutcome {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Established => Self::Established,
+            Outcome::Refused => Self::Refused,
+            Outcome::Unreachable => Self::Unreachable,
+            Outcome::TimedOut => Self::TimedOut,
+            Outcome::Unanswered => Self::Unanswered,
+            Outcome::Aborted => Self::Aborted,
+            Outcome::Reset => Self::Reset,
+            Outcome::Unacknowledged => Self::Unacknowledged,
+            Outcome::OneSided => Self::OneSided,
+        }
+    }
+}
+
+words! {
+    /// How a connection ended.
+    Close {
+        /// FIN from both sides.
+        Fin => "fin",
+        /// RST by the client.
+        RstByClient => "rst_by_client",
+        /// RST by the server.
+        RstByServer => "rst_by_server",
+        /// Silent for longer than the idle limit.
+        Idle => "idle",
+        /// A new SYN on the same tuple.
+        Superseded => "superseded",
+        /// Never established.
+        Failed => "failed",
+        /// Still open when the observation ended.
+        Open => "open",
+    }
+}
+
+words! {
+    /// Who is to blame for a finding.
+    Suspect {
+        /// The client.
+        Client => "client",
+        /// The network between.
+        Network => "network",
+        /// The server.
+        Server => "server",
+        /// The capture itself.
+        Capture => "capture",
+    }
+}
+
+impl Word for Tunnel {
+    #[inline]
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Tunnel::None => None,
+            Tunnel::Gre => Some("gre"),
+            Tunnel::Vxlan => Some("vxlan"),
+            Tunnel::Geneve => Some("geneve"),
+            Tunnel::Gtp => Some("gtp"),
+            Tunnel::Ipip => Some("ipip"),
+            Tunnel::SixInFour => Some("6in4"),
+            Tunnel::Teredo => Some("teredo"),
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! tcplens.
+fn main() {}
