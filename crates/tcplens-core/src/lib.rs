@@ -4,7 +4,13 @@
 //! or logs; there is no unsafe code. The same packets give the same records, byte for byte.
 #![forbid(unsafe_code)]
 
+pub mod analyze;
+pub mod batch;
+pub mod flow;
 pub mod packet;
 pub mod record;
+pub mod roles;
+pub mod shard;
+pub mod tcp;
 pub mod time;
 pub mod wire;

@@ -1,0 +1,83 @@
+//! The record of a connection, or of a part of it.
+
+use super::Context;
+use crate::flow::{Flow, Phase};
+use crate::record::{Close, Connection, Sent};
+use crate::roles::end;
+use crate::tcp::track::{Odd, Side};
+use crate::time::{Span, Timestamp};
+
+/// The record of a connection as it stands. `part` is its ordinal if it is reported in parts.
+#[must_use]
+pub fn connection(context: &Context, flow: &Flow, part: Option<u64>, is_final: bool) -> Connection {
+    let (client_ip, client_port) = end(&flow.key, flow.client);
+    let (server_ip, server_port) = end(&flow.key, 1 - flow.client);
+    let direction = context.roles.direction(&flow.key, flow.client);
+    let client = sent(flow, flow.client);
+    let server = sent(flow, 1 - flow.client);
+    Connection {
+        time: flow.first,
+        vantage: context.vantage,
+        connection_id: context.id(flow),
+        client_ip,
+        client_port: u64::from(client_port),
+        server_ip,
+        server_port: u64::from(server_port),
+        role_from: flow.role_from,
+        direction,
+        tap_side: context.roles.tap_side(direction, flow.tap_side),
+        vlan: (flow.vlan != 0).then_some(u64::from(flow.vlan)),
+        tunnel: flow.tunnel,
+        first_frame: context.frame(flow.first_frame),
+        last_frame: context.frame(flow.last_frame),
+        capture_loss: client.missing_bytes > 0 || server.missing_bytes > 0,
+        duration_us: flow.last.since(flow.first),
+        handshake: (flow.phase != Phase::Opening || is_final).then_some(flow.handshake),
+        late: flow.late,
+        close: if is_final { flow.close } else { Close::Open },
+        part,
+        is_final,
+        duplicates: u64::from(flow.duplicates),
+        client,
+        server,
+    }
+}
+
+fn sent(flow: &Flow, side: u8) -> Sent {
+    let (here, peer) = (&flow.sides[usize::from(side)], &flow.sides[usize::from(1 - side)]);
+    let odd = flow.odd.as_deref().map(|odd| &odd[usize::from(side)]);
+    let rtt = here.rtt(odd);
+    let plain = Sent {
+        bytes: here.bytes,
+        segments: here.segments(odd),
+        data_segments: here.data_segments(odd),
+        missing_bytes: here.missing_bytes(peer, odd),
+        max_segment_bytes: u64::from(here.max_segment),
+        rtt_min_us: rtt.map(|(_, min, _)| Span::from_ns(min)),
+        rtt_mean_us: rtt.map(|(samples, ..)| Span::from_ns(here.rtt_sum / u64::from(samples))),
+        rtt_max_us: rtt.map(|(.., max)| Span::from_ns(max)),
+        rtt_samples: rtt.map_or(0, |(samples, ..)| u64::from(samples)),
+        ..Sent::default()
+    };
+    match odd {
+        Some(odd) => with_odd(plain, here, odd, flow.last),
+        None => plain,
+    }
+}
+
+fn with_odd(plain: Sent, side: &Side, odd: &Odd, last: Timestamp) -> Sent {
+    Sent {
+        retransmits: odd.retransmits,
+        partial_retransmits: odd.partial_retransmits,
+        retransmitted_bytes: odd.retransmitted_bytes,
+        dsacks: odd.dsacks,
+        fills: odd.fills,
+        fills_lost: odd.fills_lost,
+        fills_reordered: odd.fills_reordered,
+        keepalives: odd.keepalives,
+        resets: odd.resets,
+        zero_windows: odd.zero_windows,
+        zero_window_us: Span::from_ns(side.zero_window_ns(odd, last)),
+        ..plain
+    }
+}

@@ -1,0 +1,40 @@
+//! From what a shard knows of a flow to its records.
+
+mod connection;
+mod handshake;
+
+pub use connection::connection;
+pub use handshake::{error_name, handshake};
+
+use crate::record::{ConnectionId, Vantage};
+use crate::roles::Roles;
+use crate::wire::key::HashKey;
+
+/// What records are made with.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Where the observation is made.
+    pub vantage: Vantage,
+    /// Who is who.
+    pub roles: Roles,
+    /// `--timeout`, in ns.
+    pub timeout: i64,
+    id_key: HashKey,
+}
+
+impl Context {
+    /// A context with a timeout in ns.
+    #[must_use]
+    pub fn new(vantage: Vantage, roles: Roles, timeout: i64) -> Context {
+        Context { vantage, roles, timeout, id_key: HashKey::new(0) }
+    }
+
+    fn id(&self, flow: &crate::flow::Flow) -> ConnectionId {
+        // The cast keeps the low half.
+        ConnectionId { first: flow.first, flow: self.id_key.hash(&flow.key) as u32 }
+    }
+
+    fn frame(&self, frame: u64) -> Option<u64> {
+        (self.vantage == Vantage::File).then_some(frame)
+    }
+}

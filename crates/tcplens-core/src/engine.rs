@@ -1,0 +1,282 @@
+//! The pipeline, on one screen: packets go in, records come out in order.
+//!
+//! [`Front`] decodes and stamps, [`Lane`] runs a share of the shards, [`Merge`] brings their records into one order.
+//! [`Engine`] is all three on one thread; the binary puts lanes on several. The records are the same.
+
+use std::sync::Arc;
+
+use crate::batch::{AnyRecord, Kind, Place, Records};
+use crate::packet::{Batch, Interface, LinkType, Packet};
+use crate::shard::{Counts, SHARDS, Settings, Shard};
+use crate::time::Timestamp;
+use crate::wire::segment::{IcmpError, Segment};
+use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
+
+/// What one lane has to do for one batch.
+#[derive(Default)]
+pub struct Work {
+    /// Segments in input order. One with [`ICMP`] in `has` stands for `icmp[payload_at]`.
+    pub segments: Vec<Segment>,
+    /// ICMP errors.
+    pub icmp: Vec<IcmpError>,
+}
+
+/// Bit of [`Segment::has`]: see [`Work::segments`].
+pub const ICMP: u8 = 0x80;
+
+impl Work {
+    /// Empties it, keeping its memory.
+    pub fn clear(&mut self) {
+        self.segments.clear();
+        self.icmp.clear();
+    }
+}
+
+/// From packets to segments on their lanes: decoding, packet numbers, the engine clock.
+pub struct Front {
+    decoder: Decoder,
+    lanes: usize,
+    /// The largest capture time so far, in input order.
+    pub clock: Timestamp,
+    /// Packets so far.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// Packets with an earlier time than one before them.
+    pub time_reversals: u64,
+    /// Time of the latest packet.
+    pub last: Option<Timestamp>,
+}
+
+impl Front {
+    /// For a power of two of lanes, at most [`SHARDS`].
+    #[must_use]
+    pub fn new(settings: DecodeSettings, lanes: usize) -> Front {
+        debug_assert!(lanes.is_power_of_two() && lanes <= SHARDS);
+        Front {
+            decoder: Decoder::new(settings),
+            lanes,
+            clock: Timestamp::MIN,
+            packets: 0,
+            bytes: 0,
+            time_reversals: 0,
+            last: None,
+        }
+    }
+
+    /// Decodes a packet and hands its segment to its lane.
+    #[inline]
+    pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
+        self.packets += 1;
+        self.bytes += u64::from(packet.length);
+        self.time_reversals += u64::from(packet.time < self.clock);
+        self.clock = self.clock.max(packet.time);
+        self.last = Some(packet.time);
+        let mut segment = Segment::default();
+        let decoded = self.decoder.decode(bytes, packet, link, &mut segment);
+        match decoded {
+            Decoded::Segment => {
+                segment.clock = self.clock;
+                segment.frame = self.packets;
+                let lane = self.lane(segment.hash);
+                lanes[lane].segments.push(segment);
+            }
+            Decoded::Icmp(error) => self.icmp(error, lanes),
+            Decoded::Other => {}
+        }
+    }
+
+    #[cold]
+    fn icmp(&mut self, mut error: IcmpError, lanes: &mut [Work]) {
+        error.quoted.clock = self.clock;
+        error.quoted.frame = self.packets;
+        let work = &mut lanes[self.lane(error.quoted.hash)];
+        let mark = Segment { has: ICMP, payload_at: work.icmp.len() as u32, ..error.quoted };
+        work.icmp.push(error);
+        work.segments.push(mark);
+    }
+
+    #[inline]
+    fn lane(&self, hash: u64) -> usize {
+        shard_of(hash) % self.lanes
+    }
+
+    /// What decoding counted.
+    #[must_use]
+    pub fn counts(&self) -> &DecodeCounts {
+        self.decoder.counts()
+    }
+}
+
+#[inline]
+fn shard_of(hash: u64) -> usize {
+    (hash >> 58) as usize
+}
+
+/// A share of the shards: those whose number modulo the number of lanes is this lane's.
+pub struct Lane {
+    lanes: usize,
+    shards: Vec<Shard>,
+    /// What they made and nobody took yet.
+    pub records: Records,
+}
+
+impl Lane {
+    /// One of `lanes`.
+    #[must_use]
+    pub fn new(settings: &Settings, lanes: usize) -> Lane {
+        let shards = (0..SHARDS / lanes).map(|_| Shard::new(settings)).collect();
+        Lane { lanes, shards, records: Records::default() }
+    }
+
+    /// Runs the segments of a batch through their shards.
+    pub fn run(&mut self, work: &Work) {
+        for segment in &work.segments {
+            let shard = &mut self.shards[shard_of(segment.hash) / self.lanes];
+            if segment.has & ICMP == 0 {
+                shard.segment(segment, &mut self.records);
+            } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
+                shard.icmp(error, &mut self.records);
+            }
+        }
+    }
+
+    /// The engine clock is at `clock`, with or without segments: what is due is done, and records before `clock` are
+    /// complete.
+    pub fn advance(&mut self, clock: Timestamp) {
+        for shard in &mut self.shards {
+            shard.advance(clock, &mut self.records);
+        }
+    }
+
+    /// The observation is over.
+    pub fn finish(&mut self, clock: Timestamp) {
+        for shard in &mut self.shards {
+            shard.finish(clock, &mut self.records);
+        }
+    }
+
+    /// What its shards counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut all = Counts::default();
+        for shard in &self.shards {
+            all += shard.counts;
+        }
+        all
+    }
+}
+
+/// Interleaves the records of lanes in the one order that does not depend on lanes.
+#[derive(Default)]
+pub struct Merge {
+    /// Records whose clock the engine had not passed when their batch was merged, one run per merge.
+    held: Vec<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    records: Records,
+    next: usize,
+}
+
+impl Merge {
+    /// Takes batches of records and calls `each` with every record ranked before `until`, in order; keeps the rest.
+    /// All records yet to come must rank at or after `until`.
+    pub fn merge<'r>(
+        &mut self,
+        batches: impl IntoIterator<Item = &'r mut Records>,
+        until: Timestamp,
+        mut each: impl FnMut(AnyRecord<'_>),
+    ) {
+        for batch in batches {
+            if !batch.is_empty() {
+                batch.sort();
+                let records = std::mem::take(batch);
+                self.held.push(Held { records, next: 0 });
+            }
+        }
+        while let Some((place, run)) = self.first() {
+            if place.clock >= until {
+                break;
+            }
+            let held = &mut self.held[run];
+            if let Some((_, record)) = held.records.get(held.next) {
+                each(record);
+            }
+            held.next += 1;
+        }
+        self.held.retain(|held| held.next < held.records.len());
+    }
+
+    /// The run with the lowest record, and its place.
+    fn first(&self) -> Option<(Place, usize)> {
+        let heads = self.held.iter().enumerate();
+        heads.filter_map(|(run, held)| Some((held.records.get(held.next)?.0, run))).min()
+    }
+}
+
+/// Everything on one thread.
+pub struct Engine {
+    /// Decoding.
+    pub front: Front,
+    lane: Lane,
+    merge: Merge,
+    work: [Work; 1],
+}
+
+/// Segments decoded before they are run: their bytes and flows are fetched while others are worked on.
+const CHUNK: usize = 128;
+
+impl Engine {
+    /// With these settings.
+    #[must_use]
+    pub fn new(decode: DecodeSettings, settings: &Settings) -> Engine {
+        Engine {
+            front: Front::new(decode, 1),
+            lane: Lane::new(settings, 1),
+            merge: Merge::default(),
+            work: [Work::default()],
+        }
+    }
+
+    /// The only way in for packets: a batch goes in, `each` gets the records that became final, in order.
+    pub fn feed(&mut self, batch: &Batch, each: impl FnMut(AnyRecord<'_>)) {
+        let interfaces: &Arc<Vec<Interface>> = &batch.interfaces;
+        for chunk in batch.packets.chunks(CHUNK) {
+            for packet in chunk {
+                let link = link_of(interfaces, packet);
+                self.front.packet(&batch.bytes, packet, link, &mut self.work);
+            }
+            self.lane.run(&self.work[0]);
+            self.work[0].clear();
+        }
+        self.lane.advance(self.front.clock);
+        self.merge.merge([&mut self.lane.records], self.front.clock, each);
+    }
+
+    /// The observation is over: every record that is left.
+    pub fn finish(&mut self, each: impl FnMut(AnyRecord<'_>)) {
+        self.lane.finish(self.front.clock);
+        self.merge.merge([&mut self.lane.records], Timestamp::MAX, each);
+    }
+
+    /// What the shards counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.lane.counts()
+    }
+}
+
+/// The link type of a packet's interface.
+#[inline]
+#[must_use]
+pub fn link_of(interfaces: &[Interface], packet: &Packet) -> LinkType {
+    interfaces.get(packet.interface as usize).map_or(LinkType(u32::MAX), |interface| interface.link_type)
+}
+
+/// Whether records of a kind are among those asked for.
+#[must_use]
+pub fn wants(kinds: &[Kind], kind: Kind) -> bool {
+    kinds.contains(&kind)
+}

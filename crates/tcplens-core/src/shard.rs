@@ -1,0 +1,672 @@
+//! One of 64 logical shards: the flows whose hash begins with its number, and what happens to them.
+//!
+//! A shard sees its segments in input order and the engine clock of each, and nothing of other shards; so its
+//! records do not depend on which thread runs it, or when. What expires does so at ticks of the engine clock.
+
+use std::collections::VecDeque;
+
+use crate::analyze::{self, Context};
+use crate::batch::{Kind, Place as Rank, Records};
+use crate::flow::gone::{Gone, Late};
+use crate::flow::table::{Place, Table};
+use crate::flow::{Flow, NO_OPENING, Phase};
+use crate::record::{Close, HandshakeOutcome, Outcome, RoleFrom, Vantage};
+use crate::roles::Roles;
+use crate::tcp::handshake::{Opening, Step};
+use crate::tcp::seq::Seq;
+use crate::tcp::track::{Facts, units};
+use crate::tcp::seen::Sighting;
+use crate::time::{SECOND, Timestamp};
+use crate::wire::key::HashKey;
+use crate::wire::segment::{IcmpError, Segment, flags};
+
+/// Shards of an observation, whatever the number of threads.
+pub const SHARDS: usize = 64;
+
+/// Expiry is looked at once per tick: 2^28 ns, 0.27 s. A timeout ends at the first tick after it.
+const TICK: u32 = 28;
+
+/// How long a closed connection is kept for late segments: five retransmissions of a FIN (RFC 6298: 0.2 s doubled).
+const LINGER: i64 = 10 * SECOND;
+
+/// Most closed connections kept per shard; beyond, the oldest goes at once. Chosen: at 40,000 connections per second
+/// they last 0.2 s, and all shards' fit the cache.
+const MOST_LINGERING: usize = 128;
+
+/// What a shard is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the observation is made.
+    pub vantage: Vantage,
+    /// Who is who.
+    pub roles: Roles,
+    /// How long an attempt waits for an answer, in ns.
+    pub timeout: i64,
+    /// How long a connection may be silent, in ns.
+    pub idle: i64,
+    /// How often a connection with traffic is reported in parts, in ns.
+    pub active: Option<i64>,
+    /// Most connections kept at once, in all shards.
+    pub limit_connections: usize,
+    /// Second sightings count as traffic.
+    pub keep_duplicates: bool,
+    /// Which record kinds are wanted.
+    pub handshakes: bool,
+    /// Which record kinds are wanted.
+    pub connections: bool,
+    /// Seed of the flow hash.
+    pub hash_seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            vantage: Vantage::File,
+            roles: Roles::default(),
+            timeout: 60 * SECOND,
+            idle: 300 * SECOND,
+            active: None,
+            limit_connections: 1_000_000,
+            keep_duplicates: false,
+            handshakes: true,
+            connections: true,
+            hash_seed: 0,
+        }
+    }
+}
+
+/// What a shard counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Segments seen a second time.
+    pub duplicates: u64,
+    /// Connections seen.
+    pub connections: u64,
+    /// Connections given up because the table was full.
+    pub evicted: u64,
+    /// SYNs of attempts that had been concluded.
+    pub late_syns: u64,
+    /// Segments of connections that had been reported.
+    pub late_segments: u64,
+    /// Holes given up because one direction had too many.
+    pub holes: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.duplicates += other.duplicates;
+        self.connections += other.connections;
+        self.evicted += other.evicted;
+        self.late_syns += other.late_syns;
+        self.late_segments += other.late_segments;
+        self.holes += other.holes;
+    }
+}
+
+/// See the module.
+pub struct Shard {
+    context: Context,
+    idle: i64,
+    active_ticks: Option<u32>,
+    limit: usize,
+    keep_duplicates: bool,
+    handshakes: bool,
+    connections: bool,
+    hash_key: HashKey,
+    table: Table,
+    openings: Openings,
+    gone: Gone,
+    /// Closed connections in the order in which they are let go.
+    lingering: VecDeque<(Timestamp, Place, u64)>,
+    /// No flow expires before this.
+    due: Timestamp,
+    /// The clock of the last segment or advance.
+    clock: Timestamp,
+    /// What was counted.
+    pub counts: Counts,
+}
+
+impl Shard {
+    /// A shard without flows.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Shard {
+        Shard {
+            context: Context::new(settings.vantage, settings.roles.clone(), settings.timeout),
+            idle: settings.idle,
+            active_ticks: settings.active.map(|ns| ticks_in(ns).max(1)),
+            limit: (settings.limit_connections / SHARDS).max(1),
+            keep_duplicates: settings.keep_duplicates,
+            handshakes: settings.handshakes,
+            connections: settings.connections,
+            hash_key: HashKey::new(settings.hash_seed),
+            table: Table::default(),
+            openings: Openings::default(),
+            gone: Gone::default(),
+            lingering: VecDeque::new(),
+            due: Timestamp::MAX,
+            clock: Timestamp::MIN,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes a segment of this shard.
+    #[inline]
+    pub fn segment(&mut self, seg: &Segment, out: &mut Records) {
+        self.advance(seg.clock, out);
+        let place = match self.table.find(&seg.flow, seg.hash) {
+            Some(place) => place,
+            None => match self.begin(seg, out) {
+                Some(place) => place,
+                None => return,
+            },
+        };
+        let flow = self.table.at(place);
+        if seg.flags & flags::SYN != 0 && flow.phase != Phase::Vacant && flow.first_frame != seg.frame {
+            return self.syn_on_known(place, seg, out);
+        }
+        self.take(place, seg, out);
+    }
+
+    /// A segment of the flow at `place`.
+    #[inline]
+    fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+        let flow = self.table.at_mut(place);
+        let from = usize::from(seg.from);
+        let (low, high) = flow.sides.split_at_mut(1);
+        let (side, peer) =
+            if from == 0 { (&mut low[0], &mut high[0]) } else { (&mut high[0], &mut low[0]) };
+        if side.is_second_sighting(seg, &mut flow.odd) && !self.keep_duplicates {
+            flow.duplicates += 1;
+            self.counts.duplicates += 1;
+            return;
+        }
+        let facts = side.segment(peer, seg, &mut flow.odd);
+        flow.last = flow.last.max(seg.time);
+        flow.last_frame = seg.frame;
+        match flow.phase {
+            Phase::Open => {
+                flow.deadline = seg.clock;
+                if seg.flags & (flags::FIN | flags::RST) != 0 {
+                    self.closing(place, seg);
+                }
+            }
+            Phase::Opening => self.opening(place, seg, out),
+            Phase::Closed => self.after_close(place, seg, facts),
+            Phase::Vacant => {}
+        }
+    }
+
+    /// A flow for a segment that has none; `None` if it is late for one that is gone.
+    #[inline(never)]
+    fn begin(&mut self, seg: &Segment, out: &mut Records) -> Option<Place> {
+        match self.gone.recognise(seg) {
+            Some(Late::Syn) => {
+                self.counts.late_syns += 1;
+                return None;
+            }
+            Some(Late::Segment) => {
+                self.counts.late_segments += 1;
+                return None;
+            }
+            None => {}
+        }
+        if self.table.len() >= self.limit {
+            self.evict(out);
+        }
+        self.counts.connections += 1;
+        let flow = self.new_flow(seg);
+        let deadline = flow.deadline;
+        let place = self.table.insert(seg.hash, flow);
+        self.expect(deadline, place);
+        Some(place)
+    }
+
+    /// A flow that begins with `seg`; an opening if that is a SYN.
+    fn new_flow(&mut self, seg: &Segment) -> Flow {
+        let mut flow = Flow {
+            key: seg.flow,
+            first: seg.time,
+            last: seg.time,
+            deadline: seg.clock,
+            first_frame: seg.frame,
+            last_frame: seg.frame,
+            part_tick: tick_of(seg.clock).wrapping_add(self.active_ticks.unwrap_or(0)),
+            vlan: seg.vlan,
+            tunnel: seg.tunnel,
+            phase: Phase::Open,
+            ..Flow::vacant()
+        };
+        match seg.flags & (flags::SYN | flags::ACK | flags::RST) {
+            flags::SYN => {
+                flow.client = seg.from;
+                flow.role_from = RoleFrom::Syn;
+                flow.phase = Phase::Opening;
+                let opening = Opening::new(seg);
+                flow.deadline = opening.deadline(self.context.timeout);
+                flow.opening = self.openings.insert(opening);
+            }
+            both if both == flags::SYN | flags::ACK => {
+                flow.client = 1 - seg.from;
+                flow.role_from = RoleFrom::SynAck;
+            }
+            _ => {
+                let (server, role_from) = self.context.roles.server(&seg.flow, seg.from);
+                flow.client = 1 - server;
+                flow.role_from = role_from;
+            }
+        }
+        flow
+    }
+
+    /// A segment with SYN for a tuple that is known: part of its handshake, a repeat, or a new connection.
+    #[inline(never)]
+    fn syn_on_known(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+        let flow = self.table.at(place);
+        let side = &flow.sides[usize::from(seg.from)];
+        let from_client = seg.from == flow.client;
+        // The sender's space begins with its SYN, unless it was taken up in mid-connection.
+        let repeat = side.started() && side.low == Seq(seg.seq);
+        let is_new = match seg.flags & (flags::SYN | flags::ACK | flags::RST) {
+            flags::SYN => match flow.phase {
+                Phase::Opening if from_client => {
+                    !self.openings.at(flow.opening).is_same_attempt(seg)
+                }
+                // A SYN of the server while the handshake is open: simultaneous open.
+                Phase::Opening => false,
+                // The observation began with the SYN-ACK, and its SYN comes late.
+                _ if from_client && !side.started() => false,
+                _ => !repeat,
+            },
+            both if both == flags::SYN | flags::ACK => {
+                flow.phase == Phase::Closed && side.started() && !repeat
+            }
+            _ => false,
+        };
+        if is_new {
+            self.supersede(place, seg, out);
+        } else if flow.phase != Phase::Opening
+            && from_client
+            && seg.flags & flags::ACK == 0
+            && flow.handshake != HandshakeOutcome::Missed
+        {
+            self.counts.late_syns += 1;
+        }
+        self.take(place, seg, out);
+    }
+
+    /// Ends the connection at `place` for a new one on the same tuple, which begins with `seg`.
+    fn supersede(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+        let clock = seg.clock;
+        if self.table.at(place).phase == Phase::Opening {
+            self.decide(place, clock, out);
+            self.table.at_mut(place).close = Close::Failed;
+        } else if self.table.at(place).phase == Phase::Open {
+            self.table.at_mut(place).close = Close::Superseded;
+        }
+        let fresh = self.new_flow(seg);
+        let deadline = fresh.deadline;
+        let old = std::mem::replace(self.table.at_mut(place), fresh);
+        self.report(&old, clock, out);
+        self.counts.connections += 1;
+        self.expect(deadline, place);
+    }
+
+    fn opening(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+        let timeout = self.context.timeout;
+        let flow = self.table.at_mut(place);
+        let opening = self.openings.at_mut(flow.opening);
+        if seg.frame != flow.first_frame {
+            let step = if seg.from == flow.client {
+                opening.from_client(seg)
+            } else {
+                opening.from_server(seg, timeout)
+            };
+            match step {
+                Step::Waiting => {}
+                Step::Established => {
+                    flow.tap_side = opening.tap_side(seg.time);
+                    self.decide(place, seg.clock, out);
+                }
+                Step::Late => {
+                    flow.late = true;
+                    self.decide(place, seg.clock, out);
+                }
+            }
+        }
+        let flow = self.table.at_mut(place);
+        if flow.phase == Phase::Opening {
+            flow.deadline = self.openings.at(flow.opening).deadline(timeout);
+            let deadline = flow.deadline;
+            self.expect(deadline, place);
+        } else if seg.flags & (flags::FIN | flags::RST) != 0 {
+            self.closing(place, seg);
+        }
+    }
+
+    /// Decides an attempt: its record, and what becomes of the connection.
+    fn decide(&mut self, place: Place, now: Timestamp, out: &mut Records) {
+        let flow = self.table.at_mut(place);
+        let opening = self.openings.remove(flow.opening);
+        flow.opening = NO_OPENING;
+        let outcome = opening.outcome(now, self.context.timeout);
+        flow.handshake = outcome.into();
+        flow.phase = Phase::Open;
+        let goes_on = match outcome {
+            Outcome::Established => true,
+            Outcome::OneSided => true,
+            _ => flow.late,
+        };
+        if !goes_on {
+            flow.close = Close::Failed;
+        }
+        flow.deadline = now;
+        if self.handshakes {
+            let flow = self.table.at(place);
+            let record = analyze::handshake(&self.context, flow, &opening, outcome, now);
+            let rank = Rank { clock: now, frame: flow.first_frame, kind: Kind::Handshake };
+            out.handshake(rank, record);
+        }
+        let deadline = now.plus(self.idle);
+        self.expect(deadline, place);
+    }
+
+    /// A FIN or RST on an open connection.
+    #[inline(never)]
+    fn closing(&mut self, place: Place, seg: &Segment) {
+        let flow = self.table.at_mut(place);
+        if seg.flags & flags::RST != 0 {
+            let by_client = seg.from == flow.client;
+            flow.close = if by_client { Close::RstByClient } else { Close::RstByServer };
+            flow.reset_by = Some(seg.from);
+        } else if flow.sides[0].finished() && flow.sides[1].finished() {
+            flow.close = Close::Fin;
+        } else {
+            return;
+        }
+        flow.phase = Phase::Closed;
+        self.linger(place, seg.clock, seg.hash);
+    }
+
+    /// A segment of a closed connection. New data of the side whose RST closed it shows that the RST was not its own.
+    #[inline(never)]
+    fn after_close(&mut self, place: Place, seg: &Segment, facts: Facts) {
+        let flow = self.table.at_mut(place);
+        if flow.reset_by == Some(seg.from)
+            && facts.sighting == Some(Sighting::New)
+            && flow.handshake == HandshakeOutcome::Established
+            && units(seg) > 0
+            && seg.flags & flags::ACK != 0
+        {
+            flow.phase = Phase::Open;
+            flow.close = Close::Open;
+            flow.reset_by = None;
+            flow.deadline = seg.clock;
+            let deadline = seg.clock.plus(self.idle);
+            self.expect(deadline, place);
+            if seg.flags & (flags::FIN | flags::RST) != 0 {
+                self.closing(place, seg);
+            }
+        }
+    }
+
+    fn linger(&mut self, place: Place, clock: Timestamp, hash: u64) {
+        let until = clock.plus(LINGER);
+        self.table.at_mut(place).deadline = until;
+        self.lingering.push_back((until, place, hash));
+    }
+
+    /// An ICMP error that quotes a segment of this shard.
+    pub fn icmp(&mut self, error: &IcmpError, out: &mut Records) {
+        let quoted = &error.quoted;
+        self.advance(quoted.clock, out);
+        let Some(place) = self.table.find(&quoted.flow, quoted.hash) else {
+            return;
+        };
+        let flow = self.table.at_mut(place);
+        if flow.phase != Phase::Opening || quoted.from != flow.client {
+            return;
+        }
+        let opening = self.openings.at_mut(flow.opening);
+        if opening.icmp(error) {
+            flow.deadline = opening.deadline(self.context.timeout);
+            let deadline = flow.deadline;
+            self.expect(deadline, place);
+        }
+    }
+
+    /// Lets pass what is due until `clock`.
+    #[inline]
+    pub fn advance(&mut self, clock: Timestamp, out: &mut Records) {
+        if clock > self.clock {
+            let over = self.lingering.len() > MOST_LINGERING;
+            if over || self.lingering.front().is_some_and(|&(until, ..)| until <= clock) {
+                self.let_go(clock, out);
+            }
+            if clock >= self.due {
+                self.expire(clock, out);
+            }
+            self.clock = clock;
+        }
+    }
+
+    /// Reports closed connections whose time is over, or which are too many.
+    #[inline(never)]
+    fn let_go(&mut self, clock: Timestamp, out: &mut Records) {
+        while let Some(&(until, place, hash)) = self.lingering.front() {
+            if until > clock && self.lingering.len() <= MOST_LINGERING {
+                break;
+            }
+            self.lingering.pop_front();
+            let flow = self.table.at(place);
+            // It may have been reopened, superseded or evicted since.
+            if flow.phase == Phase::Closed && flow.deadline == until && self.hash_key.hash(&flow.key) == hash {
+                let flow = self.table.remove(place, hash);
+                self.report(&flow, until.min(clock).max(self.clock), out);
+            }
+        }
+    }
+
+    /// A flow is to be looked at again at `deadline`, or for its next part.
+    #[inline]
+    fn expect(&mut self, deadline: Timestamp, place: Place) {
+        self.due = self.due.min(tick_after(deadline));
+        if let Some(active) = self.active_ticks {
+            let flow = self.table.at(place);
+            let wait = flow.part_tick.wrapping_sub(tick_of(self.clock)).min(active);
+            self.due = self.due.min(tick_after(self.clock.plus(i64::from(wait) << TICK)));
+        }
+    }
+
+    /// Expires what has been silent for too long, and reports parts; at the ticks that have passed.
+    #[cold]
+    fn expire(&mut self, clock: Timestamp, out: &mut Records) {
+        let mut passed: Vec<(Timestamp, Place)> = Vec::new();
+        let mut parts: Vec<Place> = Vec::new();
+        let mut next = Timestamp::MAX;
+        for (place, flow) in self.table.iter() {
+            let deadline = match flow.phase {
+                Phase::Opening => flow.deadline,
+                Phase::Open => flow.deadline.plus(self.idle),
+                Phase::Closed | Phase::Vacant => continue,
+            };
+            let tick = tick_after(deadline);
+            if tick <= clock {
+                passed.push((tick, place));
+                continue;
+            }
+            next = next.min(tick);
+            if let Some(active) = self.active_ticks {
+                let wait = flow.part_tick.wrapping_sub(tick_of(clock));
+                if wait == 0 || wait > active {
+                    parts.push(place);
+                }
+                let wait = if wait == 0 || wait > active { active } else { wait };
+                next = next.min(tick_start(clock).plus(i64::from(wait) << TICK));
+            }
+        }
+        self.due = next;
+        passed.sort_unstable();
+        for (tick, place) in passed {
+            self.expire_one(place, tick, out);
+        }
+        for place in parts {
+            self.part(place, clock, out);
+        }
+    }
+
+    fn expire_one(&mut self, place: Place, tick: Timestamp, out: &mut Records) {
+        if self.table.at(place).phase == Phase::Opening {
+            self.decide(place, tick, out);
+            let flow = self.table.at_mut(place);
+            if flow.close != Close::Failed {
+                return;
+            }
+            flow.phase = Phase::Closed;
+        } else {
+            let flow = self.table.at_mut(place);
+            if flow.close == Close::Open {
+                flow.close = Close::Idle;
+            }
+        }
+        let hash = self.hash_key.hash(&self.table.at(place).key);
+        let flow = self.table.remove(place, hash);
+        self.report(&flow, tick, out);
+    }
+
+    /// A part of a connection that carried traffic since the last one.
+    fn part(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
+        let active = self.active_ticks.unwrap_or(1);
+        let flow = self.table.at_mut(place);
+        let began = tick_of(clock).wrapping_sub(active);
+        flow.part_tick = tick_of(clock).wrapping_add(active);
+        let quiet = began.wrapping_sub(tick_of(flow.deadline)) < u32::MAX / 2;
+        if flow.phase != Phase::Open || quiet || !self.connections {
+            return;
+        }
+        flow.parts = flow.parts.saturating_add(1);
+        let flow = self.table.at(place);
+        let record = analyze::connection(&self.context, flow, Some(u64::from(flow.parts)), false);
+        let rank = Rank { clock: tick_start(clock), frame: flow.first_frame, kind: Kind::Connection };
+        out.connection(rank, record);
+    }
+
+    /// The table is full: half-open connections go first, the oldest sixteenth; then closed ones, then those that have
+    /// been silent for longest. A flood of SYNs evicts itself.
+    #[cold]
+    fn evict(&mut self, out: &mut Records) {
+        let many = (self.limit / 16).max(1);
+        let mut order: Vec<(u8, Timestamp, Place)> = self
+            .table
+            .iter()
+            .map(|(place, flow)| match flow.phase {
+                Phase::Opening => (0, flow.first, place),
+                Phase::Closed => (1, flow.deadline, place),
+                Phase::Open | Phase::Vacant => (2, flow.deadline, place),
+            })
+            .collect();
+        order.sort_unstable();
+        order.truncate(many);
+        for (_, _, place) in order {
+            let clock = self.clock;
+            if self.table.at(place).phase == Phase::Opening {
+                self.decide(place, clock, out);
+            }
+            let hash = self.hash_key.hash(&self.table.at(place).key);
+            let flow = self.table.remove(place, hash);
+            self.report(&flow, clock, out);
+            self.counts.evicted += 1;
+        }
+    }
+
+    /// The observation is over at `clock`: every connection is reported as it stands.
+    pub fn finish(&mut self, clock: Timestamp, out: &mut Records) {
+        self.advance(clock, out);
+        let places: Vec<Place> = self.table.iter().map(|(place, _)| place).collect();
+        for place in places {
+            if self.table.at(place).phase == Phase::Opening {
+                self.decide(place, clock, out);
+            }
+            let hash = self.hash_key.hash(&self.table.at(place).key);
+            let flow = self.table.remove(place, hash);
+            self.report(&flow, clock, out);
+        }
+        self.lingering.clear();
+    }
+
+    /// The last record of a connection that has left the table.
+    fn report(&mut self, flow: &Flow, clock: Timestamp, out: &mut Records) {
+        if let Some(odd) = &flow.odd {
+            self.counts.holes += odd.iter().map(|odd| u64::from(odd.holes.overflows)).sum::<u64>();
+        }
+        let client = &flow.sides[usize::from(flow.client)];
+        let failed_isn = (flow.close == Close::Failed).then_some(client.low.0);
+        self.gone.remember(self.hash_key.hash(&flow.key), flow, failed_isn, clock);
+        if self.connections {
+            let part = (flow.parts > 0).then(|| u64::from(flow.parts) + 1);
+            let record = analyze::connection(&self.context, flow, part, true);
+            let rank = Rank { clock, frame: flow.first_frame, kind: Kind::Connection };
+            out.connection(rank, record);
+        }
+    }
+
+    /// Flows in the table, and undecided attempts among them.
+    #[must_use]
+    pub fn occupancy(&self) -> (usize, usize) {
+        (self.table.len(), self.openings.list.len() - self.openings.vacant.len())
+    }
+}
+
+/// The attempts that are not decided.
+#[derive(Default)]
+struct Openings {
+    list: Vec<Option<Opening>>,
+    vacant: Vec<u32>,
+}
+
+impl Openings {
+    fn insert(&mut self, opening: Opening) -> u32 {
+        match self.vacant.pop() {
+            Some(at) => {
+                self.list[at as usize] = Some(opening);
+                at
+            }
+            None => {
+                self.list.push(Some(opening));
+                (self.list.len() - 1) as u32
+            }
+        }
+    }
+
+    fn at(&self, at: u32) -> &Opening {
+        self.list[at as usize].as_ref().expect("a flow in Phase::Opening has an opening")
+    }
+
+    fn at_mut(&mut self, at: u32) -> &mut Opening {
+        self.list[at as usize].as_mut().expect("a flow in Phase::Opening has an opening")
+    }
+
+    fn remove(&mut self, at: u32) -> Opening {
+        self.vacant.push(at);
+        self.list[at as usize].take().expect("a flow in Phase::Opening has an opening")
+    }
+}
+
+/// Ticks in a duration of `ns`, rounded up.
+fn ticks_in(ns: i64) -> u32 {
+    u32::try_from((ns + (1 << TICK) - 1) >> TICK).unwrap_or(u32::MAX / 4)
+}
+
+/// The tick that `time` falls in, modulo 2^32.
+fn tick_of(time: Timestamp) -> u32 {
+    (time.0 >> TICK) as u32
+}
+
+/// When the tick that `time` falls in began.
+fn tick_start(time: Timestamp) -> Timestamp {
+    Timestamp(time.0 >> TICK << TICK)
+}
+
+/// When the first tick at or after `time` begins.
+fn tick_after(time: Timestamp) -> Timestamp {
+    tick_start(time.plus((1 << TICK) - 1))
+}

@@ -1,0 +1,495 @@
+//! What one side of a connection sent: sequence space, retransmissions, order, round trips, windows.
+//!
+//! [`Side`] is what every connection needs, packed for the cache; [`Odd`] is what only troubled ones need, made when
+//! the first odd thing happens. Definitions: docs/records.md, `connection`. Times are capture times.
+
+use super::seen::{self, Holes, Mark, Sent, Sighting};
+use super::seq::Seq;
+use crate::time::Timestamp;
+use crate::wire::segment::{Segment, flags, has};
+
+/// Bits of [`Side::bits`].
+mod bit {
+    /// A unit of sequence space was seen: `low` and `high` are ends of something.
+    pub(super) const UNITS: u8 = 0x01;
+    /// A segment other than RST was seen: `low` and `high` are set by it.
+    pub(super) const STARTED: u8 = 0x02;
+    /// An ACK was seen: `ack` is set.
+    pub(super) const ACKED: u8 = 0x04;
+    /// A segment waits for its acknowledgment: `timed_*` are set.
+    pub(super) const TIMED: u8 = 0x08;
+    /// The timed range was sent again since: only a timestamp echo tells which of the two was acknowledged.
+    pub(super) const TIMED_AGAIN: u8 = 0x10;
+    /// Its receive window is closed.
+    pub(super) const WINDOW_CLOSED: u8 = 0x20;
+    /// Its FIN was seen.
+    pub(super) const FIN: u8 = 0x40;
+}
+
+/// How many sightings are kept for a connection without duplicates: enough to notice that a source doubles packets.
+const RECENT: usize = 2;
+
+/// How far apart two sightings of one packet may be, in ns (docs/records.md: 2 ms).
+const SIGHTING_NS: u32 = 2_000_000;
+
+/// A segment as remembered for telling second sightings: a hash of all that must be equal, and the low half of
+/// its time in ns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sighted {
+    signature: u32,
+    time: u32,
+}
+
+/// What one side sent, and the round trip between the observation and that side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Side {
+    /// One past the highest unit of sequence space seen.
+    pub high: Seq,
+    /// Where the seen sequence space begins.
+    pub low: Seq,
+    /// Highest acknowledgment it sent.
+    pub ack: Seq,
+    timed_end: Seq,
+    timed_at: Timestamp,
+    /// Payload bytes, each once.
+    pub bytes: u64,
+    /// Sum of round trips, in ns.
+    pub rtt_sum: u64,
+    segments: u32,
+    data_segments: u32,
+    timed_value: u32,
+    rtt_samples: u32,
+    rtt_min: u32,
+    rtt_max: u32,
+    /// Largest payload of a segment.
+    pub max_segment: u32,
+    recent: [Sighted; RECENT],
+    recent_ttl: [u8; RECENT],
+    interface: u16,
+    bits: u8,
+}
+
+/// What only troubled connections need to know of one side.
+#[derive(Clone, Debug, Default)]
+pub struct Odd {
+    /// What was passed over.
+    pub holes: Holes,
+    /// See `connection.client_retransmits` and the fields after it.
+    pub retransmits: u64,
+    /// Segments of which a part was seen before.
+    pub partial_retransmits: u64,
+    /// Payload bytes seen before.
+    pub retransmitted_bytes: u64,
+    /// Duplicates its peer reported.
+    pub dsacks: u64,
+    /// Segments that filled holes.
+    pub fills: u64,
+    /// Of these, repeats of what was lost before this point.
+    pub fills_lost: u64,
+    /// Of these, reordered.
+    pub fills_reordered: u64,
+    /// Keep-alive probes.
+    pub keepalives: u64,
+    /// Segments with RST.
+    pub resets: u64,
+    /// Times its window closed.
+    pub zero_windows: u64,
+    /// How long it was closed, in ns, without a closure that still lasts.
+    pub zero_window_ns: u64,
+    zero_since: Timestamp,
+    /// Wraps of the 32-bit counters of [`Side`].
+    segments_carry: u64,
+    data_segments_carry: u64,
+    /// Round trips of 2^32 ns and more.
+    long_rtt_min: Option<u64>,
+    long_rtt_max: u64,
+    /// Sightings of a connection that has duplicates.
+    sighted: Vec<(Sighted, u8)>,
+    next_sighted: usize,
+}
+
+/// How many sightings are kept once a duplicate was seen; a mirror port or bridge shows bursts of a flow, then their
+/// copies (the kernel hands up to 64 packets of one NAPI poll to the next device at a time).
+const SIGHTED: usize = 64;
+
+/// What a segment told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// How its range stands to what was seen; `None` if it has no range, is a keep-alive or a RST.
+    pub sighting: Option<Sighting>,
+}
+
+impl Side {
+    /// Whether any segment of this side was seen, RST apart.
+    #[must_use]
+    pub fn started(&self) -> bool {
+        self.bits & bit::STARTED != 0
+    }
+
+    /// Whether it acknowledged anything.
+    #[must_use]
+    pub fn acknowledged(&self) -> bool {
+        self.bits & bit::ACKED != 0
+    }
+
+    /// Whether its FIN was seen.
+    #[inline]
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.bits & bit::FIN != 0
+    }
+
+    /// Segments it sent.
+    #[must_use]
+    pub fn segments(&self, odd: Option<&Odd>) -> u64 {
+        u64::from(self.segments) + odd.map_or(0, |odd| odd.segments_carry)
+    }
+
+    /// Segments with payload it sent.
+    #[must_use]
+    pub fn data_segments(&self, odd: Option<&Odd>) -> u64 {
+        u64::from(self.data_segments) + odd.map_or(0, |odd| odd.data_segments_carry)
+    }
+
+    /// Round trips between here and this side: how many, and the shortest and longest in ns.
+    #[must_use]
+    pub fn rtt(&self, odd: Option<&Odd>) -> Option<(u32, u64, u64)> {
+        if self.rtt_samples == 0 {
+            return None;
+        }
+        let long_min = odd.and_then(|odd| odd.long_rtt_min);
+        let min = if self.rtt_min == u32::MAX { long_min } else { None };
+        let max = odd.map_or(0, |odd| odd.long_rtt_max).max(u64::from(self.rtt_max));
+        Some((self.rtt_samples, min.unwrap_or(u64::from(self.rtt_min)), max))
+    }
+
+    /// Payload bytes that `peer` acknowledged and that were never seen here.
+    #[must_use]
+    pub fn missing_bytes(&self, peer: &Side, odd: Option<&Odd>) -> u64 {
+        if !peer.acknowledged() {
+            return 0;
+        }
+        let holes = odd.map_or(0, |odd| odd.holes.missing_before(peer.ack));
+        let beyond = peer.ack.offset(self.high);
+        // The last unit may have been the FIN.
+        let unseen_fin = i32::from(!self.finished());
+        holes + u64::try_from(beyond - unseen_fin).unwrap_or(0)
+    }
+
+    /// How long its window was closed until `last`, in ns.
+    #[must_use]
+    pub fn zero_window_ns(&self, odd: &Odd, last: Timestamp) -> u64 {
+        let open = self.bits & bit::WINDOW_CLOSED != 0;
+        let lasting = if open { last.since(odd.zero_since) } else { None };
+        odd.zero_window_ns + lasting.map_or(0, |span| span.ns())
+    }
+
+    /// Whether this segment is one that was seen already, by another interface or shortly before. Remembers it if not.
+    #[inline]
+    pub fn is_second_sighting(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) -> bool {
+        let signature = signature(seg);
+        let time = seg.time.0 as u32;
+        let units = units(seg);
+        let advances = self.bits & bit::STARTED == 0
+            || units > 0 && Seq(seg.seq).plus(units).offset(self.high) > 0
+            || seg.flags & flags::ACK != 0
+                && (self.bits & bit::ACKED == 0 || Seq(seg.ack).offset(self.ack) > 0);
+        if !advances && self.was_sighted(seg, signature, time, odd) {
+            return true;
+        }
+        self.interface = seg.interface as u16;
+        self.recent[1] = self.recent[0];
+        self.recent_ttl[1] = self.recent_ttl[0];
+        self.recent[0] = Sighted { signature, time };
+        self.recent_ttl[0] = seg.ttl;
+        if let Some(odd) = odd {
+            odd[usize::from(seg.from)].remember(Sighted { signature, time }, seg.ttl);
+        }
+        false
+    }
+
+    fn was_sighted(
+        &self,
+        seg: &Segment,
+        signature: u32,
+        time: u32,
+        odd: &mut Option<Box<[Odd; 2]>>,
+    ) -> bool {
+        if self.interface != seg.interface as u16 {
+            return true;
+        }
+        let told = seg.has & has::TIMESTAMPS != 0 || seg.has & has::IP_ID != 0 && seg.ip_id != 0;
+        let within = if told { SIGHTING_NS } else { 0 };
+        let equal = |(sighted, ttl): (Sighted, u8)| {
+            sighted.signature == signature
+                && time.wrapping_sub(sighted.time) <= within
+                && seg.ttl <= ttl
+        };
+        if self.recent.into_iter().zip(self.recent_ttl).any(equal) {
+            let odd = odd.get_or_insert_default();
+            odd[usize::from(seg.from)].sighted.reserve_exact(SIGHTED);
+            return true;
+        }
+        match odd {
+            Some(odd) => odd[usize::from(seg.from)].sighted.iter().copied().any(equal),
+            None => false,
+        }
+    }
+
+    /// Takes note of a segment of this side, and of what it acknowledges of `peer`.
+    #[inline]
+    pub fn segment(
+        &mut self,
+        peer: &mut Side,
+        seg: &Segment,
+        odd: &mut Option<Box<[Odd; 2]>>,
+    ) -> Facts {
+        self.count(seg, odd);
+        let ordinary = seg.flags & (flags::SYN | flags::FIN | flags::RST) == 0
+            && Seq(seg.seq) == self.high
+            && self.bits & (bit::STARTED | bit::WINDOW_CLOSED) == bit::STARTED
+            && seg.window != 0
+            && seg.has & has::DSACK == 0;
+        let sighting = if ordinary {
+            self.in_order(seg)
+        } else {
+            self.general(seg, odd)
+        };
+        if seg.flags & flags::ACK != 0 && seg.flags & flags::RST == 0 {
+            self.acknowledge(peer, seg, odd);
+        }
+        Facts { sighting }
+    }
+
+    #[inline]
+    fn count(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+        self.segments = self.segments.wrapping_add(1);
+        if self.segments == 0 {
+            odd.get_or_insert_default()[usize::from(seg.from)].segments_carry += 1 << 32;
+        }
+        if seg.payload_length > 0 {
+            self.data_segments = self.data_segments.wrapping_add(1);
+            if self.data_segments == 0 {
+                odd.get_or_insert_default()[usize::from(seg.from)].data_segments_carry += 1 << 32;
+            }
+            self.max_segment = self.max_segment.max(seg.payload_length);
+        }
+    }
+
+    /// The next expected segment, nothing unusual about it.
+    #[inline]
+    fn in_order(&mut self, seg: &Segment) -> Option<Sighting> {
+        if seg.payload_length == 0 {
+            return None;
+        }
+        self.bytes += u64::from(seg.payload_length);
+        self.advance(seg, Seq(seg.seq).plus(seg.payload_length));
+        Some(Sighting::New)
+    }
+
+    /// Moves `high` to `end`, and times the segment if none is being timed.
+    #[inline]
+    fn advance(&mut self, seg: &Segment, end: Seq) {
+        self.high = end;
+        self.bits |= bit::UNITS;
+        if let Some(low) = seen::slide(self.low, end) {
+            self.low = low;
+        }
+        if self.bits & bit::TIMED == 0 {
+            self.bits = self.bits & !bit::TIMED_AGAIN | bit::TIMED;
+            self.timed_end = end;
+            self.timed_at = seg.time;
+            self.timed_value = seg.ts_value;
+        }
+    }
+
+    #[inline(never)]
+    fn general(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) -> Option<Sighting> {
+        let from = usize::from(seg.from);
+        if seg.has & has::DSACK != 0 {
+            odd.get_or_insert_default()[1 - from].dsacks += 1;
+        }
+        if seg.flags & flags::RST != 0 {
+            odd.get_or_insert_default()[from].resets += 1;
+            return None;
+        }
+        if seg.flags & flags::SYN == 0 {
+            self.window(seg, odd);
+        }
+        if seg.flags & flags::FIN != 0 {
+            self.bits |= bit::FIN;
+        }
+        self.place(seg, odd)
+    }
+
+    fn window(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+        let closed = self.bits & bit::WINDOW_CLOSED != 0;
+        if seg.window == 0 && !closed {
+            let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+            odd.zero_windows += 1;
+            odd.zero_since = seg.time;
+            self.bits |= bit::WINDOW_CLOSED;
+        } else if seg.window != 0 && closed {
+            let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+            odd.zero_window_ns += seg.time.since(odd.zero_since).map_or(0, |span| span.ns());
+            self.bits &= !bit::WINDOW_CLOSED;
+        }
+    }
+
+    /// Sorts the segment's range into what was seen.
+    fn place(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) -> Option<Sighting> {
+        let (start, units) = (Seq(seg.seq), units(seg));
+        let end = start.plus(units);
+        if self.bits & bit::STARTED == 0 {
+            self.bits |= bit::STARTED;
+            self.low = start;
+            self.high = start;
+        }
+        let control = seg.flags & (flags::SYN | flags::FIN);
+        if seg.payload_length <= 1
+            && control == 0
+            && self.bits & bit::UNITS != 0
+            && start == self.high.minus(1)
+        {
+            odd.get_or_insert_default()[usize::from(seg.from)].keepalives += 1;
+            return None;
+        }
+        if units == 0 {
+            return None;
+        }
+        let payload = u64::from(seg.payload_length);
+        if self.high.offset(start) <= 0 {
+            if start != self.high {
+                let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+                odd.holes.open(self.high, start, mark(seg));
+            }
+            self.bytes += payload;
+            self.advance(seg, end);
+            if let Some(odd) = odd {
+                odd[usize::from(seg.from)].holes.forget_before(self.low);
+            }
+            return Some(Sighting::New);
+        }
+        let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+        let first_byte = start.plus(u32::from(seg.flags & flags::SYN != 0));
+        let last_byte = first_byte.plus(seg.payload_length);
+        let seen_units = odd.holes.overlap(self.low, self.high, start, end);
+        let seen_bytes = u64::from(odd.holes.overlap(self.low, self.high, first_byte, last_byte));
+        odd.retransmitted_bytes += seen_bytes;
+        self.bytes += payload - seen_bytes.min(payload);
+        let sighting = if seen_units == units {
+            odd.retransmits += 1;
+            Sighting::Repeat
+        } else {
+            let beyond = odd.holes.fill(start, end);
+            if start.before(self.low) {
+                if end.before(self.low) {
+                    odd.holes.open(end, self.low, mark(seg));
+                }
+                self.low = start;
+            }
+            if seen_units > 0 {
+                odd.partial_retransmits += 1;
+                Sighting::Partial
+            } else {
+                odd.fills += 1;
+                let sent = beyond.map_or(Sent::Unknown, |beyond| mark(seg).sent(beyond));
+                match sent {
+                    Sent::After => odd.fills_lost += 1,
+                    Sent::Before => odd.fills_reordered += 1,
+                    Sent::Unknown => {}
+                }
+                Sighting::Fill(sent)
+            }
+        };
+        if self.bits & bit::TIMED != 0 && start.before(self.timed_end) {
+            self.bits |= bit::TIMED_AGAIN;
+        }
+        if self.high.before(end) {
+            self.advance(seg, end);
+        }
+        Some(sighting)
+    }
+
+    /// Takes note of an acknowledgment and of the round trip that it ends.
+    #[inline]
+    fn acknowledge(&mut self, peer: &mut Side, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+        let ack = Seq(seg.ack);
+        if self.bits & bit::ACKED == 0 {
+            self.bits |= bit::ACKED;
+            self.ack = ack;
+            if peer.bits & bit::STARTED == 0 {
+                // Until the peer is seen, what it is acknowledged for counts from here.
+                peer.low = ack;
+                peer.high = ack;
+            }
+        } else if ack.offset(self.ack) > 0 {
+            self.ack = ack;
+        } else {
+            return;
+        }
+        if peer.bits & bit::TIMED != 0 && ack.offset(peer.timed_end) >= 0 {
+            let clear = peer.bits & bit::TIMED_AGAIN == 0
+                || seg.has & has::TIMESTAMPS != 0 && seg.ts_echo == peer.timed_value;
+            peer.bits &= !(bit::TIMED | bit::TIMED_AGAIN);
+            if clear && let Some(span) = seg.time.since(peer.timed_at) {
+                self.round_trip(span.ns(), seg, odd);
+            }
+        }
+    }
+
+    #[inline]
+    fn round_trip(&mut self, ns: u64, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+        let short = u32::try_from(ns).unwrap_or(u32::MAX);
+        if short == u32::MAX {
+            let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+            odd.long_rtt_min = Some(odd.long_rtt_min.map_or(ns, |min| min.min(ns)));
+            odd.long_rtt_max = odd.long_rtt_max.max(ns);
+        }
+        self.rtt_min = if self.rtt_samples == 0 { short } else { self.rtt_min.min(short) };
+        self.rtt_max = self.rtt_max.max(short);
+        self.rtt_sum = self.rtt_sum.saturating_add(ns);
+        self.rtt_samples = self.rtt_samples.saturating_add(1);
+    }
+}
+
+impl Odd {
+    fn remember(&mut self, sighted: Sighted, ttl: u8) {
+        if self.sighted.capacity() == 0 {
+            return;
+        }
+        if self.sighted.len() < SIGHTED {
+            self.sighted.push((sighted, ttl));
+        } else {
+            self.sighted[self.next_sighted] = (sighted, ttl);
+            self.next_sighted = (self.next_sighted + 1) % SIGHTED;
+        }
+    }
+}
+
+/// Units of sequence space of a segment: payload, SYN and FIN (RFC 9293 section 3.4).
+#[inline]
+#[must_use]
+pub fn units(seg: &Segment) -> u32 {
+    seg.payload_length
+        + u32::from(seg.flags & flags::SYN != 0)
+        + u32::from(seg.flags & flags::FIN != 0)
+}
+
+fn mark(seg: &Segment) -> Mark {
+    Mark {
+        ts_value: (seg.has & has::TIMESTAMPS != 0).then_some(seg.ts_value),
+        ip_id: (seg.has & has::IP_ID != 0).then_some(seg.ip_id),
+    }
+}
+
+/// Hash of all that two sightings of one packet have in common.
+#[inline]
+fn signature(seg: &Segment) -> u32 {
+    let numbers = u64::from(seg.seq) << 32 | u64::from(seg.ack);
+    let marks = u64::from(seg.ts_value) << 32 | u64::from(seg.ip_id) << 16 | u64::from(seg.window);
+    let shape = u64::from(seg.payload_length) << 8 | u64::from(seg.flags);
+    let product = u128::from(numbers ^ 0xa076_1d64_78bd_642f)
+        * u128::from((marks ^ 0xe703_7ed1_a0b4_28db).wrapping_add(shape << 40 | shape));
+    (product as u64 ^ (product >> 64) as u64) as u32
+}
