@@ -187,11 +187,11 @@ impl Shard {
             Phase::Open => {
                 flow.deadline = seg.clock;
                 if seg.flags & (flags::FIN | flags::RST) != 0 {
-                    self.closing(place, seg);
+                    self.closing(place, seg, out);
                 }
             }
             Phase::Opening => self.opening(place, seg, out),
-            Phase::Closed => self.after_close(place, seg, facts),
+            Phase::Closed => self.after_close(place, seg, facts, out),
             Phase::Vacant => {}
         }
     }
@@ -339,7 +339,7 @@ impl Shard {
             let deadline = flow.deadline;
             self.expect(deadline, place);
         } else if seg.flags & (flags::FIN | flags::RST) != 0 {
-            self.closing(place, seg);
+            self.closing(place, seg, out);
         }
     }
 
@@ -372,7 +372,7 @@ impl Shard {
 
     /// A FIN or RST on an open connection.
     #[inline(never)]
-    fn closing(&mut self, place: Place, seg: &Segment) {
+    fn closing(&mut self, place: Place, seg: &Segment, out: &mut Records) {
         let flow = self.table.at_mut(place);
         if seg.flags & flags::RST != 0 {
             let by_client = seg.from == flow.client;
@@ -384,12 +384,12 @@ impl Shard {
             return;
         }
         flow.phase = Phase::Closed;
-        self.linger(place, seg.clock, seg.hash);
+        self.linger(place, seg.clock, seg.hash, out);
     }
 
     /// A segment of a closed connection. New data of the side whose RST closed it shows that the RST was not its own.
     #[inline(never)]
-    fn after_close(&mut self, place: Place, seg: &Segment, facts: Facts) {
+    fn after_close(&mut self, place: Place, seg: &Segment, facts: Facts, out: &mut Records) {
         let flow = self.table.at_mut(place);
         if flow.reset_by == Some(seg.from)
             && facts.sighting == Some(Sighting::New)
@@ -404,15 +404,18 @@ impl Shard {
             let deadline = seg.clock.plus(self.idle);
             self.expect(deadline, place);
             if seg.flags & (flags::FIN | flags::RST) != 0 {
-                self.closing(place, seg);
+                self.closing(place, seg, out);
             }
         }
     }
 
-    fn linger(&mut self, place: Place, clock: Timestamp, hash: u64) {
+    fn linger(&mut self, place: Place, clock: Timestamp, hash: u64, out: &mut Records) {
         let until = clock.plus(LINGER);
         self.table.at_mut(place).deadline = until;
         self.lingering.push_back((until, place, hash));
+        if self.lingering.len() > MOST_LINGERING {
+            self.let_go(clock, out);
+        }
     }
 
     /// An ICMP error that quotes a segment of this shard.
@@ -438,8 +441,7 @@ impl Shard {
     #[inline]
     pub fn advance(&mut self, clock: Timestamp, out: &mut Records) {
         if clock > self.clock {
-            let over = self.lingering.len() > MOST_LINGERING;
-            if over || self.lingering.front().is_some_and(|&(until, ..)| until <= clock) {
+            if self.lingering.front().is_some_and(|&(until, ..)| until <= clock) {
                 self.let_go(clock, out);
             }
             if clock >= self.due {
@@ -461,7 +463,7 @@ impl Shard {
             // It may have been reopened, superseded or evicted since.
             if flow.phase == Phase::Closed && flow.deadline == until && self.hash_key.hash(&flow.key) == hash {
                 let flow = self.table.remove(place, hash);
-                self.report(&flow, until.min(clock).max(self.clock), out);
+                self.report(&flow, until.min(clock), out);
             }
         }
     }
@@ -470,10 +472,8 @@ impl Shard {
     #[inline]
     fn expect(&mut self, deadline: Timestamp, place: Place) {
         self.due = self.due.min(tick_after(deadline));
-        if let Some(active) = self.active_ticks {
-            let flow = self.table.at(place);
-            let wait = flow.part_tick.wrapping_sub(tick_of(self.clock)).min(active);
-            self.due = self.due.min(tick_after(self.clock.plus(i64::from(wait) << TICK)));
+        if self.active_ticks.is_some() {
+            self.due = self.due.min(part_due(self.table.at(place), self.clock));
         }
     }
 
@@ -495,13 +495,12 @@ impl Shard {
                 continue;
             }
             next = next.min(tick);
-            if let Some(active) = self.active_ticks {
-                let wait = flow.part_tick.wrapping_sub(tick_of(clock));
-                if wait == 0 || wait > active {
+            if self.active_ticks.is_some() {
+                if part_due(flow, clock) <= clock {
                     parts.push(place);
+                } else {
+                    next = next.min(part_due(flow, clock));
                 }
-                let wait = if wait == 0 || wait > active { active } else { wait };
-                next = next.min(tick_start(clock).plus(i64::from(wait) << TICK));
             }
         }
         self.due = next;
@@ -533,21 +532,23 @@ impl Shard {
         self.report(&flow, tick, out);
     }
 
-    /// A part of a connection that carried traffic since the last one.
+    /// A part of a connection, if it carried traffic since the last one.
     fn part(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
         let active = self.active_ticks.unwrap_or(1);
         let flow = self.table.at_mut(place);
-        let began = tick_of(clock).wrapping_sub(active);
-        flow.part_tick = tick_of(clock).wrapping_add(active);
-        let quiet = began.wrapping_sub(tick_of(flow.deadline)) < u32::MAX / 2;
-        if flow.phase != Phase::Open || quiet || !self.connections {
+        let tick = part_due(flow, clock);
+        let began = tick.plus(-(i64::from(active) << TICK));
+        // Intervals that passed unseen were silent: a segment would have been the occasion to look.
+        let passed = tick_of(clock).wrapping_sub(flow.part_tick) / active;
+        flow.part_tick = flow.part_tick.wrapping_add((passed + 1).wrapping_mul(active));
+        self.due = self.due.min(part_due(flow, clock));
+        if flow.phase != Phase::Open || flow.deadline < began || !self.connections {
             return;
         }
         flow.parts = flow.parts.saturating_add(1);
         let flow = self.table.at(place);
         let record = analyze::connection(&self.context, flow, Some(u64::from(flow.parts)), false);
-        let rank = Rank { clock: tick_start(clock), frame: flow.first_frame, kind: Kind::Connection };
-        out.connection(rank, record);
+        out.connection(Rank { clock: tick, frame: flow.first_frame, kind: Kind::Connection }, record);
     }
 
     /// The table is full: half-open connections go first, the oldest sixteenth; then closed ones, then those that have
@@ -659,6 +660,12 @@ fn ticks_in(ns: i64) -> u32 {
 /// The tick that `time` falls in, modulo 2^32.
 fn tick_of(time: Timestamp) -> u32 {
     (time.0 >> TICK) as u32
+}
+
+/// When the next part of a flow is due; ticks are kept modulo 2^32, so it is told relative to `clock`.
+fn part_due(flow: &Flow, clock: Timestamp) -> Timestamp {
+    let ahead = flow.part_tick.wrapping_sub(tick_of(clock)).cast_signed();
+    tick_start(clock).plus(i64::from(ahead) << TICK)
 }
 
 /// When the tick that `time` falls in began.

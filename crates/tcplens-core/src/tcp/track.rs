@@ -24,6 +24,8 @@ mod bit {
     pub(super) const WINDOW_CLOSED: u8 = 0x20;
     /// Its FIN was seen.
     pub(super) const FIN: u8 = 0x40;
+    /// A segment was seen, be it a RST: `recent` and `interface` are set.
+    pub(super) const SIGHTED: u8 = 0x80;
 }
 
 /// How many sightings are kept for a connection without duplicates: enough to notice that a source doubles packets.
@@ -190,13 +192,14 @@ impl Side {
         let signature = signature(seg);
         let time = seg.time.0 as u32;
         let units = units(seg);
-        let advances = self.bits & bit::STARTED == 0
+        let advances = self.bits & bit::SIGHTED == 0
             || units > 0 && Seq(seg.seq).plus(units).offset(self.high) > 0
             || seg.flags & flags::ACK != 0
                 && (self.bits & bit::ACKED == 0 || Seq(seg.ack).offset(self.ack) > 0);
         if !advances && self.was_sighted(seg, signature, time, odd) {
             return true;
         }
+        self.bits |= bit::SIGHTED;
         self.interface = seg.interface as u16;
         self.recent[1] = self.recent[0];
         self.recent_ttl[1] = self.recent_ttl[0];
