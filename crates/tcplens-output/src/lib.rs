@@ -8,6 +8,11 @@ pub mod csv;
 pub mod digits;
 pub mod jsonl;
 pub mod rfc3339;
+pub mod sink;
+pub mod units;
+pub mod writer;
 
 pub use csv::Csv;
 pub use jsonl::Jsonl;
+pub use sink::{Sink, SinkEnd, SinkError};
+pub use writer::{MachineFormat, RecordWriter};
