@@ -1,0 +1,274 @@
+//! Destinations of bytes: standard output, a file, a compressed file, a row of files. Knows no format.
+//!
+//! `-o records.jsonl` truncates that file. With `--rotate` the files are `records-00001.jsonl`, `records-00002.jsonl`, ...
+//! (`records-00001.jsonl.zst`): numbered on from the highest there is, never overwritten, a file complete when the
+//! next one exists. A suffix `.zst` or `.gz` compresses.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use flate2::write::GzEncoder;
+use tcplens_core::time::Timestamp;
+
+use crate::units::Rotate;
+pub use error::{SinkEnd, SinkError};
+use series::Series;
+
+mod error;
+mod series;
+
+/// Bytes gathered before a system call or a call of the compressor.
+const BUFFER: usize = 64 * 1024;
+
+/// An open destination. Call [`finish`](Self::finish): what is dropped without it loses its last bytes.
+pub struct Sink {
+    /// For messages: the path or `standard output`.
+    name: String,
+    target: Target,
+    buffer: Vec<u8>,
+    series: Option<Series>,
+    live: bool,
+}
+
+enum Target {
+    Plain(Counted<Box<dyn Write + Send>>),
+    Gzip(GzEncoder<Counted<File>>),
+    Zstd(zstd::Encoder<'static, Counted<File>>),
+}
+
+impl Sink {
+    /// Opens `-o FILE`, or standard output without one or for `-`.
+    ///
+    /// # Errors
+    /// When the file cannot be created, or standard output is asked to rotate.
+    pub fn open(output: Option<&Path>, rotate: Option<Rotate>) -> Result<Sink, SinkError> {
+        match (output.filter(|path| *path != Path::new("-")), rotate) {
+            (None, None) => Self::stdout(),
+            (None, Some(_)) => Err(SinkError::RotateStdout),
+            (Some(path), None) => {
+                let file = File::create(path).map_err(|error| SinkError::create(path, &error))?;
+                Self::file(path, file, None)
+            }
+            (Some(path), Some(rotate)) => {
+                let mut series = Series::new(path, rotate)?;
+                let (path, file) = series.next_file()?;
+                Self::file(&path, file, Some(series))
+            }
+        }
+    }
+
+    /// Standard output, written to without the line buffer of `std::io::stdout`.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be duplicated.
+    pub fn stdout() -> Result<Sink, SinkError> {
+        let stdout = io::stdout();
+        let file = stdout
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| SinkError::create("standard output", &error))?;
+        let file = File::from(file);
+        let live = file.is_terminal() || is_stream(&file);
+        Ok(Self::new(
+            "standard output".into(),
+            Target::Plain(Counted::new(Box::new(file))),
+            None,
+            live,
+        ))
+    }
+
+    /// Any other writer, under a name for messages.
+    #[must_use]
+    pub fn from_writer(name: &str, writer: Box<dyn Write + Send>) -> Sink {
+        Self::new(
+            name.into(),
+            Target::Plain(Counted::new(writer)),
+            None,
+            false,
+        )
+    }
+
+    fn file(path: &Path, file: File, series: Option<Series>) -> Result<Sink, SinkError> {
+        let live = is_stream(&file);
+        let target = Target::for_path(path, file)?;
+        Ok(Self::new(path.display().to_string(), target, series, live))
+    }
+
+    fn new(name: String, target: Target, series: Option<Series>, live: bool) -> Sink {
+        Sink {
+            name,
+            target,
+            buffer: Vec::with_capacity(BUFFER),
+            series,
+            live,
+        }
+    }
+
+    /// Whether someone waits at the other end: a terminal, a pipe or a socket. Then flush after each record or each
+    /// pause of the input.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Takes bytes; a whole number of lines where files rotate.
+    ///
+    /// # Errors
+    /// [`SinkEnd::Closed`] when the reader went away, else what failed.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), SinkEnd> {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.drain()?;
+        }
+        if bytes.len() > BUFFER {
+            return self
+                .target
+                .write_all(bytes)
+                .map_err(|error| SinkEnd::write(&self.name, &error));
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Whether the file is one of a series, and [`is_due`](Self::is_due) worth asking.
+    #[must_use]
+    pub fn rotates(&self) -> bool {
+        self.series.is_some()
+    }
+
+    /// Whether the file should end before a record of this time is written, after `pending` bytes that were not handed
+    /// to [`write`](Self::write) yet. Never without `--rotate`. Call once per record, in order.
+    pub fn is_due(&mut self, time: Option<Timestamp>, pending: usize) -> bool {
+        let Some(series) = &mut self.series else {
+            return false;
+        };
+        let size = match &self.target {
+            Target::Plain(out) => out.written + (self.buffer.len() + pending) as u64,
+            // What the compressor makes of the rest is not known: such a file is some blocks longer than asked.
+            Target::Gzip(out) => out.get_ref().written,
+            Target::Zstd(out) => out.get_ref().written,
+        };
+        series.is_due(time, size)
+    }
+
+    /// Finishes the file and begins the next of the series.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); also when the next file cannot be created.
+    pub fn rotate(&mut self) -> Result<(), SinkEnd> {
+        self.drain()?;
+        let Some(series) = &mut self.series else {
+            return Ok(());
+        };
+        let (path, file) = series.next_file()?;
+        let finished = std::mem::replace(&mut self.target, Target::for_path(&path, file)?);
+        let name = std::mem::replace(&mut self.name, path.display().to_string());
+        finished
+            .finish()
+            .map_err(|error| SinkEnd::write(&name, &error))
+    }
+
+    /// Hands everything to the reader. A compressed file has none before it is finished, and flushing would cost its
+    /// ratio: there the bytes go to the compressor only.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn flush(&mut self) -> Result<(), SinkEnd> {
+        self.drain()?;
+        match &mut self.target {
+            Target::Plain(out) => out
+                .flush()
+                .map_err(|error| SinkEnd::write(&self.name, &error)),
+            Target::Gzip(_) | Target::Zstd(_) => Ok(()),
+        }
+    }
+
+    /// Writes what is left and ends the file.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn finish(mut self) -> Result<(), SinkEnd> {
+        self.drain()?;
+        self.target
+            .finish()
+            .map_err(|error| SinkEnd::write(&self.name, &error))
+    }
+
+    fn drain(&mut self) -> Result<(), SinkEnd> {
+        let result = self.target.write_all(&self.buffer);
+        self.buffer.clear();
+        result.map_err(|error| SinkEnd::write(&self.name, &error))
+    }
+}
+
+impl Target {
+    fn for_path(path: &Path, file: File) -> Result<Target, SinkError> {
+        let suffix = path
+            .extension()
+            .and_then(|suffix| suffix.to_str())
+            .unwrap_or_default();
+        Ok(match suffix {
+            "zst" => {
+                let mut encoder = zstd::Encoder::new(Counted::new(file), 0)
+                    .map_err(|error| SinkError::create(path, &error))?;
+                encoder
+                    .include_checksum(true)
+                    .map_err(|error| SinkError::create(path, &error))?;
+                Target::Zstd(encoder)
+            }
+            "gz" => Target::Gzip(GzEncoder::new(
+                Counted::new(file),
+                flate2::Compression::default(),
+            )),
+            _ => Target::Plain(Counted::new(Box::new(file))),
+        })
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Target::Plain(out) => out.write_all(bytes),
+            Target::Gzip(out) => out.write_all(bytes),
+            Target::Zstd(out) => out.write_all(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Target::Plain(mut out) => out.flush(),
+            Target::Gzip(out) => out.finish()?.flush(),
+            Target::Zstd(out) => out.finish()?.flush(),
+        }
+    }
+}
+
+/// Counts what goes through.
+struct Counted<W> {
+    out: W,
+    written: u64,
+}
+
+impl<W> Counted<W> {
+    fn new(out: W) -> Self {
+        Self { out, written: 0 }
+    }
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = self.out.write(bytes)?;
+        self.written += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A pipe or a socket. What cannot be asked is taken for a file.
+fn is_stream(file: &File) -> bool {
+    file.metadata()
+        .is_ok_and(|meta| meta.file_type().is_fifo() || meta.file_type().is_socket())
+}
