@@ -31,6 +31,7 @@ pub struct Sink {
     buffer: Vec<u8>,
     series: Option<Series>,
     live: bool,
+    terminal: bool,
 }
 
 enum Target {
@@ -71,39 +72,39 @@ impl Sink {
             .try_clone_to_owned()
             .map_err(|error| SinkError::create("standard output", &error))?;
         let file = File::from(file);
-        let live = file.is_terminal() || is_stream(&file);
-        Ok(Self::new(
-            "standard output".into(),
-            Target::Plain(Counted::new(Box::new(file))),
-            None,
-            live,
-        ))
+        let (live, terminal) = (is_stream(&file), file.is_terminal());
+        let target = Target::Plain(Counted::new(Box::new(file)));
+        let sink = Self::new("standard output".into(), target, None);
+        Ok(Sink {
+            live: live || terminal,
+            terminal,
+            ..sink
+        })
     }
 
     /// Any other writer, under a name for messages.
     #[must_use]
     pub fn from_writer(name: &str, writer: Box<dyn Write + Send>) -> Sink {
-        Self::new(
-            name.into(),
-            Target::Plain(Counted::new(writer)),
-            None,
-            false,
-        )
+        Self::new(name.into(), Target::Plain(Counted::new(writer)), None)
     }
 
     fn file(path: &Path, file: File, series: Option<Series>) -> Result<Sink, SinkError> {
         let live = is_stream(&file);
         let target = Target::for_path(path, file)?;
-        Ok(Self::new(path.display().to_string(), target, series, live))
+        Ok(Sink {
+            live,
+            ..Self::new(path.display().to_string(), target, series)
+        })
     }
 
-    fn new(name: String, target: Target, series: Option<Series>, live: bool) -> Sink {
+    fn new(name: String, target: Target, series: Option<Series>) -> Sink {
         Sink {
             name,
             target,
             buffer: Vec::with_capacity(BUFFER),
             series,
-            live,
+            live: false,
+            terminal: false,
         }
     }
 
@@ -112,6 +113,12 @@ impl Sink {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Whether it is a terminal: what `--color auto` asks.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Takes bytes; a whole number of lines where files rotate.
