@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 const EIGHTHS_RIGHTWARD: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const EIGHTHS_UPWARD: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// A horizontal bar, `value` of `max` over `width` columns in eighths. What is not zero is at least one eighth.
+/// A horizontal bar, `value` of `max` over `width` columns in eighths. What is not zero is at least
+/// one eighth.
 #[derive(Clone, Copy, Debug)]
 pub struct Bar {
     /// What it shows.

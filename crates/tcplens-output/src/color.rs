@@ -1,4 +1,5 @@
-//! Whether and how text is coloured: `--color`, NO_COLOR (no-color.org) and the eight colours every terminal has.
+//! Whether and how text is coloured: `--color`, NO_COLOR (no-color.org) and the eight colours every
+//! terminal has.
 
 use std::env;
 use std::ffi::OsStr;
@@ -17,7 +18,8 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
-    /// Whether to colour what goes to an output that is a terminal or not. Looks at NO_COLOR and TERM.
+    /// Whether to colour what goes to an output that is a terminal or not. Looks at NO_COLOR and
+    /// TERM.
     #[must_use]
     pub fn enabled(self, is_terminal: bool) -> bool {
         self.decide(

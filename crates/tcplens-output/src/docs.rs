@@ -1,5 +1,5 @@
-//! `docs/records.md`: the reference of all record kinds, from their declarations. A test in the binary's crate compares
-//! the file with this.
+//! `docs/records.md`: the reference of all record kinds, from their declarations. A test in the
+//! binary's crate compares the file with this.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! Durations, sizes and counts for people: three digits and a unit. Not for machines (see `digits`); for reading options
-//! see `units`.
+//! Durations, sizes and counts for people: three digits and a unit. Not for machines (see
+//! `digits`); for reading options see `units`.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
@@ -85,8 +85,8 @@ impl Display for Endpoint {
     }
 }
 
-/// Prints `value` in the first unit where it rounds to less than 1000 in three digits, without trailing zeros. Without
-/// decimals it may go up to the next unit, `step`.
+/// Prints `value` in the first unit where it rounds to less than 1000 in three digits, without
+/// trailing zeros. Without decimals it may go up to the next unit, `step`.
 fn three_digits(
     f: &mut Formatter<'_>,
     value: u64,

@@ -1,7 +1,8 @@
 //! Encoders of records and their destinations. Nothing here knows where records come from.
 //!
-//! Machine formats ([`jsonl`], [`csv`]) visit any record; text views ([`text`]) are written for one kind each, from the
-//! building blocks in [`table`], [`human`], [`time_style`], [`color`] and [`bars`]. [`sink`] is where bytes go.
+//! Machine formats ([`jsonl`], [`csv`]) visit any record; text views ([`text`]) are written for one
+//! kind each, from the building blocks in [`table`], [`human`], [`time_style`], [`color`] and
+//! [`bars`]. [`sink`] is where bytes go.
 #![forbid(unsafe_code)]
 
 pub mod bars;

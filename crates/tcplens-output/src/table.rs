@@ -1,5 +1,5 @@
-//! Columns of text for people. A cell longer than its column widens the column from that line on: nothing is cut, and
-//! the lines after it are aligned again.
+//! Columns of text for people. A cell longer than its column widens the column from that line on:
+//! nothing is cut, and the lines after it are aligned again.
 
 use std::fmt::{Display, Write};
 
@@ -53,8 +53,8 @@ impl Column {
     }
 }
 
-/// Prints rows under one header. [`print`](Self::print) after each row for lines that come one by one, or once after all
-/// rows for columns that fit.
+/// Prints rows under one header. [`print`](Self::print) after each row for lines that come one by
+/// one, or once after all rows for columns that fit.
 #[derive(Debug)]
 pub struct Table {
     columns: &'static [Column],
@@ -84,7 +84,8 @@ impl Table {
         }
     }
 
-    /// Appends the next cell of the row. Control characters, which may come from the network, become `?`.
+    /// Appends the next cell of the row. Control characters, which may come from the network,
+    /// become `?`.
     pub fn cell(&mut self, paint: Paint, value: impl Display) {
         self.cell_with(paint, |text| {
             // Writing to a String cannot fail.
@@ -109,7 +110,8 @@ impl Table {
         self.cell(Paint::Dim, "-");
     }
 
-    /// Prints the rows since the last call, before the first of them the header. The last row may lack cells.
+    /// Prints the rows since the last call, before the first of them the header. The last row may
+    /// lack cells.
     pub fn print(&mut self, out: &mut Vec<u8>) {
         if self.columns.is_empty() || self.cells.is_empty() {
             return;

@@ -1,4 +1,5 @@
-//! Text views: a line per record for people, written for one record kind each. For what a machine reads see `jsonl`.
+//! Text views: a line per record for people, written for one record kind each. For what a machine
+//! reads see `jsonl`.
 
 mod connections;
 mod handshakes;

@@ -50,8 +50,8 @@ pub struct TimeFormat {
 }
 
 impl TimeFormat {
-    /// Prints in `style`. Looks up the system's time zone for `local`; where it has none that is UTC, and the printed
-    /// offset says so.
+    /// Prints in `style`. Looks up the system's time zone for `local`; where it has none that is
+    /// UTC, and the printed offset says so.
     #[must_use]
     pub fn new(style: TimeStyle) -> Self {
         let zone = match style {
@@ -71,7 +71,8 @@ impl TimeFormat {
         }
     }
 
-    /// Sets time zero of the relative style: the first packet. Unless it is set, the first time printed is zero.
+    /// Sets time zero of the relative style: the first packet. Unless it is set, the first time
+    /// printed is zero.
     pub fn set_origin(&mut self, first_packet: Timestamp) {
         self.origin = Some(first_packet);
     }

@@ -121,8 +121,8 @@ fn span(table: &mut Table, span: Option<Span>) {
     }
 }
 
-/// Lost after the tap: repeated, and not because the receiver had it already. Before the tap: a hole that was filled by
-/// a repetition.
+/// Lost after the tap: repeated, and not because the receiver had it already. Before the tap: a
+/// hole that was filled by a repetition.
 fn lost(table: &mut Table, sent: &Sent) {
     let after = sent.retransmits.saturating_sub(sent.dsacks);
     let before = sent.fills_lost;

@@ -1,7 +1,7 @@
 //! `handshakes`: a line per connection attempt, with tcpeek's columns.
 //!
-//! Other than in tcpeek: TIME(s) has microseconds and is not cut to milliseconds, IPv6 fits, RESULTS is the record's
-//! `outcome` with what is known about it.
+//! Other than in tcpeek: TIME(s) has microseconds and is not cut to milliseconds, IPv6 fits,
+//! RESULTS is the record's `outcome` with what is known about it.
 
 use std::fmt::Write;
 use std::net::IpAddr;
