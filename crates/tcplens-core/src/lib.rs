@@ -4,6 +4,7 @@
 //! or logs; there is no unsafe code. The same packets give the same records, byte for byte.
 #![forbid(unsafe_code)]
 
+pub mod filter;
 pub mod packet;
 pub mod record;
 pub mod time;
