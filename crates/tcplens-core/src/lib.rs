@@ -7,6 +7,7 @@
 pub mod analyze;
 pub mod batch;
 pub mod engine;
+pub mod filter;
 pub mod flow;
 pub mod packet;
 pub mod record;

@@ -1,0 +1,644 @@
+//! From words to the parsed form: the grammar of pcap-filter(7) as libpcap 1.10.3 reads it, including
+//! what it carries over in lists (`tcp port 80 or 443`). Knows no link type. Primitives are in
+//! `primitive.rs`.
+
+use std::ops::Range;
+
+use super::ast::{Arith, Compare, Expr, Join, Operator, Primitive, Qualifiers, Value};
+use super::lexer::{Token, tokens};
+use super::names::Keyword;
+use crate::filter::FilterError;
+
+/// Longest expression read; chosen: far above any written by hand, and it bounds the program.
+const TEXT: usize = 64 * 1024;
+/// Deepest nesting of parentheses, `not` and arithmetic; chosen: the recursion fits any stack.
+const NESTING: usize = 100;
+/// Most operators in one comparison; chosen: keeps the tree of a long sum as low as the nesting.
+const OPERATORS: usize = 200;
+
+/// Parses a whole expression; `None` for an empty one, which every packet matches.
+pub(super) fn parse(text: &str) -> Result<Option<Expr>, FilterError> {
+    if text.len() > TEXT {
+        return Err(FilterError::new(
+            text,
+            0..0,
+            format!("longer than {TEXT} bytes; shorten it"),
+        ));
+    }
+    let tokens = tokens(text)?;
+    if tokens.is_empty() {
+        return Ok(None);
+    }
+    let mut parser = Parser {
+        text,
+        tokens,
+        next: 0,
+        depth: 0,
+        operators: 0,
+    };
+    let parsed = parser.list(
+        None,
+        Allow {
+            ids: false,
+            terms: true,
+        },
+    )?;
+    if parser.peek().is_some() {
+        return Err(parser.unexpected("`and`, `or` or the end"));
+    }
+    match parsed {
+        Group::Terms(expr, _) => Ok(Some(expr)),
+        Group::Number(_) | Group::Arith(_) | Group::Ids(..) => {
+            Err(parser.unexpected("a comparison, such as `> 100`"))
+        }
+    }
+}
+
+pub(super) type Parsed<T> = Result<T, FilterError>;
+
+/// What the words to the left said of an address, port or protocol to come; `None`: nothing that can
+/// be carried over.
+pub(super) type Carried = Option<Qualifiers>;
+
+pub(super) struct Parser<'a> {
+    pub(super) text: &'a str,
+    tokens: Vec<(Token, Range<usize>)>,
+    next: usize,
+    depth: usize,
+    /// Arithmetic operators since the last `and` or `or`.
+    operators: usize,
+}
+
+/// What a list may consist of: bare values (`80 or 443`) and whole primitives.
+#[derive(Clone, Copy)]
+struct Allow {
+    ids: bool,
+    terms: bool,
+}
+
+/// What stood between two parentheses. Only its end tells, so that the opening one is read alike.
+enum Group {
+    Number(u32),
+    Arith(Arith),
+    Ids(Expr, Carried),
+    Terms(Expr, Carried),
+}
+
+impl Parser<'_> {
+    fn list(&mut self, left: Carried, allow: Allow) -> Parsed<Group> {
+        let first = self.first(left, allow)?;
+        let (mut exprs, mut carried, only_ids) = match first {
+            Group::Ids(expr, carried) => (vec![(Join::And, expr)], carried, true),
+            Group::Terms(expr, carried) => (vec![(Join::And, expr)], carried, false),
+            number @ (Group::Number(_) | Group::Arith(_)) => return Ok(number),
+        };
+        while let Some(join) = self.join() {
+            let (expr, then) = if only_ids {
+                self.id(carried)?
+            } else {
+                self.operand(carried, true)?
+            };
+            exprs.push((join, expr));
+            carried = then;
+        }
+        let mut rest = exprs.split_off(1);
+        let Some((_, first)) = exprs.pop() else {
+            return Err(self.unexpected("an expression"));
+        };
+        rest.shrink_to_fit();
+        let expr = if rest.is_empty() {
+            first
+        } else {
+            Expr::Chain(Box::new(first), rest)
+        };
+        Ok(if only_ids {
+            Group::Ids(expr, carried)
+        } else {
+            Group::Terms(expr, carried)
+        })
+    }
+
+    fn first(&mut self, left: Carried, allow: Allow) -> Parsed<Group> {
+        let start = self.next;
+        match self.peek() {
+            Some(Token::Symbol('(')) => {
+                // A list of values does not begin with a list of values in libpcap's grammar.
+                let inner = self.group(
+                    left,
+                    Allow {
+                        ids: false,
+                        terms: allow.terms,
+                    },
+                )?;
+                match inner {
+                    Group::Number(n) => self.after_number(n, start, left, allow),
+                    Group::Arith(a) if allow.terms => self.after_arith(a, start),
+                    Group::Terms(expr, _) => Ok(Group::Terms(expr, left)),
+                    Group::Arith(_) | Group::Ids(..) => Err(self.unexpected("a value")),
+                }
+            }
+            Some(Token::Number(n)) => {
+                let n = *n;
+                self.next += 1;
+                self.after_number(n, start, left, allow)
+            }
+            Some(Token::Dotted(_) | Token::V6(_) | Token::Mac(_) | Token::Name(_)) if allow.ids => {
+                self.value(left)
+                    .map(|(expr, carried)| Group::Ids(expr, carried))
+            }
+            Some(_) if allow.terms => {
+                if self.begins_arith() {
+                    let a = self.arith()?;
+                    return self.after_arith(a, start);
+                }
+                let (expr, carried) = match self.not() {
+                    true => self.negated(|p| p.operand(left, false))?,
+                    false => self.primitive()?,
+                };
+                Ok(Group::Terms(expr, carried))
+            }
+            _ => Err(self.unexpected(if allow.terms {
+                "a primitive"
+            } else {
+                "a value"
+            })),
+        }
+    }
+
+    /// A number alone may be a value, the beginning of arithmetic, or stay what it is: `(80)`.
+    fn after_number(&mut self, n: u32, start: usize, left: Carried, allow: Allow) -> Parsed<Group> {
+        if allow.terms && self.continues_arith() {
+            let a = self.arith_from(Arith::Number(n), start, None)?;
+            return self.after_arith(a, start);
+        }
+        if allow.ids
+            && matches!(
+                self.peek(),
+                Some(Token::Keyword(Keyword::And | Keyword::Or))
+            )
+        {
+            let expr = self.id_leaf(Value::Number(n), left, start)?;
+            return Ok(Group::Ids(expr, left));
+        }
+        Ok(Group::Number(n))
+    }
+
+    /// Arithmetic is a primitive once it is compared, until then it stays arithmetic: `(1 + 2)`.
+    fn after_arith(&mut self, left: Arith, start: usize) -> Parsed<Group> {
+        let left = self.arith_from(left, start, None)?;
+        if self.relation_operator().is_none() {
+            return Ok(Group::Arith(left));
+        }
+        Ok(Group::Terms(self.relation(left, start)?, None))
+    }
+
+    /// One primitive, or with `ids` also one value, after `and`, `or` or `not`.
+    fn operand(&mut self, left: Carried, ids: bool) -> Parsed<(Expr, Carried)> {
+        let start = self.next;
+        if self.not() {
+            return self.negated(|p| p.operand(left, ids));
+        }
+        let allow = Allow { ids, terms: true };
+        let group = match self.peek() {
+            Some(Token::Symbol('(')) => match self.group(left, allow)? {
+                Group::Number(n) => self.after_number(n, start, left, allow)?,
+                Group::Arith(a) => self.after_arith(a, start)?,
+                Group::Terms(expr, _) => return Ok((expr, left)),
+                Group::Ids(expr, carried) => return Ok((expr, carried)),
+            },
+            _ => self.first(left, allow)?,
+        };
+        match group {
+            Group::Terms(expr, carried) | Group::Ids(expr, carried) => Ok((expr, carried)),
+            Group::Number(n) if ids => Ok((self.id_leaf(Value::Number(n), left, start)?, left)),
+            Group::Number(_) | Group::Arith(_) => {
+                Err(self.unexpected("a comparison, such as `> 100`"))
+            }
+        }
+    }
+
+    /// One value or a list of values in parentheses: what follows `port`, `host`, `net`, `proto`.
+    pub(super) fn id(&mut self, left: Carried) -> Parsed<(Expr, Carried)> {
+        let start = self.next;
+        if self.not() {
+            return self.negated(|p| p.id(left));
+        }
+        match self.peek() {
+            Some(Token::Symbol('(')) => {
+                match self.group(
+                    left,
+                    Allow {
+                        ids: true,
+                        terms: false,
+                    },
+                )? {
+                    Group::Number(n) => Ok((self.id_leaf(Value::Number(n), left, start)?, left)),
+                    Group::Ids(expr, carried) => Ok((expr, carried)),
+                    Group::Terms(..) | Group::Arith(_) => Err(self.unexpected("a value")),
+                }
+            }
+            Some(
+                Token::Number(_) | Token::Dotted(_) | Token::V6(_) | Token::Mac(_) | Token::Name(_),
+            ) => self.value(left),
+            Some(Token::Keyword(_)) => Err(self.unexpected(
+                "a value (a name that is also a keyword is written with a backslash: \\tcp)",
+            )),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    fn value(&mut self, left: Carried) -> Parsed<(Expr, Carried)> {
+        let start = self.next;
+        let token = self.peek().cloned();
+        self.next += 1;
+        let value = match token {
+            Some(Token::Number(n)) => Value::Number(n),
+            Some(Token::Mac(address)) => Value::Mac(address),
+            Some(Token::Name(name)) => Value::Name(name),
+            Some(Token::Dotted(text)) => {
+                if self.take_symbol('/') {
+                    Value::DottedPrefix(text, self.number("a prefix length")?)
+                } else if self.take(&Token::Keyword(Keyword::Mask)) {
+                    match self.peek().cloned() {
+                        Some(Token::Dotted(mask)) => {
+                            self.next += 1;
+                            Value::DottedMask(text, mask)
+                        }
+                        _ => return Err(self.unexpected("a mask, such as 255.255.0.0")),
+                    }
+                } else {
+                    Value::Dotted(text)
+                }
+            }
+            Some(Token::V6(address)) => {
+                let prefix = if self.take_symbol('/') {
+                    self.number("a prefix length")?
+                } else {
+                    128
+                };
+                Value::V6(address, prefix)
+            }
+            _ => {
+                self.next -= 1;
+                return Err(self.unexpected("a value"));
+            }
+        };
+        Ok((self.id_leaf(value, left, start)?, left))
+    }
+
+    /// A value with the qualifiers that stand before it, or before the list that it is in.
+    fn id_leaf(&mut self, value: Value, left: Carried, start: usize) -> Parsed<Expr> {
+        let at = self.since(start);
+        let Some(qualifiers) = left else {
+            return Err(FilterError::new(
+                self.text,
+                at,
+                "nothing says what this value is; write `host`, `net` or `port` before it",
+            ));
+        };
+        Ok(Expr::Leaf(Primitive::Id(value, qualifiers), at))
+    }
+
+    fn group(&mut self, left: Carried, allow: Allow) -> Parsed<Group> {
+        self.enter()?;
+        self.next += 1;
+        let inner = self.list(left, allow)?;
+        if !self.take_symbol(')') {
+            return Err(self.unexpected("`)`"));
+        }
+        self.depth -= 1;
+        Ok(inner)
+    }
+
+    fn negated(
+        &mut self,
+        operand: impl FnOnce(&mut Self) -> Parsed<(Expr, Carried)>,
+    ) -> Parsed<(Expr, Carried)> {
+        self.enter()?;
+        self.next += 1;
+        let (expr, carried) = operand(self)?;
+        self.depth -= 1;
+        Ok((Expr::Not(Box::new(expr)), carried))
+    }
+
+    /// Whether arithmetic begins here with something else than a number or a parenthesis.
+    fn begins_arith(&self) -> bool {
+        match self.peek() {
+            Some(Token::Symbol('-') | Token::Keyword(Keyword::Len)) => true,
+            Some(Token::Keyword(Keyword::Proto(_))) => {
+                matches!(
+                    self.tokens.get(self.next + 1),
+                    Some((Token::Symbol('['), _))
+                )
+            }
+            _ => false,
+        }
+    }
+
+    fn continues_arith(&self) -> bool {
+        self.operator().is_some() || self.relation_operator().is_some()
+    }
+
+    fn relation(&mut self, left: Arith, start: usize) -> Parsed<Expr> {
+        let Some((compare, negated)) = self.relation_operator() else {
+            return Err(self.unexpected("a comparison, such as `> 100`"));
+        };
+        self.next += 1;
+        let right = self.arith()?;
+        let relation = Primitive::Relation {
+            compare,
+            negated,
+            left,
+            right,
+        };
+        Ok(Expr::Leaf(relation, self.since(start)))
+    }
+
+    pub(super) fn relation_operator(&self) -> Option<(Compare, bool)> {
+        let Some(Token::Symbol(symbol)) = self.peek() else {
+            return None;
+        };
+        match symbol {
+            '=' => Some((Compare::Equal, false)),
+            'n' => Some((Compare::Equal, true)),
+            '>' => Some((Compare::Greater, false)),
+            'l' => Some((Compare::Greater, true)),
+            'g' => Some((Compare::GreaterOrEqual, false)),
+            '<' => Some((Compare::GreaterOrEqual, true)),
+            _ => None,
+        }
+    }
+
+    fn operator(&self) -> Option<Operator> {
+        let Some(Token::Symbol(symbol)) = self.peek() else {
+            return None;
+        };
+        match symbol {
+            '+' => Some(Operator::Add),
+            '-' => Some(Operator::Sub),
+            '*' => Some(Operator::Mul),
+            '/' => Some(Operator::Div),
+            '%' => Some(Operator::Mod),
+            '&' => Some(Operator::And),
+            '|' => Some(Operator::Or),
+            '^' => Some(Operator::Xor),
+            'L' => Some(Operator::ShiftLeft),
+            'R' => Some(Operator::ShiftRight),
+            _ => None,
+        }
+    }
+
+    fn arith(&mut self) -> Parsed<Arith> {
+        let start = self.next;
+        let first = self.arith_primary()?;
+        self.arith_from(first, start, None)
+    }
+
+    /// Goes on after `left` as long as the operators bind tighter than `before`, the one to its left.
+    fn arith_from(
+        &mut self,
+        mut left: Arith,
+        start: usize,
+        before: Option<Operator>,
+    ) -> Parsed<Arith> {
+        while let Some(operator) = self.operator().filter(|o| binds_tighter(before, *o)) {
+            self.next += 1;
+            self.enter()?;
+            let right_start = self.next;
+            let first = self.arith_primary()?;
+            let right = self.arith_from(first, right_start, Some(operator))?;
+            self.depth -= 1;
+            self.operators += 1;
+            if self.operators > OPERATORS {
+                return Err(self.too_deep());
+            }
+            let at = self.since(start);
+            left = Arith::Binary {
+                operator,
+                left: Box::new(left),
+                right: Box::new(right),
+                at,
+            };
+        }
+        Ok(left)
+    }
+
+    fn arith_primary(&mut self) -> Parsed<Arith> {
+        let start = self.next;
+        match self.peek().cloned() {
+            Some(Token::Number(n)) => {
+                self.next += 1;
+                Ok(Arith::Number(n))
+            }
+            Some(Token::Keyword(Keyword::Len)) => {
+                self.next += 1;
+                Ok(Arith::Length)
+            }
+            Some(Token::Symbol('-')) => {
+                self.next += 1;
+                self.enter()?;
+                let first_start = self.next;
+                let first = self.arith_primary()?;
+                let operand = match self.operator() {
+                    // No precedence is declared for these two, so that they are read on.
+                    Some(Operator::Mod | Operator::Xor) => {
+                        self.arith_unary_operand(first, first_start)?
+                    }
+                    _ => first,
+                };
+                self.depth -= 1;
+                Ok(Arith::Negate(Box::new(operand)))
+            }
+            Some(Token::Symbol('(')) => {
+                self.enter()?;
+                self.next += 1;
+                let inner = self.arith()?;
+                if !self.take_symbol(')') {
+                    return Err(self.unexpected("`)`"));
+                }
+                self.depth -= 1;
+                Ok(inner)
+            }
+            Some(Token::Keyword(Keyword::Proto(proto))) => {
+                self.next += 1;
+                if !self.take_symbol('[') {
+                    return Err(self.unexpected("`[` and an offset"));
+                }
+                self.enter()?;
+                let index = Box::new(self.arith()?);
+                let size = if self.take_symbol(':') {
+                    self.number("1, 2 or 4")?
+                } else {
+                    1
+                };
+                if !self.take_symbol(']') {
+                    return Err(self.unexpected("`]`"));
+                }
+                self.depth -= 1;
+                Ok(Arith::Load {
+                    proto,
+                    index,
+                    size,
+                    at: self.since(start),
+                })
+            }
+            Some(Token::Name(name)) if name.contains('-') => {
+                Err(self.unexpected("a number (write spaces around a minus)"))
+            }
+            _ => Err(self.unexpected("a number, `len` or a packet byte such as `tcp[13]`")),
+        }
+    }
+
+    /// `-a % b` is `-(a % b)`, and what follows goes on inside, for `%` and `^` never end an operand.
+    fn arith_unary_operand(&mut self, first: Arith, start: usize) -> Parsed<Arith> {
+        let mut left = first;
+        while let Some(operator @ (Operator::Mod | Operator::Xor)) = self.operator() {
+            self.next += 1;
+            let right_start = self.next;
+            let primary = self.arith_primary()?;
+            let right = self.arith_from(primary, right_start, Some(operator))?;
+            let at = self.since(start);
+            left = Arith::Binary {
+                operator,
+                left: Box::new(left),
+                right: Box::new(right),
+                at,
+            };
+        }
+        Ok(left)
+    }
+
+    pub(super) fn number(&mut self, expected: &str) -> Parsed<u32> {
+        match self.peek() {
+            Some(Token::Number(n)) => {
+                let n = *n;
+                self.next += 1;
+                Ok(n)
+            }
+            _ => Err(self.unexpected(expected)),
+        }
+    }
+
+    fn join(&mut self) -> Option<Join> {
+        let join = match self.peek()? {
+            Token::Keyword(Keyword::And) => Join::And,
+            Token::Keyword(Keyword::Or) => Join::Or,
+            _ => return None,
+        };
+        self.next += 1;
+        self.operators = 0;
+        Some(join)
+    }
+
+    fn not(&self) -> bool {
+        matches!(
+            self.peek(),
+            Some(Token::Symbol('!') | Token::Keyword(Keyword::Not))
+        )
+    }
+
+    pub(super) fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.next).map(|(token, _)| token)
+    }
+
+    pub(super) fn take(&mut self, token: &Token) -> bool {
+        let there = self.peek() == Some(token);
+        self.next += usize::from(there);
+        there
+    }
+
+    pub(super) fn take_symbol(&mut self, symbol: char) -> bool {
+        self.take(&Token::Symbol(symbol))
+    }
+
+    pub(super) fn bump(&mut self) {
+        self.next += 1;
+    }
+
+    pub(super) fn unread(&mut self) {
+        self.next = self.next.saturating_sub(1);
+    }
+
+    /// Index of the next token, to measure with [`Parser::since`] later.
+    pub(super) fn mark(&self) -> usize {
+        self.next
+    }
+
+    /// The bytes from the token at `start` up to the last one read.
+    pub(super) fn since(&self, start: usize) -> Range<usize> {
+        let begin = self
+            .tokens
+            .get(start)
+            .map_or(self.text.len(), |(_, at)| at.start);
+        let end = self
+            .tokens
+            .get(self.next.saturating_sub(1))
+            .map_or(begin, |(_, at)| at.end);
+        begin..end.max(begin)
+    }
+
+    pub(super) fn enter(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth > NESTING {
+            Err(self.too_deep())
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn too_deep(&self) -> FilterError {
+        let at = self
+            .tokens
+            .get(self.next)
+            .map_or(self.text.len()..self.text.len(), |(_, at)| at.clone());
+        FilterError::new(self.text, at, "too deeply nested; simplify it")
+    }
+
+    pub(super) fn unexpected(&self, expected: &str) -> FilterError {
+        let Some((token, at)) = self.tokens.get(self.next) else {
+            let end = self.text.trim_end().len();
+            return FilterError::new(
+                self.text,
+                end..end,
+                format!("ends too early; expected {expected}"),
+            );
+        };
+        let word = self.text.get(at.clone()).unwrap_or_default();
+        let message = match token {
+            Token::Keyword(Keyword::Foreign(kind)) => {
+                format!("unsupported: `{word}` is for {kind} links, which tcplens does not read")
+            }
+            Token::Keyword(Keyword::Gateway) => {
+                "unsupported: `gateway` needs name tables of the machine; write `ether host` and \
+                 `not host` instead"
+                    .to_owned()
+            }
+            _ => format!("`{word}` does not fit here; expected {expected}"),
+        };
+        FilterError::new(self.text, at.clone(), message)
+    }
+}
+
+/// Whether an operator goes on with the operand to its left although `before` stands before that.
+/// libpcap's grammar gives `%` and `^` no precedence, which makes them always read on.
+fn binds_tighter(before: Option<Operator>, operator: Operator) -> bool {
+    match (before.and_then(precedence), precedence(operator)) {
+        (Some(left), Some(right)) => right > left,
+        _ => true,
+    }
+}
+
+fn precedence(operator: Operator) -> Option<u8> {
+    match operator {
+        Operator::Or => Some(1),
+        Operator::And => Some(2),
+        Operator::ShiftLeft | Operator::ShiftRight => Some(3),
+        Operator::Add | Operator::Sub => Some(4),
+        Operator::Mul | Operator::Div => Some(5),
+        Operator::Mod | Operator::Xor => None,
+    }
+}
