@@ -8,6 +8,7 @@ use crate::packet::LinkType;
 mod address;
 mod arith;
 mod ast;
+mod contradiction;
 mod encapsulation;
 mod generate;
 mod lexer;

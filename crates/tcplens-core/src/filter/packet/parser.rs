@@ -48,9 +48,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Expr>, FilterError> {
     }
     match parsed {
         Group::Terms(expr, _) => Ok(Some(expr)),
-        Group::Number(_) | Group::Arith(_) | Group::Ids(..) => {
-            Err(parser.unexpected("a comparison, such as `> 100`"))
-        }
+        Group::Number(_) | Group::Arith(_) | Group::Ids(..) => Err(parser.not_compared()),
     }
 }
 
@@ -84,6 +82,15 @@ enum Group {
     Terms(Expr, Carried),
 }
 
+impl Group {
+    fn into_parts(self, parser: &Parser<'_>) -> Parsed<(Expr, Carried)> {
+        match self {
+            Group::Terms(expr, carried) | Group::Ids(expr, carried) => Ok((expr, carried)),
+            Group::Number(_) | Group::Arith(_) => Err(parser.not_compared()),
+        }
+    }
+}
+
 impl Parser<'_> {
     fn list(&mut self, left: Carried, allow: Allow) -> Parsed<Group> {
         let first = self.first(left, allow)?;
@@ -93,10 +100,9 @@ impl Parser<'_> {
             number @ (Group::Number(_) | Group::Arith(_)) => return Ok(number),
         };
         while let Some(join) = self.join() {
-            let (expr, then) = if only_ids {
-                self.id(carried)?
-            } else {
-                self.operand(carried, true)?
+            let (expr, then) = match only_ids {
+                true => self.id(carried)?,
+                false => self.operand(carried, true)?.into_parts(self)?,
             };
             exprs.push((join, expr));
             carried = then;
@@ -146,15 +152,19 @@ impl Parser<'_> {
                 self.value(left)
                     .map(|(expr, carried)| Group::Ids(expr, carried))
             }
+            Some(_) if allow.ids && !allow.terms && self.not() => {
+                let (expr, carried) = self.id(left)?;
+                Ok(Group::Ids(expr, carried))
+            }
             Some(_) if allow.terms => {
                 if self.begins_arith() {
                     let a = self.arith()?;
                     return self.after_arith(a, start);
                 }
-                let (expr, carried) = match self.not() {
-                    true => self.negated(|p| p.operand(left, false))?,
-                    false => self.primitive()?,
-                };
+                if self.not() {
+                    return self.negated(|p| p.operand(left, allow.ids));
+                }
+                let (expr, carried) = self.primitive()?;
                 Ok(Group::Terms(expr, carried))
             }
             _ => Err(self.unexpected(if allow.terms {
@@ -193,27 +203,24 @@ impl Parser<'_> {
     }
 
     /// One primitive, or with `ids` also one value, after `and`, `or` or `not`.
-    fn operand(&mut self, left: Carried, ids: bool) -> Parsed<(Expr, Carried)> {
+    fn operand(&mut self, left: Carried, ids: bool) -> Parsed<Group> {
         let start = self.next;
-        if self.not() {
-            return self.negated(|p| p.operand(left, ids));
-        }
         let allow = Allow { ids, terms: true };
         let group = match self.peek() {
             Some(Token::Symbol('(')) => match self.group(left, allow)? {
                 Group::Number(n) => self.after_number(n, start, left, allow)?,
                 Group::Arith(a) => self.after_arith(a, start)?,
-                Group::Terms(expr, _) => return Ok((expr, left)),
-                Group::Ids(expr, carried) => return Ok((expr, carried)),
+                Group::Terms(expr, _) => Group::Terms(expr, left),
+                ids @ Group::Ids(..) => ids,
             },
             _ => self.first(left, allow)?,
         };
         match group {
-            Group::Terms(expr, carried) | Group::Ids(expr, carried) => Ok((expr, carried)),
-            Group::Number(n) if ids => Ok((self.id_leaf(Value::Number(n), left, start)?, left)),
-            Group::Number(_) | Group::Arith(_) => {
-                Err(self.unexpected("a comparison, such as `> 100`"))
-            }
+            Group::Number(n) if ids => Ok(Group::Ids(
+                self.id_leaf(Value::Number(n), left, start)?,
+                left,
+            )),
+            other => Ok(other),
         }
     }
 
@@ -221,7 +228,8 @@ impl Parser<'_> {
     pub(super) fn id(&mut self, left: Carried) -> Parsed<(Expr, Carried)> {
         let start = self.next;
         if self.not() {
-            return self.negated(|p| p.id(left));
+            let inner = self.negated(|p| p.id(left).map(|(expr, then)| Group::Ids(expr, then)))?;
+            return inner.into_parts(self);
         }
         match self.peek() {
             Some(Token::Symbol('(')) => {
@@ -310,15 +318,21 @@ impl Parser<'_> {
         Ok(inner)
     }
 
-    fn negated(
-        &mut self,
-        operand: impl FnOnce(&mut Self) -> Parsed<(Expr, Carried)>,
-    ) -> Parsed<(Expr, Carried)> {
+    fn negated(&mut self, operand: impl FnOnce(&mut Self) -> Parsed<Group>) -> Parsed<Group> {
         self.enter()?;
         self.next += 1;
-        let (expr, carried) = operand(self)?;
+        let group = operand(self)?;
         self.depth -= 1;
-        Ok((Expr::Not(Box::new(expr)), carried))
+        let not = |expr| Expr::Not(Box::new(expr));
+        match group {
+            Group::Terms(expr, carried) => Ok(Group::Terms(not(expr), carried)),
+            Group::Ids(expr, carried) => Ok(Group::Ids(not(expr), carried)),
+            Group::Number(_) | Group::Arith(_) => Err(self.not_compared()),
+        }
+    }
+
+    fn not_compared(&self) -> FilterError {
+        self.unexpected("a comparison, such as `> 100`")
     }
 
     /// Whether arithmetic begins here with something else than a number or a parenthesis.
@@ -341,7 +355,7 @@ impl Parser<'_> {
 
     fn relation(&mut self, left: Arith, start: usize) -> Parsed<Expr> {
         let Some((compare, negated)) = self.relation_operator() else {
-            return Err(self.unexpected("a comparison, such as `> 100`"));
+            return Err(self.not_compared());
         };
         self.next += 1;
         let right = self.arith()?;

@@ -48,7 +48,11 @@ impl Predicate {
     pub(super) fn fold(self) -> Predicate {
         match self {
             Predicate::Constant(_) => self,
-            Predicate::Test { ref statements, jump, k } => match outcome(statements, jump, k) {
+            Predicate::Test {
+                ref statements,
+                jump,
+                k,
+            } => match outcome(statements, jump, k) {
                 Some(value) => Predicate::Constant(value),
                 None => self,
             },
