@@ -89,39 +89,77 @@ pub enum Outcome {
     Same(usize),
     /// Both refuse it for this link type.
     BothRefuse,
+    /// One side refuses it because no packet can match, and the other passes none.
+    NothingPasses(Refuser),
     /// Anything else, in words.
     Different(String),
 }
 
-/// Gives an expression and the packets of a file to libpcap and to us.
+/// Who saw that no packet can match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refuser {
+    /// Only this crate's compiler.
+    Us,
+    /// Only libpcap's optimiser.
+    Libpcap,
+}
+
+/// Gives an expression and the packets of a file to libpcap (with its optimiser) and to us.
 #[must_use]
 pub fn compare(path: &Path, link_type: LinkType, packets: &[Seen], expression: &str) -> Outcome {
     let ours = compile(expression, link_type);
-    let Ok(mut capture) = Capture::from_file(path) else {
-        return Outcome::Different("the file cannot be opened any more".to_owned());
-    };
-    let program = match (capture.filter(expression, true), ours) {
-        (Err(_), Err(_)) => return Outcome::BothRefuse,
-        (Ok(()), Err(error)) => return Outcome::Different(format!("only we refuse: {error}")),
-        (Err(error), Ok(_)) => {
-            return Outcome::Different(format!("only libpcap refuses: {error}"));
+    match (verdicts(path, packets, expression, true), ours) {
+        (Err(_), Err(_)) => Outcome::BothRefuse,
+        (Ok(theirs), Err(error)) => match theirs.contains(&true) {
+            false if error.contains("can match this") => Outcome::NothingPasses(Refuser::Us),
+            _ => Outcome::Different(format!("only we refuse: {error}")),
+        },
+        (Err(error), Ok(program)) => {
+            let passes = packets.iter().any(|p| program.matches(&p.bytes, p.length));
+            if !passes && error.contains("rejects all packets") {
+                return Outcome::NothingPasses(Refuser::Libpcap);
+            }
+            Outcome::Different(format!("only libpcap refuses: {error}"))
         }
-        (Ok(()), Ok(program)) => program,
-    };
-    let mut theirs = drain(&mut capture).into_iter().peekable();
-    let mut passed = 0;
-    for (frame, packet) in packets.iter().enumerate() {
-        let we = program.matches(&packet.bytes, packet.length);
-        let they = theirs.next_if(|next| next == packet).is_some();
-        if we != they {
-            return Outcome::Different(format!("frame {}: we say {we}, libpcap {they}", frame + 1));
+        (Ok(theirs), Ok(program)) => {
+            let mut passed = 0;
+            for (frame, (packet, they)) in packets.iter().zip(theirs).enumerate() {
+                let we = program.matches(&packet.bytes, packet.length);
+                if we != they {
+                    let frame = frame + 1;
+                    return Outcome::Different(format!("frame {frame}: we {we}, libpcap {they}"));
+                }
+                passed += usize::from(we);
+            }
+            Outcome::Same(passed)
         }
-        passed += usize::from(we);
     }
-    if theirs.next().is_some() {
-        return Outcome::Different("the packets that libpcap passes are not in order".to_owned());
+}
+
+/// libpcap's verdict on each packet of a file, as `tcpdump -r` gives it; with `optimize` false as
+/// `tcpdump -O -r`.
+///
+/// # Errors
+/// libpcap's message where it refuses the expression.
+pub fn verdicts(
+    path: &Path,
+    packets: &[Seen],
+    expression: &str,
+    optimize: bool,
+) -> Result<Vec<bool>, String> {
+    let mut capture = Capture::from_file(path).map_err(|e| e.to_string())?;
+    capture
+        .filter(expression, optimize)
+        .map_err(|e| e.to_string())?;
+    let mut passed = drain(&mut capture).into_iter().peekable();
+    let verdicts = packets
+        .iter()
+        .map(|p| passed.next_if(|next| next == p).is_some())
+        .collect();
+    match passed.next() {
+        None => Ok(verdicts),
+        Some(_) => Err("the packets that libpcap passes are not a part of the file".to_owned()),
     }
-    Outcome::Same(passed)
 }
 
 /// Our program, or our error as text.

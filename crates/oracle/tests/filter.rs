@@ -41,6 +41,7 @@ fn verdicts_equal_libpcap_on_every_capture() {
     let mut verdicts = 0usize;
     let mut passed = 0;
     let mut refused = 0;
+    let mut nothing = 0;
     let mut per_link = BTreeMap::new();
     let mut differences = Vec::new();
     for path in files(&shared.join("captures")) {
@@ -62,6 +63,7 @@ fn verdicts_equal_libpcap_on_every_capture() {
                     passed += n;
                 }
                 Outcome::BothRefuse => refused += 1,
+                Outcome::NothingPasses(_) => nothing += 1,
                 Outcome::Different(how) => {
                     let what = format!("{} `{expression}`: {how}", path.display());
                     differences.push((*expression, what));
@@ -72,7 +74,8 @@ fn verdicts_equal_libpcap_on_every_capture() {
     println!(
         "{} listed and {} more expressions on {compared} files ({packets_read} packets; link type: \
          files {per_link:?}): {verdicts} equal verdicts ({passed} passed), {refused} refused by \
-         both, {} different; {unopened} files libpcap cannot open, {foreign} of link types that \
+         both, {nothing} refused by one as matching nothing while the other passes nothing, \
+         {} different; {unopened} files libpcap cannot open, {foreign} of link types that \
          are not filtered",
         listed.len(),
         all.len() - listed.len(),

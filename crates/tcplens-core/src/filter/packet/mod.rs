@@ -14,6 +14,7 @@ mod generate;
 mod lexer;
 mod link;
 mod names;
+mod parse_arith;
 mod parser;
 mod port;
 mod predicate;
