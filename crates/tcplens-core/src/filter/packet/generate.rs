@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::ast::{Compare, Expr, LlcFrame, Primitive, Proto};
+use super::contradiction::can_match;
 use super::link::{Base, Link, Offset, Size, ethertype};
 use super::predicate::Predicate;
 use super::program::{Instruction, MEMORY_WORDS, Program, op};
@@ -37,12 +38,16 @@ pub(super) fn compile(
     })?;
     if generator.folds {
         predicate = predicate.fold();
-        if matches!(predicate, Predicate::Constant(false)) {
-            let message = format!("no packet on {} can match this", link.name());
-            return Err(FilterError::new(text, whole(), message));
-        }
     }
-    Ok(predicate.into_program())
+    let program = predicate.into_program();
+    if generator.folds && !can_match(program.instructions()) {
+        let message = format!(
+            "no packet on {} can match this; did you mean `or`?",
+            link.name()
+        );
+        return Err(FilterError::new(text, whole(), message));
+    }
+    Ok(program)
 }
 
 /// Why a primitive is refused on this link type.

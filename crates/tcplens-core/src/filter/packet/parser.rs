@@ -1,10 +1,10 @@
 //! From words to the parsed form: the grammar of pcap-filter(7) as libpcap 1.10.3 reads it, including
 //! what it carries over in lists (`tcp port 80 or 443`). Knows no link type. Primitives are in
-//! `primitive.rs`.
+//! `primitive.rs`, arithmetic in `parse_arith.rs`.
 
 use std::ops::Range;
 
-use super::ast::{Arith, Compare, Expr, Join, Operator, Primitive, Qualifiers, Value};
+use super::ast::{Arith, Expr, Join, Primitive, Qualifiers, Value};
 use super::lexer::{Token, tokens};
 use super::names::Keyword;
 use crate::filter::FilterError;
@@ -13,8 +13,6 @@ use crate::filter::FilterError;
 const TEXT: usize = 64 * 1024;
 /// Deepest nesting of parentheses, `not` and arithmetic; chosen: the recursion fits any stack.
 const NESTING: usize = 100;
-/// Most operators in one comparison; chosen: keeps the tree of a long sum as low as the nesting.
-const OPERATORS: usize = 200;
 
 /// Parses a whole expression; `None` for an empty one, which every packet matches.
 pub(super) fn parse(text: &str) -> Result<Option<Expr>, FilterError> {
@@ -48,9 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Expr>, FilterError> {
     }
     match parsed {
         Group::Terms(expr, _) => Ok(Some(expr)),
-        Group::Number(_) | Group::Arith(_) | Group::Ids(..) => {
-            Err(parser.unexpected("a comparison, such as `> 100`"))
-        }
+        Group::Number(_) | Group::Arith(_) | Group::Ids(..) => Err(parser.not_compared()),
     }
 }
 
@@ -66,7 +62,7 @@ pub(super) struct Parser<'a> {
     next: usize,
     depth: usize,
     /// Arithmetic operators since the last `and` or `or`.
-    operators: usize,
+    pub(super) operators: usize,
 }
 
 /// What a list may consist of: bare values (`80 or 443`) and whole primitives.
@@ -84,6 +80,15 @@ enum Group {
     Terms(Expr, Carried),
 }
 
+impl Group {
+    fn into_parts(self, parser: &Parser<'_>) -> Parsed<(Expr, Carried)> {
+        match self {
+            Group::Terms(expr, carried) | Group::Ids(expr, carried) => Ok((expr, carried)),
+            Group::Number(_) | Group::Arith(_) => Err(parser.not_compared()),
+        }
+    }
+}
+
 impl Parser<'_> {
     fn list(&mut self, left: Carried, allow: Allow) -> Parsed<Group> {
         let first = self.first(left, allow)?;
@@ -93,10 +98,9 @@ impl Parser<'_> {
             number @ (Group::Number(_) | Group::Arith(_)) => return Ok(number),
         };
         while let Some(join) = self.join() {
-            let (expr, then) = if only_ids {
-                self.id(carried)?
-            } else {
-                self.operand(carried, true)?
+            let (expr, then) = match only_ids {
+                true => self.id(carried)?,
+                false => self.operand(carried, true)?.into_parts(self)?,
             };
             exprs.push((join, expr));
             carried = then;
@@ -146,15 +150,19 @@ impl Parser<'_> {
                 self.value(left)
                     .map(|(expr, carried)| Group::Ids(expr, carried))
             }
+            Some(_) if allow.ids && !allow.terms && self.not() => {
+                let (expr, carried) = self.id(left)?;
+                Ok(Group::Ids(expr, carried))
+            }
             Some(_) if allow.terms => {
                 if self.begins_arith() {
                     let a = self.arith()?;
                     return self.after_arith(a, start);
                 }
-                let (expr, carried) = match self.not() {
-                    true => self.negated(|p| p.operand(left, false))?,
-                    false => self.primitive()?,
-                };
+                if self.not() {
+                    return self.negated(|p| p.operand(left, allow.ids));
+                }
+                let (expr, carried) = self.primitive()?;
                 Ok(Group::Terms(expr, carried))
             }
             _ => Err(self.unexpected(if allow.terms {
@@ -193,27 +201,24 @@ impl Parser<'_> {
     }
 
     /// One primitive, or with `ids` also one value, after `and`, `or` or `not`.
-    fn operand(&mut self, left: Carried, ids: bool) -> Parsed<(Expr, Carried)> {
+    fn operand(&mut self, left: Carried, ids: bool) -> Parsed<Group> {
         let start = self.next;
-        if self.not() {
-            return self.negated(|p| p.operand(left, ids));
-        }
         let allow = Allow { ids, terms: true };
         let group = match self.peek() {
             Some(Token::Symbol('(')) => match self.group(left, allow)? {
                 Group::Number(n) => self.after_number(n, start, left, allow)?,
                 Group::Arith(a) => self.after_arith(a, start)?,
-                Group::Terms(expr, _) => return Ok((expr, left)),
-                Group::Ids(expr, carried) => return Ok((expr, carried)),
+                Group::Terms(expr, _) => Group::Terms(expr, left),
+                ids @ Group::Ids(..) => ids,
             },
             _ => self.first(left, allow)?,
         };
         match group {
-            Group::Terms(expr, carried) | Group::Ids(expr, carried) => Ok((expr, carried)),
-            Group::Number(n) if ids => Ok((self.id_leaf(Value::Number(n), left, start)?, left)),
-            Group::Number(_) | Group::Arith(_) => {
-                Err(self.unexpected("a comparison, such as `> 100`"))
-            }
+            Group::Number(n) if ids => Ok(Group::Ids(
+                self.id_leaf(Value::Number(n), left, start)?,
+                left,
+            )),
+            other => Ok(other),
         }
     }
 
@@ -221,7 +226,8 @@ impl Parser<'_> {
     pub(super) fn id(&mut self, left: Carried) -> Parsed<(Expr, Carried)> {
         let start = self.next;
         if self.not() {
-            return self.negated(|p| p.id(left));
+            let inner = self.negated(|p| p.id(left).map(|(expr, then)| Group::Ids(expr, then)))?;
+            return inner.into_parts(self);
         }
         match self.peek() {
             Some(Token::Symbol('(')) => {
@@ -310,202 +316,21 @@ impl Parser<'_> {
         Ok(inner)
     }
 
-    fn negated(
-        &mut self,
-        operand: impl FnOnce(&mut Self) -> Parsed<(Expr, Carried)>,
-    ) -> Parsed<(Expr, Carried)> {
+    fn negated(&mut self, operand: impl FnOnce(&mut Self) -> Parsed<Group>) -> Parsed<Group> {
         self.enter()?;
         self.next += 1;
-        let (expr, carried) = operand(self)?;
+        let group = operand(self)?;
         self.depth -= 1;
-        Ok((Expr::Not(Box::new(expr)), carried))
-    }
-
-    /// Whether arithmetic begins here with something else than a number or a parenthesis.
-    fn begins_arith(&self) -> bool {
-        match self.peek() {
-            Some(Token::Symbol('-') | Token::Keyword(Keyword::Len)) => true,
-            Some(Token::Keyword(Keyword::Proto(_))) => {
-                matches!(
-                    self.tokens.get(self.next + 1),
-                    Some((Token::Symbol('['), _))
-                )
-            }
-            _ => false,
+        let not = |expr| Expr::Not(Box::new(expr));
+        match group {
+            Group::Terms(expr, carried) => Ok(Group::Terms(not(expr), carried)),
+            Group::Ids(expr, carried) => Ok(Group::Ids(not(expr), carried)),
+            Group::Number(_) | Group::Arith(_) => Err(self.not_compared()),
         }
     }
 
-    fn continues_arith(&self) -> bool {
-        self.operator().is_some() || self.relation_operator().is_some()
-    }
-
-    fn relation(&mut self, left: Arith, start: usize) -> Parsed<Expr> {
-        let Some((compare, negated)) = self.relation_operator() else {
-            return Err(self.unexpected("a comparison, such as `> 100`"));
-        };
-        self.next += 1;
-        let right = self.arith()?;
-        let relation = Primitive::Relation {
-            compare,
-            negated,
-            left,
-            right,
-        };
-        Ok(Expr::Leaf(relation, self.since(start)))
-    }
-
-    pub(super) fn relation_operator(&self) -> Option<(Compare, bool)> {
-        let Some(Token::Symbol(symbol)) = self.peek() else {
-            return None;
-        };
-        match symbol {
-            '=' => Some((Compare::Equal, false)),
-            'n' => Some((Compare::Equal, true)),
-            '>' => Some((Compare::Greater, false)),
-            'l' => Some((Compare::Greater, true)),
-            'g' => Some((Compare::GreaterOrEqual, false)),
-            '<' => Some((Compare::GreaterOrEqual, true)),
-            _ => None,
-        }
-    }
-
-    fn operator(&self) -> Option<Operator> {
-        let Some(Token::Symbol(symbol)) = self.peek() else {
-            return None;
-        };
-        match symbol {
-            '+' => Some(Operator::Add),
-            '-' => Some(Operator::Sub),
-            '*' => Some(Operator::Mul),
-            '/' => Some(Operator::Div),
-            '%' => Some(Operator::Mod),
-            '&' => Some(Operator::And),
-            '|' => Some(Operator::Or),
-            '^' => Some(Operator::Xor),
-            'L' => Some(Operator::ShiftLeft),
-            'R' => Some(Operator::ShiftRight),
-            _ => None,
-        }
-    }
-
-    fn arith(&mut self) -> Parsed<Arith> {
-        let start = self.next;
-        let first = self.arith_primary()?;
-        self.arith_from(first, start, None)
-    }
-
-    /// Goes on after `left` as long as the operators bind tighter than `before`, the one to its left.
-    fn arith_from(
-        &mut self,
-        mut left: Arith,
-        start: usize,
-        before: Option<Operator>,
-    ) -> Parsed<Arith> {
-        while let Some(operator) = self.operator().filter(|o| binds_tighter(before, *o)) {
-            self.next += 1;
-            self.enter()?;
-            let right_start = self.next;
-            let first = self.arith_primary()?;
-            let right = self.arith_from(first, right_start, Some(operator))?;
-            self.depth -= 1;
-            self.operators += 1;
-            if self.operators > OPERATORS {
-                return Err(self.too_deep());
-            }
-            let at = self.since(start);
-            left = Arith::Binary {
-                operator,
-                left: Box::new(left),
-                right: Box::new(right),
-                at,
-            };
-        }
-        Ok(left)
-    }
-
-    fn arith_primary(&mut self) -> Parsed<Arith> {
-        let start = self.next;
-        match self.peek().cloned() {
-            Some(Token::Number(n)) => {
-                self.next += 1;
-                Ok(Arith::Number(n))
-            }
-            Some(Token::Keyword(Keyword::Len)) => {
-                self.next += 1;
-                Ok(Arith::Length)
-            }
-            Some(Token::Symbol('-')) => {
-                self.next += 1;
-                self.enter()?;
-                let first_start = self.next;
-                let first = self.arith_primary()?;
-                let operand = match self.operator() {
-                    // No precedence is declared for these two, so that they are read on.
-                    Some(Operator::Mod | Operator::Xor) => {
-                        self.arith_unary_operand(first, first_start)?
-                    }
-                    _ => first,
-                };
-                self.depth -= 1;
-                Ok(Arith::Negate(Box::new(operand)))
-            }
-            Some(Token::Symbol('(')) => {
-                self.enter()?;
-                self.next += 1;
-                let inner = self.arith()?;
-                if !self.take_symbol(')') {
-                    return Err(self.unexpected("`)`"));
-                }
-                self.depth -= 1;
-                Ok(inner)
-            }
-            Some(Token::Keyword(Keyword::Proto(proto))) => {
-                self.next += 1;
-                if !self.take_symbol('[') {
-                    return Err(self.unexpected("`[` and an offset"));
-                }
-                self.enter()?;
-                let index = Box::new(self.arith()?);
-                let size = if self.take_symbol(':') {
-                    self.number("1, 2 or 4")?
-                } else {
-                    1
-                };
-                if !self.take_symbol(']') {
-                    return Err(self.unexpected("`]`"));
-                }
-                self.depth -= 1;
-                Ok(Arith::Load {
-                    proto,
-                    index,
-                    size,
-                    at: self.since(start),
-                })
-            }
-            Some(Token::Name(name)) if name.contains('-') => {
-                Err(self.unexpected("a number (write spaces around a minus)"))
-            }
-            _ => Err(self.unexpected("a number, `len` or a packet byte such as `tcp[13]`")),
-        }
-    }
-
-    /// `-a % b` is `-(a % b)`, and what follows goes on inside, for `%` and `^` never end an operand.
-    fn arith_unary_operand(&mut self, first: Arith, start: usize) -> Parsed<Arith> {
-        let mut left = first;
-        while let Some(operator @ (Operator::Mod | Operator::Xor)) = self.operator() {
-            self.next += 1;
-            let right_start = self.next;
-            let primary = self.arith_primary()?;
-            let right = self.arith_from(primary, right_start, Some(operator))?;
-            let at = self.since(start);
-            left = Arith::Binary {
-                operator,
-                left: Box::new(left),
-                right: Box::new(right),
-                at,
-            };
-        }
-        Ok(left)
+    pub(super) fn not_compared(&self) -> FilterError {
+        self.unexpected("a comparison, such as `> 100`")
     }
 
     pub(super) fn number(&mut self, expected: &str) -> Parsed<u32> {
@@ -539,6 +364,10 @@ impl Parser<'_> {
 
     pub(super) fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.next).map(|(token, _)| token)
+    }
+
+    pub(super) fn peek_second(&self) -> Option<&Token> {
+        self.tokens.get(self.next + 1).map(|(token, _)| token)
     }
 
     pub(super) fn take(&mut self, token: &Token) -> bool {
@@ -590,7 +419,7 @@ impl Parser<'_> {
         self.depth -= 1;
     }
 
-    fn too_deep(&self) -> FilterError {
+    pub(super) fn too_deep(&self) -> FilterError {
         let at = self
             .tokens
             .get(self.next)
@@ -620,25 +449,5 @@ impl Parser<'_> {
             _ => format!("`{word}` does not fit here; expected {expected}"),
         };
         FilterError::new(self.text, at.clone(), message)
-    }
-}
-
-/// Whether an operator goes on with the operand to its left although `before` stands before that.
-/// libpcap's grammar gives `%` and `^` no precedence, which makes them always read on.
-fn binds_tighter(before: Option<Operator>, operator: Operator) -> bool {
-    match (before.and_then(precedence), precedence(operator)) {
-        (Some(left), Some(right)) => right > left,
-        _ => true,
-    }
-}
-
-fn precedence(operator: Operator) -> Option<u8> {
-    match operator {
-        Operator::Or => Some(1),
-        Operator::And => Some(2),
-        Operator::ShiftLeft | Operator::ShiftRight => Some(3),
-        Operator::Add | Operator::Sub => Some(4),
-        Operator::Mul | Operator::Div => Some(5),
-        Operator::Mod | Operator::Xor => None,
     }
 }

@@ -44,23 +44,43 @@ impl Predicate {
         }
     }
 
-    /// Removes constants and what they decide, with the loads that are then in vain.
-    pub(super) fn fold(self) -> Predicate {
+    /// Removes constants and what they decide. The loads go with them, but for those of the very first
+    /// test: libpcap's optimiser keeps these, so that they still reject a packet that is too short.
+    pub(super) fn fold(mut self) -> Predicate {
+        let first = self.first_test().cloned();
+        let mut folded = self.fold_constants();
+        let kept = first.map(Predicate::fold_constants);
+        if let Some(Predicate::Test {
+            statements: kept, ..
+        }) = kept
+            && let Some(Predicate::Test { statements, .. }) = folded.first_test()
+            && *statements != kept
+        {
+            statements.splice(..0, kept);
+        }
+        folded
+    }
+
+    fn fold_constants(self) -> Predicate {
         match self {
             Predicate::Constant(_) => self,
-            Predicate::Test { ref statements, jump, k } => match outcome(statements, jump, k) {
+            Predicate::Test {
+                ref statements,
+                jump,
+                k,
+            } => match outcome(statements, jump, k) {
                 Some(value) => Predicate::Constant(value),
                 None => self,
             },
-            Predicate::Not(inner) => match inner.fold() {
+            Predicate::Not(inner) => match inner.fold_constants() {
                 Predicate::Constant(value) => Predicate::Constant(!value),
                 other => other.negate(),
             },
             Predicate::Chain(first, rest) => {
-                let mut left = first.fold();
+                let mut left = first.fold_constants();
                 for (join, right) in rest {
                     let absorbing = join == Join::Or;
-                    left = match (left, right.fold()) {
+                    left = match (left, right.fold_constants()) {
                         (Predicate::Constant(value), right) if value != absorbing => right,
                         (left, Predicate::Constant(value)) if value != absorbing => left,
                         (Predicate::Constant(_), _) | (_, Predicate::Constant(_)) => {
@@ -70,6 +90,18 @@ impl Predicate {
                     };
                 }
                 left
+            }
+        }
+    }
+
+    /// The test that runs first; `None` if that is a constant.
+    fn first_test(&mut self) -> Option<&mut Predicate> {
+        let mut at = self;
+        loop {
+            match at {
+                Predicate::Test { .. } => return Some(at),
+                Predicate::Constant(_) => return None,
+                Predicate::Not(inner) | Predicate::Chain(inner, _) => at = inner,
             }
         }
     }
