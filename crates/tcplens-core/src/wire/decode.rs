@@ -169,6 +169,7 @@ impl Decoder {
             length,
             at: packet.at,
             in_batch: true,
+            is_claimed: false,
         };
         let decoded = link::first(link, view, &mut walk.wrapping)
             .and_then(|(next, view)| self.walk(&mut walk, next, view, out));
@@ -371,6 +372,7 @@ impl Decoder {
                     length,
                     at: 0,
                     in_batch: false,
+                    is_claimed: true,
                 };
                 // Datagrams within datagrams end with the headers that are left.
                 self.walk(walk, Next::Protocol(protocol), view, out)

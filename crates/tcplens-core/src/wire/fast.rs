@@ -20,7 +20,7 @@ const IPV6: usize = v6_field::HEADER as usize;
 
 /// Decodes into `out`, but for `clock` and `frame`. False if the packet is none of the common ones: then `out` may be
 /// partly written.
-#[inline]
+#[inline(always)]
 pub(super) fn ethernet(data: &[u8], packet: &Packet, key: &HashKey, out: &mut Segment) -> bool {
     let Some(kind) = chunk::<2>(data, ETHERTYPE) else {
         return false;
@@ -47,6 +47,7 @@ pub(super) fn ethernet(data: &[u8], packet: &Packet, key: &HashKey, out: &mut Se
         length: 0,
         at: packet.at.wrapping_add(at),
         in_batch: true,
+        is_claimed: false,
     };
     let taken = match kind {
         ethertype::IPV4 => ipv4(view, wrapping.context, key, out),
@@ -63,7 +64,7 @@ pub(super) fn ethernet(data: &[u8], packet: &Packet, key: &HashKey, out: &mut Se
     true
 }
 
-#[inline]
+#[inline(always)]
 fn ipv4(view: View<'_>, context: u32, key: &HashKey, out: &mut Segment) -> bool {
     use v4_field::*;
     let Some(header) = view.head::<{ IPV4 + TCP }>() else {
@@ -93,7 +94,7 @@ fn ipv4(view: View<'_>, context: u32, key: &HashKey, out: &mut Segment) -> bool 
     tcp::fill(out, segment, tcp_header).is_ok()
 }
 
-#[inline]
+#[inline(always)]
 fn ipv6(view: View<'_>, context: u32, key: &HashKey, out: &mut Segment) -> bool {
     use v6_field::*;
     let Some(header) = view.head::<{ IPV6 + TCP }>() else {

@@ -51,7 +51,7 @@ const MAX_WSCALE: u8 = 14;
 const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
 
 /// The ports of a TCP header.
-#[inline]
+#[inline(always)]
 pub(super) fn ports(header: &[u8; HEADER as usize]) -> (u16, u16) {
     (be16(header, SOURCE_PORT), be16(header, DESTINATION_PORT))
 }
@@ -64,7 +64,7 @@ pub(super) fn quoted_seq(quote: &[u8; 8]) -> u32 {
 /// Fills everything that the TCP header tells: but for the ports, which make the key together with the addresses.
 ///
 /// `view` begins at the TCP header and ends where IP says. `has` must be set before: bits are added.
-#[inline]
+#[inline(always)]
 pub(super) fn fill(
     out: &mut Segment,
     view: View<'_>,
@@ -96,7 +96,7 @@ pub(super) fn fill(
 }
 
 /// Fills what the options tell; `segment` begins at the TCP header and may be cut anywhere.
-#[inline]
+#[inline(always)]
 fn fill_options(out: &mut Segment, segment: &[u8], length: u32) {
     (out.ts_value, out.ts_echo) = (0, 0);
     if length == 0 {
@@ -241,6 +241,7 @@ mod tests {
             length,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         let mut out = Segment::default();
         fill(&mut out, view, view.head().unwrap()).unwrap();
@@ -355,6 +356,7 @@ mod tests {
             length: 132,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         let mut out = Segment::default();
         fill(&mut out, view, view.head().unwrap()).unwrap();
@@ -372,6 +374,7 @@ mod tests {
             length: 20,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         let mut out = Segment::default();
         assert_eq!(
@@ -384,6 +387,7 @@ mod tests {
             length: 23,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         assert_eq!(
             fill(&mut out, view, view.head().unwrap()),
