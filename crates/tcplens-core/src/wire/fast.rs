@@ -1,6 +1,7 @@
 //! The common way of a packet: Ethernet, up to two VLAN tags, IPv4 without options or IPv6, TCP. What it takes gives
 //! exactly what the general walk in `decode.rs` gives (tested), in a fraction of the time; the rest it leaves alone.
 
+use super::decode::Wrapping;
 use super::ip::{protocol, v4_field, v6_field};
 use super::key::{self, HashKey};
 use super::link::ethertype;
@@ -25,9 +26,19 @@ pub(super) fn ethernet(data: &[u8], packet: &Packet, key: &HashKey, out: &mut Se
     let Some(kind) = chunk::<2>(data, ETHERTYPE) else {
         return false;
     };
-    let mut kind = be16(kind, 0);
+    let kind = be16(kind, 0);
+    if kind == ethertype::IPV4 {
+        let wrapping = Wrapping::default();
+        return network(data, packet, kind, ETHERTYPE + 2, wrapping, key, out);
+    }
+    tagged(data, packet, kind, key, out)
+}
+
+/// VLAN tags, if any, and IPv6. Apart from `ethernet`, whose offsets are constants without them: measured 15 % faster.
+#[inline(never)]
+fn tagged(data: &[u8], packet: &Packet, mut kind: u16, key: &HashKey, out: &mut Segment) -> bool {
     let mut at = ETHERTYPE + 2;
-    let mut wrapping = super::decode::Wrapping::default();
+    let mut wrapping = Wrapping::default();
     for _ in 0..MAX_TAGS {
         if kind != ethertype::VLAN && kind != ethertype::SERVICE_VLAN {
             break;
@@ -39,6 +50,19 @@ pub(super) fn ethernet(data: &[u8], packet: &Packet, key: &HashKey, out: &mut Se
         kind = be16(tag, 2);
         at += VLAN_TAG;
     }
+    network(data, packet, kind, at, wrapping, key, out)
+}
+
+#[inline(always)]
+fn network(
+    data: &[u8],
+    packet: &Packet,
+    kind: u16,
+    at: u32,
+    wrapping: Wrapping,
+    key: &HashKey,
+    out: &mut Segment,
+) -> bool {
     let Some(bytes) = data.get(at as usize..) else {
         return false;
     };

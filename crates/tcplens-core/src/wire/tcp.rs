@@ -79,16 +79,14 @@ pub(super) fn fill(
     out.flags = header[FLAGS];
     out.window = be16(header, WINDOW);
     out.payload_length = view.length - header_length;
-    let captured = view.captured().saturating_sub(header_length);
-    out.payload_captured = if view.in_batch {
-        captured.min(out.payload_length)
+    let captured = view.captured();
+    // An offset within the batch, even if the header itself was cut.
+    let payload_at = header_length.min(captured);
+    let payload_captured = (captured - payload_at).min(out.payload_length);
+    (out.payload_at, out.payload_captured) = if view.in_batch {
+        (view.at.wrapping_add(payload_at), payload_captured)
     } else {
-        0
-    };
-    out.payload_at = if view.in_batch {
-        view.at.wrapping_add(header_length)
-    } else {
-        0
+        (0, 0)
     };
     out.syn = SynOptions::default();
     fill_options(out, view.bytes, header_length - HEADER);
