@@ -201,6 +201,9 @@ fn every_link_layer_gives_the_segment_and_where_its_payload_is() {
     let snap = |kind: [u8; 2]| cat(&[&[0xaa, 0xaa, 3, 0, 0, 0], &kind]);
     let ppp4 = cat(&[&[0x00, 0x21], &v4]);
     let sll = |kind: [u8; 2]| cat(&[&[0, 0, 0, 1, 0, 6], &[9; 8], &kind]);
+    let wifi = |control: [u8; 2], more: &[u8]| {
+        cat(&[&control, &[0; 22], more, &snap([8, 0]), &v4, &[1, 2, 3, 4]])
+    };
     let nflog = |order: fn(u16) -> [u8; 2]| {
         let payload = u16::try_from(v4.len()).unwrap() + 4;
         let prefix = [order(5), order(10), [0, 0], [0, 0]].concat(); // one byte, padded
@@ -298,6 +301,11 @@ fn every_link_layer_gives_the_segment_and_where_its_payload_is() {
             LinkType::PPP_ETHER,
             cat(&[&[0x11, 0, 0, 1], &be(ppp4.len()), &ppp4]),
         ),
+        ("wireless", LinkType(105), wifi([0x08, 2], &[])),
+        ("wireless, QoS, four addresses, radiotap", LinkType(127), {
+            let frame = wifi([0x88, 3], &[0; 8]);
+            cat(&[&[0, 0, 9, 0, 1, 2, 3, 4, 5], &frame])
+        }),
         ("netfilter log", LinkType::NFLOG, nflog(u16::to_le_bytes)),
         (
             "netfilter log, big-endian",
@@ -723,6 +731,13 @@ fn what_is_no_tcp_is_counted_with_its_reason() {
             Undecoded::OtherEthertype,
             LinkType::PPP,
             &[0xff, 3, 0xc0, 0x21, 1, 1, 0, 4],
+        ),
+        // A beacon, and an encrypted frame.
+        (Undecoded::OtherEthertype, LinkType(105), &[0x80; 60]),
+        (
+            Undecoded::OtherEthertype,
+            LinkType(105),
+            &cat(&[&[8, 0x40], &[0; 60]]),
         ),
         (Undecoded::UnknownLinkType, LinkType(147), &v4),
         (Undecoded::CutLinkHeader, eth, &[]),

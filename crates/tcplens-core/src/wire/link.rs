@@ -6,6 +6,7 @@ use super::counts::Undecoded;
 use super::decode::{Next, Wrapping};
 use super::key::context;
 use super::view::{View, be16, be32};
+use super::wifi;
 use crate::packet::LinkType;
 
 /// Ethertypes (IANA "IEEE 802 Numbers").
@@ -29,6 +30,9 @@ pub(super) mod ethertype {
 
 /// Cisco HDLC, which also appears under the link type of PPP in HDLC framing.
 const C_HDLC: LinkType = LinkType(104);
+/// IEEE 802.11, and the same behind a radiotap header.
+const WIFI: LinkType = LinkType(105);
+const WIFI_RADIOTAP: LinkType = LinkType(127);
 /// Set in [`Segment::interface`](super::segment::Segment::interface) if the rest is the cooked header's interface index.
 pub(super) const COOKED_INTERFACE: u32 = 0x8000_0000;
 
@@ -56,6 +60,8 @@ pub(super) fn first<'a>(link: LinkType, view: View<'a>, wrapping: &mut Wrapping)
         LinkType::PPP_ETHER => Ok((Next::Pppoe, view)),
         LinkType::NFLOG => netfilter_log(view),
         C_HDLC => cisco_hdlc(view),
+        WIFI => wifi::frame(view),
+        WIFI_RADIOTAP => wifi::radiotap(view),
         _ => Err(Undecoded::UnknownLinkType),
     }
 }
