@@ -248,11 +248,28 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut: prop::sample::Index,
         is_cut: bool,
+        link in 0_usize..4,
     ) {
         let mut bytes = build(&wire);
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
+        }
+        let link = [LinkType::ETHERNET, LinkType::RAW, LinkType::LINUX_SLL, LinkType::LINUX_SLL2][link];
+        let header: &[u8] = match link {
+            LinkType::RAW => &[],
+            LinkType::LINUX_SLL => &[7; 14],
+            LinkType::LINUX_SLL2 => &[0; 18],
+            _ => &[9; 12],
+        };
+        // Up to the ethertype, which raw IP has not, and version 2 has in front.
+        match link {
+            LinkType::RAW => drop(bytes.splice(..14, [])),
+            LinkType::LINUX_SLL2 => {
+                let kind = [bytes[12], bytes[13]];
+                drop(bytes.splice(..14, kind.into_iter().chain(header.iter().copied())));
+            }
+            _ => drop(bytes.splice(..12, header.iter().copied())),
         }
         let kept = if is_cut { cut.index(bytes.len() + 1) } else { bytes.len() };
         let left_out = u32::try_from(bytes.len() - kept).unwrap();
@@ -261,8 +278,8 @@ proptest! {
         // With a checksum to check, the fast way is not taken.
         let mut fast = Decoder::new(settings(Checksum::None));
         let mut general = Decoder::new(settings(Checksum::Ip));
-        let one = decode(&mut fast, &bytes, &packet, LinkType::ETHERNET);
-        let mut other = decode(&mut general, &bytes, &packet, LinkType::ETHERNET);
+        let one = decode(&mut fast, &bytes, &packet, link);
+        let mut other = decode(&mut general, &bytes, &packet, link);
         other.1.has &= !has::BAD_CHECKSUM;
         prop_assert_eq!(one.0, other.0);
         if one.0 == Decoded::Segment {
