@@ -1,5 +1,5 @@
 //! Walks capture files and does nothing else: the cost of reading, to compare with `floor walk FILE`.
-//! Usage: walk [--each] FILE... (several files are merged; `--each` reads one after the other)
+//! Usage: walk [--touch] FILE... (`--touch`: also loads each packet's first 54 bytes, as a decoder would)
 
 use std::path::Path;
 
@@ -8,7 +8,12 @@ use tcplens_core::packet::Batch;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut batch = Batch::default();
+    let mut touch = false;
     for file in std::env::args().skip(1) {
+        if file == "--touch" {
+            touch = true;
+            continue;
+        }
         let mut source = FileSource::open(Path::new(&file), Options::default())?;
         let (mut packets, mut bytes, mut batches, mut fingerprint) = (0u64, 0u64, 0u64, 0u32);
         loop {
@@ -21,6 +26,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 packets += 1;
                 bytes += u64::from(packet.length);
                 fingerprint ^= packet.captured;
+                if touch {
+                    let header = batch.data(packet).first_chunk::<54>();
+                    let words = header.map_or(&[][..], |header| header.as_chunks::<4>().0);
+                    fingerprint = words
+                        .iter()
+                        .fold(fingerprint, |sum, word| sum ^ u32::from_le_bytes(*word));
+                }
             }
         }
         println!(

@@ -234,6 +234,10 @@ impl FileSource {
         self.block = block;
     }
 
+    pub(super) fn is_regular(&self) -> bool {
+        matches!(&self.state, State::Open(input) if input.is_regular())
+    }
+
     fn fill(&mut self, batch: &mut Batch) -> Result<Status, FileError> {
         if self.format.is_none() && matches!(self.state, State::Open(_)) {
             let begun = match self.begin() {
@@ -473,8 +477,7 @@ impl FileSource {
 
     /// Whether the end of the file is not the end.
     fn is_followed(&self) -> bool {
-        let is_regular = matches!(&self.state, State::Open(input) if input.is_regular());
-        self.options.follow && is_regular
+        self.options.follow && self.is_regular()
     }
 
     /// At the end of a followed file: another file may have taken its place.
@@ -603,7 +606,7 @@ fn keep(carry: &mut Vec<u8>, tail: &[u8]) {
 }
 
 /// Zero-fills only what was never used.
-fn make_room(bytes: &mut Vec<u8>, length: usize) {
+pub(super) fn make_room(bytes: &mut Vec<u8>, length: usize) {
     if bytes.len() < length {
         bytes.resize(length, 0);
     }
