@@ -31,6 +31,8 @@ pub struct MergedSource {
     options: Options,
     /// Files that could be opened first and could not when it was their turn.
     lost: Vec<Damage>,
+    /// An error that comes after the packets that were there before it.
+    failed: Option<FileError>,
 }
 
 /// One of the files.
@@ -69,6 +71,7 @@ impl MergedSource {
             interfaces: Arc::default(),
             options,
             lost: Vec::new(),
+            failed: None,
         })
     }
 
@@ -140,9 +143,18 @@ impl MergedSource {
     }
 
     fn merge(&mut self, batch: &mut Batch) -> Result<Status, FileError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         let mut filled = 0;
         loop {
-            let is_waiting = self.refill()?;
+            let is_waiting = match self.refill() {
+                Err(error) if !batch.packets.is_empty() => {
+                    self.failed = Some(error);
+                    return Ok(Status::Packets);
+                }
+                refilled => refilled?,
+            };
             // In a file, what is not there yet may be earlier than all that is there.
             let may_go_on = self.options.follow || !is_waiting;
             let first = self.first_of(|_| true).filter(|_| may_go_on);

@@ -129,9 +129,9 @@ struct Local {
 }
 
 impl Pcapng {
-    /// Whether the bytes walked so far end inside a block.
-    pub(super) fn is_inside_block(&self) -> bool {
-        self.skipping.is_some()
+    /// If the bytes walked so far end inside a block: how many of them belong to it.
+    pub(super) fn inside_block(&self) -> Option<usize> {
+        self.skipping.map(|(left, length)| padded(length) - left)
     }
 
     /// Pushes the packets of the whole blocks at the start of `bytes`; returns how many bytes were used.

@@ -460,9 +460,7 @@ impl FileSource {
 
     /// What the end of the file cuts.
     fn cut(&self) -> Option<String> {
-        let is_inside =
-            matches!(&self.format, Some(Format::Pcapng(pcapng)) if pcapng.is_inside_block());
-        if is_inside {
+        if self.inside_block().is_some() {
             return Some("the file ends inside a block".to_owned());
         }
         let held = self.carry.len();
@@ -473,6 +471,14 @@ impl FileSource {
             )
         };
         (held > 0).then(what)
+    }
+
+    /// Bytes before `offset` that belong to a block that is not passed yet.
+    fn inside_block(&self) -> Option<usize> {
+        match &self.format {
+            Some(Format::Pcapng(pcapng)) => pcapng.inside_block(),
+            Some(Format::Pcap { .. }) | None => None,
+        }
     }
 
     /// Whether the end of the file is not the end.
@@ -564,7 +570,7 @@ impl FileSource {
         let decompressed = matches!(&self.state, State::Open(input) if input.is_compressed());
         self.damages.push(Damage {
             file: self.name.clone(),
-            at: self.offset,
+            at: self.offset - self.inside_block().unwrap_or_default() as u64,
             decompressed,
             what,
         });
