@@ -1,5 +1,6 @@
-//! Walks capture files and does nothing else: the cost of reading, to compare with `floor walk FILE`.
-//! Usage: walk [--touch] FILE... (`--touch`: also loads each packet's first 54 bytes, as a decoder would)
+//! Walks capture files and does nothing else: the cost of reading, to compare with `floor walk
+//! FILE`. Usage: walk [--touch] FILE... (`--touch`: also loads each packet's first 54 bytes, as a
+//! decoder would)
 
 use std::path::Path;
 

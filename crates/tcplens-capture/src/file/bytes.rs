@@ -1,4 +1,5 @@
-//! Numbers in either byte order, read where they may not exist. Not for the hot loop of pcap, which has its own.
+//! Numbers in either byte order, read where they may not exist. Not for the hot loop of pcap, which
+//! has its own.
 
 /// The byte order of a file or section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

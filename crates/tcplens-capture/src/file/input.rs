@@ -1,5 +1,5 @@
-//! The bytes of one capture file: from a file, a pipe or standard input, decompressed if need be. Knows nothing of
-//! captures; does not buffer plain files, the caller reads large blocks.
+//! The bytes of one capture file: from a file, a pipe or standard input, decompressed if need be.
+//! Knows nothing of captures; does not buffer plain files, the caller reads large blocks.
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};

@@ -1,8 +1,10 @@
-//! Several capture files as one observation: their packets in the order of time, ties in the order of the files,
-//! each file's own order kept even where its time goes back. One file is passed through untouched.
+//! Several capture files as one observation: their packets in the order of time, ties in the order
+//! of the files, each file's own order kept even where its time goes back. One file is passed
+//! through untouched.
 //!
-//! Files that do not overlap, a rotated capture's for example, cost no copy: whole batches change hands. A file is
-//! opened when its first packet's turn comes and closed at its end, so thousands of them need few descriptors.
+//! Files that do not overlap, a rotated capture's for example, cost no copy: whole batches change
+//! hands. A file is opened when its first packet's turn comes and closed at its end, so thousands
+//! of them need few descriptors.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,8 +77,8 @@ impl MergedSource {
         })
     }
 
-    /// Fills `batch` with the next packets. What was in it is overwritten; its buffers are reused, also for other
-    /// files. `batch.bytes` is a work buffer: its length says nothing.
+    /// Fills `batch` with the next packets. What was in it is overwritten; its buffers are reused,
+    /// also for other files. `batch.bytes` is a work buffer: its length says nothing.
     ///
     /// # Errors
     /// A pipe or followed file turns out to be no capture, or there are too many interfaces.
@@ -102,7 +104,8 @@ impl MergedSource {
         Ok(status)
     }
 
-    /// Bytes of the stored (compressed) files that were read so far, and their size if that is known.
+    /// Bytes of the stored (compressed) files that were read so far, and their size if that is
+    /// known.
     #[must_use]
     pub fn position(&self) -> (u64, Option<u64>) {
         let each = self.members.iter().map(|member| match &member.state {
@@ -272,7 +275,8 @@ impl Member {
         Ok(member)
     }
 
-    /// Finds the time of the first packet and closes the file again, if it is one that can be opened twice.
+    /// Finds the time of the first packet and closes the file again, if it is one that can be
+    /// opened twice.
     fn peek(&mut self, options: Options) -> Result<(), FileError> {
         let State::Open(source) = &mut self.state else {
             return Ok(());
@@ -341,8 +345,8 @@ impl Member {
         Ok(())
     }
 
-    /// Copies up to `run` packets, as many as begin within `room` bytes; says how many. One copy for all of them: in a
-    /// file's batch later packets lie behind earlier ones.
+    /// Copies up to `run` packets, as many as begin within `room` bytes; says how many. One copy
+    /// for all of them: in a file's batch later packets lie behind earlier ones.
     fn copy(&mut self, run: usize, room: usize, batch: &mut Batch, filled: &mut usize) -> usize {
         let waiting = self.batch.packets.get(self.next..).unwrap_or_default();
         let Some(start) = waiting.first().map(|packet| packet.at) else {

@@ -1,5 +1,6 @@
-//! pcapng: sections, interfaces and packet blocks (draft-ietf-opsawg-pcapng). Blocks of other types are skipped
-//! without being held; of options, only those that change how packets are read are read.
+//! pcapng: sections, interfaces and packet blocks (draft-ietf-opsawg-pcapng). Blocks of other types
+//! are skipped without being held; of options, only those that change how packets are read are
+//! read.
 //!
 //! ```text
 //! block:   type u32, total length u32, body, total length u32
@@ -134,7 +135,8 @@ impl Pcapng {
         self.skipping.map(|(left, length)| padded(length) - left)
     }
 
-    /// Pushes the packets of the whole blocks at the start of `bytes`; returns how many bytes were used.
+    /// Pushes the packets of the whole blocks at the start of `bytes`; returns how many bytes were
+    /// used.
     pub(super) fn walk(
         &mut self,
         bytes: &[u8],
@@ -280,7 +282,8 @@ impl Pcapng {
         Ok(())
     }
 
-    /// The packet of a block, `at` counted from the block's start; `None` if the block is too short for it.
+    /// The packet of a block, `at` counted from the block's start; `None` if the block is too short
+    /// for it.
     #[inline]
     fn packet(&self, order: Order, kind: u32, body: &[u8]) -> Option<Result<Packet, Stop>> {
         let number = match kind {

@@ -1,5 +1,5 @@
-//! Writes capture files: pcap with nanoseconds, or pcapng when the name says so; compressed when the name says so.
-//! Not a copy of the input file: packets only, no comments, names or statistics.
+//! Writes capture files: pcap with nanoseconds, or pcapng when the name says so; compressed when
+//! the name says so. Not a copy of the input file: packets only, no comments, names or statistics.
 //!
 //! References: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
@@ -23,14 +23,15 @@ const ZSTD_LEVEL: i32 = 3;
 pub struct Written {
     /// Packets written.
     pub packets: u64,
-    /// Packets whose time the format cannot hold (before 1970; in pcap also after 2106); they have the nearest it can.
+    /// Packets whose time the format cannot hold (before 1970; in pcap also after 2106); they have
+    /// the nearest it can.
     pub clamped_times: u64,
     /// Packets that were longer than any reader accepts and were cut to [`USUAL_MAX_RECORD`] bytes.
     pub cut_packets: u64,
 }
 
-/// A writer of one capture file. The last `.gz` or `.zst` of the name compresses; `.pcapng` or `.ntar` before it is
-/// pcapng, anything else pcap, which has one link type.
+/// A writer of one capture file. The last `.gz` or `.zst` of the name compresses; `.pcapng` or
+/// `.ntar` before it is pcapng, anything else pcap, which has one link type.
 pub struct CaptureWriter {
     name: String,
     sink: Sink,
@@ -109,10 +110,12 @@ impl CaptureWriter {
             .try_for_each(|packet| self.write(packet, batch.data(packet), &batch.interfaces))
     }
 
-    /// Writes one packet with its captured bytes; `interfaces` is the observation's table, which may have grown.
+    /// Writes one packet with its captured bytes; `interfaces` is the observation's table, which
+    /// may have grown.
     ///
     /// # Errors
-    /// The file cannot be written; or it is pcap, which has one link type, and this packet has another.
+    /// The file cannot be written; or it is pcap, which has one link type, and this packet has
+    /// another.
     pub fn write(
         &mut self,
         packet: &Packet,
@@ -130,7 +133,8 @@ impl CaptureWriter {
         Ok(())
     }
 
-    /// Hands everything written so far to the system, so that a reader of the growing file sees it. Costs compression.
+    /// Hands everything written so far to the system, so that a reader of the growing file sees it.
+    /// Costs compression.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -284,7 +288,8 @@ impl Sink {
     }
 }
 
-/// Always the nanosecond kind: whether a source's times have more digits than microseconds is known too late.
+/// Always the nanosecond kind: whether a source's times have more digits than microseconds is known
+/// too late.
 fn pcap_header(link_type: LinkType, fcs_bytes: u8) -> [u8; 24] {
     let fcs = if fcs_bytes > 0 {
         1 << 26 | u32::from(fcs_bytes / 2) << 28
@@ -317,7 +322,8 @@ fn section_header() -> [u8; 28] {
     block
 }
 
-/// An interface with nanosecond times and no snap length; `None` if its link type has no number in pcapng.
+/// An interface with nanosecond times and no snap length; `None` if its link type has no number in
+/// pcapng.
 fn interface_block(interface: &Interface) -> Option<Vec<u8>> {
     let mut options = Vec::new();
     let mut option = |code: u16, value: &[u8]| {

@@ -124,7 +124,8 @@ pub(crate) fn pcap(from: u32, count: u32) -> Vec<u8> {
     file
 }
 
-/// An ordinary pcapng of `count` packets on two interfaces, with an unknown block after every packet.
+/// An ordinary pcapng of `count` packets on two interfaces, with an unknown block after every
+/// packet.
 pub(crate) fn pcapng(bytes: Bytes, count: u32) -> Vec<u8> {
     let mut file = [
         bytes.section(),

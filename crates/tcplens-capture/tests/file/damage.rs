@@ -8,7 +8,8 @@ use tcplens_capture::file::{FileError, FileSource};
 use crate::build::{BIG, LITTLE, MICROSECONDS, pcap, pcapng};
 use crate::{AT_ONCE, FOLLOW, Outcome, Temp, read, read_bytes};
 
-/// The file cut after `cut` bytes: the packets whose record is whole, and a damage unless the cut is between records.
+/// The file cut after `cut` bytes: the packets whose record is whole, and a damage unless the cut
+/// is between records.
 fn check_cut(file: &[u8], whole: &Outcome, ends: &[usize], packet_ends: &[usize], cut: usize) {
     let outcome = read_bytes(&file[..cut]);
     if cut < 4 {

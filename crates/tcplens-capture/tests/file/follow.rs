@@ -1,4 +1,5 @@
-//! A file that is still being written: nothing is lost, nothing is read twice, and control comes back.
+//! A file that is still being written: nothing is lost, nothing is read twice, and control comes
+//! back.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -26,7 +27,8 @@ impl Follower {
         }
     }
 
-    /// Reads until there is nothing for a few calls, a replaced file takes some; says how many packets there were.
+    /// Reads until there is nothing for a few calls, a replaced file takes some; says how many
+    /// packets there were.
     fn drain(&mut self) -> usize {
         let (before, mut idle) = (self.packets.len(), 0);
         while idle < 4 {

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use tcplens_core::packet::{Interface, LinkType};
+use tcplens_capture::file::{FileSource, Status};
+use tcplens_core::packet::{Batch, Interface, LinkType};
 
 use crate::build::{BIG, Bytes, LITTLE, MICROSECONDS, NANOSECONDS, pcap, pcapng};
-use crate::{Outcome, Seen, Temp, read, read_bytes};
+use crate::{AT_ONCE, Outcome, Seen, Temp, read, read_bytes, take};
 
 fn seen(ns: i64, data: &[u8], length: u32, interface: u32) -> Seen {
     Seen {
@@ -141,7 +142,8 @@ fn every_pcapng_packet_block_is_read_in_both_orders() {
 fn times_have_the_resolution_and_offset_of_their_interface() {
     let offset = 5i64.to_le_bytes();
     let before = (-5i64).to_le_bytes();
-    let cases: [(&[(u16, &[u8])], u64, i64); 12] = [
+    type InterfaceOptions<'a> = &'a [(u16, &'a [u8])];
+    let cases: [(InterfaceOptions, u64, i64); 12] = [
         (&[], 3, 3000),
         (&[(9, &[0])], 3, 3_000_000_000),
         (&[(9, &[3])], 3, 3_000_000),
@@ -252,14 +254,22 @@ fn records_larger_than_a_block_are_read() {
     );
 }
 
-#[test]
-fn a_pipe_is_read_as_a_file() {
+/// A named pipe, if this machine makes them.
+fn fifo(test: &str) -> Option<Temp> {
     let fifo = Temp::new(".fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo.0).status();
-    if !made.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: a_pipe_is_read_as_a_file: mkfifo does not work here");
-        return;
+    let works = made.is_ok_and(|status| status.success());
+    if !works {
+        eprintln!("SKIPPED: {test}: mkfifo does not work here");
     }
+    works.then_some(fifo)
+}
+
+#[test]
+fn a_pipe_is_read_as_a_file() {
+    let Some(fifo) = fifo("a_pipe_is_read_as_a_file") else {
+        return;
+    };
     for compress in [<[u8]>::to_vec as fn(&[u8]) -> Vec<u8>, gzip, zstd] {
         let file = pcap(1, 5000);
         let expected = read_bytes(&file).unwrap();
@@ -268,4 +278,40 @@ fn a_pipe_is_read_as_a_file() {
         assert_eq!(read(&fifo.0).unwrap(), expected);
         writer.join().unwrap().unwrap();
     }
+}
+
+#[test]
+fn a_silent_pipe_gives_control_back() {
+    let Some(fifo) = fifo("a_silent_pipe_gives_control_back") else {
+        return;
+    };
+    let file = pcap(1, 2);
+    let (steps, next) = std::sync::mpsc::sync_channel::<Vec<u8>>(0);
+    let path = fifo.0.clone();
+    let writer = std::thread::spawn(move || {
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        next.iter()
+            .for_each(|bytes| pipe.write_all(&bytes).unwrap());
+    });
+    let mut source = FileSource::open(&fifo.0, AT_ONCE).unwrap();
+    let mut batch = Batch::default();
+    let mut packets = vec![];
+    for (part, count) in [
+        (0..0, 0),
+        (0..9, 0),
+        (9..40, 0),
+        (40..101, 1),
+        (101..file.len(), 2),
+    ] {
+        steps.send(file[part].to_vec()).unwrap();
+        while packets.len() < count {
+            source.next_batch(&mut batch).unwrap();
+            take(&batch, &mut packets);
+        }
+        assert_eq!(source.next_batch(&mut batch).unwrap(), Status::Idle);
+    }
+    drop(steps);
+    writer.join().unwrap();
+    while source.next_batch(&mut batch).unwrap() != Status::End {}
+    assert_eq!((packets.len(), source.damages()), (2, &[][..]));
 }

@@ -1,4 +1,6 @@
-//! What capture files may be asked to do, seen from outside: through the public API and real files only.
+//! What capture files may be asked to do, seen from outside: through the public API and real files
+//! only.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod build;
 mod damage;

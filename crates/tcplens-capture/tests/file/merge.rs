@@ -62,13 +62,7 @@ fn interfaces_keep_their_number_in_the_common_table() {
         .iter()
         .map(|p| outcome.interfaces[p.interface as usize].link_type.0)
         .collect();
-    assert_eq!(
-        links,
-        [1, 101, 1, 1, 113, 1, 101, 1, 113]
-            .map(|link| link)
-            .to_vec(),
-        "{outcome:?}"
-    );
+    assert_eq!(links, [1, 1, 101, 113, 1, 101, 1, 113], "{outcome:?}");
 }
 
 #[test]
