@@ -113,6 +113,8 @@ pub(super) struct Pcapng {
     order: Option<Order>,
     /// The interfaces of this section.
     interfaces: Vec<Local>,
+    /// Which of the file's interfaces are among them, by their index in the file's table.
+    taken: Vec<bool>,
     /// What is left of a block that is skipped, with the length its trailer has to repeat.
     skipping: Option<(usize, u32)>,
     /// Simple packets have no time: they get that of the packet before.
@@ -179,6 +181,7 @@ impl Pcapng {
             whole(order, rest)?;
             self.order = Some(order);
             self.interfaces.clear();
+            self.taken.clear();
             return whole(order, rest).map(<[u8]>::len);
         }
         let order = self
@@ -268,11 +271,14 @@ impl Pcapng {
             }
             rest = after;
         }
-        let is_taken = |index| self.interfaces.iter().any(|local| local.index == index);
+        let is_taken = |index| self.taken.get(index as usize).is_some_and(|taken| *taken);
         let index = interfaces.index(interface, is_taken);
         let index = index.filter(|_| self.interfaces.len() < MAX_INTERFACES);
         let index =
             index.ok_or_else(|| Stop::Damaged(format!("more than {MAX_INTERFACES} interfaces")))?;
+        let place = index as usize;
+        self.taken.resize(self.taken.len().max(place + 1), false);
+        self.taken[place] = true;
         self.interfaces.push(Local {
             index,
             snap_length,

@@ -315,3 +315,36 @@ fn a_silent_pipe_gives_control_back() {
     while source.next_batch(&mut batch).unwrap() != Status::End {}
     assert_eq!((packets.len(), source.damages()), (2, &[][..]));
 }
+
+#[test]
+fn a_compressed_pipe_may_pause_anywhere() {
+    let Some(fifo) = fifo("a_compressed_pipe_may_pause_anywhere") else {
+        return;
+    };
+    let file = pcap(1, 40);
+    let expected = read_bytes(&file).unwrap();
+    let (a, b) = file.split_at(5000);
+    for stored in [[gzip(a), gzip(b)].concat(), [zstd(a), zstd(b)].concat()] {
+        let (steps, next) = std::sync::mpsc::sync_channel::<u8>(0);
+        let path = fifo.0.clone();
+        let writer = std::thread::spawn(move || {
+            let mut pipe = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            next.iter()
+                .for_each(|byte| pipe.write_all(&[byte]).unwrap());
+        });
+        let mut source = FileSource::open(&fifo.0, AT_ONCE).unwrap();
+        let (mut batch, mut packets) = (Batch::default(), vec![]);
+        for byte in stored {
+            steps.send(byte).unwrap();
+            while source.next_batch(&mut batch).unwrap() != Status::Idle {
+                take(&batch, &mut packets);
+            }
+        }
+        drop(steps);
+        writer.join().unwrap();
+        while source.next_batch(&mut batch).unwrap() != Status::End {
+            take(&batch, &mut packets);
+        }
+        assert!(packets == expected.packets && source.damages().is_empty());
+    }
+}
