@@ -448,23 +448,26 @@ impl Resolution {
 }
 
 impl Clock {
-    /// The time of so many ticks. What a [`Timestamp`] cannot hold becomes the latest it can.
+    /// The time of so many ticks. Ticks are unsigned, but what is then after the year 2262, which is
+    /// the last that a [`Timestamp`] holds, was a negative number for its writer: such captures
+    /// exist (PcapPlusPlus' pcapng-example), and one packet of the far future would end every
+    /// timeout. What is too large even so becomes the latest time.
     #[inline]
     fn time(&self, ticks: u64) -> Timestamp {
+        let ns = self
+            .ns(ticks.into())
+            .or_else(|| self.ns(ticks.cast_signed().into()));
+        Timestamp(ns.unwrap_or(i64::MAX)).plus(self.offset)
+    }
+
+    #[inline]
+    fn ns(&self, ticks: i128) -> Option<i64> {
+        // Ticks are below 2^64 and the factors below 2^30: the products fit.
         let ns = match self.resolution {
-            Resolution::Nanoseconds(scale) => ticks.checked_mul(scale),
-            Resolution::PerNanosecond(divisor) => {
-                Some(divisor.map_or(0, |divisor| ticks / divisor))
-            }
-            // Ticks are below 2^64 and a second below 2^30: the product fits.
-            Resolution::Shift(power) => u64::try_from(
-                (u128::from(ticks) * SECOND as u128)
-                    .checked_shr(power)
-                    .unwrap_or(0),
-            )
-            .ok(),
+            Resolution::Nanoseconds(scale) => ticks * i128::from(scale),
+            Resolution::PerNanosecond(divisor) => divisor.map_or(0, |d| ticks / i128::from(d)),
+            Resolution::Shift(power) => (ticks * i128::from(SECOND)) >> power,
         };
-        let ns = ns.and_then(|ns| i64::try_from(ns).ok()).unwrap_or(i64::MAX);
-        Timestamp(ns).plus(self.offset)
+        i64::try_from(ns).ok()
     }
 }
