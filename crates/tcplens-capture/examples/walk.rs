@@ -1,13 +1,14 @@
 //! Walks capture files and does nothing else: the cost of reading, to compare with `floor walk
 //! FILE`.
 //!
-//! Usage: walk [--touch] [--merge] [--list] FILE... `--touch` also loads each packet's first 54
-//! bytes, as a decoder would; `--merge` reads the files as one observation; `--list` prints time in
-//! ns, captured length, length and link type of every packet.
+//! Usage: walk [--touch] [--merge] [--list] [--write=OUT] FILE... `--touch` also loads each
+//! packet's first 54 bytes, as a decoder would; `--merge` reads the files as one observation;
+//! `--list` prints time in ns, captured length, length and link type of every packet; `--write=OUT`
+//! writes them to a capture file (of the last FILE without `--merge`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use tcplens_capture::file::{MergedSource, Options, Status};
+use tcplens_capture::file::{CaptureWriter, MergedSource, Options, Status};
 use tcplens_core::packet::Batch;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,13 +23,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         1
     };
     for files in files.chunks(together) {
-        walk(files, has("--touch"), has("--list"))?;
+        let out = flags.iter().find_map(|flag| flag.strip_prefix("--write="));
+        walk(files, has("--touch"), has("--list"), out)?;
     }
     Ok(())
 }
 
-fn walk(files: &[PathBuf], touch: bool, list: bool) -> Result<(), Box<dyn std::error::Error>> {
+fn walk(
+    files: &[PathBuf],
+    touch: bool,
+    list: bool,
+    out: Option<&str>,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut source = MergedSource::open(files, Options::default())?;
+    let mut writer = out
+        .map(|out| CaptureWriter::create(Path::new(out)))
+        .transpose()?;
     let mut batch = Batch::default();
     let (mut packets, mut bytes, mut batches, mut fingerprint) = (0u64, 0u64, 0u64, 0u32);
     loop {
@@ -36,6 +46,9 @@ fn walk(files: &[PathBuf], touch: bool, list: bool) -> Result<(), Box<dyn std::e
             Status::Packets => batches += 1,
             Status::Idle => continue,
             Status::End => break,
+        }
+        if let Some(writer) = &mut writer {
+            writer.write_batch(&batch)?;
         }
         for packet in &batch.packets {
             packets += 1;
@@ -59,6 +72,9 @@ fn walk(files: &[PathBuf], touch: bool, list: bool) -> Result<(), Box<dyn std::e
                 );
             }
         }
+    }
+    if let Some(writer) = writer {
+        println!("{:?}", writer.finish()?);
     }
     let (read, total) = source.position();
     println!(
