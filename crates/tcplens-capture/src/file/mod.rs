@@ -1,5 +1,6 @@
 //! Capture files: a streaming reader and writer of pcap and pcapng, plain or compressed.
 //!
+<<<<<<< HEAD
 //!
 //! References: draft-ietf-opsawg-pcap (pcap), draft-ietf-opsawg-pcapng (pcapng), RFC 1952 (gzip), RFC 8878 (zstd).
 //! Where files in the wild differ from these, we read what libpcap and Wireshark read; each place says so.
@@ -27,10 +28,60 @@ pub const USUAL_MAX_RECORD: u32 = 262_144;
 
 /// Largest captured length that is believed if the file's snap length announces it. Also the largest pcapng block.
 /// Chosen: Wireshark's and libpcap's bound for pcapng blocks.
+=======
+//! [`MergedSource`] is what a command reads from: one file or several as one observation.
+//! [`FileSource`] is one file, [`CaptureWriter`] writes one. Nothing here looks inside a packet,
+//! maps a file into memory, or reads a clock.
+//!
+//! References: draft-ietf-opsawg-pcap (pcap), draft-ietf-opsawg-pcapng (pcapng), RFC 1952 (gzip),
+//! RFC 8878 (zstd). Where files in the wild differ from these, we read what libpcap and Wireshark
+//! read; each place says so.
+//!
+//! Memory: a reader holds one partial record, at most [`MAX_RECORD`] and a header. A batch holds
+//! [`BLOCK`] bytes of the file, or the one larger record that did not fit, and at most one packet
+//! for every 16 of them. Merging holds a batch of a quarter of that for every file that overlaps
+//! others at the time. A zstd file may ask for a window of 128 MiB; one that asks for more is
+//! damaged to us. Interfaces are bounded by [`MAX_INTERFACES`] per file, remembered damage by
+//! [`MAX_DAMAGES`] per file.
+
+mod begin;
+mod bytes;
+mod error;
+mod follow;
+mod input;
+mod merge;
+mod pcap;
+mod pcapng;
+mod reader;
+mod write;
+
+pub use error::{Damage, FileError};
+pub use merge::MergedSource;
+pub use reader::{FileSource, Options, Status};
+pub use write::{CaptureWriter, Written};
+
+/// Bytes that are read at once, at most. Measured with examples/walk.rs on 1.1 GB captures in the
+/// page cache, 9 rounds, CPU against `floor walk` (1 MiB): 1 MiB 0.71 (8.7 M small packets) and
+/// 1.01 (1.1 M large ones), 512 KiB 0.84 and 1.13, 256 KiB 0.86 and 1.27; the order is the same if
+/// the packets' headers are looked at too.
+pub const BLOCK: usize = 1024 * 1024;
+
+/// Largest captured length that is believed although no header announces it; libpcap's
+/// MAXIMUM_SNAPLEN.
+pub const USUAL_MAX_RECORD: u32 = 262_144;
+
+/// Largest captured length that is believed if the file's snap length announces it. Also the
+/// largest pcapng block. Chosen: Wireshark's and libpcap's bound for pcapng blocks.
+>>>>>>> file
 pub const MAX_RECORD: u32 = 16 * 1024 * 1024;
 
 /// Interfaces of one file; one more is damage. Chosen: far above what any capture has.
 pub const MAX_INTERFACES: usize = 4096;
 
+<<<<<<< HEAD
 /// Damages that a source remembers; later ones are only counted. Only a followed file has more than one.
+=======
+/// Damages that a source remembers; later ones are only counted. Only a followed file has more than
+/// one.
+>>>>>>> file
 pub const MAX_DAMAGES: usize = 64;

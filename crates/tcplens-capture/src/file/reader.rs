@@ -1,5 +1,12 @@
+<<<<<<< HEAD
 //! One capture file as a source of batches: blocks of bytes in, whole records out, until the end, damage, or for ever
 //! (a followed file). The formats are walked in pcap.rs and pcapng.rs, the bytes come from input.rs.
+=======
+//! One capture file as a source of batches: blocks of bytes in, whole records out, until the end,
+//! damage, or for ever (a followed file). The formats are walked in pcap.rs and pcapng.rs, the
+//! bytes come from input.rs; the beginning of a file is in begin.rs, what following adds in
+//! follow.rs.
+>>>>>>> file
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +16,7 @@ use std::time::Duration;
 use tcplens_core::packet::{Batch, Interface, Packet};
 
 use super::error::{Damage, FileError};
+<<<<<<< HEAD
 use super::input::{Change, Compression, Input};
 use super::pcap::{self, Pcap, Stop};
 use super::pcapng::{self, Pcapng};
@@ -24,6 +32,21 @@ pub struct Options {
     pub follow: bool,
     /// How long a call may wait for more bytes of a pipe or followed file before it returns [`Status::Idle`].
     /// Plain files never wait.
+=======
+use super::input::Input;
+use super::pcap::{Pcap, Stop};
+use super::pcapng::Pcapng;
+use super::{BLOCK, MAX_DAMAGES, MAX_INTERFACES};
+
+/// How files are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Go on at the end of the file: its writer may append more, or replace or truncate it and
+    /// begin anew.
+    pub follow: bool,
+    /// How long a call may wait for more bytes of a pipe or followed file before it returns
+    /// [`Status::Idle`]. Plain files never wait.
+>>>>>>> file
     pub wait: Duration,
 }
 
@@ -50,6 +73,7 @@ pub enum Status {
 
 /// A reader of one capture file.
 pub struct FileSource {
+<<<<<<< HEAD
     name: String,
     /// None: standard input.
     path: Option<PathBuf>,
@@ -76,13 +100,46 @@ pub struct FileSource {
 }
 
 enum State {
+=======
+    pub(super) name: String,
+    /// None: standard input.
+    pub(super) path: Option<PathBuf>,
+    pub(super) options: Options,
+    pub(super) state: State,
+    pub(super) format: Option<Format>,
+    /// Bytes that were read and belong to no whole record yet: where the next batch begins.
+    pub(super) carry: Vec<u8>,
+    /// Bytes of the record that begins `carry` without which there is nothing to do; more than
+    /// `carry` has.
+    pub(super) need: usize,
+    /// Bytes to ask for in one read.
+    block: usize,
+    /// Offset of `carry` in the decompressed file.
+    pub(super) offset: u64,
+    pub(super) interfaces: Interfaces,
+    damages: Vec<Damage>,
+    uncounted_damages: u64,
+    /// The last position of the file that is closed now.
+    pub(super) position: (u64, Option<u64>),
+    /// The followed file was replaced; it is read to its end once more.
+    pub(super) saw_replaced: bool,
+    /// This is not the first file at the path.
+    pub(super) is_restarted: bool,
+}
+
+pub(super) enum State {
+>>>>>>> file
     Open(Input),
     /// Followed, damaged or gone: waits for another file at its path.
     Waiting(Option<Input>),
     Ended,
 }
 
+<<<<<<< HEAD
 enum Format {
+=======
+pub(super) enum Format {
+>>>>>>> file
     Pcap { pcap: Pcap, interface: u32 },
     Pcapng(Pcapng),
 }
@@ -94,8 +151,14 @@ pub(super) struct Interfaces {
 }
 
 impl Interfaces {
+<<<<<<< HEAD
     /// The index of `interface`: of an equal one that is not among `taken` (those of the same section), so that a
     /// section or file that comes after another does not double the table; otherwise a new one.
+=======
+    /// The index of `interface`: of an equal one that is not among `taken` (those of the same
+    /// section), so that a section or file that comes after another does not double the table;
+    /// otherwise a new one.
+>>>>>>> file
     pub(super) fn index(
         &mut self,
         interface: Interface,
@@ -129,6 +192,7 @@ impl Format {
     }
 }
 
+<<<<<<< HEAD
 /// What the first bytes of a file are.
 enum Begin {
     Short(usize),
@@ -140,6 +204,12 @@ impl FileSource {
     /// Opens a file, `-` for standard input. A plain file's header is read at once, so that what is no capture is
     /// an error here; a pipe's or followed file's header may come later, and the error then comes from
     /// [`FileSource::next_batch`].
+=======
+impl FileSource {
+    /// Opens a file, `-` for standard input. A plain file's header is read at once, so that what is
+    /// no capture is an error here; a pipe's or followed file's header may come later, and the
+    /// error then comes from [`FileSource::next_batch`]. Opening a named pipe waits for its writer.
+>>>>>>> file
     ///
     /// # Errors
     /// The file cannot be opened or read, is empty, or is no capture.
@@ -190,7 +260,12 @@ impl FileSource {
         &self.name
     }
 
+<<<<<<< HEAD
     /// Bytes of the stored (compressed) file that were read so far, and its size if that is known: for a progress bar.
+=======
+    /// Bytes of the stored (compressed) file that were read so far, and its size if that is known:
+    /// for a progress bar.
+>>>>>>> file
     #[must_use]
     pub fn position(&self) -> (u64, Option<u64>) {
         match &self.state {
@@ -199,8 +274,13 @@ impl FileSource {
         }
     }
 
+<<<<<<< HEAD
     /// Where the file is damaged: nothing, or one place; a followed file goes on with the next file at its path and
     /// can have more, of which the first [`MAX_DAMAGES`] are kept.
+=======
+    /// Where the file is damaged: nothing, or one place; a followed file goes on with the next file
+    /// at its path and can have more, of which the first [`MAX_DAMAGES`] are kept.
+>>>>>>> file
     #[must_use]
     pub fn damages(&self) -> &[Damage] {
         &self.damages
@@ -212,8 +292,14 @@ impl FileSource {
         self.uncounted_damages
     }
 
+<<<<<<< HEAD
     /// Fills `batch` with the next packets of the file, in its order. What was in the batch is overwritten; its
     /// buffers are reused. `batch.bytes` is a work buffer: its length says nothing.
+=======
+    /// Fills `batch` with the next packets of the file, in its order. What was in the batch is
+    /// overwritten; its buffers are reused. `batch.bytes` is a work buffer: its length says
+    /// nothing.
+>>>>>>> file
     ///
     /// # Errors
     /// A pipe or followed file turns out to be no capture. After an error the source is at its end.
@@ -234,6 +320,13 @@ impl FileSource {
         self.block = block;
     }
 
+<<<<<<< HEAD
+=======
+    pub(super) fn is_regular(&self) -> bool {
+        matches!(&self.state, State::Open(input) if input.is_regular())
+    }
+
+>>>>>>> file
     fn fill(&mut self, batch: &mut Batch) -> Result<Status, FileError> {
         if self.format.is_none() && matches!(self.state, State::Open(_)) {
             let begun = match self.begin() {
@@ -305,6 +398,7 @@ impl FileSource {
         }
     }
 
+<<<<<<< HEAD
     /// Reads the header, if it is there. `None`: the format is known.
     fn begin(&mut self) -> Result<Option<Status>, FileError> {
         loop {
@@ -441,6 +535,8 @@ impl FileSource {
         }
     }
 
+=======
+>>>>>>> file
     /// A read came to the end of the file; `carry` is up to date.
     fn at_end(&mut self) -> Status {
         if self.is_followed() {
@@ -455,10 +551,15 @@ impl FileSource {
     }
 
     /// What the end of the file cuts.
+<<<<<<< HEAD
     fn cut(&self) -> Option<String> {
         let is_inside =
             matches!(&self.format, Some(Format::Pcapng(pcapng)) if pcapng.is_inside_block());
         if is_inside {
+=======
+    pub(super) fn cut(&self) -> Option<String> {
+        if self.inside_block().is_some() {
+>>>>>>> file
             return Some("the file ends inside a block".to_owned());
         }
         let held = self.carry.len();
@@ -471,6 +572,7 @@ impl FileSource {
         (held > 0).then(what)
     }
 
+<<<<<<< HEAD
     /// Whether the end of the file is not the end.
     fn is_followed(&self) -> bool {
         let is_regular = matches!(&self.state, State::Open(input) if input.is_regular());
@@ -536,11 +638,22 @@ impl FileSource {
     fn pause(&self) {
         if !self.options.wait.is_zero() {
             std::thread::sleep(self.options.wait);
+=======
+    /// Bytes before `offset` that belong to a block that is not passed yet.
+    fn inside_block(&self) -> Option<usize> {
+        match &self.format {
+            Some(Format::Pcapng(pcapng)) => pcapng.inside_block(),
+            Some(Format::Pcap { .. }) | None => None,
+>>>>>>> file
         }
     }
 
     /// Remembers a damage at `offset` and stops reading this file.
+<<<<<<< HEAD
     fn damage(&mut self, what: String) {
+=======
+    pub(super) fn damage(&mut self, what: String) {
+>>>>>>> file
         self.remember(what);
         self.carry = Vec::new();
         if self.is_followed() && self.path.is_some() {
@@ -553,7 +666,11 @@ impl FileSource {
         }
     }
 
+<<<<<<< HEAD
     fn remember(&mut self, what: String) {
+=======
+    pub(super) fn remember(&mut self, what: String) {
+>>>>>>> file
         if self.damages.len() >= MAX_DAMAGES {
             self.uncounted_damages += 1;
             return;
@@ -561,7 +678,11 @@ impl FileSource {
         let decompressed = matches!(&self.state, State::Open(input) if input.is_compressed());
         self.damages.push(Damage {
             file: self.name.clone(),
+<<<<<<< HEAD
             at: self.offset,
+=======
+            at: self.offset - self.inside_block().unwrap_or_default() as u64,
+>>>>>>> file
             decompressed,
             what,
         });
@@ -583,14 +704,22 @@ fn open_error(name: &str, error: io::Error) -> FileError {
     FileError::Open { file, error }
 }
 
+<<<<<<< HEAD
 fn read_damage(is_compressed: bool, error: &io::Error) -> String {
+=======
+pub(super) fn read_damage(is_compressed: bool, error: &io::Error) -> String {
+>>>>>>> file
     if is_compressed && error.raw_os_error().is_none() {
         return format!("the compressed data end early or are damaged ({error})");
     }
     format!("cannot read on: {error}")
 }
 
+<<<<<<< HEAD
 fn is_nothing_now(error: &io::Error) -> bool {
+=======
+pub(super) fn is_nothing_now(error: &io::Error) -> bool {
+>>>>>>> file
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
@@ -603,7 +732,11 @@ fn keep(carry: &mut Vec<u8>, tail: &[u8]) {
 }
 
 /// Zero-fills only what was never used.
+<<<<<<< HEAD
 fn make_room(bytes: &mut Vec<u8>, length: usize) {
+=======
+pub(super) fn make_room(bytes: &mut Vec<u8>, length: usize) {
+>>>>>>> file
     if bytes.len() < length {
         bytes.resize(length, 0);
     }
