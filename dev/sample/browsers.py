@@ -46,7 +46,7 @@ def plan(role, rand, seconds):
     if role == "manager":
         return [(3.0, [("/", 1), product(0)]), (15.0, [("/cart", 0), ("/report/sales", 0), ("/", 0)])]
     if role == "buyer":
-        at = rand.uniform(8, 10)
+        at = rand.uniform(6, 26)
         return [(rand.uniform(1, 2), [("/", 1), product(1)]), (at, [product(0), ("/cart", 0), ("checkout", 0)])]
     if role == "far":  # many small loads, so that a few per cent of loss can be seen
         return [(1.0 + k * seconds / 4, [("/", 2), product(2), product(1)]) for k in range(4)]

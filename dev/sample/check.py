@@ -51,8 +51,8 @@ class Connection:
 
     def __init__(self, syn):
         self.client, self.server = (syn.source, syn.sport), (syn.destination, syn.dport)
-        self.isn, self.syns, self.outcome = syn.seq, 0, "unanswered"
-        self.started, self.synack, self.established = syn.time, None, None
+        self.isn, self.syns, self.synacks, self.outcome = syn.seq, 0, 0, "unanswered"
+        self.synack = None
         self.seen = {self.client: Ranges(syn.seq), self.server: None}
         self.counts = collections.Counter()
         self.fresh = {self.client: [], self.server: []}  # (time, payload) of segments with new bytes
@@ -62,21 +62,21 @@ class Connection:
         who = "client" if sender == self.client else "server"
         if segment.flags & SYN and who == "client":
             self.syns += 1
-        if segment.flags & SYN and who == "server" and self.synack is None:
+        if segment.flags & SYN and who == "server":
+            self.synacks += 1
             self.synack = segment
         if segment.flags & RST:
             self.counts[who + "_resets"] += 1
             if self.outcome == "unanswered" and who == "server":
                 self.outcome = "refused"
             return
-        if self.outcome == "unanswered" and self.synack and who == "client" and segment.ack == self.synack.seq + 1:
-            self.outcome, self.established = "established", segment.time
+        if self.outcome == "unanswered" and self.synack and who == "client" and segment.ack == (self.synack.seq + 1) % 2**32:
+            self.outcome = "established"
         if self.seen[sender] is None:
             self.seen[sender] = Ranges(segment.seq)
         units = len(segment.payload) + bool(segment.flags & SYN) + bool(segment.flags & FIN)
         if units:
             self.counts[f"{who}_{self.seen[sender].add(segment.seq, units)}"] += 1
-            self.counts[f"{who}_bytes_sent"] += len(segment.payload)
             if self.seen[sender].last_was_new and segment.payload:
                 self.fresh[sender].append((segment.time, segment.payload))
 
@@ -130,9 +130,7 @@ def truth_of(capture, hosts, shop_log, browser_log, lost_log):
         "connections": count(f"{c.server[0]}:{c.server[1]}" for c in connections),
         "outcomes": count(c.outcome for c in connections),
         "syn_retransmits": sum(c.syns - 1 for c in connections),
-        "synack_retransmits": sum(
-            s.flags & (SYN | ACK) == SYN | ACK for s in segments) - sum(c.synack is not None for c in connections
-        ),
+        "synack_retransmits": sum(max(0, c.synacks - 1) for c in connections),
         "trouble": {
             "refused": refused(connections, shop, hosts["recommend"]),
             "blackhole": blackhole(connections, shop, hosts["payment"]),
@@ -223,7 +221,7 @@ def http(connections, requests, server_addresses):
 
 def redis(connections, server):
     streams = [b"".join(p for _, p in c.fresh[c.client]) for c in connections if c.server == server]
-    pipelines = sum(p.count(b"\r\nINCR\r\n") for stream in streams for p in [stream])
+    pipelines = sum(stream.count(b"\r\nINCR\r\n") for stream in streams)  # each has one INCR
     return {"connections": len(streams), "commands": sum(map(commands_in, streams)), "pipelines_of_five": pipelines}
 
 

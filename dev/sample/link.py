@@ -4,9 +4,10 @@ It gives what the kernel's netem would (which not every kernel has): a delay per
 reordering, and seeded loss. Every frame it loses is written down, so the loss is known and not estimated.
 
     link.py '{"ends": ["netns-a", "netns-b"], "device": "eth0", "seed": 7, "log": "/tmp/lost.jsonl",
-              "paths": {"192.0.2.11": {"delay_ms": 4, "jitter_ms": 0.5, "loss": 0.0}}}'
+              "delay_ms": 0.1, "paths": {"192.0.2.11": {"delay_ms": 4, "jitter_ms": 0.5, "loss": 0.0}}}'
 
-A frame takes the path of the address it comes from or goes to; frames of no path (ARP, the servers) pass at once.
+A frame takes the path of the address it comes from or goes to; frames of no path (ARP, the servers) take the
+wire's own delay.
 Prints "ready" when both devices are up. Ends on SIGTERM.
 """
 
@@ -42,10 +43,10 @@ def main():
     }
     be_punctual()
     print("ready", flush=True)
-    forward(ends, paths, log)
+    forward(ends, config.get("delay_ms", 0) / 1000, paths, log)
 
 
-def forward(ends, paths, log):
+def forward(ends, delay, paths, log):
     """Carries frames for ever. Direction 0 is from the first end to the second."""
     waiting = []  # (when it is due, ordinal, where to, frame)
     ordinal = 0
@@ -66,6 +67,8 @@ def forward(ends, paths, log):
                         continue
                     due += (path["delay_ms"] + path["random"].uniform(0, path["jitter_ms"])) / 1000
                     due = path["last"] = max(due, path["last"])  # a path never reorders
+                else:
+                    due += delay
                 ordinal += 1
                 heapq.heappush(waiting, (due, ordinal, ends[1 - direction], frame))
         while waiting and waiting[0][0] <= time.monotonic():
