@@ -6,7 +6,7 @@
     flow.server.synack(at=0.010)
     flow.client.ack(at=0.020)
     flow.client.data(b"GET / HTTP/1.1\\r\\n\\r\\n", at=0.021)
-    capture.write("input.pcap")
+    capture.write_beside(__file__)
 
 A `Side` remembers its next sequence number and what it has received, as a TCP would; every field can be overridden, and
 `again()` repeats a segment. Times are seconds from the capture's start (2026-11-21T00:00:00Z). Packets are written in
@@ -21,6 +21,7 @@ import dataclasses
 import decimal
 import hashlib
 import ipaddress
+import pathlib
 import struct
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
@@ -80,6 +81,10 @@ class Capture:
     def add(self, frame, at):
         self.packets.append((in_nanoseconds(at), frame))
 
+    def write_beside(self, script):
+        """As `input.pcap` in the directory of the script: what the make.py of a test case ends with."""
+        self.write(pathlib.Path(script).resolve().parent / "input.pcap")
+
     def write(self, path):
         magic, unit = (0xA1B23C4D, 1) if self.nanoseconds else (0xA1B2C3D4, 1000)
         with open(path, "wb") as file:
@@ -98,6 +103,18 @@ class Flow:
         self.client = Side(self, client, server, client_isn, 100_000 if stamps else None)
         self.server = Side(self, server, client, server_isn, 900_000 if stamps else None)
         self.client.peer, self.server.peer = self.server, self.client
+
+    def open(self, at, server_rtt=0.001, client_rtt=0.010):
+        """SYN, SYN-ACK, ACK; the round trips are those from the point of capture to either side and back."""
+        self.client.syn(at)
+        self.server.synack(at + server_rtt)
+        self.client.ack(at + server_rtt + client_rtt)
+
+    def close(self, at, server_rtt=0.001, client_rtt=0.010):
+        """The client closes, then the server."""
+        self.client.fin(at)
+        self.server.fin(at + server_rtt)
+        self.client.ack(at + server_rtt + client_rtt)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,13 +147,14 @@ class Side:
         self.flow, self.own, self.other = flow, own, other
         self.isn, self.next, self.received = isn % 2**32, isn % 2**32, 0
         self.clock_base = clock_base  # timestamp value at second 0, in ms; None: no timestamp option
-        self.last_stamp_seen = 0
+        self.last_stamp = 0  # what the timestamp option will echo
+        self.beyond = []
         # A counter of its own for each side, as Linux has for a connection; its start is fixed by address and port.
         self.ip_id = int.from_bytes(hashlib.sha256(repr(own).encode()).digest()[:2], "big")
         self.window, self.ttl = 502, 64
 
     def syn(self, at, **fields):
-        return self.send(at, SYN, **{"options": self.syn_options(at), "window": 64240, "ack": 0} | fields)
+        return self.send(at, SYN, **{"options": self.syn_options(at, echo=0), "window": 64240, "ack": 0} | fields)
 
     def synack(self, at, **fields):
         return self.send(at, SYN | ACK, **{"options": self.syn_options(at), "window": 65160} | fields)
@@ -152,17 +170,19 @@ class Side:
 
     def reset(self, at, **fields):
         """As a closed port answers (RST+ACK, sequence number 0 before anything was sent), or to abort."""
-        return self.send(at, RST | ACK, **{"window": 0, "options": b""} | fields)
+        seq = 0 if self.next == self.isn else self.next
+        return self.send(at, RST | ACK, **{"seq": seq, "window": 0, "options": b""} | fields)
 
     def bare_reset(self, at, **fields):
         """RST without ACK: it acknowledges nothing."""
-        return self.send(at, RST, **{"window": 0, "options": b"", "ack": 0} | fields)
+        seq = 0 if self.next == self.isn else self.next
+        return self.send(at, RST, **{"seq": seq, "window": 0, "options": b"", "ack": 0} | fields)
 
     def again(self, segment, at, **fields):
         """The same range once more, as a retransmission: newer timestamp and IP ID unless given."""
         same = {"seq": segment.seq, "ack": segment.ack, "window": segment.window}
         if segment.flags & SYN:
-            same["options"] = self.syn_options(at)
+            same["options"] = self.syn_options(at, echo=None if segment.flags & ACK else 0)
         return self.send(at, segment.flags, segment.payload, **same | fields)
 
     def seen_again(self, segment, at, ttl_less=0):
@@ -175,28 +195,43 @@ class Side:
         seq, self.next = self.next, (self.next + len(payload)) % 2**32
         return seq
 
-    def send(self, at, flags, payload=b"", **fields):
-        seq = fields.get("seq", self.next) % 2**32
-        ack = fields.get("ack", self.received) % 2**32
-        window = fields.get("window", self.window)
-        options = fields.get("options", self.stamps(at))
-        ttl, ip_id = fields.get("ttl", self.ttl), fields.get("ip_id")
-        if ip_id is None:
-            ip_id = self.ip_id = (self.ip_id + 1) % 2**16
-        segment = Segment(at, seq, ack, flags, payload, window, options, ttl, ip_id)
-        self.flow.capture.add(ethernet(self.own[0], self.other[0], self.flow.vlan, self.ip_packet(segment)), at)
-        self.remember(segment, at)
-        return segment
+    def send(self, at, flags, payload=b"", *, sent_at=None, lost=False, echo=None, **fields):
+        """`fields`: seq, ack, window, options, ttl, ip_id. `lost`: captured, but the peer will not get it.
 
-    def remember(self, segment, at):
-        """Moves this side's next number and what the peer has received, if the segment reaches beyond them."""
+        For the timestamp option: `sent_at` is when it left, if it was late here; `echo` the value it answers.
+        """
+        sent_at = at if sent_at is None else sent_at
+        segment = Segment(
+            at,
+            fields.pop("seq", self.next) % 2**32,
+            fields.pop("ack", self.received) % 2**32,
+            flags,
+            payload,
+            fields.pop("window", self.window),
+            fields.pop("options") if "options" in fields else self.stamps(sent_at, echo),
+            fields.pop("ttl", self.ttl),
+            fields.pop("ip_id") if "ip_id" in fields else self.next_ip_id(),
+        )
+        assert not fields, f"unknown fields: {fields}"
+        self.flow.capture.add(ethernet(self.own[0], self.other[0], self.flow.vlan, self.ip_packet(segment)), at)
         if is_after(segment.end, self.next):
             self.next = segment.end
-        first = segment.flags & SYN
-        if not segment.flags & RST and (first or is_after(segment.end, self.peer.received)):
-            self.peer.received = segment.end
-        if self.clock_base is not None:
-            self.peer.last_stamp_seen = self.stamp_value(at)
+        if not lost:
+            self.peer.receive(segment, self.stamp_value(sent_at))
+        return segment
+
+    def receive(self, segment, stamp):
+        """Moves what this side has received without a gap; keeps what lies beyond one."""
+        if segment.flags & RST:
+            return
+        if segment.flags & SYN:
+            self.received = segment.seq
+        if not is_after(segment.seq, self.received) and stamp is not None:
+            self.last_stamp = max(self.last_stamp, stamp)  # RFC 7323 section 4.3
+        self.beyond.append((segment.seq, segment.end))
+        for seq, end in sorted(self.beyond, key=lambda range: (range[0] - self.received + 2**31) % 2**32):
+            if not is_after(seq, self.received) and is_after(end, self.received):
+                self.received = end
 
     def icmp_unreachable(self, segment, code, at, router, kind=None, quoted=8):
         """What `router` sends back to this side for `segment`: ICMP type 3, or ICMPv6 type 1 (RFC 792, RFC 4443).
@@ -231,17 +266,23 @@ class Side:
         total = checksum(pseudo_header(self.own[0], self.other[0], TCP, length) + head + bytes(4) + rest)
         return head + struct.pack("!HH", total, 0) + rest
 
-    def syn_options(self, at):
-        stamps = None if self.clock_base is None else (self.stamp_value(at), self.last_stamp_seen)
-        return linux_syn_options(stamps)
+    def syn_options(self, at, echo=None):
+        return linux_syn_options(None if self.clock_base is None else (self.stamp_value(at), self.echo(echo)))
 
-    def stamps(self, at):
+    def stamps(self, at, echo=None):
         if self.clock_base is None:
             return b""
-        return NOP * 2 + timestamps(self.stamp_value(at), self.last_stamp_seen)
+        return NOP * 2 + timestamps(self.stamp_value(at), self.echo(echo))
+
+    def echo(self, given):
+        return self.last_stamp if given is None else given
 
     def stamp_value(self, at):
-        return (self.clock_base + in_nanoseconds(at) // 10**6) % 2**32
+        return None if self.clock_base is None else (self.clock_base + in_nanoseconds(at) // 10**6) % 2**32
+
+    def next_ip_id(self):
+        self.ip_id = (self.ip_id + 1) % 2**16
+        return self.ip_id
 
 
 def endpoint(text):
