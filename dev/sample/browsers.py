@@ -64,7 +64,7 @@ def visit(config, address, pages, rand, log):
     cookie = f"sid={rand.getrandbits(48):012x}"
     for page, pictures in pages:
         loads = [("POST", "/checkout")] if page == "checkout" else [("GET", page)]
-        loads += [("GET", f"/img/{rand.randint(1, 12)}.jpg") for _ in range(pictures)]
+        loads += [("GET", f"/img/{rand.randint(1, 12)}.png") for _ in range(pictures)]
         for method, path in loads:
             began = time.monotonic()
             connection.request(method, path, headers=headers(cookie), body="sum=4200" if method == "POST" else None)
