@@ -214,7 +214,7 @@ class Side:
         )
         assert not fields, f"unknown fields: {fields}"
         self.flow.capture.add(ethernet(self.own[0], self.other[0], self.flow.vlan, self.ip_packet(segment)), at)
-        if is_after(segment.end, self.next):
+        if not flags & RST and is_after(segment.end, self.next):
             self.next = segment.end
         if not lost:
             self.peer.receive(segment, self.stamp_value(sent_at))
