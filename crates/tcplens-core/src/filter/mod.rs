@@ -1,0 +1,9 @@
+//! Filter languages: which packets ([`packet`]) and which handshakes ([`tcpeek`]) are looked at.
+//! Nothing here reads names from the machine: port and protocol names come from a built-in table.
+
+pub mod packet;
+pub mod tcpeek;
+
+mod error;
+
+pub use error::FilterError;
