@@ -1,36 +1,3 @@
-<<<<<<< HEAD
-//! Walks capture files and does nothing else: the cost of reading, to compare with `floor walk FILE`.
-//! Usage: walk [--each] FILE... (several files are merged; `--each` reads one after the other)
-
-use std::path::Path;
-
-use tcplens_capture::file::{FileSource, Options, Status};
-use tcplens_core::packet::Batch;
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut batch = Batch::default();
-    for file in std::env::args().skip(1) {
-        let mut source = FileSource::open(Path::new(&file), Options::default())?;
-        let (mut packets, mut bytes, mut batches, mut fingerprint) = (0u64, 0u64, 0u64, 0u32);
-        loop {
-            match source.next_batch(&mut batch)? {
-                Status::Packets => batches += 1,
-                Status::Idle => continue,
-                Status::End => break,
-            }
-            for packet in &batch.packets {
-                packets += 1;
-                bytes += u64::from(packet.length);
-                fingerprint ^= packet.captured;
-            }
-        }
-        println!(
-            "{file}: {packets} packets, {bytes} bytes on the wire, {batches} batches, {fingerprint:x}"
-        );
-        for damage in source.damages() {
-            println!("{damage}");
-        }
-=======
 //! Walks capture files and does nothing else: the cost of reading, to compare with `floor walk
 //! FILE`.
 //!
@@ -115,7 +82,6 @@ fn walk(
     );
     for damage in source.damages() {
         println!("{damage}");
->>>>>>> file
     }
     Ok(())
 }

@@ -1,9 +1,4 @@
-<<<<<<< HEAD
-//! Where packets come from. All system calls and all `unsafe` of tcplens live in this crate; what a packet means
-//! does not: that is `tcplens-core`.
-=======
 //! Where packets come from. All system calls and all `unsafe` of tcplens live in this crate; what a
 //! packet means does not: that is `tcplens-core`.
->>>>>>> file
 
 pub mod file;

@@ -4,14 +4,11 @@
 //! or logs; there is no unsafe code. The same packets give the same records, byte for byte.
 #![forbid(unsafe_code)]
 
-<<<<<<< HEAD
 pub mod analyze;
 pub mod batch;
 pub mod engine;
-pub mod flow;
-=======
 pub mod filter;
->>>>>>> filter
+pub mod flow;
 pub mod packet;
 pub mod record;
 pub mod roles;

@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-//! Numbers in either byte order, read where they may not exist. Not for the hot loop of pcap, which has its own.
-=======
 //! Numbers in either byte order, read where they may not exist. Not for the hot loop of pcap, which
 //! has its own.
->>>>>>> file
 
 /// The byte order of a file or section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,20 +1,11 @@
-<<<<<<< HEAD
-//! What can go wrong with a capture file: it cannot be used at all ([`FileError`]), or only up to a place ([`Damage`]).
-=======
 //! What can go wrong with a capture file: it cannot be used at all ([`FileError`]), or only up to a
 //! place ([`Damage`]).
->>>>>>> file
 
 use std::fmt;
 use std::io;
 
-<<<<<<< HEAD
-/// A capture file that cannot be read or written at all. The message says what was tried, on what, why it failed
-/// and what to do.
-=======
 /// A capture file that cannot be read or written at all. The message says what was tried, on what,
 /// why it failed and what to do.
->>>>>>> file
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file cannot be opened.
@@ -70,12 +61,8 @@ pub enum FileError {
     },
     /// The observation has more interfaces than a table may hold.
     #[error(
-<<<<<<< HEAD
-        "cannot merge {file}: more than {limit} interfaces in one observation; read fewer files at once"
-=======
         "cannot merge {file}: more than {limit} interfaces in one observation; \
          read fewer files at once"
->>>>>>> file
     )]
     Interfaces {
         /// The file whose interface did not fit.

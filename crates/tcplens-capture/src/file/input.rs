@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! The bytes of one capture file: from a file, a pipe or standard input, decompressed if need be. Knows nothing of
-//! captures; does not buffer plain files, the caller reads large blocks.
-=======
 //! The bytes of one capture file: from a file, a pipe or standard input, decompressed if need be.
 //! Knows nothing of captures; does not buffer plain files, the caller reads large blocks.
->>>>>>> file
 
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
@@ -18,12 +13,8 @@ use std::time::Duration;
 use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-<<<<<<< HEAD
-use super::BLOCK;
-=======
 /// Bytes of a compressed file that are read at once; decompressing costs far more than reading.
 const COMPRESSED_BLOCK: usize = 128 * 1024;
->>>>>>> file
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,11 +127,7 @@ impl Input {
             });
         };
         (raw.again, raw.again_at) = (head, 0);
-<<<<<<< HEAD
-        let buffered = BufReader::with_capacity(BLOCK, raw);
-=======
         let buffered = BufReader::with_capacity(COMPRESSED_BLOCK, raw);
->>>>>>> file
         let stream = match compression {
             Compression::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(buffered))),
             Compression::Zstd => Stream::Zstd(Box::new(zstd::Decoder::with_buffer(buffered)?)),

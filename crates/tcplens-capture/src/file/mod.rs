@@ -1,34 +1,5 @@
 //! Capture files: a streaming reader and writer of pcap and pcapng, plain or compressed.
 //!
-<<<<<<< HEAD
-//!
-//! References: draft-ietf-opsawg-pcap (pcap), draft-ietf-opsawg-pcapng (pcapng), RFC 1952 (gzip), RFC 8878 (zstd).
-//! Where files in the wild differ from these, we read what libpcap and Wireshark read; each place says so.
-//!
-//! Memory: a reader holds one partial record, at most [`MAX_RECORD`] and a block header; a batch holds
-//! [`BLOCK`] bytes of the file, or the one larger record that did not fit, and at most one packet per 16 bytes of it.
-//! Interfaces are bounded by [`MAX_INTERFACES`] per file, remembered damage by [`MAX_DAMAGES`] per source.
-
-mod bytes;
-mod error;
-mod input;
-mod pcap;
-mod pcapng;
-mod reader;
-
-pub use error::{Damage, FileError};
-pub use reader::{FileSource, Options, Status};
-
-/// Bytes that are read at once. Measured on 1.1 GB captures in the page cache: blocks that stay in the L2 cache
-/// are cheaper to walk than 1 MiB blocks.
-pub const BLOCK: usize = 256 * 1024;
-
-/// Largest captured length that is believed although no header announces it; libpcap's MAXIMUM_SNAPLEN.
-pub const USUAL_MAX_RECORD: u32 = 262_144;
-
-/// Largest captured length that is believed if the file's snap length announces it. Also the largest pcapng block.
-/// Chosen: Wireshark's and libpcap's bound for pcapng blocks.
-=======
 //! [`MergedSource`] is what a command reads from: one file or several as one observation.
 //! [`FileSource`] is one file, [`CaptureWriter`] writes one. Nothing here looks inside a packet,
 //! maps a file into memory, or reads a clock.
@@ -72,16 +43,11 @@ pub const USUAL_MAX_RECORD: u32 = 262_144;
 
 /// Largest captured length that is believed if the file's snap length announces it. Also the
 /// largest pcapng block. Chosen: Wireshark's and libpcap's bound for pcapng blocks.
->>>>>>> file
 pub const MAX_RECORD: u32 = 16 * 1024 * 1024;
 
 /// Interfaces of one file; one more is damage. Chosen: far above what any capture has.
 pub const MAX_INTERFACES: usize = 4096;
 
-<<<<<<< HEAD
-/// Damages that a source remembers; later ones are only counted. Only a followed file has more than one.
-=======
 /// Damages that a source remembers; later ones are only counted. Only a followed file has more than
 /// one.
->>>>>>> file
 pub const MAX_DAMAGES: usize = 64;

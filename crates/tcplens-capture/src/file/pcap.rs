@@ -1,11 +1,6 @@
-<<<<<<< HEAD
-//! Classic pcap: file header and records (draft-ietf-opsawg-pcap), and its variants: nanoseconds, Kuznetzov's
-//! longer record header, IXIA's longer file header, swapped lengths of versions before 2.4. Not pcapng.
-=======
 //! Classic pcap: file header and records (draft-ietf-opsawg-pcap), and its variants: nanoseconds,
 //! Kuznetzov's longer record header, IXIA's longer file header, swapped lengths of versions before
 //! 2.4. Not pcapng.
->>>>>>> file
 //!
 //! ```text
 //! file:   magic u32, major u16, minor u16, zone u32, accuracy u32, snap length u32, link type u32
@@ -39,12 +34,8 @@ mod field {
 /// Why a walk over a block's records stopped.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
-<<<<<<< HEAD
-    /// The record there is not whole; so many bytes of it are needed to go on (always more than there are).
-=======
     /// The record there is not whole; so many bytes of it are needed to go on (always more than
     /// there are).
->>>>>>> file
     Short {
         /// Bytes needed, counted from the record's start.
         need: usize,
@@ -159,12 +150,8 @@ pub(super) fn head(bytes: &[u8]) -> Head {
 }
 
 impl Pcap {
-<<<<<<< HEAD
-    /// Pushes the whole records at the start of `block`; returns the bytes they take and why it stopped.
-=======
     /// Pushes the whole records at the start of `block`; returns the bytes they take and why it
     /// stopped.
->>>>>>> file
     pub(super) fn walk(
         &self,
         block: &[u8],
@@ -304,13 +291,8 @@ pub(super) fn record_limit(snap_length: u32) -> u32 {
     }
 }
 
-<<<<<<< HEAD
-/// The header's last word: link type in 16 bits; above them, if bit 26 is set, the length of the frame check
-/// sequence in 16-bit units (libpcap `LT_FCS_LENGTH`).
-=======
 /// The header's last word: link type in 16 bits; above them, if bit 26 is set, the length of the
 /// frame check sequence in 16-bit units (libpcap `LT_FCS_LENGTH`).
->>>>>>> file
 fn interface(word: u32) -> Interface {
     let has_fcs = word & (1 << 26) != 0;
     let fcs_bytes = if has_fcs { (word >> 28) as u8 * 2 } else { 0 };

@@ -1,11 +1,6 @@
-<<<<<<< HEAD
-//! pcapng: sections, interfaces and packet blocks (draft-ietf-opsawg-pcapng). Blocks of other types are skipped
-//! without being held; of options, only those that change how packets are read are read.
-=======
 //! pcapng: sections, interfaces and packet blocks (draft-ietf-opsawg-pcapng). Blocks of other types
 //! are skipped without being held; of options, only those that change how packets are read are
 //! read.
->>>>>>> file
 //!
 //! ```text
 //! block:   type u32, total length u32, body, total length u32
@@ -118,11 +113,8 @@ pub(super) struct Pcapng {
     order: Option<Order>,
     /// The interfaces of this section.
     interfaces: Vec<Local>,
-<<<<<<< HEAD
-=======
     /// Which of the file's interfaces are among them, by their index in the file's table.
     taken: Vec<bool>,
->>>>>>> file
     /// What is left of a block that is skipped, with the length its trailer has to repeat.
     skipping: Option<(usize, u32)>,
     /// Simple packets have no time: they get that of the packet before.
@@ -140,14 +132,6 @@ struct Local {
 }
 
 impl Pcapng {
-<<<<<<< HEAD
-    /// Whether the bytes walked so far end inside a block.
-    pub(super) fn is_inside_block(&self) -> bool {
-        self.skipping.is_some()
-    }
-
-    /// Pushes the packets of the whole blocks at the start of `bytes`; returns how many bytes were used.
-=======
     /// If the bytes walked so far end inside a block: how many of them belong to it.
     pub(super) fn inside_block(&self) -> Option<usize> {
         self.skipping.map(|(left, length)| padded(length) - left)
@@ -155,7 +139,6 @@ impl Pcapng {
 
     /// Pushes the packets of the whole blocks at the start of `bytes`; returns how many bytes were
     /// used.
->>>>>>> file
     pub(super) fn walk(
         &mut self,
         bytes: &[u8],
@@ -198,10 +181,7 @@ impl Pcapng {
             whole(order, rest)?;
             self.order = Some(order);
             self.interfaces.clear();
-<<<<<<< HEAD
-=======
             self.taken.clear();
->>>>>>> file
             return whole(order, rest).map(<[u8]>::len);
         }
         let order = self
@@ -291,21 +271,14 @@ impl Pcapng {
             }
             rest = after;
         }
-<<<<<<< HEAD
-        let is_taken = |index| self.interfaces.iter().any(|local| local.index == index);
-=======
         let is_taken = |index| self.taken.get(index as usize).is_some_and(|taken| *taken);
->>>>>>> file
         let index = interfaces.index(interface, is_taken);
         let index = index.filter(|_| self.interfaces.len() < MAX_INTERFACES);
         let index =
             index.ok_or_else(|| Stop::Damaged(format!("more than {MAX_INTERFACES} interfaces")))?;
-<<<<<<< HEAD
-=======
         let place = index as usize;
         self.taken.resize(self.taken.len().max(place + 1), false);
         self.taken[place] = true;
->>>>>>> file
         self.interfaces.push(Local {
             index,
             snap_length,
@@ -315,12 +288,8 @@ impl Pcapng {
         Ok(())
     }
 
-<<<<<<< HEAD
-    /// The packet of a block, `at` counted from the block's start; `None` if the block is too short for it.
-=======
     /// The packet of a block, `at` counted from the block's start; `None` if the block is too short
     /// for it.
->>>>>>> file
     #[inline]
     fn packet(&self, order: Order, kind: u32, body: &[u8]) -> Option<Result<Packet, Stop>> {
         let number = match kind {
@@ -479,26 +448,6 @@ impl Resolution {
 }
 
 impl Clock {
-<<<<<<< HEAD
-    /// The time of so many ticks. What a [`Timestamp`] cannot hold becomes the latest it can.
-    #[inline]
-    fn time(&self, ticks: u64) -> Timestamp {
-        let ns = match self.resolution {
-            Resolution::Nanoseconds(scale) => ticks.checked_mul(scale),
-            Resolution::PerNanosecond(divisor) => {
-                Some(divisor.map_or(0, |divisor| ticks / divisor))
-            }
-            // Ticks are below 2^64 and a second below 2^30: the product fits.
-            Resolution::Shift(power) => u64::try_from(
-                (u128::from(ticks) * SECOND as u128)
-                    .checked_shr(power)
-                    .unwrap_or(0),
-            )
-            .ok(),
-        };
-        let ns = ns.and_then(|ns| i64::try_from(ns).ok()).unwrap_or(i64::MAX);
-        Timestamp(ns).plus(self.offset)
-=======
     /// The time of so many ticks. Ticks are unsigned, but what is then after the year 2262, which is
     /// the last that a [`Timestamp`] holds, was a negative number for its writer: such captures
     /// exist (PcapPlusPlus' pcapng-example), and one packet of the far future would end every
@@ -520,6 +469,5 @@ impl Clock {
             Resolution::Shift(power) => (ticks * i128::from(SECOND)) >> power,
         };
         i64::try_from(ns).ok()
->>>>>>> file
     }
 }
