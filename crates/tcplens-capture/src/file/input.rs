@@ -13,7 +13,8 @@ use std::time::Duration;
 use flate2::bufread::MultiGzDecoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::BLOCK;
+/// Bytes of a compressed file that are read at once; decompressing costs far more than reading.
+const COMPRESSED_BLOCK: usize = 128 * 1024;
 
 /// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl Input {
             });
         };
         (raw.again, raw.again_at) = (head, 0);
-        let buffered = BufReader::with_capacity(BLOCK, raw);
+        let buffered = BufReader::with_capacity(COMPRESSED_BLOCK, raw);
         let stream = match compression {
             Compression::Gzip => Stream::Gzip(Box::new(MultiGzDecoder::new(buffered))),
             Compression::Zstd => Stream::Zstd(Box::new(zstd::Decoder::with_buffer(buffered)?)),

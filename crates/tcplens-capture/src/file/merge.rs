@@ -6,6 +6,7 @@
 //! hands. A file is opened when its first packet's turn comes and closed at its end, so thousands
 //! of them need few descriptors.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,6 +103,22 @@ impl MergedSource {
             std::thread::sleep(self.options.wait);
         }
         Ok(status)
+    }
+
+    /// Whether `path` is one of the files, whatever its name: who writes there would destroy what is
+    /// read here. Ask before [`super::CaptureWriter::create`].
+    #[must_use]
+    pub fn reads(&self, path: &Path) -> bool {
+        let identity = |path: &Path| {
+            let metadata = std::fs::metadata(path).ok()?;
+            metadata.is_file().then(|| (metadata.dev(), metadata.ino()))
+        };
+        let Some(asked) = identity(path) else {
+            return false;
+        };
+        self.members
+            .iter()
+            .any(|member| identity(&member.path) == Some(asked))
     }
 
     /// Bytes of the stored (compressed) files that were read so far, and their size if that is

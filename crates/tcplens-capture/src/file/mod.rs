@@ -8,10 +8,12 @@
 //! RFC 8878 (zstd). Where files in the wild differ from these, we read what libpcap and Wireshark
 //! read; each place says so.
 //!
-//! Memory: a reader holds one partial record, at most [`MAX_RECORD`] and a block header; a batch
-//! holds [`BLOCK`] bytes of the file, or the one larger record that did not fit, and at most one
-//! packet per 16 bytes of it. Interfaces are bounded by [`MAX_INTERFACES`] per file, remembered
-//! damage by [`MAX_DAMAGES`] per source.
+//! Memory: a reader holds one partial record, at most [`MAX_RECORD`] and a header. A batch holds
+//! [`BLOCK`] bytes of the file, or the one larger record that did not fit, and at most one packet
+//! for every 16 of them. Merging holds a batch of a quarter of that for every file that overlaps
+//! others at the time. A zstd file may ask for a window of 128 MiB; one that asks for more is
+//! damaged to us. Interfaces are bounded by [`MAX_INTERFACES`] per file, remembered damage by
+//! [`MAX_DAMAGES`] per file.
 
 mod begin;
 mod bytes;

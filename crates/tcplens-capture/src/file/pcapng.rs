@@ -113,6 +113,8 @@ pub(super) struct Pcapng {
     order: Option<Order>,
     /// The interfaces of this section.
     interfaces: Vec<Local>,
+    /// Which of the file's interfaces are among them, by their index in the file's table.
+    taken: Vec<bool>,
     /// What is left of a block that is skipped, with the length its trailer has to repeat.
     skipping: Option<(usize, u32)>,
     /// Simple packets have no time: they get that of the packet before.
@@ -179,6 +181,7 @@ impl Pcapng {
             whole(order, rest)?;
             self.order = Some(order);
             self.interfaces.clear();
+            self.taken.clear();
             return whole(order, rest).map(<[u8]>::len);
         }
         let order = self
@@ -268,11 +271,14 @@ impl Pcapng {
             }
             rest = after;
         }
-        let is_taken = |index| self.interfaces.iter().any(|local| local.index == index);
+        let is_taken = |index| self.taken.get(index as usize).is_some_and(|taken| *taken);
         let index = interfaces.index(interface, is_taken);
         let index = index.filter(|_| self.interfaces.len() < MAX_INTERFACES);
         let index =
             index.ok_or_else(|| Stop::Damaged(format!("more than {MAX_INTERFACES} interfaces")))?;
+        let place = index as usize;
+        self.taken.resize(self.taken.len().max(place + 1), false);
+        self.taken[place] = true;
         self.interfaces.push(Local {
             index,
             snap_length,
@@ -442,23 +448,26 @@ impl Resolution {
 }
 
 impl Clock {
-    /// The time of so many ticks. What a [`Timestamp`] cannot hold becomes the latest it can.
+    /// The time of so many ticks. Ticks are unsigned, but what is then after the year 2262, which is
+    /// the last that a [`Timestamp`] holds, was a negative number for its writer: such captures
+    /// exist (PcapPlusPlus' pcapng-example), and one packet of the far future would end every
+    /// timeout. What is too large even so becomes the latest time.
     #[inline]
     fn time(&self, ticks: u64) -> Timestamp {
+        let ns = self
+            .ns(ticks.into())
+            .or_else(|| self.ns(ticks.cast_signed().into()));
+        Timestamp(ns.unwrap_or(i64::MAX)).plus(self.offset)
+    }
+
+    #[inline]
+    fn ns(&self, ticks: i128) -> Option<i64> {
+        // Ticks are below 2^64 and the factors below 2^30: the products fit.
         let ns = match self.resolution {
-            Resolution::Nanoseconds(scale) => ticks.checked_mul(scale),
-            Resolution::PerNanosecond(divisor) => {
-                Some(divisor.map_or(0, |divisor| ticks / divisor))
-            }
-            // Ticks are below 2^64 and a second below 2^30: the product fits.
-            Resolution::Shift(power) => u64::try_from(
-                (u128::from(ticks) * SECOND as u128)
-                    .checked_shr(power)
-                    .unwrap_or(0),
-            )
-            .ok(),
+            Resolution::Nanoseconds(scale) => ticks * i128::from(scale),
+            Resolution::PerNanosecond(divisor) => divisor.map_or(0, |d| ticks / i128::from(d)),
+            Resolution::Shift(power) => (ticks * i128::from(SECOND)) >> power,
         };
-        let ns = ns.and_then(|ns| i64::try_from(ns).ok()).unwrap_or(i64::MAX);
-        Timestamp(ns).plus(self.offset)
+        i64::try_from(ns).ok()
     }
 }

@@ -134,7 +134,7 @@ impl Format {
 impl FileSource {
     /// Opens a file, `-` for standard input. A plain file's header is read at once, so that what is
     /// no capture is an error here; a pipe's or followed file's header may come later, and the
-    /// error then comes from [`FileSource::next_batch`].
+    /// error then comes from [`FileSource::next_batch`]. Opening a named pipe waits for its writer.
     ///
     /// # Errors
     /// The file cannot be opened or read, is empty, or is no capture.

@@ -58,12 +58,17 @@ impl CaptureWriter {
     /// # Errors
     /// The file cannot be created.
     pub fn create(path: &Path) -> Result<CaptureWriter, FileError> {
-        let name = path.display().to_string();
+        let is_stdout = path.as_os_str() == "-";
+        let name = if is_stdout {
+            "standard output".to_owned()
+        } else {
+            path.display().to_string()
+        };
         let failed = |error| FileError::Write {
             file: name.clone(),
             error,
         };
-        let file = if name == "-" {
+        let file = if is_stdout {
             File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?)
         } else {
             File::create(path).map_err(failed)?

@@ -143,7 +143,7 @@ fn times_have_the_resolution_and_offset_of_their_interface() {
     let offset = 5i64.to_le_bytes();
     let before = (-5i64).to_le_bytes();
     type InterfaceOptions<'a> = &'a [(u16, &'a [u8])];
-    let cases: [(InterfaceOptions, u64, i64); 12] = [
+    let cases: [(InterfaceOptions, u64, i64); 15] = [
         (&[], 3, 3000),
         (&[(9, &[0])], 3, 3_000_000_000),
         (&[(9, &[3])], 3, 3_000_000),
@@ -153,9 +153,12 @@ fn times_have_the_resolution_and_offset_of_their_interface() {
         (&[(9, &[0x80 | 10])], 1536, 1_500_000_000),
         (&[(9, &[0x80])], 2, 2_000_000_000),
         (&[(9, &[0xff])], u64::MAX, 0),
+        (&[(9, &[0xa0])], u64::MAX, 4_294_967_295_999_999_999), // NTP's, after 2038
+        (&[(9, &[9])], u64::MAX, -1),                           // a writer's negative number
+        (&[], u64::MAX - 499_999, -500_000_000),
         (&[(9, &[6]), (14, &offset)], 1, 5_000_001_000),
         (&[(14, &before)], 0, -5_000_000_000),
-        (&[(9, &[0])], u64::MAX, i64::MAX),
+        (&[(9, &[0])], u64::MAX / 2, i64::MAX),
     ];
     for (options, ticks, ns) in cases {
         let file = [
@@ -314,4 +317,37 @@ fn a_silent_pipe_gives_control_back() {
     writer.join().unwrap();
     while source.next_batch(&mut batch).unwrap() != Status::End {}
     assert_eq!((packets.len(), source.damages()), (2, &[][..]));
+}
+
+#[test]
+fn a_compressed_pipe_may_pause_anywhere() {
+    let Some(fifo) = fifo("a_compressed_pipe_may_pause_anywhere") else {
+        return;
+    };
+    let file = pcap(1, 40);
+    let expected = read_bytes(&file).unwrap();
+    let (a, b) = file.split_at(5000);
+    for stored in [[gzip(a), gzip(b)].concat(), [zstd(a), zstd(b)].concat()] {
+        let (steps, next) = std::sync::mpsc::sync_channel::<u8>(0);
+        let path = fifo.0.clone();
+        let writer = std::thread::spawn(move || {
+            let mut pipe = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+            next.iter()
+                .for_each(|byte| pipe.write_all(&[byte]).unwrap());
+        });
+        let mut source = FileSource::open(&fifo.0, AT_ONCE).unwrap();
+        let (mut batch, mut packets) = (Batch::default(), vec![]);
+        for byte in stored {
+            steps.send(byte).unwrap();
+            while source.next_batch(&mut batch).unwrap() != Status::Idle {
+                take(&batch, &mut packets);
+            }
+        }
+        drop(steps);
+        writer.join().unwrap();
+        while source.next_batch(&mut batch).unwrap() != Status::End {
+            take(&batch, &mut packets);
+        }
+        assert!(packets == expected.packets && source.damages().is_empty());
+    }
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use pcap_parser::{Block, PcapBlockOwned, PcapError, create_reader};
 use tcplens_capture::file::{Damage, FileError, FileSource, MergedSource, Options, Status};
 use tcplens_core::packet::{Batch, Interface};
 
@@ -125,4 +126,27 @@ fn read_merged(paths: &[&Path]) -> Result<Outcome, FileError> {
     outcome.interfaces = batch.interfaces.to_vec();
     outcome.damages = source.damages().cloned().collect();
     Ok(outcome)
+}
+
+/// The packets' bytes according to the pcap-parser crate; `None` if it fails.
+fn parsed(path: &Path) -> Option<Vec<Vec<u8>>> {
+    let mut reader = create_reader(1 << 20, std::fs::File::open(path).unwrap()).ok()?;
+    let mut packets = vec![];
+    loop {
+        match reader.next() {
+            Ok((size, block)) => {
+                match block {
+                    PcapBlockOwned::Legacy(packet) => packets.push(packet.data.to_vec()),
+                    PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+                        packets.push(packet.data.get(..packet.caplen as usize)?.to_vec());
+                    }
+                    _ => {}
+                }
+                reader.consume(size);
+            }
+            Err(PcapError::Eof) => return Some(packets),
+            Err(PcapError::Incomplete(_)) => reader.refill().ok()?,
+            Err(_) => return None,
+        }
+    }
 }

@@ -137,3 +137,13 @@ fn the_position_reaches_the_size_of_all_files() {
     while source.next_batch(&mut batch).unwrap() != tcplens_capture::file::Status::End {}
     assert_eq!(source.position(), (size, Some(size)));
 }
+
+#[test]
+fn a_file_that_is_read_is_known_by_any_name() {
+    let (a, b) = (Temp::with(&pcap(1, 1)), Temp::with(&pcap(1, 1)));
+    let source = MergedSource::open(&[&a.0], crate::AT_ONCE).unwrap();
+    let link = Temp::new(".link");
+    std::os::unix::fs::symlink(&a.0, &link.0).unwrap();
+    assert!(source.reads(&a.0) && source.reads(&link.0));
+    assert!(!source.reads(&b.0) && !source.reads(Path::new("/nowhere")));
+}

@@ -63,6 +63,16 @@ pub struct Decoder {
     counts: DecodeCounts,
 }
 
+/// What a walk found; small, for it is handed up through every layer.
+enum Found {
+    /// In `out`.
+    Segment,
+    /// An ICMP error; what it quotes is in `out`.
+    Quote { kind: u8, code: u8 },
+    /// A fragment that is kept (and counted).
+    Held,
+}
+
 /// The header to be read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -124,10 +134,13 @@ impl Decoder {
         let from = batch_bytes.get(packet.at as usize..).unwrap_or_default();
         let data = from.get(..packet.captured as usize).unwrap_or_default();
         self.counts.cut_packets += u64::from(packet.captured < packet.length);
-        if link == LinkType::ETHERNET
-            && self.checksum == Checksum::None
-            && fast::ethernet(data, packet, &self.key, out)
-        {
+        let is_fast = self.checksum == Checksum::None
+            && if link == LinkType::ETHERNET {
+                fast::ethernet(data, packet, &self.key, out)
+            } else {
+                fast::other(data, packet, link, &self.key, out)
+            };
+        if is_fast {
             self.counts.tcp_segments += 1;
             return Decoded::Segment;
         }
@@ -169,13 +182,25 @@ impl Decoder {
             length,
             at: packet.at,
             in_batch: true,
+            is_claimed: false,
         };
-        let decoded = link::first(link, view, &mut walk.wrapping)
+        let found = link::first(link, view, &mut walk.wrapping)
             .and_then(|(next, view)| self.walk(&mut walk, next, view, out));
-        decoded.unwrap_or_else(|reason| {
-            self.counts.count(reason);
-            Decoded::Other
-        })
+        match found {
+            Ok(Found::Segment) => Decoded::Segment,
+            Ok(Found::Quote { kind, code }) => Decoded::Icmp(IcmpError {
+                quoted: *out,
+                is_v6: walk.ip.is_v6,
+                kind,
+                code,
+                from: address(walk.ip.source),
+            }),
+            Ok(Found::Held) => Decoded::Other,
+            Err(reason) => {
+                self.counts.count(reason);
+                Decoded::Other
+            }
+        }
     }
 
     /// Walks from a header to the innermost one.
@@ -185,7 +210,7 @@ impl Decoder {
         mut next: Next,
         mut view: View<'_>,
         out: &mut Segment,
-    ) -> Result<Decoded, Undecoded> {
+    ) -> Result<Found, Undecoded> {
         loop {
             walk.headers = walk
                 .headers
@@ -213,7 +238,9 @@ impl Decoder {
                 }
                 Next::Protocol(protocol::TCP) => return self.tcp(walk, view, out),
                 Next::Protocol(protocol::UDP) => tunnel::udp(view, &mut walk.wrapping)?,
-                Next::Protocol(protocol::ICMP | protocol::ICMPV6) => return self.icmp(walk, view),
+                Next::Protocol(protocol::ICMP | protocol::ICMPV6) => {
+                    return self.icmp(walk, view, out);
+                }
                 Next::Protocol(protocol::GRE) => tunnel::gre(view, &mut walk.wrapping)?,
                 Next::Protocol(protocol::IPV4) => {
                     walk.wrapping.enter_tunnel(Tunnel::Ipip);
@@ -268,12 +295,7 @@ impl Decoder {
         }
     }
 
-    fn tcp(
-        &mut self,
-        walk: &Walk,
-        view: View<'_>,
-        out: &mut Segment,
-    ) -> Result<Decoded, Undecoded> {
+    fn tcp(&mut self, walk: &Walk, view: View<'_>, out: &mut Segment) -> Result<Found, Undecoded> {
         if view.length < tcp::HEADER {
             return Err(Undecoded::BadTcpHeader);
         }
@@ -303,7 +325,7 @@ impl Decoder {
             out.has |= has::BAD_CHECKSUM;
         }
         self.counts.tcp_segments += 1;
-        Ok(Decoded::Segment)
+        Ok(Found::Segment)
     }
 
     fn fill_ends(&self, out: &mut Segment, walk: &Walk, ip: &Ip, ports: (u16, u16)) {
@@ -312,9 +334,9 @@ impl Decoder {
     }
 
     #[inline(never)]
-    fn icmp(&mut self, walk: &Walk, view: View<'_>) -> Result<Decoded, Undecoded> {
+    fn icmp(&mut self, walk: &Walk, view: View<'_>, out: &mut Segment) -> Result<Found, Undecoded> {
         let quote = icmp::quote(view, walk.ip.is_v6).ok_or(Undecoded::Icmp)?;
-        let mut quoted = Segment {
+        *out = Segment {
             time: walk.time,
             seq: quote.seq,
             interface: walk.wrapping.interface,
@@ -322,20 +344,13 @@ impl Decoder {
             tunnel: walk.wrapping.tunnel,
             ..Segment::default()
         };
-        self.fill_ends(
-            &mut quoted,
-            walk,
-            &quote.ip,
-            (quote.source_port, quote.destination_port),
-        );
+        let ports = (quote.source_port, quote.destination_port);
+        self.fill_ends(out, walk, &quote.ip, ports);
         self.counts.icmp_errors += 1;
-        Ok(Decoded::Icmp(IcmpError {
-            quoted,
-            is_v6: walk.ip.is_v6,
+        Ok(Found::Quote {
             kind: quote.kind,
             code: quote.code,
-            from: address(walk.ip.source),
-        }))
+        })
     }
 
     /// Keeps a fragment, or walks on in the datagram that it completes.
@@ -346,7 +361,7 @@ impl Decoder {
         fragment: &Fragment,
         view: View<'_>,
         out: &mut Segment,
-    ) -> Result<Decoded, Undecoded> {
+    ) -> Result<Found, Undecoded> {
         self.counts.fragments += 1;
         let key = DatagramKey {
             source: walk.ip.source,
@@ -359,7 +374,7 @@ impl Decoder {
             .reassembly
             .add(key, fragment, view, walk.time, &mut self.counts)
         {
-            Outcome::Held => Ok(Decoded::Other),
+            Outcome::Held => Ok(Found::Held),
             Outcome::Bad => Err(Undecoded::BadFragment),
             Outcome::Complete(Datagram {
                 bytes,
@@ -371,6 +386,7 @@ impl Decoder {
                     length,
                     at: 0,
                     in_batch: false,
+                    is_claimed: true,
                 };
                 // Datagrams within datagrams end with the headers that are left.
                 self.walk(walk, Next::Protocol(protocol), view, out)

@@ -327,6 +327,7 @@ mod tests {
                     length,
                     at: 0,
                     in_batch: true,
+                    is_claimed: false,
                 };
                 reassembly.add(KEY, &fragment, view, Timestamp(ms * 1_000_000), &mut counts)
             })
@@ -428,6 +429,7 @@ mod tests {
                 length,
                 at: 0,
                 in_batch: true,
+                is_claimed: false,
             };
             reassembly.add(
                 DatagramKey { id, ..KEY },

@@ -24,7 +24,7 @@ impl HashKey {
     }
 
     /// The hash of a flow key; its top bits are as good as its low ones.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn hash(&self, flow: &FlowKey) -> u64 {
         let [a, b, c, d, e] = self.0;
@@ -81,7 +81,7 @@ pub(super) mod context {
 }
 
 /// Fills key, hash and direction of a segment between IPv4 addresses.
-#[inline]
+#[inline(always)]
 pub(super) fn fill_v4(
     out: &mut Segment,
     key: &HashKey,
@@ -89,20 +89,26 @@ pub(super) fn fill_v4(
     to: (u32, u16),
     context: u32,
 ) {
-    let reversed = from > to;
-    let (low, high) = if reversed { (to, from) } else { (from, to) };
+    // Packed into one word each, minimum and maximum need no branch: which end sends cannot be predicted.
+    let pack = |(address, port): (u32, u16)| u64::from(address) << 16 | u64::from(port);
+    // Both fit, which the optimizer sees.
+    let address = |end: u64| v4_words(u32::try_from(end >> 16).unwrap_or_default());
+    let port = |end: u64| u16::try_from(end & 0xffff).unwrap_or_default();
+    let unpack = |end: u64| (address(end), port(end));
+    let (from, to) = (pack(from), pack(to));
+    let (low, high) = (unpack(from.min(to)), unpack(from.max(to)));
     out.flow = FlowKey {
-        low: v4_words(low.0),
-        high: v4_words(high.0),
+        low: low.0,
+        high: high.0,
         ports: [low.1, high.1],
         context,
     };
     out.hash = key.hash(&out.flow);
-    out.from = u8::from(reversed);
+    out.from = u8::from(from > to);
 }
 
 /// Fills key, hash and direction of a segment between addresses in the form of [`FlowKey`].
-#[inline]
+#[inline(always)]
 pub(super) fn fill(
     out: &mut Segment,
     key: &HashKey,
@@ -110,12 +116,26 @@ pub(super) fn fill(
     to: ([u64; 2], u16),
     context: u32,
 ) {
-    let reversed = from > to;
-    let (low, high) = if reversed { (to, from) } else { (from, to) };
+    let wide = |words: [u64; 2]| u128::from(words[0]) << 64 | u128::from(words[1]);
+    let (from_address, to_address) = (wide(from.0), wide(to.0));
+    let reversed = (from_address > to_address) | ((from_address == to_address) & (from.1 > to.1));
+    // Exchanged without a branch, for the same reason: all bits of the mask are set if the ends change places.
+    let mask = 0_u64.wrapping_sub(u64::from(reversed));
+    let exchange = |a: u64, b: u64| {
+        let changes = (a ^ b) & mask;
+        (a ^ changes, b ^ changes)
+    };
+    let (low_0, high_0) = exchange(from.0[0], to.0[0]);
+    let (low_1, high_1) = exchange(from.0[1], to.0[1]);
+    let ports = if reversed {
+        [to.1, from.1]
+    } else {
+        [from.1, to.1]
+    };
     out.flow = FlowKey {
-        low: low.0,
-        high: high.0,
-        ports: [low.1, high.1],
+        low: [low_0, low_1],
+        high: [high_0, high_1],
+        ports,
         context,
     };
     out.hash = key.hash(&out.flow);

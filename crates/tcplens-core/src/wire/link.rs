@@ -6,6 +6,7 @@ use super::counts::Undecoded;
 use super::decode::{Next, Wrapping};
 use super::key::context;
 use super::view::{View, be16, be32};
+use super::wifi;
 use crate::packet::LinkType;
 
 /// Ethertypes (IANA "IEEE 802 Numbers").
@@ -29,8 +30,11 @@ pub(super) mod ethertype {
 
 /// Cisco HDLC, which also appears under the link type of PPP in HDLC framing.
 const C_HDLC: LinkType = LinkType(104);
+/// IEEE 802.11, and the same behind a radiotap header.
+const WIFI: LinkType = LinkType(105);
+const WIFI_RADIOTAP: LinkType = LinkType(127);
 /// Set in [`Segment::interface`](super::segment::Segment::interface) if the rest is the cooked header's interface index.
-pub(super) const COOKED_INTERFACE: u32 = 0x8000_0000;
+const COOKED_INTERFACE: u32 = 0x8000_0000;
 
 type Step<'a> = Result<(Next, View<'a>), Undecoded>;
 
@@ -56,6 +60,8 @@ pub(super) fn first<'a>(link: LinkType, view: View<'a>, wrapping: &mut Wrapping)
         LinkType::PPP_ETHER => Ok((Next::Pppoe, view)),
         LinkType::NFLOG => netfilter_log(view),
         C_HDLC => cisco_hdlc(view),
+        WIFI => wifi::frame(view),
+        WIFI_RADIOTAP => wifi::radiotap(view),
         _ => Err(Undecoded::UnknownLinkType),
     }
 }
@@ -108,23 +114,35 @@ pub(super) fn llc(view: View<'_>) -> Step<'_> {
     }
 }
 
-/// Linux cooked capture: packet type (2), ARPHRD type (2), address length (2), address (8), protocol (2).
+// Linux cooked capture: packet type (2), ARPHRD type (2), address length (2), address (8), protocol (2).
+pub(super) const COOKED_V1_PROTOCOL: u32 = 14;
+pub(super) const COOKED_V1: u32 = 16;
+
 fn cooked_v1(view: View<'_>) -> Step<'_> {
-    const PROTOCOL: usize = 14;
-    const HEADER: u32 = 16;
-    let cooked = header::<{ HEADER as usize }>(&view)?;
-    over(view, HEADER, cooked_next(be16(cooked, PROTOCOL)))
+    let cooked = header::<{ COOKED_V1 as usize }>(&view)?;
+    let next = cooked_next(be16(cooked, COOKED_V1_PROTOCOL as usize));
+    over(view, COOKED_V1, next)
 }
 
-/// Version 2: protocol (2), reserved (2), interface index (4), ARPHRD type (2), packet type (1), address length (1),
-/// address (8).
+// Version 2: protocol (2), reserved (2), interface index (4), ARPHRD type (2), packet type (1), address length (1),
+// address (8).
+pub(super) const COOKED_V2_PROTOCOL: usize = 0;
+const COOKED_V2_INTERFACE: usize = 4;
+pub(super) const COOKED_V2: u32 = 20;
+
 fn cooked_v2<'a>(view: View<'a>, wrapping: &mut Wrapping) -> Step<'a> {
-    const PROTOCOL: usize = 0;
-    const INTERFACE: usize = 4;
-    const HEADER: u32 = 20;
-    let cooked = header::<{ HEADER as usize }>(&view)?;
-    wrapping.interface = COOKED_INTERFACE | be32(cooked, INTERFACE);
-    over(view, HEADER, cooked_next(be16(cooked, PROTOCOL)))
+    let cooked = header::<{ COOKED_V2 as usize }>(&view)?;
+    wrapping.interface = cooked_v2_interface(cooked);
+    over(
+        view,
+        COOKED_V2,
+        cooked_next(be16(cooked, COOKED_V2_PROTOCOL)),
+    )
+}
+
+/// What tells sightings on different interfaces of one capture apart.
+pub(super) fn cooked_v2_interface(header: &[u8; COOKED_V2 as usize]) -> u32 {
+    COOKED_INTERFACE | be32(header, COOKED_V2_INTERFACE)
 }
 
 fn cooked_next(protocol: u16) -> Next {

@@ -51,7 +51,7 @@ const MAX_WSCALE: u8 = 14;
 const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
 
 /// The ports of a TCP header.
-#[inline]
+#[inline(always)]
 pub(super) fn ports(header: &[u8; HEADER as usize]) -> (u16, u16) {
     (be16(header, SOURCE_PORT), be16(header, DESTINATION_PORT))
 }
@@ -64,7 +64,7 @@ pub(super) fn quoted_seq(quote: &[u8; 8]) -> u32 {
 /// Fills everything that the TCP header tells: but for the ports, which make the key together with the addresses.
 ///
 /// `view` begins at the TCP header and ends where IP says. `has` must be set before: bits are added.
-#[inline]
+#[inline(always)]
 pub(super) fn fill(
     out: &mut Segment,
     view: View<'_>,
@@ -79,16 +79,14 @@ pub(super) fn fill(
     out.flags = header[FLAGS];
     out.window = be16(header, WINDOW);
     out.payload_length = view.length - header_length;
-    let captured = view.captured().saturating_sub(header_length);
-    out.payload_captured = if view.in_batch {
-        captured.min(out.payload_length)
+    let captured = view.captured();
+    // An offset within the batch, even if the header itself was cut.
+    let payload_at = header_length.min(captured);
+    let payload_captured = (captured - payload_at).min(out.payload_length);
+    (out.payload_at, out.payload_captured) = if view.in_batch {
+        (view.at.wrapping_add(payload_at), payload_captured)
     } else {
-        0
-    };
-    out.payload_at = if view.in_batch {
-        view.at.wrapping_add(header_length)
-    } else {
-        0
+        (0, 0)
     };
     out.syn = SynOptions::default();
     fill_options(out, view.bytes, header_length - HEADER);
@@ -96,7 +94,7 @@ pub(super) fn fill(
 }
 
 /// Fills what the options tell; `segment` begins at the TCP header and may be cut anywhere.
-#[inline]
+#[inline(always)]
 fn fill_options(out: &mut Segment, segment: &[u8], length: u32) {
     (out.ts_value, out.ts_echo) = (0, 0);
     if length == 0 {
@@ -241,6 +239,7 @@ mod tests {
             length,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         let mut out = Segment::default();
         fill(&mut out, view, view.head().unwrap()).unwrap();
@@ -355,6 +354,7 @@ mod tests {
             length: 132,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         let mut out = Segment::default();
         fill(&mut out, view, view.head().unwrap()).unwrap();
@@ -372,6 +372,7 @@ mod tests {
             length: 20,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         let mut out = Segment::default();
         assert_eq!(
@@ -384,6 +385,7 @@ mod tests {
             length: 23,
             at: 0,
             in_batch: true,
+            is_claimed: false,
         };
         assert_eq!(
             fill(&mut out, view, view.head().unwrap()),

@@ -96,7 +96,14 @@ pub(super) fn udp<'a>(view: View<'a>, wrapping: &mut Wrapping) -> Step<'a> {
     let Some(fixed) = view.head::<{ UDP_HEADER as usize }>() else {
         return Err(Undecoded::Udp);
     };
-    let body = view.skip(UDP_HEADER).ok_or(Undecoded::Udp)?;
+    let length = u32::from(be16(fixed, 4));
+    // 0: a jumbogram, or segmentation left to the network card.
+    let datagram = if length < UDP_HEADER {
+        view
+    } else {
+        view.limit(length)
+    };
+    let body = datagram.skip(UDP_HEADER).ok_or(Undecoded::Udp)?;
     let (source, destination) = (be16(fixed, 0), be16(fixed, 2));
     for port in [destination, source] {
         let tunnel = match port {
@@ -202,7 +209,7 @@ fn gtp<'a>(view: View<'a>, wrapping: &mut Wrapping) -> Option<Step<'a>> {
         return None;
     }
     wrapping.enter_tunnel(Tunnel::Gtp);
-    Some(over(view, at, Next::Ip))
+    Some(over(view.limit(8 + length), at, Next::Ip))
 }
 
 /// Teredo: authentication and origin indications (RFC 4380 section 5.1.1), then IPv6.
