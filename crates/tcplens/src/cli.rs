@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
-use clap::{ArgAction, Args, Command as Definition, CommandFactory, FromArgMatches, Parser};
+use clap::{Arg, ArgAction, Args, Command as Definition, CommandFactory, FromArgMatches, Parser};
 use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -34,7 +34,7 @@ pub(crate) struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// What is wrong, ranked, with evidence and the packets to look at (without a command: this)
+    /// What is wrong, ranked, with evidence (also without a command)
     Report(Report),
     /// A line per connection attempt, and a summary
     Handshakes(Handshakes),
@@ -61,7 +61,8 @@ pub(crate) struct Report {
         long,
         default_value = "text",
         hide_possible_values = true,
-        help_heading = "Output"
+        help_heading = "Output",
+        display_order = 0
     )]
     pub format: Format,
 }
@@ -79,7 +80,8 @@ pub(crate) struct Handshakes {
         long,
         default_value = "text",
         hide_possible_values = true,
-        help_heading = "Output"
+        help_heading = "Output",
+        display_order = 0
     )]
     pub format: Format,
 }
@@ -97,7 +99,8 @@ pub(crate) struct Connections {
         long,
         default_value = "text",
         hide_possible_values = true,
-        help_heading = "Output"
+        help_heading = "Output",
+        display_order = 0
     )]
     pub format: Format,
 }
@@ -114,7 +117,8 @@ pub(crate) struct Records {
         long,
         value_name = "KIND,...",
         value_delimiter = ',',
-        help_heading = "Output"
+        help_heading = "Output",
+        display_order = 0
     )]
     pub kind: Vec<KindChoice>,
     /// Output format: jsonl, csv or none
@@ -123,7 +127,8 @@ pub(crate) struct Records {
         long,
         default_value = "jsonl",
         hide_possible_values = true,
-        help_heading = "Output"
+        help_heading = "Output",
+        display_order = 0
     )]
     pub format: Format,
 }
@@ -260,7 +265,17 @@ pub(crate) fn command_names() -> Vec<String> {
 
 /// The whole definition: as declared, and every option with its environment variable.
 pub(crate) fn definition() -> Definition {
-    Cli::command().mut_subcommands(|command| {
+    let help = || {
+        let help = Arg::new("help").short('h').long("help");
+        // The long form has a line of its own for every text.
+        help.help("Print help").action(ArgAction::HelpShort)
+    };
+    let top = Cli::command().disable_help_flag(true).arg(help());
+    top.mut_subcommands(|command| {
+        let command = command
+            .disable_help_flag(true)
+            .next_help_heading(None)
+            .arg(help());
         command.mut_args(|arg| {
             let Some(long) = arg.get_long() else {
                 return arg;
