@@ -131,7 +131,7 @@ fn is_readable(kind: FileType) -> bool {
 /// As reading them would; or an output is one of them.
 pub(crate) fn check(files: &[PathBuf], follow: bool, outputs: [Option<&Path>; 2]) -> Result<()> {
     let identity = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
-    for file in files {
+    for file in files.iter().filter(|file| file.as_os_str() != "-") {
         let Ok(metadata) = fs::metadata(file) else {
             // Says why, and what to do; a followed file may come later.
             FileSource::open(

@@ -10,6 +10,7 @@ mod capture;
 mod failures;
 mod options;
 mod outputs;
+mod running;
 mod views;
 
 /// A directory for one test, removed at its end.
