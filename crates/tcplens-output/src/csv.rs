@@ -1,8 +1,8 @@
 //! CSV (RFC 4180, but lines end in `\n`): the fields as declared, `kind` first, absent is empty.
 //!
-//! Kinds have different columns. When several go to one output, each kind's header is printed before its first record,
-//! and the first column tells which header a line belongs to; for one table per file select one kind.
-//! `counts` is `reason=n;reason=n`, a `list` is `n;n`.
+//! Kinds have different columns. When several go to one output, each kind's header is printed
+//! before its first record, and the first column tells which header a line belongs to; for one
+//! table per file select one kind. `counts` is `reason=n;reason=n`, a `list` is `n;n`.
 
 use std::net::IpAddr;
 
@@ -64,7 +64,8 @@ impl Csv {
     }
 }
 
-/// Appends `text`, quoted if it holds a comma, a quote or a line end, or blanks at an end that readers trim.
+/// Appends `text`, quoted if it holds a comma, a quote or a line end, or blanks at an end that
+/// readers trim.
 fn quote(buffer: &mut Vec<u8>, text: &str) {
     let special = |byte: u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
     if !text.bytes().any(special) && !text.starts_with(' ') && !text.ends_with(' ') {

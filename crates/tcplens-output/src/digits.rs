@@ -1,5 +1,6 @@
-//! Numbers, spans, addresses and ids as ASCII, written into fixed arrays: no formatting machinery, no allocation, and
-//! bounds that the compiler proves. Not for people (see `human`): units are fixed, nothing is rounded.
+//! Numbers, spans, addresses and ids as ASCII, written into fixed arrays: no formatting machinery,
+//! no allocation, and bounds that the compiler proves. Not for people (see `human`): units are
+//! fixed, nothing is rounded.
 
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -79,7 +80,8 @@ fn quad(value: u32) -> [u8; 4] {
     [a, b, c, d]
 }
 
-/// Writes `span` in microseconds with up to three decimals and no trailing zeros, and returns the length.
+/// Writes `span` in microseconds with up to three decimals and no trailing zeros, and returns the
+/// length.
 #[inline(never)]
 pub fn micros(out: &mut [u8; MICROS], span: Span) -> usize {
     let (whole, fraction) = (span.ns() / 1000, (span.ns() % 1000) as u32);
@@ -187,9 +189,11 @@ pub fn id(out: &mut [u8; ID], id: ConnectionId) {
     hex(&mut out[17..], &id.flow.to_be_bytes());
 }
 
-/// Writes `"word"` and returns the length. Words longer than [`WORD`] are cut: the caller looks first.
+/// Writes `"word"` and returns the length. Words longer than [`WORD`] are cut: the caller looks
+/// first.
 ///
-/// Copies of constant length that overlap: a call of memcpy for so few bytes costs more than the bytes.
+/// Copies of constant length that overlap: a call of memcpy for so few bytes costs more than the
+/// bytes.
 #[inline(never)]
 pub fn quoted(out: &mut [u8; WORD + 2], word: &str) -> usize {
     let bytes = &word.as_bytes()[..word.len().min(WORD)];

@@ -1,7 +1,9 @@
-//! JSON Lines (jsonlines.org, RFC 8259): one compact object per record, `kind` first, absent fields left out.
+//! JSON Lines (jsonlines.org, RFC 8259): one compact object per record, `kind` first, absent fields
+//! left out.
 //!
-//! Knows no record kind. Made for speed: JSON through `write!` was more than half of all time. A field is one bounds
-//! check, its name a copy of constant length, its value digits in a fixed array.
+//! Knows no record kind. Made for speed: JSON through `write!` was more than half of all time. A
+//! field is one bounds check, its name a copy of constant length, its value digits in a fixed
+//! array.
 
 use std::net::IpAddr;
 
@@ -14,7 +16,8 @@ use crate::rfc3339::{self, Rfc3339};
 /// Encodes records as lines into one buffer, which the caller takes and clears.
 #[derive(Debug, Default)]
 pub struct Jsonl {
-    /// Zeroed or written; the text is `..len`. Keeps its size, so that a steady run does not allocate.
+    /// Zeroed or written; the text is `..len`. Keeps its size, so that a steady run does not
+    /// allocate.
     buffer: Vec<u8>,
     len: usize,
     clock: Rfc3339,
@@ -28,7 +31,6 @@ impl Jsonl {
     }
 
     /// Appends one record and its newline.
-    #[inline]
     pub fn encode<R: Record>(&mut self, record: &R) {
         let mut line = Line {
             buffer: &mut self.buffer,
@@ -63,8 +65,8 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Writes `,"name":` and returns an array of `N` bytes after it; the caller writes some of them and then advances
-    /// `at` by as many.
+    /// Writes `,"name":` and returns an array of `N` bytes after it; the caller writes some of them
+    /// and then advances `at` by as many.
     #[inline(always)]
     fn name<const N: usize>(&mut self, field: &'static Field) -> &mut [u8; N] {
         let name = field.json.as_bytes();
@@ -134,8 +136,8 @@ fn grow(buffer: &mut Vec<u8>, more: usize) {
     buffer.resize(len, 0);
 }
 
-/// Absent fields are left out. `inline(always)`: in each place the name is a constant, and so is the length to copy;
-/// without it LLVM outlines the methods and the copies become calls of memcpy.
+/// Absent fields are left out. `inline(always)`: in each place the name is a constant, and so is
+/// the length to copy; without it LLVM outlines the methods and the copies become calls of memcpy.
 impl Visitor for Line<'_> {
     #[inline(always)]
     fn count(&mut self, field: &'static Field, value: Option<u64>) {

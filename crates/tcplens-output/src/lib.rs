@@ -1,14 +1,22 @@
 //! Encoders of records and their destinations. Nothing here knows where records come from.
 //!
-//! Machine formats ([`jsonl`], [`csv`]) visit any record; text views are written for one kind each, from the
-//! building blocks beside them.
+//! Machine formats ([`jsonl`], [`csv`]) visit any record; text views ([`text`]) are written for one
+//! kind each, from the building blocks in [`table`], [`human`], [`time_style`], [`color`] and
+//! [`bars`]. [`sink`] is where bytes go.
 #![forbid(unsafe_code)]
 
+pub mod bars;
+pub mod color;
 pub mod csv;
 pub mod digits;
+pub mod docs;
+pub mod human;
 pub mod jsonl;
 pub mod rfc3339;
 pub mod sink;
+pub mod table;
+pub mod text;
+pub mod time_style;
 pub mod units;
 pub mod writer;
 

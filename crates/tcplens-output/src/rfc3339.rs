@@ -1,16 +1,19 @@
-//! Points in time as RFC 3339 in UTC with nine digits, and the civil calendar behind it. Not the time styles for people
-//! (see `time_style`). Calendar: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+//! Points in time as RFC 3339 in UTC with nine digits, and the civil calendar behind it. Not the
+//! time styles for people (see `time_style`). Calendar: H. Hinnant, "chrono-Compatible Low-Level
+//! Date Algorithms", `civil_from_days`.
 
 use tcplens_core::time::{SECOND, Timestamp};
 
 use crate::digits;
 
-/// Length of `2026-11-21T01:08:22.384589048Z`. Timestamps reach from 1677 to 2262, so the year has four digits.
+/// Length of `2026-11-21T01:08:22.384589048Z`. Timestamps reach from 1677 to 2262, so the year has
+/// four digits.
 pub const LENGTH: usize = 30;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Prints times; remembers the last second, so that times close together cost only their nine digits.
+/// Prints times; remembers the last second, so that times close together cost only their nine
+/// digits.
 #[derive(Clone, Debug)]
 pub struct Rfc3339 {
     second: i64,
@@ -81,10 +84,12 @@ pub struct Date {
 }
 
 impl Date {
-    /// The date `days` after 1970-01-01; negative is before. Right for every day of years 0 to 9999.
+    /// The date `days` after 1970-01-01; negative is before. Right for every day of years 0 to
+    /// 9999.
     #[must_use]
     pub fn from_days(days: i64) -> Date {
-        // Days since 0000-03-01: the leap day is the last of its year, and eras of 400 years are alike.
+        // Days since 0000-03-01: the leap day is the last of its year, and eras of 400 years are
+        // alike.
         let shifted = days + 719_468;
         let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
         let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

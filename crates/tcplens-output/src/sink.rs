@@ -1,8 +1,10 @@
-//! Destinations of bytes: standard output, a file, a compressed file, a row of files. Knows no format.
+//! Destinations of bytes: standard output, a file, a compressed file, a row of files. Knows no
+//! format.
 //!
-//! `-o records.jsonl` truncates that file. With `--rotate` the files are `records-00001.jsonl`, `records-00002.jsonl`, ...
-//! (`records-00001.jsonl.zst`): numbered on from the highest there is, never overwritten, a file complete when the
-//! next one exists. A suffix `.zst` or `.gz` compresses.
+//! `-o records.jsonl` truncates that file. With `--rotate` the files are `records-00001.jsonl`,
+//! `records-00002.jsonl`, ... (`records-00001.jsonl.zst`): numbered on from the highest there is,
+//! never overwritten, a file complete when the next one exists. A suffix `.zst` or `.gz`
+//! compresses.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -23,7 +25,8 @@ mod series;
 /// Bytes gathered before a system call or a call of the compressor.
 const BUFFER: usize = 64 * 1024;
 
-/// An open destination. Call [`finish`](Self::finish): what is dropped without it loses its last bytes.
+/// An open destination. Call [`finish`](Self::finish): what is dropped without it loses its last
+/// bytes.
 pub struct Sink {
     /// For messages: the path or `standard output`.
     name: String,
@@ -31,6 +34,7 @@ pub struct Sink {
     buffer: Vec<u8>,
     series: Option<Series>,
     live: bool,
+    terminal: bool,
 }
 
 enum Target {
@@ -71,47 +75,53 @@ impl Sink {
             .try_clone_to_owned()
             .map_err(|error| SinkError::create("standard output", &error))?;
         let file = File::from(file);
-        let live = file.is_terminal() || is_stream(&file);
-        Ok(Self::new(
-            "standard output".into(),
-            Target::Plain(Counted::new(Box::new(file))),
-            None,
-            live,
-        ))
+        let (live, terminal) = (is_stream(&file), file.is_terminal());
+        let target = Target::Plain(Counted::new(Box::new(file)));
+        let sink = Self::new("standard output".into(), target, None);
+        Ok(Sink {
+            live: live || terminal,
+            terminal,
+            ..sink
+        })
     }
 
     /// Any other writer, under a name for messages.
     #[must_use]
     pub fn from_writer(name: &str, writer: Box<dyn Write + Send>) -> Sink {
-        Self::new(
-            name.into(),
-            Target::Plain(Counted::new(writer)),
-            None,
-            false,
-        )
+        Self::new(name.into(), Target::Plain(Counted::new(writer)), None)
     }
 
     fn file(path: &Path, file: File, series: Option<Series>) -> Result<Sink, SinkError> {
         let live = is_stream(&file);
         let target = Target::for_path(path, file)?;
-        Ok(Self::new(path.display().to_string(), target, series, live))
+        Ok(Sink {
+            live,
+            ..Self::new(path.display().to_string(), target, series)
+        })
     }
 
-    fn new(name: String, target: Target, series: Option<Series>, live: bool) -> Sink {
+    fn new(name: String, target: Target, series: Option<Series>) -> Sink {
         Sink {
             name,
             target,
             buffer: Vec::with_capacity(BUFFER),
             series,
-            live,
+            live: false,
+            terminal: false,
         }
     }
 
-    /// Whether someone waits at the other end: a terminal, a pipe or a socket. Then flush after each record or each
-    /// pause of the input.
+    /// Whether someone waits at the other end: a terminal, a pipe or a socket. Then flush after
+    /// each record or each pause of the input.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Whether it is a terminal: what `--color auto` asks.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Takes bytes; a whole number of lines where files rotate.
@@ -138,15 +148,17 @@ impl Sink {
         self.series.is_some()
     }
 
-    /// Whether the file should end before a record of this time is written, after `pending` bytes that were not handed
-    /// to [`write`](Self::write) yet. Never without `--rotate`. Call once per record, in order.
+    /// Whether the file should end before a record of this time is written, after `pending` bytes
+    /// that were not handed to [`write`](Self::write) yet. Never without `--rotate`. Call once per
+    /// record, in order.
     pub fn is_due(&mut self, time: Option<Timestamp>, pending: usize) -> bool {
         let Some(series) = &mut self.series else {
             return false;
         };
         let size = match &self.target {
             Target::Plain(out) => out.written + (self.buffer.len() + pending) as u64,
-            // What the compressor makes of the rest is not known: such a file is some blocks longer than asked.
+            // What the compressor makes of the rest is not known: such a file is some blocks longer
+            // than asked.
             Target::Gzip(out) => out.get_ref().written,
             Target::Zstd(out) => out.get_ref().written,
         };
@@ -170,8 +182,8 @@ impl Sink {
             .map_err(|error| SinkEnd::write(&name, &error))
     }
 
-    /// Hands everything to the reader. A compressed file has none before it is finished, and flushing would cost its
-    /// ratio: there the bytes go to the compressor only.
+    /// Hands everything to the reader. A compressed file has none before it is finished, and
+    /// flushing would cost its ratio: there the bytes go to the compressor only.
     ///
     /// # Errors
     /// As [`write`](Self::write).

@@ -1,4 +1,5 @@
-//! Sizes and durations as people write them in options: `64MiB`, `250ms`. Reading only; see `human` for printing.
+//! Sizes and durations as people write them in options: `64MiB`, `250ms`. Reading only; see `human`
+//! for printing.
 
 use tcplens_core::time::Span;
 
@@ -38,8 +39,9 @@ pub enum UnitError {
     },
 }
 
-/// Bytes of a size. Without a unit it is bytes; `K` `M` `G` `T` and `KiB`... are powers of 1024, `KB`... of 1000, as
-/// in GNU coreutils; upper or lower case. Fractions are welcome if whole bytes come out: `1.5GiB`.
+/// Bytes of a size. Without a unit it is bytes; `K` `M` `G` `T` and `KiB`... are powers of 1024,
+/// `KB`... of 1000, as in GNU coreutils; upper or lower case. Fractions are welcome if whole bytes
+/// come out: `1.5GiB`.
 ///
 /// # Errors
 /// Says what is wrong and how to write it.
@@ -75,7 +77,8 @@ pub fn parse_duration_or(text: &str, ns_of_bare: u64) -> Result<Span, UnitError>
 pub enum Rotate {
     /// When the file has this many bytes on disk.
     Size(u64),
-    /// When packet time enters another period of this length; periods begin at 1970-01-01T00:00:00Z.
+    /// When packet time enters another period of this length; periods begin at
+    /// 1970-01-01T00:00:00Z.
     Time(Span),
 }
 

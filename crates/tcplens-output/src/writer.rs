@@ -42,11 +42,11 @@ impl RecordWriter {
         Self { encoder, sink }
     }
 
-    /// Writes one record; rotates before it where that is due, and repeats the header in the new file.
+    /// Writes one record; rotates before it where that is due, and repeats the header in the new
+    /// file.
     ///
     /// # Errors
     /// [`SinkEnd::Closed`] when the reader went away, else what failed.
-    #[inline]
     pub fn write<R: Record>(&mut self, record: &R) -> Result<(), SinkEnd> {
         if self.sink.rotates() {
             self.rotate_if_due(time_of(record))?;

@@ -61,6 +61,21 @@ fn text_is_escaped_and_empty_lists_are_absent() {
 }
 
 #[test]
+fn text_longer_than_the_buffer_makes_it_grow() {
+    let text = "a \"quoted\" word ".repeat(20_000);
+    check(&Finding {
+        rank: 1,
+        code: "long",
+        harm: 1,
+        suspect: Suspect::Capture,
+        text: Some(text.clone()),
+        evidence: Some(text),
+        filter: None,
+        frames: (0..50_000).collect(),
+    });
+}
+
+#[test]
 fn counts_are_an_object_by_reason() {
     let text = line(&health(vec![("cut_tcp_header", 3), ("not_ip", 12)]));
     assert!(

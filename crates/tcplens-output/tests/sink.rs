@@ -273,3 +273,12 @@ fn failures_say_what_to_do() {
             .into())
     );
 }
+
+#[test]
+fn a_writer_can_be_given_to_a_thread() {
+    fn check<T: Send>(_: &T) {}
+    check(&RecordWriter::new(
+        MachineFormat::Csv,
+        Sink::from_writer("memory", Box::new(Vec::new())),
+    ));
+}

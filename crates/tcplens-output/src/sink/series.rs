@@ -76,7 +76,8 @@ impl Series {
 
     /// Whether a record of this time belongs to the next file, the current one having `size` bytes.
     ///
-    /// A record's time is its start, and a long connection is written long after: only the latest time counts.
+    /// A record's time is its start, and a long connection is written long after: only the latest
+    /// time counts.
     pub(super) fn is_due(&mut self, time: Option<Timestamp>, size: u64) -> bool {
         let period = match self.rotate {
             Rotate::Size(limit) => return size >= limit,

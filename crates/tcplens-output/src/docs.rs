@@ -1,0 +1,118 @@
+//! `docs/records.md`: the reference of all record kinds, from their declarations. A test in the
+//! binary's crate compares the file with this.
+
+use std::fmt::Write;
+
+use tcplens_core::record::{Connection, Field, Finding, Handshake, Health, Record, SCHEMA_VERSION};
+
+/// The whole file.
+#[must_use]
+pub fn record_reference() -> String {
+    let mut text = format!(
+        "{INTRODUCTION}Version of this contract (`health.schema_version`): {SCHEMA_VERSION}.\n"
+    );
+    section::<Handshake>(&mut text);
+    section::<Connection>(&mut text);
+    section::<Finding>(&mut text);
+    section::<Health>(&mut text);
+    text
+}
+
+const INTRODUCTION: &str = "\
+# Records
+
+<!-- Generated from crates/tcplens-core/src/record by tcplens_output::docs::record_reference(): do not edit. -->
+
+Every face of tcplens shows the same records. A field never changes its meaning; new ones may be added.
+
+- Unknown is absent: left out of JSON, empty in CSV. It is never 0.
+- Microseconds have up to three decimals, so nanoseconds are kept: `102000`, `0.5`, `12.345`. All durations of a record \
+come from one clock; one that would be negative is absent.
+- Times are RFC 3339 in UTC with nine digits: `2026-11-21T01:08:22.384589048Z`.
+- IPv4-mapped IPv6 addresses are shown as IPv4.
+- JSON Lines: one compact object per line, `kind` first, then the fields in this order.
+- CSV: `kind` is the first column; each kind's header line comes before its first record, and again in each rotated file. \
+Numbers by reason are `reason=n;reason=n`, lists `n;n`.
+
+";
+
+fn section<R: Record>(text: &mut String) {
+    // Writing to a String cannot fail.
+    let _ = write!(text, "\n## `{}`\n\n{}\n\n", R::KIND, one_line(R::DOC));
+    text.push_str("| field | type | meaning |\n|---|---|---|\n");
+    R::fields(&mut |field| {
+        let meaning = one_line(field.doc).replace('|', "\\|");
+        let _ = writeln!(text, "| `{}` | {} | {meaning} |", field.name, unit(field));
+    });
+}
+
+fn one_line(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The type, and the unit where the name's end says it.
+fn unit(field: &Field) -> &'static str {
+    match field.kind {
+        "count" => match field.name.rsplit('_').next().unwrap_or_default() {
+            "bytes" => "bytes",
+            "segments" => "segments",
+            "port" => "port",
+            "frame" => "packet number",
+            _ => "number",
+        },
+        "span" => "microseconds",
+        "time" => "time",
+        "ip" => "address",
+        "word" => "word",
+        "flag" => "true or false",
+        "text" => "text",
+        "id" => "connection id",
+        "counts" => "numbers by reason",
+        "list" => "list of numbers",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_has_a_row_with_unit_and_meaning() {
+        let text = record_reference();
+        for line in [
+            "## `handshake`",
+            "One attempt to open a TCP connection. A new initial sequence number is a new attempt; repeats of the same SYN \
+             are not.",
+            "| `handshake_us` | microseconds | First SYN to the ACK that established the connection. |",
+            "| `client_retransmitted_bytes` | bytes | Payload bytes that were seen before. |",
+            "| `server_data_segments` | segments | Segments with payload. |",
+            "| `final` | true or false | Whether this is its last record. |",
+            "| `frames` | list of numbers | Packets to look at. |",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+        let rows = text.lines().filter(|line| line.starts_with("| "));
+        assert!(rows.into_iter().all(|row| row.matches(" | ").count() == 2));
+        assert!(!text.contains("|  |") && !text.contains("\n\n\n"));
+    }
+
+    #[test]
+    fn names_that_end_in_us_are_spans_and_the_other_way_round() {
+        fn check<R: Record>() {
+            R::fields(&mut |field| {
+                assert_eq!(
+                    field.kind == "span",
+                    field.name.ends_with("_us"),
+                    "{}.{}",
+                    R::KIND,
+                    field.name
+                );
+            });
+        }
+        check::<Handshake>();
+        check::<Connection>();
+        check::<Finding>();
+        check::<Health>();
+    }
+}

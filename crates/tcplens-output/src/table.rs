@@ -1,0 +1,240 @@
+//! Columns of text for people. A cell longer than its column widens the column from that line on:
+//! nothing is cut, and the lines after it are aligned again.
+
+use std::fmt::{Display, Write};
+
+use crate::color::Paint;
+
+/// Which side of its column a cell keeps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A column.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    title: &'static str,
+    align: Align,
+    width: usize,
+    gap: &'static str,
+}
+
+impl Column {
+    /// A column of words, at least `width` wide.
+    #[must_use]
+    pub const fn left(title: &'static str, width: usize) -> Self {
+        Self {
+            title,
+            align: Align::Left,
+            width,
+            gap: "  ",
+        }
+    }
+
+    /// A column of numbers, at least `width` wide.
+    #[must_use]
+    pub const fn right(title: &'static str, width: usize) -> Self {
+        Self {
+            title,
+            align: Align::Right,
+            width,
+            gap: "  ",
+        }
+    }
+
+    /// With ` | ` before it instead of two blanks: it begins a group.
+    #[must_use]
+    pub const fn group(self) -> Self {
+        Self { gap: " | ", ..self }
+    }
+}
+
+/// Prints rows under one header. [`print`](Self::print) after each row for lines that come one by
+/// one, or once after all rows for columns that fit.
+#[derive(Debug)]
+pub struct Table {
+    columns: &'static [Column],
+    widths: Vec<usize>,
+    /// The cells not printed yet, one after the other, each with its end in `text`.
+    text: String,
+    cells: Vec<(usize, Paint)>,
+    color: bool,
+    headed: bool,
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(columns: &'static [Column], color: bool) -> Self {
+        let widths = columns
+            .iter()
+            .map(|column| column.width.max(column.title.chars().count()))
+            .collect();
+        Self {
+            columns,
+            widths,
+            text: String::new(),
+            cells: Vec::new(),
+            color,
+            headed: false,
+        }
+    }
+
+    /// Appends the next cell of the row. Control characters, which may come from the network,
+    /// become `?`.
+    pub fn cell(&mut self, paint: Paint, value: impl Display) {
+        self.cell_with(paint, |text| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{value}");
+        });
+    }
+
+    /// Appends the next cell of the row, which `write` appends to the text it is given.
+    pub fn cell_with(&mut self, paint: Paint, write: impl FnOnce(&mut String)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        if self.text[start..].contains(char::is_control) {
+            let clean = self.text[start..].replace(char::is_control, "?");
+            self.text.truncate(start);
+            self.text.push_str(&clean);
+        }
+        self.cells.push((self.text.len(), paint));
+    }
+
+    /// Appends what is absent: `-`.
+    pub fn absent(&mut self) {
+        self.cell(Paint::Dim, "-");
+    }
+
+    /// Prints the rows since the last call, before the first of them the header. The last row may
+    /// lack cells.
+    pub fn print(&mut self, out: &mut Vec<u8>) {
+        if self.columns.is_empty() || self.cells.is_empty() {
+            return;
+        }
+        let mut start = 0;
+        for (n, &(end, _)) in self.cells.iter().enumerate() {
+            let width = &mut self.widths[n % self.columns.len()];
+            *width = (*width).max(self.text[start..end].chars().count());
+            start = end;
+        }
+        if !self.headed {
+            self.headed = true;
+            let titles = self
+                .columns
+                .iter()
+                .map(|column| (column.title, Paint::Bold));
+            self.line(out, titles);
+        }
+        let mut start = 0;
+        for row in self.cells.chunks(self.columns.len()) {
+            let cells = row.iter().map(|&(end, paint)| {
+                let text = &self.text[start..end];
+                start = end;
+                (text, paint)
+            });
+            self.line(out, cells);
+        }
+        self.text.clear();
+        self.cells.clear();
+    }
+
+    fn line<'t>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = (&'t str, Paint)>) {
+        let mut owed = 0;
+        for (n, ((text, paint), (column, &width))) in
+            cells.zip(self.columns.iter().zip(&self.widths)).enumerate()
+        {
+            let blanks = width.saturating_sub(text.chars().count());
+            if n > 0 {
+                pad(out, owed);
+                out.extend_from_slice(column.gap.as_bytes());
+            }
+            if column.align == Align::Right {
+                pad(out, blanks);
+            }
+            let (before, after) = if self.color {
+                paint.sequences()
+            } else {
+                ("", "")
+            };
+            out.extend_from_slice(before.as_bytes());
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(after.as_bytes());
+            // Blanks after a word come with the next cell, so that no line ends in blanks.
+            owed = if column.align == Align::Left {
+                blanks
+            } else {
+                0
+            };
+        }
+        out.push(b'\n');
+    }
+}
+
+fn pad(out: &mut Vec<u8>, blanks: usize) {
+    out.resize(out.len() + blanks, b' ');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static COLUMNS: &[Column] = &[
+        Column::left("NAME", 6),
+        Column::right("COUNT", 0).group(),
+        Column::left("NOTE", 0),
+    ];
+
+    fn printed(table: &mut Table) -> String {
+        let mut out = Vec::new();
+        table.print(&mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    fn row(table: &mut Table, name: &str, count: u64, note: &str) {
+        table.cell(Paint::Plain, name);
+        table.cell(Paint::Red, count);
+        table.cell(Paint::Plain, note);
+    }
+
+    #[test]
+    fn a_long_cell_widens_its_column_from_its_line_on() {
+        let mut table = Table::new(COLUMNS, false);
+        row(&mut table, "a", 1, "x");
+        assert_eq!(
+            printed(&mut table),
+            "NAME   | COUNT  NOTE\na      |     1  x\n"
+        );
+        row(&mut table, "long name", 123_456, "y");
+        assert_eq!(printed(&mut table), "long name | 123456  y\n");
+        row(&mut table, "µ", 2, "z");
+        assert_eq!(printed(&mut table), "µ         |      2  z\n");
+        assert_eq!(printed(&mut table), "");
+    }
+
+    #[test]
+    fn rows_printed_together_fit_from_the_header_on() {
+        let mut table = Table::new(COLUMNS, false);
+        row(&mut table, "a", 1, "x");
+        row(&mut table, "long name", 123_456, "y");
+        table.cell(Paint::Plain, "short");
+        assert_eq!(
+            printed(&mut table),
+            "NAME      |  COUNT  NOTE\na         |      1  x\nlong name | 123456  y\nshort\n"
+        );
+    }
+
+    #[test]
+    fn colour_does_not_shift_columns_and_the_network_cannot_send_escapes() {
+        let mut table = Table::new(COLUMNS, true);
+        row(&mut table, "a\x1b[2Jb", 1, "x\ny");
+        assert_eq!(
+            printed(&mut table),
+            "\x1b[1mNAME\x1b[0m   | \x1b[1mCOUNT\x1b[0m  \x1b[1mNOTE\x1b[0m\na?[2Jb |     \x1b[31m1\x1b[0m  x?y\n"
+        );
+    }
+}

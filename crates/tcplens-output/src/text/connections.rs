@@ -1,0 +1,185 @@
+//! `connections`: a line per connection. `>` is what the client sent, `<` what the server sent.
+
+use std::fmt::Write;
+
+use tcplens_core::record::{Close, Connection, HandshakeOutcome, Sent, Word};
+use tcplens_core::time::{Span, Timestamp};
+
+use crate::color::Paint;
+use crate::human::{Bytes, Count, Duration, Endpoint};
+use crate::table::{Column, Table};
+use crate::time_style::TimeFormat;
+
+/// Before the header: what the columns' names are too short for.
+const LEGEND: &str = "> sent by the client, < by the server; LOST after+before this point of observation; \
+                      RTT: shortest, from here to that side and back; ZEROWIN: its receive window was closed\n";
+
+static COLUMNS: &[Column] = &[
+    Column::right("TIMESTAMP", 12),
+    Column::right("CLIENT", 21).group(),
+    Column::right("SERVER", 21),
+    Column::right("DURATION", 0).group(),
+    Column::left("CLOSE", 13),
+    Column::left("HANDSHAKE", 11),
+    Column::right("BYTES>", 8).group(),
+    Column::right("BYTES<", 8),
+    Column::right("SEGS>", 6).group(),
+    Column::right("SEGS<", 6),
+    Column::right("RETR>", 0).group(),
+    Column::right("RETR<", 0),
+    Column::right("LOST>", 0),
+    Column::right("LOST<", 0),
+    Column::right("RTT>", 7).group(),
+    Column::right("RTT<", 7),
+    Column::right("ZEROWIN>", 0).group(),
+    Column::right("ZEROWIN<", 0),
+];
+
+/// Prints connections as lines under one header.
+#[derive(Debug)]
+pub struct ConnectionText {
+    table: Table,
+    time: TimeFormat,
+    explained: bool,
+}
+
+impl ConnectionText {
+    /// Prints times as `time` does, coloured or not.
+    #[must_use]
+    pub fn new(time: TimeFormat, color: bool) -> Self {
+        Self {
+            table: Table::new(COLUMNS, color),
+            time,
+            explained: false,
+        }
+    }
+
+    /// Sets time zero of `--time relative`.
+    pub fn set_origin(&mut self, first_packet: Timestamp) {
+        self.time.set_origin(first_packet);
+    }
+
+    /// Appends the line of one connection; before the first a legend and the header.
+    pub fn encode(&mut self, connection: &Connection, out: &mut Vec<u8>) {
+        if !self.explained {
+            self.explained = true;
+            out.extend_from_slice(LEGEND.as_bytes());
+        }
+        let Self { table, time, .. } = self;
+        let both = [&connection.client, &connection.server];
+        table.cell_with(Paint::Plain, |text| time.write(text, connection.time));
+        table.cell(
+            Paint::Plain,
+            Endpoint(connection.client_ip, connection.client_port),
+        );
+        table.cell(
+            Paint::Plain,
+            Endpoint(connection.server_ip, connection.server_port),
+        );
+        span(table, connection.duration_us);
+        table.cell_with(close_paint(connection.close), |text| {
+            write_close(text, connection)
+        });
+        match connection.handshake {
+            Some(outcome) => table.cell_with(handshake_paint(outcome), |text| {
+                text.push_str(outcome.word().unwrap_or_default());
+                if connection.late {
+                    text.push_str(", late");
+                }
+            }),
+            None => table.absent(),
+        }
+        for sent in both {
+            table.cell(zero_dim(sent.bytes, Paint::Plain), Bytes(sent.bytes));
+        }
+        for sent in both {
+            table.cell(zero_dim(sent.segments, Paint::Plain), Count(sent.segments));
+        }
+        for sent in both {
+            table.cell(
+                zero_dim(sent.retransmits, Paint::Yellow),
+                Count(sent.retransmits),
+            );
+        }
+        for sent in both {
+            lost(table, sent);
+        }
+        for sent in both {
+            span(table, sent.rtt_min_us);
+        }
+        for sent in both {
+            zero_windows(table, sent);
+        }
+        table.print(out);
+    }
+}
+
+fn span(table: &mut Table, span: Option<Span>) {
+    match span {
+        Some(span) => table.cell(Paint::Plain, Duration(span)),
+        None => table.absent(),
+    }
+}
+
+/// Lost after the tap: repeated, and not because the receiver had it already. Before the tap: a
+/// hole that was filled by a repetition.
+fn lost(table: &mut Table, sent: &Sent) {
+    let after = sent.retransmits.saturating_sub(sent.dsacks);
+    let before = sent.fills_lost;
+    let paint = zero_dim(after.saturating_add(before), Paint::Red);
+    if before == 0 {
+        table.cell(paint, after);
+    } else {
+        table.cell(paint, format_args!("{after}+{before}"));
+    }
+}
+
+fn zero_windows(table: &mut Table, sent: &Sent) {
+    let paint = zero_dim(sent.zero_windows, Paint::Yellow);
+    if sent.zero_windows == 0 {
+        table.cell(paint, 0);
+    } else {
+        table.cell(
+            paint,
+            format_args!("{} ({})", sent.zero_windows, Duration(sent.zero_window_us)),
+        );
+    }
+}
+
+fn zero_dim(value: u64, otherwise: Paint) -> Paint {
+    if value == 0 { Paint::Dim } else { otherwise }
+}
+
+fn write_close(text: &mut String, connection: &Connection) {
+    text.push_str(connection.close.word().unwrap_or_default());
+    // Writing to a String cannot fail.
+    if let Some(part) = connection.part {
+        let _ = write!(text, ", part {part}");
+    }
+    if connection.capture_loss {
+        text.push_str(", capture loss");
+    }
+}
+
+fn close_paint(close: Close) -> Paint {
+    match close {
+        Close::Fin => Paint::Green,
+        Close::Open => Paint::Plain,
+        Close::RstByClient | Close::RstByServer | Close::Idle | Close::Superseded => Paint::Yellow,
+        Close::Failed => Paint::Red,
+    }
+}
+
+fn handshake_paint(outcome: HandshakeOutcome) -> Paint {
+    match outcome {
+        HandshakeOutcome::Established => Paint::Green,
+        HandshakeOutcome::Missed | HandshakeOutcome::OneSided => Paint::Dim,
+        HandshakeOutcome::Aborted => Paint::Yellow,
+        HandshakeOutcome::Refused
+        | HandshakeOutcome::Unreachable
+        | HandshakeOutcome::TimedOut
+        | HandshakeOutcome::Unanswered
+        | HandshakeOutcome::Reset
+        | HandshakeOutcome::Unacknowledged => Paint::Red,
+    }
+}
