@@ -15,4 +15,5 @@ pub mod roles;
 pub mod shard;
 pub mod tcp;
 pub mod time;
+pub mod view;
 pub mod wire;

@@ -1,0 +1,290 @@
+//! Attempts that failed or took too long, by server: refused, unanswered, unreachable, given up, repeated. Not what
+//! happens once a connection is established.
+
+use std::net::IpAddr;
+
+use super::thresholds::{LOSS_PER_MILLE, REPEATED, is_share};
+use super::{Class, Draft};
+use crate::record::{Outcome, Suspect};
+use crate::view::words::{addresses, at, count, duration, endpoint, percent, when};
+use crate::view::{Cause, Leg, Peer, Report, ServerKey, Sighting};
+
+type Rule = fn(&Server<'_>, &Sighting) -> Draft;
+
+const RULES: &[(Cause, Rule)] = &[
+    (Cause::Refused, refused),
+    (Cause::Silent, silent),
+    (Cause::Unreachable, unreachable),
+    (Cause::Aborted, aborted),
+    (Cause::HalfOpen, half_open),
+    (Cause::ResetInHandshake, reset),
+    (Cause::Unacknowledged, unacknowledged),
+];
+
+pub(super) fn find(report: &Report) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for (key, peer) in report.servers.iter() {
+        let server = Server { report, key, peer, decided: peer.decided() };
+        for (cause, rule) in RULES {
+            if let Some(sighting) = peer.cause(*cause) {
+                drafts.push(rule(&server, sighting).about(key.0));
+            }
+        }
+        if let Some(sighting) = peer.cause(Cause::SynUnheard).filter(|seen| seen.count >= REPEATED) {
+            drafts.push(syn_unheard(&server, sighting));
+        }
+    }
+    for (ip, peer) in report.clients.iter() {
+        if let Some(sighting) = peer.cause(Cause::SynAckRepeated).filter(|seen| seen.count >= REPEATED) {
+            drafts.push(synack_repeated(ip, peer, sighting));
+        }
+    }
+    drafts
+}
+
+/// A server, and what is known around it.
+struct Server<'r> {
+    report: &'r Report,
+    key: ServerKey,
+    peer: &'r Peer,
+    decided: u64,
+}
+
+impl Server<'_> {
+    fn name(&self) -> String {
+        endpoint(self.key.0, self.key.1)
+    }
+
+    fn filter(&self) -> String {
+        format!("tcp and host {} and port {}", self.key.0, self.key.1)
+    }
+
+    /// Its other ports.
+    fn others(&self) -> impl Iterator<Item = (u64, &Peer)> {
+        let host = (self.key.0, 0)..=(self.key.0, u64::MAX);
+        self.report.servers.range(host).filter(|(key, _)| *key != self.key).map(|(key, peer)| (key.1, peer))
+    }
+
+    /// Another port on which the host sent anything.
+    fn answers_elsewhere(&self) -> Option<u64> {
+        let answers = [Outcome::Established, Outcome::Refused, Outcome::Reset, Outcome::Unacknowledged];
+        let answered = |peer: &Peer| peer.connections > 0 || answers.iter().any(|&outcome| peer.outcome(outcome) > 0);
+        self.others().find(|(_, peer)| answered(peer)).map(|(port, _)| port)
+    }
+
+    /// The path to its host, over all ports.
+    fn path(&self) -> Leg {
+        let mut path = self.peer.path();
+        self.others().for_each(|(_, peer)| path.merge(peer.path()));
+        path
+    }
+
+    /// Whether established connections lose packets on the way to it, too.
+    fn is_path_lossy(&self) -> bool {
+        let path = self.path();
+        path.lost() > 0 && is_share(path.lost(), path.segments, LOSS_PER_MILLE)
+    }
+
+    fn path_words(&self) -> String {
+        let path = self.path();
+        format!(
+            "established connections lost {} of {} segments between here and it",
+            path.lost(),
+            path.segments
+        )
+    }
+
+    /// Where successes stand against failures in time.
+    fn change(&self, failed: &Sighting) -> Option<String> {
+        let (first, last) = self.peer.established?;
+        if last < failed.first {
+            return Some(format!("it worked until {}, never since", at(last)));
+        }
+        (failed.last < first).then(|| format!("it has worked since {}", at(first)))
+    }
+
+    /// `3 of 14 attempts, by 1 client (10.0.0.1)`.
+    fn share(&self, seen: &Sighting) -> String {
+        format!("{} of {}, by {}", seen.count, count(self.decided, "attempt"), addresses(&seen.peers, "client"))
+    }
+
+    fn all(&self, seen: &Sighting) -> bool {
+        seen.count >= self.decided
+    }
+}
+
+fn times(seen: &Sighting) -> String {
+    when(seen.first, seen.last)
+}
+
+fn refused(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let name = server.name();
+    let text = if server.all(seen) {
+        format!("{name} refuses every connection: nothing listens on that port (or a firewall rejects).")
+    } else {
+        match server.change(seen) {
+            Some(change) => format!("{name} refused connections: {change}. Nothing listened then."),
+            None => format!("{name} refuses some connections and accepts others: it restarts, or some of its instances are down."),
+        }
+    };
+    let evidence = format!(
+        "{} refused (RST), each within {}; {}.",
+        server.share(seen),
+        duration(seen.longest_ns),
+        times(seen)
+    );
+    Draft::new(Class::Failed, "refused", Suspect::Server, seen, server.decided).says(text, evidence, server.filter())
+}
+
+fn silent(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let name = server.name();
+    let half = server.peer.half.quantile(500).map(|median| format!("; the others were answered within {} (median)", duration(median.ns())));
+    let (suspect, text) = match server.change(seen) {
+        _ if server.all(seen) => match server.answers_elsewhere() {
+            Some(port) => (
+                Suspect::Server,
+                format!("{name} answers no connection attempt, though its host answers on port {port}: a firewall drops them, or the service's queue is full."),
+            ),
+            None => (
+                Suspect::Network,
+                format!("{name} answers no connection attempt, and nothing else came from that host: it is down, the address is wrong, or a route or firewall swallows the packets."),
+            ),
+        },
+        Some(change) => (Suspect::Server, format!("{name} left connection attempts unanswered: {change}.")),
+        None if server.is_path_lossy() => (
+            Suspect::Network,
+            format!("{name} leaves some connection attempts unanswered, and the path to it loses packets."),
+        ),
+        None => (
+            Suspect::Server,
+            format!("{name} leaves some connection attempts unanswered and answers others: its accept queue may be full, or a limit drops SYNs."),
+        ),
+    };
+    let lossy = if server.all(seen) || server.path().segments == 0 { String::new() } else { format!("; {}", server.path_words()) };
+    let evidence = format!(
+        "{} without any answer, waited up to {}{}{}; {}.",
+        server.share(seen),
+        duration(seen.longest_ns),
+        half.unwrap_or_default(),
+        lossy,
+        times(seen)
+    );
+    Draft::new(Class::Failed, "unanswered", suspect, seen, server.decided).says(text, evidence, server.filter())
+}
+
+fn unreachable(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let mut reasons = Vec::new();
+    let mut suspect = Suspect::Network;
+    for &(kind, code, from) in server.peer.icmp.least() {
+        if from == server.key.0 {
+            suspect = Suspect::Server;
+        }
+        let itself = if from == server.key.0 { "the host itself" } else { "the router" };
+        reasons.push(format!("\"{}\" ({itself}, {from}, type {kind} code {code})", icmp_words(server.key.0, kind, code)));
+    }
+    let text = format!(
+        "{} cannot be reached{}: ICMP says {}.",
+        server.name(),
+        if server.all(seen) { "" } else { " at times" },
+        reasons.join(" and ")
+    );
+    let evidence = format!("{} answered by ICMP; {}.", server.share(seen), times(seen));
+    let icmp = if server.key.0.is_ipv4() { "icmp" } else { "icmp6" };
+    let filter = format!("({}) or {icmp}", server.filter());
+    Draft::new(Class::Failed, "unreachable", suspect, seen, server.decided).says(text, evidence, filter)
+}
+
+/// RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3.1.
+fn icmp_words(server: IpAddr, kind: u64, code: u64) -> &'static str {
+    match (server.is_ipv4(), kind, code) {
+        (true, 3, 0 | 6 | 11) => "network unreachable",
+        (true, 3, 1 | 7 | 8 | 12) => "host unreachable",
+        (true, 3, 2) => "protocol unreachable",
+        (true, 3, 3) => "port unreachable",
+        (true, 3, 4) => "packet too big",
+        (true, 3, 9 | 10 | 13) => "forbidden by a filter",
+        (false, 1, 0) => "no route",
+        (false, 1, 1) => "forbidden by a filter",
+        (false, 1, 3) => "address unreachable",
+        (false, 1, 4) => "port unreachable",
+        (false, 1, 5 | 6) => "rejected by policy",
+        _ => "unreachable",
+    }
+}
+
+fn aborted(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let text = format!("Clients gave up (RST) before {} answered.", server.name());
+    let evidence = format!("{}, after up to {}; {}.", server.share(seen), duration(seen.longest_ns), times(seen));
+    Draft::new(Class::Failed, "aborted", Suspect::Client, seen, server.decided).says(text, evidence, server.filter())
+}
+
+fn half_open(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let text = format!(
+        "{} answered, and the client sent RST instead of finishing the handshake: a port check, or the answer came too late for it.",
+        server.name()
+    );
+    let evidence = format!("{}, after up to {}; {}.", server.share(seen), duration(seen.longest_ns), times(seen));
+    Draft::new(Class::Note, "aborted", Suspect::Client, seen, server.decided).says(text, evidence, server.filter())
+}
+
+fn reset(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let text = format!("{} accepts a connection and resets it before the handshake is finished.", server.name());
+    let evidence = format!("{} reset after the SYN-ACK; {}.", server.share(seen), times(seen));
+    Draft::new(Class::Failed, "reset_in_handshake", Suspect::Server, seen, server.decided).says(text, evidence, server.filter())
+}
+
+fn unacknowledged(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let (class, suspect, text) = match seen.peers.only() {
+        Some(client) => (
+            Class::Failed,
+            Suspect::Network,
+            format!("{} answers {client}, but nothing acknowledges its SYN-ACK: it does not arrive there, or {client} is gone.", server.name()),
+        ),
+        None => (
+            Class::Failed,
+            Suspect::Client,
+            format!("{} answers SYNs, but the clients never go on: forged addresses (SYN flood), a scan, or a path that loses the answers.", server.name()),
+        ),
+    };
+    let evidence = format!("{} without an ACK to the SYN-ACK; {}.", server.share(seen), times(seen));
+    Draft::new(class, "unacknowledged", suspect, seen, server.decided).says(text, evidence, server.filter())
+}
+
+fn syn_unheard(server: &Server<'_>, seen: &Sighting) -> Draft {
+    let name = server.name();
+    let (suspect, why) = if server.is_path_lossy() {
+        (Suspect::Network, "the path to it loses packets")
+    } else if server.path().segments >= super::thresholds::LOSS_SEGMENTS && !server.all(seen) {
+        (Suspect::Server, "established connections lose nothing there, so the server itself seems to drop SYNs (accept queue full, SYN limit)")
+    } else {
+        (Suspect::Network, "SYN or answer got lost beyond here, or the server dropped the SYN (accept queue full)")
+    };
+    let text = format!("Connecting to {name} took more than one SYN: {why}.");
+    let evidence = format!(
+        "{} of {} that it accepted needed a repeated SYN, by {}, waited {} longer in total, {} at most; {}; {}.",
+        seen.count,
+        count(server.peer.outcome(Outcome::Established), "attempt"),
+        addresses(&seen.peers, "client"),
+        duration(seen.time_ns),
+        duration(seen.longest_ns),
+        server.path_words(),
+        times(seen)
+    );
+    let of = server.peer.outcome(Outcome::Established);
+    Draft::new(Class::Slow, "syn_repeated", suspect, seen, of).says(text, evidence, server.filter())
+}
+
+fn synack_repeated(client: IpAddr, peer: &Peer, seen: &Sighting) -> Draft {
+    let of = peer.outcome(Outcome::Established);
+    let text = format!("Answers to connection attempts of {client} got lost or came back late: SYN-ACKs were repeated, or answered by another SYN.");
+    let evidence = format!(
+        "{} of {} ({}), with {}; {}.",
+        seen.count,
+        count(of, "established attempt"),
+        percent(seen.count, of),
+        addresses(&seen.peers, "server"),
+        times(seen)
+    );
+    let filter = format!("tcp and host {client} and tcp[tcpflags] & tcp-syn != 0");
+    Draft::new(Class::Slow, "synack_repeated", Suspect::Network, seen, of).says(text, evidence, filter)
+}

@@ -1,0 +1,78 @@
+//! Many findings alike told as one: one client that fails with many ports or hosts is a scan or a broken path, and one
+//! host of which many ports fail is one host. Only drafts about one server each come here.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::thresholds::ALIKE;
+use super::{Class, Draft};
+use crate::record::Suspect;
+use crate::view::words::{count, when};
+use crate::view::{Few, Sighting};
+
+/// By only client first, then by server address; what is in no large group stays as it is.
+pub(super) fn alike(drafts: Vec<Draft>) -> Vec<Draft> {
+    let drafts = gather(drafts, |draft| draft.server.and(draft.client), of_client);
+    gather(drafts, |draft| draft.server, of_host)
+}
+
+fn gather(
+    drafts: Vec<Draft>,
+    key: impl Fn(&Draft) -> Option<IpAddr>,
+    together: impl Fn(IpAddr, &[Draft]) -> Draft,
+) -> Vec<Draft> {
+    let mut groups = BTreeMap::<(&'static str, IpAddr), Vec<Draft>>::new();
+    let mut rest = Vec::new();
+    for draft in drafts {
+        match key(&draft) {
+            Some(ip) => groups.entry((draft.code, ip)).or_default().push(draft),
+            None => rest.push(draft),
+        }
+    }
+    for ((_, ip), group) in groups {
+        if group.len() >= ALIKE {
+            rest.push(together(ip, &group));
+        } else {
+            rest.extend(group);
+        }
+    }
+    rest
+}
+
+fn of_client(client: IpAddr, group: &[Draft]) -> Draft {
+    let hosts: std::collections::BTreeSet<_> = group.iter().filter_map(|draft| draft.server).collect();
+    let (ports, seen, of) = sum(group);
+    let where_to = match hosts.first() {
+        Some(host) if hosts.len() == 1 => format!("{ports} ports of {host}"),
+        _ => format!("{ports} ports of {}", count(hosts.len() as u64, "host")),
+    };
+    // A scanner asks each port once or twice. A client with work to do comes back.
+    let is_scan = of <= 2 * ports;
+    let why = if is_scan { "it looks like a scan" } else { "its configuration or its way out may be wrong" };
+    let text = format!("{client} tried {where_to} in vain ({}): {why}.", group[0].code);
+    let filter = match hosts.first() {
+        Some(host) if hosts.len() == 1 => format!("tcp and host {client} and host {host}"),
+        _ => format!("tcp and host {client}"),
+    };
+    let class = if is_scan { Class::Note } else { group[0].class };
+    let suspect = if is_scan { Suspect::Client } else { group[0].suspect };
+    Draft::new(class, group[0].code, suspect, &seen, of).says(text, evidence(&seen, of), filter)
+}
+
+fn of_host(host: IpAddr, group: &[Draft]) -> Draft {
+    let (ports, seen, of) = sum(group);
+    let text = format!("{host} fails on {ports} ports ({}).", group[0].code);
+    let draft = Draft::new(group[0].class, group[0].code, group[0].suspect, &seen, of);
+    draft.says(text, evidence(&seen, of), format!("tcp and host {host}"))
+}
+
+fn evidence(seen: &Sighting, of: u64) -> String {
+    format!("{} of {}; {}.", seen.count, count(of, "attempt"), when(seen.first, seen.last))
+}
+
+/// Servers, all that was seen, attempts with these servers.
+fn sum(group: &[Draft]) -> (u64, Sighting, u64) {
+    let mut seen = Sighting { frames: Few::default(), ..Sighting::default() };
+    group.iter().for_each(|draft| seen.merge(&draft.sighting));
+    (group.len() as u64, seen, group.iter().map(|draft| draft.of).sum())
+}

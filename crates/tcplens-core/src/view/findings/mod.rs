@@ -1,0 +1,141 @@
+//! What is wrong, ranked. Each rule looks at one aspect and drafts findings; here they are put in order.
+//!
+//! The order: (0) the capture misled us about most of what it shows; (1) connections failed; (2) connections took longer
+//! than they should; (3) worth knowing: scans, resets that may be habits, long paths; (4) remarks about the capture.
+//! Within a class the number of connections concerned times their share decides, then the time lost.
+
+mod attempts;
+mod capture;
+mod endings;
+mod group;
+mod paths;
+pub mod thresholds;
+
+use std::cmp::Reverse;
+use std::net::IpAddr;
+
+use super::{Report, Sighting, words};
+use crate::record::{Finding, Health, Suspect};
+use thresholds::FINDINGS;
+
+/// All that is wrong, and what was looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Findings {
+    /// The worst first.
+    pub findings: Vec<Finding>,
+    /// Findings beyond the bound, left out.
+    pub left_out: u64,
+    /// What was checked, in a sentence.
+    pub checked: String,
+}
+
+/// How bad a kind of finding is; see the order above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    Misled,
+    Failed,
+    Slow,
+    Note,
+    Remark,
+}
+
+/// A finding that has no rank yet.
+#[derive(Clone, Debug)]
+struct Draft {
+    class: Class,
+    code: &'static str,
+    /// Connections or attempts concerned, of how many.
+    harm: u64,
+    of: u64,
+    time_ns: u64,
+    suspect: Suspect,
+    text: String,
+    evidence: String,
+    filter: String,
+    frames: Vec<u64>,
+    /// Server address and only client, for findings that may be one of many alike.
+    server: Option<IpAddr>,
+    client: Option<IpAddr>,
+    sighting: Sighting,
+}
+
+impl Draft {
+    fn new(class: Class, code: &'static str, suspect: Suspect, sighting: &Sighting, of: u64) -> Draft {
+        Draft {
+            class,
+            code,
+            harm: sighting.count,
+            of,
+            time_ns: sighting.time_ns,
+            suspect,
+            text: String::new(),
+            evidence: String::new(),
+            filter: String::new(),
+            frames: sighting.frames.least().to_vec(),
+            server: None,
+            client: sighting.peers.only(),
+            sighting: sighting.clone(),
+        }
+    }
+
+    fn says(mut self, text: String, evidence: String, filter: String) -> Draft {
+        self.text = text;
+        self.evidence = evidence;
+        self.filter = filter;
+        self
+    }
+
+    /// It concerns one server.
+    fn about(mut self, server: IpAddr) -> Draft {
+        self.server = Some(server);
+        self
+    }
+
+    fn weight(&self) -> u128 {
+        let harm = u128::from(self.harm);
+        harm * harm * 1000 / u128::from(self.of.max(1))
+    }
+}
+
+/// Applies every rule.
+pub(super) fn find(report: &Report, health: &Health) -> Findings {
+    let mut drafts = group::alike(attempts::find(report));
+    drafts.extend(paths::find(report));
+    drafts.extend(group::alike(endings::find(report)));
+    drafts.extend(capture::find(report, health));
+    drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
+    let left_out = drafts.len().saturating_sub(FINDINGS) as u64;
+    drafts.truncate(FINDINGS);
+    let findings = drafts.into_iter().zip(1..).map(|(draft, rank)| draft.ranked(rank)).collect();
+    Findings { findings, left_out, checked: checked(report) }
+}
+
+fn order(draft: &Draft) -> (Class, Reverse<u128>, Reverse<u64>, &'static str) {
+    (draft.class, Reverse(draft.weight()), Reverse(draft.time_ns), draft.code)
+}
+
+impl Draft {
+    fn ranked(self, rank: u64) -> Finding {
+        Finding {
+            rank,
+            code: self.code,
+            harm: self.harm,
+            suspect: self.suspect,
+            text: Some(self.text),
+            evidence: Some(self.evidence),
+            filter: Some(self.filter),
+            frames: self.frames,
+        }
+    }
+}
+
+fn checked(report: &Report) -> String {
+    format!(
+        "{} (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), {} (loss, reset, closed window, delay) \
+         with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
+        words::count(report.handshakes.attempts(), "connection attempt"),
+        words::count(report.totals.connections, "connection"),
+        words::count(report.servers.len() as u64, "server"),
+        words::count(report.clients.len() as u64, "client"),
+    )
+}

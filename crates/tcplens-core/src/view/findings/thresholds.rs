@@ -1,0 +1,66 @@
+//! From where on something is a finding. One place, so that a reader of a report can look them up.
+
+/// Most findings in a report. Chosen: nobody reads more; what is left out is counted.
+pub const FINDINGS: usize = 100;
+
+/// Findings alike from here on are told as one: a scan, or one broken path. Chosen: more than the services one host
+/// usually offers.
+pub const ALIKE: usize = 6;
+
+/// Repeated SYNs or SYN-ACKs are a finding from this many attempts on. Each costs its user a second (RFC 6298 section
+/// 2.1); a single one happens.
+pub const REPEATED: u64 = 2;
+
+/// Lost segments between here and one peer, at least. Chosen: two may be one event.
+pub const LOST: u64 = 3;
+
+/// Segments there, at least, for a share to mean something. Chosen.
+pub const LOSS_SEGMENTS: u64 = 20;
+
+/// Share of lost segments in per mille. At 1 % and 40 ms one connection gets about 3.5 Mbit/s, whatever the line
+/// (Mathis, Semke, Mahdavi 1997: MSS / RTT * 1.22 / sqrt(p)).
+pub const LOSS_PER_MILLE: u64 = 10;
+
+/// A peer's loss is its own, not everybody's, from this multiple of the others' share on. Chosen.
+pub const LOSS_CONTRAST: u64 = 3;
+
+/// Time with a closed receive window, in ns, at one peer. Chosen: a stall that a person feels.
+pub const ZERO_WINDOW_NS: u64 = 100_000_000;
+
+/// Connections reset by the server after it had sent something: at least so many, and one in ten. Chosen: some servers
+/// close so by habit.
+pub const RESETS: u64 = 3;
+/// See [`RESETS`].
+pub const RESETS_PER_MILLE: u64 = 100;
+
+/// Connections reset by clients after the server had sent something: one in five. Chosen: browsers and health checks
+/// close so by habit.
+pub const CLIENT_RESETS_PER_MILLE: u64 = 200;
+
+/// A client that got no answer and resets has waited this long, in ns, for the server to be suspected. Chosen.
+pub const ABANDONED_NS: u64 = 1_000_000_000;
+
+/// Shortest round trip, in ns, from which on a peer is called far. Chosen: above any path between two continents.
+pub const FAR_NS: u64 = 300_000_000;
+
+/// Mean round trip above the shortest, in ns, from which on something on the path queues. A receiver may wait up to
+/// 200 ms (40 ms on Linux) with an ACK; this is more.
+pub const QUEUE_NS: u64 = 250_000_000;
+/// Round trips measured, at least. Chosen.
+pub const QUEUE_SAMPLES: u64 = 20;
+
+/// Connections of which one side only was captured, in per mille of all. Chosen.
+pub const ONE_SIDED_PER_MILLE: u64 = 100;
+/// From here on they mislead about the rest: half of all.
+pub const MISLED_PER_MILLE: u64 = 500;
+
+/// Segments captured twice, in per mille. Chosen: a mirror of both ports doubles all, a few are noise.
+pub const DUPLICATES_PER_MILLE: u64 = 100;
+
+/// Packets with a time before that of an earlier one, in per mille. Chosen: rings of several processors interleave a few.
+pub const REVERSALS_PER_MILLE: u64 = 10;
+
+/// Whether `part` is at least `per_mille` of a thousand of `whole`.
+pub(super) fn is_share(part: u64, whole: u64, per_mille: u64) -> bool {
+    u128::from(part) * 1000 >= u128::from(whole) * u128::from(per_mille)
+}

@@ -1,0 +1,157 @@
+//! Durations counted in log-linear buckets. Exactly mergeable: the histogram of two streams is the sum of theirs,
+//! whatever the order. Not a list of samples: quantiles have the error stated at [`Histogram::quantile`].
+
+use crate::time::Span;
+
+/// Buckets per power of two, as a power of two. 2^6 buckets are 1/64 wide: half of that is the error.
+const PRECISION: u32 = 6;
+
+/// How often durations of each size occurred. Only buckets in use are stored; there are at most 3,776 of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram {
+    /// Bucket and count, ascending by bucket; no count is zero.
+    buckets: Vec<(u16, u64)>,
+    count: u64,
+    sum_ns: u128,
+    min: Option<Span>,
+    max: Option<Span>,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn add(&mut self, span: Span) {
+        self.put(bucket_of(span.ns()), 1);
+        self.count += 1;
+        self.sum_ns += u128::from(span.ns());
+        self.min = Some(self.min.map_or(span, |min| min.min(span)));
+        self.max = Some(self.max.map_or(span, |max| max.max(span)));
+    }
+
+    /// Counts everything that `other` counted.
+    pub fn merge(&mut self, other: &Histogram) {
+        for &(bucket, count) in &other.buckets {
+            self.put(bucket, count);
+        }
+        self.count += other.count;
+        self.sum_ns += other.sum_ns;
+        self.min = self.min.into_iter().chain(other.min).min();
+        self.max = self.max.max(other.max);
+    }
+
+    /// How many durations were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The shortest, exact.
+    #[must_use]
+    pub fn min(&self) -> Option<Span> {
+        self.min
+    }
+
+    /// The longest, exact.
+    #[must_use]
+    pub fn max(&self) -> Option<Span> {
+        self.max
+    }
+
+    /// The mean, exact but for the fraction of a nanosecond.
+    #[must_use]
+    pub fn mean(&self) -> Option<Span> {
+        let mean = self.sum_ns.checked_div(u128::from(self.count))?;
+        u64::try_from(mean).ok().map(Span::from_ns)
+    }
+
+    /// The smallest duration that at least `per_mille` of a thousand do not exceed (nearest rank), within 1/128 (0.8 %)
+    /// of the true one and exact below 64 ns. 500 is the median; 1000 is the longest, exact.
+    #[must_use]
+    pub fn quantile(&self, per_mille: u64) -> Option<Span> {
+        let (min, max) = (self.min?, self.max?);
+        let rank = (u128::from(self.count) * u128::from(per_mille)).div_ceil(1000).max(1);
+        if rank >= u128::from(self.count) {
+            return Some(max);
+        }
+        let mut below = 0;
+        for &(bucket, count) in &self.buckets {
+            below += u128::from(count);
+            if below >= rank {
+                return Some(Span::from_ns(middle_of(bucket)).clamp(min, max));
+            }
+        }
+        Some(max)
+    }
+
+    fn put(&mut self, bucket: u16, count: u64) {
+        match self.buckets.binary_search_by_key(&bucket, |&(bucket, _)| bucket) {
+            Ok(at) => self.buckets[at].1 += count,
+            Err(at) => self.buckets.insert(at, (bucket, count)),
+        }
+    }
+}
+
+/// Below 2^6 each value has its bucket; from there on the leading 7 bits choose it.
+fn bucket_of(ns: u64) -> u16 {
+    let shift = (u64::BITS - ns.leading_zeros()).saturating_sub(PRECISION + 1);
+    // At most 57 * 64 + 127.
+    ((u64::from(shift) << PRECISION) + (ns >> shift)) as u16
+}
+
+fn middle_of(bucket: u16) -> u64 {
+    let bucket = u64::from(bucket);
+    let shift = (bucket >> PRECISION).saturating_sub(1);
+    let lowest = (bucket - (shift << PRECISION)) << shift;
+    lowest + ((1 << shift) >> 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(values: &[u64]) -> Histogram {
+        let mut histogram = Histogram::default();
+        values.iter().for_each(|&ns| histogram.add(Span::from_ns(ns)));
+        histogram
+    }
+
+    #[test]
+    fn nothing_has_no_quantiles() {
+        let empty = Histogram::default();
+        assert_eq!((empty.count(), empty.quantile(500), empty.mean()), (0, None, None));
+    }
+
+    #[test]
+    fn one_value_is_every_quantile_exactly() {
+        let one = of(&[123_456_789]);
+        for per_mille in [0, 1, 500, 999, 1000] {
+            assert_eq!(one.quantile(per_mille), Some(Span::from_ns(123_456_789)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn quantiles_are_within_one_part_in_128_of_the_sorted_values(
+            mut values in prop::collection::vec((0..64_u32, any::<u64>()).prop_map(|(shift, ns)| (ns >> shift).min(u64::MAX - 1)), 1..200),
+            per_mille in 0..=1000_u64,
+        ) {
+            let histogram = of(&values);
+            values.sort_unstable();
+            let rank = (values.len() as u64 * per_mille).div_ceil(1000).max(1) as usize;
+            let (exact, got) = (values[rank - 1], histogram.quantile(per_mille).unwrap().ns());
+            prop_assert!(exact.abs_diff(got) <= exact / 128, "{exact} {got}");
+        }
+
+        #[test]
+        fn merging_is_the_same_as_counting_together(a in prop::collection::vec(any::<u32>(), 0..50), b in prop::collection::vec(any::<u32>(), 0..50)) {
+            let (a, b): (Vec<_>, Vec<_>) = (a.into_iter().map(u64::from).collect(), b.into_iter().map(u64::from).collect());
+            let mut merged = of(&a);
+            merged.merge(&of(&b));
+            let mut reversed = of(&b);
+            reversed.merge(&of(&a));
+            prop_assert_eq!(&merged, &of(&[a, b].concat()));
+            prop_assert_eq!(merged, reversed);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Views: what records amount to, once they are merged. They see records only, and do not know where these were
+//! observed. Pure, bounded, and the same in every run: nothing depends on map order.
+//!
+//! [`Report`] takes every record and ends in ranked [`Findings`]; its parts (summaries, peers, the connections that
+//! stand out) are the tables below them.
+
+pub mod findings;
+mod handshakes;
+mod histogram;
+mod peers;
+mod sightings;
+mod standouts;
+mod words;
+
+pub use findings::{Findings, thresholds};
+pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
+pub use histogram::Histogram;
+pub use peers::{Leg, PEERS, Peer, Peers, ServerKey};
+pub use sightings::{Cause, Few, Sighting};
+pub use standouts::{STANDOUTS, Standouts};
+
+use std::net::IpAddr;
+
+use crate::batch::AnyRecord;
+use crate::record::{Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Sent, Side};
+use crate::time::{Span, Timestamp};
+
+/// Counts of connections as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Connections, failed attempts not among them.
+    pub connections: u64,
+    /// Of these, with segments of one side only.
+    pub one_sided: u64,
+    /// Of these, begun before the observation.
+    pub missed: u64,
+    /// Of these, with acknowledged bytes that were never seen.
+    pub with_missing_bytes: u64,
+    /// Those bytes.
+    pub missing_bytes: u64,
+    /// Payload bytes, both ways.
+    pub bytes: u64,
+    /// Still open when the observation ended.
+    pub open: u64,
+    /// Given up as idle.
+    pub idle: u64,
+}
+
+/// Takes all records of an observation; knows in the end what is wrong.
+#[derive(Clone, Debug)]
+pub struct Report {
+    handshakes: HandshakeSummary,
+    servers: Peers<ServerKey>,
+    clients: Peers<IpAddr>,
+    longest: Standouts,
+    largest: Standouts,
+    lossiest: Standouts,
+    totals: Totals,
+    one_sided: Sighting,
+    missing: Sighting,
+    first: Option<Timestamp>,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Report {
+            handshakes: HandshakeSummary::default(),
+            servers: Peers::new(PEERS),
+            clients: Peers::new(PEERS),
+            longest: Standouts::by(|connection| connection.duration_us.map_or(0, Span::ns)),
+            largest: Standouts::by(|connection| connection.client.bytes.saturating_add(connection.server.bytes)),
+            lossiest: Standouts::by(|connection| connection.client.retransmits + connection.server.retransmits),
+            totals: Totals::default(),
+            one_sided: Sighting::default(),
+            missing: Sighting::default(),
+            first: None,
+        }
+    }
+}
+
+impl Report {
+    /// Takes one record.
+    pub fn add(&mut self, record: AnyRecord<'_>) {
+        match record {
+            AnyRecord::Handshake(handshake) => self.handshake(handshake),
+            AnyRecord::Connection(connection) => self.connection(connection),
+        }
+    }
+
+    /// What is wrong, the worst first. `health` is what the observation knows of itself.
+    #[must_use]
+    pub fn finish(&self, health: &Health) -> Findings {
+        findings::find(self, health)
+    }
+
+    /// All handshakes as one.
+    #[must_use]
+    pub fn handshakes(&self) -> &HandshakeSummary {
+        &self.handshakes
+    }
+
+    /// By server address and port.
+    #[must_use]
+    pub fn servers(&self) -> &Peers<ServerKey> {
+        &self.servers
+    }
+
+    /// By client address.
+    #[must_use]
+    pub fn clients(&self) -> &Peers<IpAddr> {
+        &self.clients
+    }
+
+    /// The connections that lasted longest.
+    #[must_use]
+    pub fn longest(&self) -> &Standouts {
+        &self.longest
+    }
+
+    /// The connections with most bytes.
+    #[must_use]
+    pub fn largest(&self) -> &Standouts {
+        &self.largest
+    }
+
+    /// The connections with most retransmissions.
+    #[must_use]
+    pub fn lossiest(&self) -> &Standouts {
+        &self.lossiest
+    }
+
+    /// Counts of connections.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Start of the earliest record.
+    #[must_use]
+    pub fn first(&self) -> Option<Timestamp> {
+        self.first
+    }
+
+    fn handshake(&mut self, handshake: &Handshake) {
+        self.saw(handshake.time);
+        self.handshakes.add(handshake);
+        let client = self.clients.at(handshake.client_ip);
+        attempt(client, handshake, handshake.synack_to_ack_us);
+        if handshake.outcome == Outcome::Established && handshake.tap_side != Side::Client {
+            client.counted_twice += handshake.syn_retransmits.min(handshake.synack_retransmits);
+            if handshake.synack_retransmits > 0 || syns_after_synack(handshake) {
+                sight(client, Cause::SynAckRepeated, handshake, handshake.synack_to_ack_us);
+            }
+        }
+        let server = self.servers.at((handshake.server_ip, handshake.server_port));
+        attempt(server, handshake, handshake.syn_to_synack_us);
+        if let (Some(kind), Some(code), Some(from)) = (handshake.icmp_type, handshake.icmp_code, handshake.icmp_from) {
+            server.icmp.add((kind, code, from));
+        }
+        let (cause, took) = match handshake.outcome {
+            Outcome::Established => {
+                let lost = lost_to_silence(handshake);
+                if let Some(lost) = lost {
+                    sight(server, Cause::SynUnheard, handshake, Some(lost));
+                }
+                return;
+            }
+            Outcome::Unanswered | Outcome::Unacknowledged if is_undecided(handshake) => return,
+            Outcome::OneSided => return,
+            Outcome::Refused => (Cause::Refused, handshake.wait_us),
+            Outcome::Unreachable => (Cause::Unreachable, handshake.wait_us),
+            Outcome::TimedOut | Outcome::Unanswered => (Cause::Silent, handshake.wait_us),
+            Outcome::Aborted if handshake.synack_seen => (Cause::HalfOpen, handshake.wait_us),
+            Outcome::Aborted => (Cause::Aborted, handshake.wait_us),
+            Outcome::Reset => (Cause::ResetInHandshake, handshake.wait_us),
+            Outcome::Unacknowledged => (Cause::Unacknowledged, handshake.wait_us),
+        };
+        sight(server, cause, handshake, took);
+    }
+
+    fn connection(&mut self, connection: &Connection) {
+        // Counters are cumulative: the last part has all.
+        if !connection.is_final || connection.close == Close::Failed {
+            return;
+        }
+        self.saw(connection.time);
+        let (client, server) = (&connection.client, &connection.server);
+        self.count(connection);
+        self.longest.add(connection);
+        self.largest.add(connection);
+        self.lossiest.add(connection);
+
+        let legs = legs(connection);
+        let peer = self.clients.at(connection.client_ip);
+        traffic(peer, connection, client, server, legs[0], connection.server_ip);
+        let reset = connection.close == Close::RstByClient;
+        peer.resets += u64::from(reset);
+        if reset {
+            let cause = if server.bytes == 0 { Cause::ClientAbandoned } else { Cause::ClientReset };
+            if client.bytes + server.bytes > 0 {
+                let server = self.servers.at((connection.server_ip, connection.server_port));
+                of_connection(server, cause, connection, connection.duration_us, connection.client_ip);
+            }
+        }
+
+        let peer = self.servers.at((connection.server_ip, connection.server_port));
+        traffic(peer, connection, server, client, legs[1], connection.client_ip);
+        if connection.close == Close::RstByServer {
+            peer.resets += 1;
+            let cause = match connection.handshake {
+                _ if server.bytes > 0 => Cause::ResetByServer,
+                Some(HandshakeOutcome::Missed) => Cause::ResetStale,
+                _ => Cause::ResetUnanswered,
+            };
+            of_connection(peer, cause, connection, connection.duration_us, connection.client_ip);
+        }
+    }
+
+    fn count(&mut self, connection: &Connection) {
+        let (client, server) = (&connection.client, &connection.server);
+        let missing = client.missing_bytes.saturating_add(server.missing_bytes);
+        let is_one_sided = client.segments == 0 || server.segments == 0;
+        let totals = &mut self.totals;
+        totals.connections += 1;
+        totals.one_sided += u64::from(is_one_sided);
+        totals.missed += u64::from(connection.handshake == Some(HandshakeOutcome::Missed));
+        totals.with_missing_bytes += u64::from(missing > 0);
+        totals.missing_bytes = totals.missing_bytes.saturating_add(missing);
+        totals.bytes = totals.bytes.saturating_add(client.bytes.saturating_add(server.bytes));
+        totals.open += u64::from(connection.close == Close::Open);
+        totals.idle += u64::from(connection.close == Close::Idle);
+        let (at, frame) = (connection.time, connection.first_frame);
+        if is_one_sided {
+            let speaker = if client.segments == 0 { connection.server_ip } else { connection.client_ip };
+            self.one_sided.add(at, connection.duration_us, frame, speaker);
+        }
+        if missing > 0 {
+            self.missing.add(at, connection.duration_us, frame, connection.client_ip);
+        }
+    }
+
+    fn saw(&mut self, at: Timestamp) {
+        self.first = Some(self.first.map_or(at, |first| first.min(at)));
+    }
+}
+
+/// What an attempt tells of either peer.
+fn attempt(peer: &mut Peer, handshake: &Handshake, half: Option<Span>) {
+    peer.outcomes[handshake.outcome as usize] += 1;
+    peer.undecided += u64::from(is_undecided(handshake));
+    half.into_iter().for_each(|half| peer.half.add(half));
+    handshake.handshake_us.into_iter().for_each(|span| peer.handshake.add(span));
+    if handshake.outcome == Outcome::Established {
+        let (first, last) = peer.established.unwrap_or((handshake.time, handshake.time));
+        peer.established = Some((first.min(handshake.time), last.max(handshake.time)));
+    }
+}
+
+fn sight(peer: &mut Peer, cause: Cause, handshake: &Handshake, took: Option<Span>) {
+    let other = if cause == Cause::SynAckRepeated { handshake.server_ip } else { handshake.client_ip };
+    peer.sight(cause).add(handshake.time, took, handshake.first_frame, other);
+}
+
+/// How long the client waited because its first SYN had no answer that came by here.
+fn lost_to_silence(handshake: &Handshake) -> Option<Span> {
+    let (first, last) = (handshake.first_syn_to_synack_us?, handshake.syn_to_synack_us?);
+    first.ns().checked_sub(last.ns()).filter(|&ns| ns > 0).map(Span::from_ns)
+}
+
+/// Whether a SYN was repeated although the SYN-ACK had come by here.
+fn syns_after_synack(handshake: &Handshake) -> bool {
+    handshake.syn_retransmits > 0 && handshake.synack_seen && lost_to_silence(handshake).is_none()
+}
+
+/// What a connection tells of one peer: `from` is what it sent, `to` what it was sent.
+fn traffic(peer: &mut Peer, connection: &Connection, from: &Sent, to: &Sent, leg: Leg, other: IpAddr) {
+    peer.connections += 1;
+    peer.closed += u64::from(matches!(connection.close, Close::Fin | Close::RstByClient | Close::RstByServer));
+    peer.bytes_from = peer.bytes_from.saturating_add(from.bytes);
+    peer.bytes_to = peer.bytes_to.saturating_add(to.bytes);
+    peer.leg.merge(leg);
+    connection.duration_us.into_iter().for_each(|span| peer.duration.add(span));
+    from.rtt_min_us.into_iter().for_each(|span| peer.rtt.add(span));
+    if let Some(mean) = from.rtt_mean_us {
+        peer.rtt_sum.0 += u128::from(mean.ns()) * u128::from(from.rtt_samples);
+        peer.rtt_sum.1 += from.rtt_samples;
+    }
+    if leg.lost() > 0 {
+        of_connection(peer, Cause::Lossy, connection, None, other);
+    }
+    if from.zero_windows > 0 {
+        peer.zero_windows += from.zero_windows;
+        peer.zero_window_ns = peer.zero_window_ns.saturating_add(from.zero_window_us.ns());
+        of_connection(peer, Cause::ZeroWindow, connection, Some(from.zero_window_us), other);
+    }
+}
+
+fn of_connection(peer: &mut Peer, cause: Cause, connection: &Connection, took: Option<Span>, other: IpAddr) {
+    peer.sight(cause).add(connection.time, took, connection.first_frame, other);
+}
+
+/// The paths to the client and to the server. What a side repeated after it had come by here was lost beyond here, or
+/// its acknowledgment was; at one end of the connection that leaves only the other end's path.
+fn legs(connection: &Connection) -> [Leg; 2] {
+    let (client, server) = (&connection.client, &connection.server);
+    let lost = |sent: &Sent| sent.retransmits.saturating_sub(sent.dsacks);
+    let syn = u64::from(connection.handshake != Some(HandshakeOutcome::Missed));
+    let fins = 2 * u64::from(connection.close == Close::Fin);
+    let segments = client.data_segments + server.data_segments + 2 * syn + fins;
+    let (to_client, to_server) = match connection.tap_side {
+        Side::Client => (0, lost(client) + lost(server)),
+        Side::Server => (lost(client) + lost(server), 0),
+        Side::Both | Side::Middle | Side::Unknown => (lost(server), lost(client)),
+    };
+    [
+        Leg { segments, lost_to: to_client, lost_from: client.fills_lost },
+        Leg { segments, lost_to: to_server, lost_from: server.fills_lost },
+    ]
+}
