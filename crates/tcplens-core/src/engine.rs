@@ -3,9 +3,7 @@
 //! [`Front`] decodes and stamps, [`Lane`] runs a share of the shards, [`Merge`] brings their records into one order.
 //! [`Engine`] is all three on one thread; the binary puts lanes on several. The records are the same.
 
-use std::sync::Arc;
-
-use crate::batch::{AnyRecord, Kind, Place, Records};
+use crate::batch::{AnyRecord, Place, Records};
 use crate::packet::{Batch, Interface, LinkType, Packet};
 use crate::shard::{Counts, SHARDS, Settings, Shard};
 use crate::time::Timestamp;
@@ -36,9 +34,13 @@ impl Work {
 pub struct Front {
     decoder: Decoder,
     lanes: usize,
+    /// Where a segment is decoded before its lane is known; reused, for decoding writes all of it.
+    segment: Segment,
+    /// Packets read so far, those that were left out included.
+    frame: u64,
     /// The largest capture time so far, in input order.
     pub clock: Timestamp,
-    /// Packets so far.
+    /// Packets taken so far.
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
@@ -56,6 +58,8 @@ impl Front {
         Front {
             decoder: Decoder::new(settings),
             lanes,
+            segment: Segment::default(),
+            frame: 0,
             clock: Timestamp::MIN,
             packets: 0,
             bytes: 0,
@@ -64,22 +68,27 @@ impl Front {
         }
     }
 
+    /// Passes over a packet: it only has a number.
+    #[inline]
+    pub fn leave_out(&mut self) {
+        self.frame += 1;
+    }
+
     /// Decodes a packet and hands its segment to its lane.
     #[inline]
     pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
+        self.frame += 1;
         self.packets += 1;
         self.bytes += u64::from(packet.length);
         self.time_reversals += u64::from(packet.time < self.clock);
         self.clock = self.clock.max(packet.time);
         self.last = Some(packet.time);
-        let mut segment = Segment::default();
-        let decoded = self.decoder.decode(bytes, packet, link, &mut segment);
-        match decoded {
+        match self.decoder.decode(bytes, packet, link, &mut self.segment) {
             Decoded::Segment => {
-                segment.clock = self.clock;
-                segment.frame = self.packets;
-                let lane = self.lane(segment.hash);
-                lanes[lane].segments.push(segment);
+                self.segment.clock = self.clock;
+                self.segment.frame = self.frame;
+                let lane = self.lane(self.segment.hash);
+                lanes[lane].segments.push(self.segment);
             }
             Decoded::Icmp(error) => self.icmp(error, lanes),
             Decoded::Other => {}
@@ -89,7 +98,7 @@ impl Front {
     #[cold]
     fn icmp(&mut self, mut error: IcmpError, lanes: &mut [Work]) {
         error.quoted.clock = self.clock;
-        error.quoted.frame = self.packets;
+        error.quoted.frame = self.frame;
         let work = &mut lanes[self.lane(error.quoted.hash)];
         let mark = Segment { has: ICMP, payload_at: work.icmp.len() as u32, ..error.quoted };
         work.icmp.push(error);
@@ -98,7 +107,12 @@ impl Front {
 
     #[inline]
     fn lane(&self, hash: u64) -> usize {
-        shard_of(hash) % self.lanes
+        shard_of(hash) & (self.lanes - 1)
+    }
+
+    /// The input is over: fragments that wait for others are counted.
+    pub fn finish(&mut self) {
+        self.decoder.finish();
     }
 
     /// What decoding counted.
@@ -115,7 +129,8 @@ fn shard_of(hash: u64) -> usize {
 
 /// A share of the shards: those whose number modulo the number of lanes is this lane's.
 pub struct Lane {
-    lanes: usize,
+    /// Bits of a shard's number that tell its lane.
+    bits: u32,
     shards: Vec<Shard>,
     /// What they made and nobody took yet.
     pub records: Records,
@@ -126,13 +141,13 @@ impl Lane {
     #[must_use]
     pub fn new(settings: &Settings, lanes: usize) -> Lane {
         let shards = (0..SHARDS / lanes).map(|_| Shard::new(settings)).collect();
-        Lane { lanes, shards, records: Records::default() }
+        Lane { bits: lanes.trailing_zeros(), shards, records: Records::default() }
     }
 
     /// Runs the segments of a batch through their shards.
     pub fn run(&mut self, work: &Work) {
         for segment in &work.segments {
-            let shard = &mut self.shards[shard_of(segment.hash) / self.lanes];
+            let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & ICMP == 0 {
                 shard.segment(segment, &mut self.records);
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
@@ -172,6 +187,8 @@ impl Lane {
 pub struct Merge {
     /// Records whose clock the engine had not passed when their batch was merged, one run per merge.
     held: Vec<Held>,
+    /// Emptied batches, for their memory.
+    spare: Vec<Records>,
 }
 
 #[derive(Default)]
@@ -192,7 +209,7 @@ impl Merge {
         for batch in batches {
             if !batch.is_empty() {
                 batch.sort();
-                let records = std::mem::take(batch);
+                let records = std::mem::replace(batch, self.spare.pop().unwrap_or_default());
                 self.held.push(Held { records, next: 0 });
             }
         }
@@ -206,7 +223,11 @@ impl Merge {
             }
             held.next += 1;
         }
-        self.held.retain(|held| held.next < held.records.len());
+        for held in self.held.extract_if(.., |held| held.next == held.records.len()) {
+            let mut records = held.records;
+            records.clear();
+            self.spare.push(records);
+        }
     }
 
     /// The run with the lowest record, and its place.
@@ -240,13 +261,22 @@ impl Engine {
         }
     }
 
-    /// The only way in for packets: a batch goes in, `each` gets the records that became final, in order.
-    pub fn feed(&mut self, batch: &Batch, each: impl FnMut(AnyRecord<'_>)) {
-        let interfaces: &Arc<Vec<Interface>> = &batch.interfaces;
+    /// The only way in for packets: a batch goes in, `each` gets the records that became final, in order. Packets that
+    /// `takes` refuses are left out.
+    pub fn feed(
+        &mut self,
+        batch: &Batch,
+        mut takes: impl FnMut(&Packet, LinkType) -> bool,
+        each: impl FnMut(AnyRecord<'_>),
+    ) {
         for chunk in batch.packets.chunks(CHUNK) {
             for packet in chunk {
-                let link = link_of(interfaces, packet);
-                self.front.packet(&batch.bytes, packet, link, &mut self.work);
+                let link = link_of(&batch.interfaces, packet);
+                if takes(packet, link) {
+                    self.front.packet(&batch.bytes, packet, link, &mut self.work);
+                } else {
+                    self.front.leave_out();
+                }
             }
             self.lane.run(&self.work[0]);
             self.work[0].clear();
@@ -257,6 +287,7 @@ impl Engine {
 
     /// The observation is over: every record that is left.
     pub fn finish(&mut self, each: impl FnMut(AnyRecord<'_>)) {
+        self.front.finish();
         self.lane.finish(self.front.clock);
         self.merge.merge([&mut self.lane.records], Timestamp::MAX, each);
     }
@@ -273,10 +304,4 @@ impl Engine {
 #[must_use]
 pub fn link_of(interfaces: &[Interface], packet: &Packet) -> LinkType {
     interfaces.get(packet.interface as usize).map_or(LinkType(u32::MAX), |interface| interface.link_type)
-}
-
-/// Whether records of a kind are among those asked for.
-#[must_use]
-pub fn wants(kinds: &[Kind], kind: Kind) -> bool {
-    kinds.contains(&kind)
 }

@@ -120,6 +120,8 @@ pub struct Shard {
     lingering: VecDeque<(Timestamp, Place, u64)>,
     /// No flow expires before this.
     due: Timestamp,
+    /// Nothing is due before this: neither expiry nor the end of lingering.
+    event: Timestamp,
     /// The clock of the last segment or advance.
     clock: Timestamp,
     /// What was counted.
@@ -144,6 +146,7 @@ impl Shard {
             gone: Gone::default(),
             lingering: VecDeque::new(),
             due: Timestamp::MAX,
+            event: Timestamp::MAX,
             clock: Timestamp::MIN,
             counts: Counts::default(),
         }
@@ -303,10 +306,10 @@ impl Shard {
         } else if self.table.at(place).phase == Phase::Open {
             self.table.at_mut(place).close = Close::Superseded;
         }
+        self.report(place, clock, out);
         let fresh = self.new_flow(seg);
         let deadline = fresh.deadline;
-        let old = std::mem::replace(self.table.at_mut(place), fresh);
-        self.report(&old, clock, out);
+        *self.table.at_mut(place) = fresh;
         self.counts.connections += 1;
         self.expect(deadline, place);
     }
@@ -413,6 +416,7 @@ impl Shard {
         let until = clock.plus(LINGER);
         self.table.at_mut(place).deadline = until;
         self.lingering.push_back((until, place, hash));
+        self.event = self.event.min(until);
         if self.lingering.len() > MOST_LINGERING {
             self.let_go(clock, out);
         }
@@ -440,15 +444,20 @@ impl Shard {
     /// Lets pass what is due until `clock`.
     #[inline]
     pub fn advance(&mut self, clock: Timestamp, out: &mut Records) {
-        if clock > self.clock {
-            if self.lingering.front().is_some_and(|&(until, ..)| until <= clock) {
-                self.let_go(clock, out);
-            }
-            if clock >= self.due {
-                self.expire(clock, out);
-            }
-            self.clock = clock;
+        if clock >= self.event {
+            self.pass(clock, out);
         }
+        self.clock = clock;
+    }
+
+    #[inline(never)]
+    fn pass(&mut self, clock: Timestamp, out: &mut Records) {
+        self.let_go(clock, out);
+        if clock >= self.due {
+            self.expire(clock, out);
+        }
+        let next_gone = self.lingering.front().map_or(Timestamp::MAX, |&(until, ..)| until);
+        self.event = self.due.min(next_gone);
     }
 
     /// Reports closed connections whose time is over, or which are too many.
@@ -462,8 +471,8 @@ impl Shard {
             let flow = self.table.at(place);
             // It may have been reopened, superseded or evicted since.
             if flow.phase == Phase::Closed && flow.deadline == until && self.hash_key.hash(&flow.key) == hash {
-                let flow = self.table.remove(place, hash);
-                self.report(&flow, until.min(clock), out);
+                self.report(place, until.min(clock), out);
+                self.table.remove(place, hash);
             }
         }
     }
@@ -475,6 +484,7 @@ impl Shard {
         if self.active_ticks.is_some() {
             self.due = self.due.min(part_due(self.table.at(place), self.clock));
         }
+        self.event = self.event.min(self.due);
     }
 
     /// Expires what has been silent for too long, and reports parts; at the ticks that have passed.
@@ -527,9 +537,7 @@ impl Shard {
                 flow.close = Close::Idle;
             }
         }
-        let hash = self.hash_key.hash(&self.table.at(place).key);
-        let flow = self.table.remove(place, hash);
-        self.report(&flow, tick, out);
+        self.let_one_go(place, tick, out);
     }
 
     /// A part of a connection, if it carried traffic since the last one.
@@ -572,9 +580,7 @@ impl Shard {
             if self.table.at(place).phase == Phase::Opening {
                 self.decide(place, clock, out);
             }
-            let hash = self.hash_key.hash(&self.table.at(place).key);
-            let flow = self.table.remove(place, hash);
-            self.report(&flow, clock, out);
+            self.let_one_go(place, clock, out);
             self.counts.evicted += 1;
         }
     }
@@ -587,15 +593,20 @@ impl Shard {
             if self.table.at(place).phase == Phase::Opening {
                 self.decide(place, clock, out);
             }
-            let hash = self.hash_key.hash(&self.table.at(place).key);
-            let flow = self.table.remove(place, hash);
-            self.report(&flow, clock, out);
+            self.let_one_go(place, clock, out);
         }
         self.lingering.clear();
     }
 
-    /// The last record of a connection that has left the table.
-    fn report(&mut self, flow: &Flow, clock: Timestamp, out: &mut Records) {
+    fn let_one_go(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
+        let hash = self.hash_key.hash(&self.table.at(place).key);
+        self.report(place, clock, out);
+        self.table.remove(place, hash);
+    }
+
+    /// The last record of a connection that leaves the table.
+    fn report(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
+        let flow = self.table.at(place);
         if let Some(odd) = &flow.odd {
             self.counts.holes += odd.iter().map(|odd| u64::from(odd.holes.overflows)).sum::<u64>();
         }

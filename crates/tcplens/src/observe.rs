@@ -33,7 +33,7 @@ pub fn observe(source: &Source, mut each: impl FnMut(AnyRecord<'_>)) -> Result<(
         match file.next_batch(&mut batch)? {
             Status::End => break,
             Status::Idle => continue,
-            Status::Packets => engine.feed(&batch, &mut each),
+            Status::Packets => engine.feed(&batch, |_, _| true, &mut each),
         }
     }
     engine.finish(&mut each);
