@@ -213,6 +213,15 @@ impl Merge {
                 self.held.push(Held { records, next: 0 });
             }
         }
+        if let [held] = &mut self.held[..] {
+            // Nothing to interleave.
+            while let Some((place, record)) = held.records.get(held.next)
+                && place.clock < until
+            {
+                each(record);
+                held.next += 1;
+            }
+        }
         while let Some((place, run)) = self.first() {
             if place.clock >= until {
                 break;

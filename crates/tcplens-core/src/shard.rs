@@ -163,8 +163,7 @@ impl Shard {
                 None => return,
             },
         };
-        let flow = self.table.at(place);
-        if seg.flags & flags::SYN != 0 && flow.phase != Phase::Vacant && flow.first_frame != seg.frame {
+        if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
             return self.syn_on_known(place, seg, out);
         }
         self.take(place, seg, out);
@@ -174,10 +173,8 @@ impl Shard {
     #[inline]
     fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) {
         let flow = self.table.at_mut(place);
-        let from = usize::from(seg.from);
-        let (low, high) = flow.sides.split_at_mut(1);
-        let (side, peer) =
-            if from == 0 { (&mut low[0], &mut high[0]) } else { (&mut high[0], &mut low[0]) };
+        let [low, high] = &mut flow.sides;
+        let (side, peer) = if seg.from == 0 { (low, high) } else { (high, low) };
         if side.is_second_sighting(seg, &mut flow.odd) && !self.keep_duplicates {
             flow.duplicates += 1;
             self.counts.duplicates += 1;
@@ -186,12 +183,20 @@ impl Shard {
         let facts = side.segment(peer, seg, &mut flow.odd);
         flow.last = flow.last.max(seg.time);
         flow.last_frame = seg.frame;
-        match flow.phase {
+        if flow.phase == Phase::Open && seg.flags & (flags::FIN | flags::RST) == 0 {
+            flow.deadline = seg.clock;
+        } else {
+            self.turn(place, seg, facts, out);
+        }
+    }
+
+    /// A segment that may change where its connection is in its life.
+    #[inline(never)]
+    fn turn(&mut self, place: Place, seg: &Segment, facts: Facts, out: &mut Records) {
+        match self.table.at(place).phase {
             Phase::Open => {
-                flow.deadline = seg.clock;
-                if seg.flags & (flags::FIN | flags::RST) != 0 {
-                    self.closing(place, seg, out);
-                }
+                self.table.at_mut(place).deadline = seg.clock;
+                self.closing(place, seg, out);
             }
             Phase::Opening => self.opening(place, seg, out),
             Phase::Closed => self.after_close(place, seg, facts, out),
