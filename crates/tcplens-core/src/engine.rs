@@ -3,7 +3,10 @@
 //! [`Front`] decodes and stamps, [`Lane`] runs a share of the shards, [`Merge`] brings their records into one order.
 //! [`Engine`] is all three on one thread; the binary puts lanes on several. The records are the same.
 
+use std::cmp::Reverse;
+
 use crate::batch::{AnyRecord, Place, Records};
+use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
 use crate::shard::{Counts, SHARDS, Settings, Shard};
 use crate::time::Timestamp;
@@ -132,6 +135,8 @@ pub struct Lane {
     /// Bits of a shard's number that tell its lane.
     bits: u32,
     shards: Vec<Shard>,
+    /// What is left at the end, the last to be ended first: first packet, shard, place.
+    ending: Vec<(u64, u8, flow::table::Place)>,
     /// What they made and nobody took yet.
     pub records: Records,
 }
@@ -141,7 +146,7 @@ impl Lane {
     #[must_use]
     pub fn new(settings: &Settings, lanes: usize) -> Lane {
         let shards = (0..SHARDS / lanes).map(|_| Shard::new(settings)).collect();
-        Lane { bits: lanes.trailing_zeros(), shards, records: Records::default() }
+        Lane { bits: lanes.trailing_zeros(), shards, ending: Vec::new(), records: Records::default() }
     }
 
     /// Runs the segments of a batch through their shards.
@@ -164,10 +169,25 @@ impl Lane {
         }
     }
 
-    /// The observation is over.
-    pub fn finish(&mut self, clock: Timestamp) {
-        for shard in &mut self.shards {
-            shard.finish(clock, &mut self.records);
+    /// The observation is over at `clock`: what is left is to be ended, in the order of first packets. Their numbers.
+    pub fn end(&mut self, clock: Timestamp) -> impl Iterator<Item = u64> {
+        self.advance(clock);
+        let shards = self.shards.iter().enumerate();
+        self.ending = shards
+            .flat_map(|(n, shard)| shard.flows().map(move |(frame, place)| (frame, n as u8, place)))
+            .collect();
+        self.ending.sort_unstable_by_key(|&(frame, shard, place)| Reverse((frame, shard, place)));
+        self.ending.iter().map(|&(frame, ..)| frame)
+    }
+
+    /// Ends the connections whose first packet is before `frame`. In steps, so that the records of a million connections
+    /// need not be held at once.
+    pub fn end_until(&mut self, frame: u64) {
+        while let Some(&(first, shard, place)) = self.ending.last()
+            && first < frame
+        {
+            self.shards[usize::from(shard)].end(place, &mut self.records);
+            self.ending.pop();
         }
     }
 
@@ -198,12 +218,12 @@ struct Held {
 }
 
 impl Merge {
-    /// Takes batches of records and calls `each` with every record ranked before `until`, in order; keeps the rest.
-    /// All records yet to come must rank at or after `until`.
+    /// Takes batches of records and calls `each` with every record placed before `until`, in order; keeps the rest.
+    /// All records yet to come must be placed at or after `until`.
     pub fn merge<'r>(
         &mut self,
         batches: impl IntoIterator<Item = &'r mut Records>,
-        until: Timestamp,
+        until: Place,
         mut each: impl FnMut(AnyRecord<'_>),
     ) {
         for batch in batches {
@@ -216,14 +236,14 @@ impl Merge {
         if let [held] = &mut self.held[..] {
             // Nothing to interleave.
             while let Some((place, record)) = held.records.get(held.next)
-                && place.clock < until
+                && place < until
             {
                 each(record);
                 held.next += 1;
             }
         }
         while let Some((place, run)) = self.first() {
-            if place.clock >= until {
+            if place >= until {
                 break;
             }
             let held = &mut self.held[run];
@@ -291,14 +311,19 @@ impl Engine {
             self.work[0].clear();
         }
         self.lane.advance(self.front.clock);
-        self.merge.merge([&mut self.lane.records], self.front.clock, each);
+        self.merge.merge([&mut self.lane.records], Place::at(self.front.clock), each);
     }
 
     /// The observation is over: every record that is left.
-    pub fn finish(&mut self, each: impl FnMut(AnyRecord<'_>)) {
+    pub fn finish(&mut self, mut each: impl FnMut(AnyRecord<'_>)) {
         self.front.finish();
-        self.lane.finish(self.front.clock);
-        self.merge.merge([&mut self.lane.records], Timestamp::MAX, each);
+        let clock = self.front.clock;
+        for step in steps(self.lane.end(clock).collect()) {
+            self.lane.end_until(step);
+            let until = Place { frame: step, ..Place::at(clock) };
+            self.merge.merge([&mut self.lane.records], until, &mut each);
+        }
+        self.merge.merge([&mut self.lane.records], Place::LAST, each);
     }
 
     /// What the shards counted.
@@ -306,6 +331,15 @@ impl Engine {
     pub fn counts(&self) -> Counts {
         self.lane.counts()
     }
+}
+
+/// Packet numbers that cut the connections left at the end, by their first packets, into steps of a bounded size; the
+/// last is beyond all.
+#[must_use]
+pub fn steps(mut frames: Vec<u64>) -> Vec<u64> {
+    const STEP: usize = 2048;
+    frames.sort_unstable();
+    frames.iter().copied().step_by(STEP).skip(1).chain([u64::MAX]).collect()
 }
 
 /// The link type of a packet's interface.

@@ -590,17 +590,18 @@ impl Shard {
         }
     }
 
-    /// The observation is over at `clock`: every connection is reported as it stands.
-    pub fn finish(&mut self, clock: Timestamp, out: &mut Records) {
-        self.advance(clock, out);
-        let places: Vec<Place> = self.table.iter().map(|(place, _)| place).collect();
-        for place in places {
-            if self.table.at(place).phase == Phase::Opening {
-                self.decide(place, clock, out);
-            }
-            self.let_one_go(place, clock, out);
+    /// The flows in the table: first packet and place.
+    pub fn flows(&self) -> impl Iterator<Item = (u64, Place)> {
+        self.table.iter().map(|(place, flow)| (flow.first_frame, place))
+    }
+
+    /// The observation is over: a connection is reported as it stands.
+    pub fn end(&mut self, place: Place, out: &mut Records) {
+        let clock = self.clock;
+        if self.table.at(place).phase == Phase::Opening {
+            self.decide(place, clock, out);
         }
-        self.lingering.clear();
+        self.let_one_go(place, clock, out);
     }
 
     fn let_one_go(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
