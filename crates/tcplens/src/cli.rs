@@ -1,13 +1,31 @@
-//! The command line: one definition of each option, from which help, completions and man pages derive.
+//! The command line: what can be asked. Help, completions, man pages and the environment variables
+//! derive from these definitions; the options themselves are in `options`.
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{Arg, ArgAction, Args, Command as Definition, CommandFactory, FromArgMatches, Parser};
+use clap::{Subcommand, ValueEnum};
+use clap_complete::Shell;
 
-/// Shows why TCP is slow or failing.
+pub(crate) use options::{Bounds, Format, Output, Source, Who};
+
+mod options;
+mod values;
+
+/// Shows why TCP is slow or failing: every failed handshake, lossy path and stalled connection.
 #[derive(Parser, Debug)]
-#[command(version)]
-pub struct Cli {
+#[command(
+    name = "tcplens",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    disable_help_subcommand = true,
+    override_usage = "tcplens [OPTIONS] [FILE|EXPRESSION]...\n       tcplens COMMAND [OPTIONS] [FILE|EXPRESSION]...",
+    after_help = TOP_HELP
+)]
+pub(crate) struct Cli {
     /// What to show.
     #[command(subcommand)]
     pub command: Command,
@@ -15,40 +33,295 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Subcommand, Debug)]
-pub enum Command {
-    /// Every record, for machines.
+pub(crate) enum Command {
+    /// What is wrong, ranked, with evidence (also without a command)
+    Report(Report),
+    /// A line per connection attempt, and a summary
+    Handshakes(Handshakes),
+    /// A line per connection
+    Connections(Connections),
+    /// Every record, for machines
     Records(Records),
+    /// A script that completes tcplens command lines in a shell
+    Completions(Completions),
+    /// The manual page, or all of them
+    Man(Man),
+}
+
+/// `report`.
+#[derive(Args, Debug)]
+#[command(after_help = REPORT_HELP)]
+pub(crate) struct Report {
+    /// What all commands have.
+    #[command(flatten)]
+    pub common: Common,
+    /// Output format: text or jsonl (the findings)
+    #[arg(
+        short,
+        long,
+        default_value = "text",
+        hide_possible_values = true,
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub format: Format,
+}
+
+/// `handshakes`.
+#[derive(Args, Debug)]
+#[command(after_help = HANDSHAKES_HELP)]
+pub(crate) struct Handshakes {
+    /// What all commands have.
+    #[command(flatten)]
+    pub common: Common,
+    /// Output format: text, jsonl, csv or none
+    #[arg(
+        short,
+        long,
+        default_value = "text",
+        hide_possible_values = true,
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub format: Format,
+}
+
+/// `connections`.
+#[derive(Args, Debug)]
+#[command(after_help = CONNECTIONS_HELP)]
+pub(crate) struct Connections {
+    /// What all commands have.
+    #[command(flatten)]
+    pub common: Common,
+    /// Output format: text, jsonl, csv or none
+    #[arg(
+        short,
+        long,
+        default_value = "text",
+        hide_possible_values = true,
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub format: Format,
 }
 
 /// `records`.
 #[derive(Args, Debug)]
-pub struct Records {
-    /// The source.
+#[command(after_help = RECORDS_HELP)]
+pub(crate) struct Records {
+    /// What all commands have.
     #[command(flatten)]
-    pub source: Source,
-    /// Output format.
-    #[arg(short, long, default_value = "jsonl")]
+    pub common: Common,
+    /// Record kinds to print, health last [default: handshake,connection,health]
+    #[arg(
+        long,
+        value_name = "KIND,...",
+        value_delimiter = ',',
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub kind: Vec<KindChoice>,
+    /// Output format: jsonl, csv or none
+    #[arg(
+        short,
+        long,
+        default_value = "jsonl",
+        hide_possible_values = true,
+        help_heading = "Output",
+        display_order = 0
+    )]
     pub format: Format,
 }
 
-/// Formats.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// JSON Lines.
-    Jsonl,
-    /// CSV.
-    Csv,
-    /// Nothing.
-    None,
+/// `completions`.
+#[derive(Args, Debug)]
+#[command(after_help = COMPLETIONS_HELP)]
+pub(crate) struct Completions {
+    /// The shell
+    pub shell: Shell,
 }
 
-/// Where packets come from.
+/// `man`.
 #[derive(Args, Debug)]
-pub struct Source {
-    /// Capture file.
-    #[arg(short, long = "read", value_name = "FILE")]
-    pub read: Vec<PathBuf>,
-    /// Threads.
-    #[arg(long)]
-    pub threads: Option<usize>,
+#[command(after_help = MAN_HELP)]
+pub(crate) struct Man {
+    /// Where to write the pages of all commands; without it the main page goes to standard output
+    pub directory: Option<PathBuf>,
+}
+
+/// What the commands that look at packets have in common.
+#[derive(Args, Debug)]
+pub(crate) struct Common {
+    /// Where packets come from.
+    #[command(flatten)]
+    pub source: Source,
+    /// Who is who.
+    #[command(flatten)]
+    pub who: Who,
+    /// Where results go.
+    #[command(flatten)]
+    pub output: Output,
+    /// What is kept, and for how long.
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+/// The record kinds that can be asked for.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KindChoice {
+    /// Connection attempts.
+    Handshake,
+    /// Connections.
+    Connection,
+    /// What is wrong.
+    Finding,
+    /// What the observation itself saw and lost.
+    Health,
+}
+
+const TOP_HELP: &str = "\
+Examples:
+  tcplens shop.pcap                            what is wrong in a capture
+  tcplens handshakes shop.pcap port 6379       every attempt to connect to redis
+  tcplens records shop.pcap.zst | jq .outcome  for machines
+
+Without a command it is `report`; its options: tcplens report --help.
+Every option can come from the environment: --limit-memory from TCPLENS_LIMIT_MEMORY; the command \
+line wins.
+Exit status: 0 complete, 1 failed, 2 usage, 3 partial (the input was damaged or something was lost).";
+
+const REPORT_HELP: &str = "\
+Examples:
+  tcplens shop.pcap                   what is wrong
+  tcplens report *.pcap host 10.0.0.7 several files as one observation, one host's packets
+  tcplens report -f jsonl shop.pcap   the findings, for machines";
+
+const HANDSHAKES_HELP: &str = "\
+Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's filters: a summary for each. RX:
+arriving at --local addresses, TX: from there; the address is the other end's, the port the server's.
+Without a name, :RX@%:22, they exclude.
+
+Examples:
+  tcplens handshakes shop.pcap                               every attempt, and a summary
+  tcplens handshakes shop.pcap -q                            the summary only
+  tcplens handshakes shop.pcap --local 10.0.0.7 web:RX@%:80  what arrives at a web server";
+
+const CONNECTIONS_HELP: &str = "\
+Examples:
+  tcplens connections shop.pcap                    every connection
+  tcplens connections shop.pcap -f csv -o all.csv  for a spreadsheet
+  tcplens connections shop.pcap --active 60        long ones also in parts, one a minute";
+
+const RECORDS_HELP: &str = "\
+Kinds: handshake, connection, finding, health. What none of them needs is not computed.
+
+Examples:
+  tcplens records shop.pcap                              JSON Lines
+  tcplens records shop.pcap --kind connection -f csv     one kind as CSV
+  tcplens records -r big.pcap -o r.jsonl.zst --rotate 1h compressed, a file per hour of packet time";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  tcplens completions bash > /etc/bash_completion.d/tcplens
+  tcplens completions fish > ~/.config/fish/completions/tcplens.fish";
+
+const MAN_HELP: &str = "\
+Examples:
+  tcplens man | man -l -
+  tcplens man /usr/local/share/man/man1";
+
+/// Understands a command line; one whose first word is no command is `report`'s.
+///
+/// # Errors
+/// The options make no sense, or help or version was asked for.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let definition = definition();
+    let is_named = words.get(1).is_some_and(|word| {
+        let is_top = ["-h", "--help", "-V", "--version", "help"].map(OsStr::new);
+        is_top.contains(&word.as_os_str())
+            || definition
+                .get_subcommands()
+                .any(|command| command.get_name() == word)
+    });
+    if !is_named {
+        words.insert(words.len().min(1), "report".into());
+    } else if words.get(1).is_some_and(|word| word == "help") {
+        // `tcplens help [COMMAND]`: what git and cargo taught.
+        words.remove(1);
+        words.push("--help".into());
+    }
+    Cli::from_arg_matches(&definition.try_get_matches_from(words)?)
+}
+
+/// The names of all commands.
+pub(crate) fn command_names() -> Vec<String> {
+    let definition = Cli::command();
+    definition
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect()
+}
+
+/// The whole definition: as declared, and every option with its environment variable.
+pub(crate) fn definition() -> Definition {
+    let help = || {
+        let help = Arg::new("help").short('h').long("help");
+        // The long form has a line of its own for every text.
+        help.help("Print help").action(ArgAction::HelpShort)
+    };
+    let top = Cli::command().disable_help_flag(true).arg(help());
+    top.mut_subcommands(|command| {
+        let command = command
+            .disable_help_flag(true)
+            .next_help_heading(None)
+            .arg(help());
+        command.mut_args(|arg| {
+            let Some(long) = arg.get_long() else {
+                return arg;
+            };
+            let variable = format!("TCPLENS_{}", long.replace('-', "_").to_uppercase());
+            let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+            let is_known = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+            // `TCPLENS_FOLLOW=0` and `=no` do not mean yes.
+            let arg = if is_flag {
+                arg.value_parser(FalseyValueParser::new())
+            } else {
+                arg
+            };
+            match (is_flag || is_known) && !arg.is_hide_set() {
+                true => arg.env(variable).hide_env(true),
+                false => arg,
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn without_a_command_it_is_report() {
+        let parse = |words: &[&str]| parse(words.iter().map(OsString::from));
+        for words in [
+            &["tcplens", "shop.pcap"][..],
+            &["tcplens", "-r", "shop.pcap", "port", "80"],
+            &["tcplens"],
+        ] {
+            assert!(
+                matches!(parse(words).unwrap().command, Command::Report(_)),
+                "{words:?}"
+            );
+        }
+        assert!(matches!(
+            parse(&["tcplens", "records", "x"]).unwrap().command,
+            Command::Records(_)
+        ));
+    }
 }

@@ -1,36 +1,202 @@
-//! The commands.
+//! The commands: what was asked for becomes a plan, records go through a view, and what was lost is
+//! said at the end.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::available_parallelism;
 
-use anyhow::Result;
-use tcplens_core::batch::AnyRecord;
-use tcplens_output::{MachineFormat, RecordWriter, Sink};
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use tcplens_core::filter::packet::PacketFilter;
+use tcplens_core::record::Health;
+use tcplens_core::roles::Roles;
+use tcplens_core::shard::Settings;
+use tcplens_core::time::Span;
+use tcplens_core::wire::DecodeSettings;
 
-use crate::cli::{Cli, Command, Format};
-use crate::observe;
+use crate::cli::{Command, Common, Format};
+use crate::observe::Plan;
+use crate::progress::Progress;
+use crate::say::say;
+use crate::sources::{self, Words};
+use crate::status::usage;
+
+mod connections;
+mod generated;
+mod handshakes;
+mod lines;
+mod records;
+mod report;
+mod summary;
+
+/// Bytes per connection that `--limit-memory` counts with (measured; see the bench kit's memory
+/// mode).
+const CONNECTION_BYTES: u64 = 320;
 
 /// Runs what was asked for.
-pub fn run(cli: Cli) -> Result<ExitCode> {
-    match cli.command {
-        Command::Records(records) => {
-            let mut writer = match records.format {
-                Format::Jsonl => Some(RecordWriter::new(MachineFormat::Jsonl, Sink::stdout()?)),
-                Format::Csv => Some(RecordWriter::new(MachineFormat::Csv, Sink::stdout()?)),
-                Format::None => None,
-            };
-            let (health, status) = observe::observe(&records.source, |record| {
-                if let Some(writer) = &mut writer {
-                    let _ = match record {
-                        AnyRecord::Handshake(r) => writer.write(r),
-                        AnyRecord::Connection(r) => writer.write(r),
-                    };
-                }
-            })?;
-            if let Some(mut writer) = writer {
-                writer.write(&health)?;
-                writer.finish()?;
-            }
-            Ok(status)
+///
+/// # Errors
+/// It failed; [`crate::status::of_error`] knows with what status.
+pub(crate) fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Report(report) => report::run(&report),
+        Command::Handshakes(handshakes) => handshakes::run(&handshakes),
+        Command::Connections(connections) => connections::run(&connections),
+        Command::Records(records) => records::run(&records),
+        Command::Completions(completions) => generated::completions(&completions),
+        Command::Man(man) => generated::man(&man),
+    }
+}
+
+/// Record kinds to compute.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    handshakes: bool,
+    connections: bool,
+}
+
+/// The plan of a command that looks at packets. `words` are sorted already.
+///
+/// # Errors
+/// A source cannot be read, or an option contradicts another.
+fn plan(common: &Common, words: Words, wanted: Wanted, is_late: bool) -> Result<Plan> {
+    let (source, bounds, output) = (&common.source, &common.bounds, &common.output);
+    let is_stdout = |path: &&std::path::Path| path.as_os_str() == "-";
+    let write = output.write.as_deref();
+    if write.is_some_and(|path| is_stdout(&path)) && output.output.is_none() {
+        return Err(usage(
+            "cannot write packets and results both to standard output; name a file with -o or -w",
+        ));
+    }
+    let results = output.output.as_deref().filter(|path| !is_stdout(path));
+    let outputs = [results, write.filter(|path| !is_stdout(path))];
+    sources::check(&words.files, source.follow, outputs)?;
+    let exclude = source
+        .exclude
+        .as_deref()
+        .map(PacketFilter::parse)
+        .transpose()?;
+    let by_memory = bounds
+        .limit_memory
+        .map_or(u64::MAX, |bytes| bytes / CONNECTION_BYTES);
+    let limit = bounds.limit_connections.min(by_memory).max(1);
+    let settings = Settings {
+        roles: Roles {
+            server_ports: common.who.ports.clone(),
+            servers: common.who.servers.clone(),
+            local: common.who.local.clone(),
+            side: common.who.side.map(Into::into),
+        },
+        timeout: nanoseconds(bounds.timeout),
+        idle: nanoseconds(bounds.idle),
+        active: bounds.active.map(nanoseconds),
+        limit_connections: usize::try_from(limit).unwrap_or(usize::MAX),
+        keep_duplicates: source.keep_duplicates,
+        handshakes: wanted.handshakes,
+        connections: wanted.connections,
+        ..Settings::default()
+    };
+    let cores = || available_parallelism().map_or(1, usize::from);
+    let threads = bounds
+        .threads
+        .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+    let is_shown = !output.quiet && !source.follow && (is_late || !prints_on_terminal(common));
+    Ok(Plan {
+        files: words.files,
+        follow: source.follow,
+        threads: threads.unwrap_or_else(cores),
+        decode: DecodeSettings {
+            checksum: source.checksum.into(),
+            ..DecodeSettings::default()
+        },
+        settings,
+        filter: words.filter,
+        exclude,
+        write: output.write.clone(),
+        count: source.count,
+        duration: source.duration,
+        progress: if is_shown {
+            Progress::on_stderr()
+        } else {
+            Progress::hidden()
+        },
+        stop: stop_on_signals()?,
+    })
+}
+
+/// Whether lines appear on a terminal while reading goes on: a progress bar would run through them.
+fn prints_on_terminal(common: &Common) -> bool {
+    use std::io::IsTerminal;
+    common.output.output.is_none() && std::io::stdout().is_terminal()
+}
+
+fn nanoseconds(span: Span) -> i64 {
+    i64::try_from(span.ns()).unwrap_or(i64::MAX)
+}
+
+/// A flag that SIGINT and SIGTERM set: finish and print what there is. The second ends the program
+/// at once, with the status that shells give to a signal.
+fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .with_context(|| format!("cannot wait for signal {signal}"))?;
+    }
+    Ok(stop)
+}
+
+/// `-v`: what was read, and what of it was not decoded.
+fn tell(common: &Common, health: &Health) {
+    if common.output.verbose == 0 {
+        return;
+    }
+    say(format_args!(
+        "{} packets, {} bytes, {} TCP segments, {} connections",
+        health.packets, health.bytes, health.tcp_segments, health.connections
+    ));
+    let lists = [
+        ("not decoded", &health.undecoded),
+        ("bounds reached", &health.limit_hits),
+    ];
+    for (what, counts) in lists {
+        let counts: Vec<_> = counts
+            .iter()
+            .map(|(word, n)| format!("{n} {word}"))
+            .collect();
+        if !counts.is_empty() {
+            say(format_args!("{what}: {}", counts.join(", ")));
         }
     }
+    if common.output.verbose > 1 {
+        let odd = [
+            ("cut by the snap length", health.cut_packets),
+            ("IP fragments", health.fragments),
+            ("seen twice", health.duplicates),
+            (
+                "with wrong checksums",
+                health.bad_checksums.unwrap_or_default(),
+            ),
+            ("earlier than one before", health.time_reversals),
+            ("SYNs of concluded attempts", health.late_syns),
+            ("of connections already reported", health.late_segments),
+        ];
+        for (what, n) in odd.into_iter().filter(|&(_, n)| n > 0) {
+            say(format_args!("{n} packets {what}"));
+        }
+    }
+}
+
+/// The error for a format that a command does not have.
+fn no_format(command: &str, format: Format, instead: &str) -> anyhow::Error {
+    let name = match format {
+        Format::Text => "text",
+        Format::Jsonl => "jsonl",
+        Format::Csv => "csv",
+        Format::None => "none",
+    };
+    usage(format!("{command} has no format {name}; {instead}"))
 }

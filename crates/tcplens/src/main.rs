@@ -1,19 +1,23 @@
-//! tcplens: shows why TCP is slow or failing. This file is the way in; `cli` says what can be asked, `commands` answer.
+//! tcplens: shows why TCP is slow or failing. This file is the way in; `cli` says what can be
+//! asked, `commands` answer.
 #![forbid(unsafe_code)]
 
 mod cli;
 mod commands;
+mod latency;
+mod gate;
 mod observe;
+mod pipeline;
+mod progress;
+mod say;
+mod sources;
 mod status;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    commands::run(cli).unwrap_or_else(|error| {
-        eprintln!("tcplens: {error:#}");
-        status::FAILED
-    })
+    match cli::parse(std::env::args_os()) {
+        Ok(cli) => commands::run(cli.command).unwrap_or_else(|error| status::of_error(&error)),
+        Err(error) => status::of_clap(&error),
+    }
 }

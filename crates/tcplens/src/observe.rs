@@ -1,55 +1,146 @@
-//! One observation: sources, engine, health.
+//! One observation: what is asked for, and what came of it. The packets' way is in `pipeline`.
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use anyhow::Result;
-use tcplens_capture::file::{FileSource, Options, Status};
+use anyhow::{Result, bail};
+use tcplens_capture::file::{Damage, MergedSource, Options};
+use tcplens_capture::process;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::engine::Engine;
-use tcplens_core::packet::Batch;
-use tcplens_core::record::{Health, SCHEMA_VERSION, Vantage};
-use tcplens_core::shard::Settings;
+use tcplens_core::engine::Front;
+use tcplens_core::filter::packet::PacketFilter;
+use tcplens_core::packet::LinkType;
+use tcplens_core::record::{Health, SCHEMA_VERSION};
+use tcplens_core::shard::{Counts, Settings};
+use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::wire::{Checksum, DecodeSettings};
+use tcplens_output::SinkEnd;
 
-use crate::cli::Source;
-use crate::status;
+use crate::gate::Gate;
+use crate::pipeline;
+use crate::progress::Progress;
 
-/// Reads everything.
-pub fn observe(source: &Source, mut each: impl FnMut(AnyRecord<'_>)) -> Result<(Health, ExitCode)> {
-    let mut status = status::COMPLETE;
-    let mut file = FileSource::open(&source.read[0], Options::default())?;
-    let decode = DecodeSettings { hash_seed: 0, checksum: Checksum::None };
-    let mut engine = Engine::new(decode, &Settings::default());
-    let mut batch = Batch::default();
-    let mut counts = [0u64; 2];
-    let mut each = |record: AnyRecord<'_>| {
-        counts[match record {
-            AnyRecord::Handshake(_) => 0,
-            AnyRecord::Connection(_) => 1,
-        }] += 1;
-        each(record);
+/// What is observed, and how.
+pub(crate) struct Plan {
+    /// Capture files; `-` is standard input.
+    pub files: Vec<PathBuf>,
+    /// Go on at their end.
+    pub follow: bool,
+    /// Threads.
+    pub threads: usize,
+    /// How to decode.
+    pub decode: DecodeSettings,
+    /// What the shards are told.
+    pub settings: Settings,
+    /// Packets to look at.
+    pub filter: Option<PacketFilter>,
+    /// Packets to leave out.
+    pub exclude: Option<PacketFilter>,
+    /// Where to save the packets that were looked at.
+    pub write: Option<PathBuf>,
+    /// Packets after which to stop.
+    pub count: Option<u64>,
+    /// Packet time after which to stop.
+    pub duration: Option<Span>,
+    /// Told how far reading has come.
+    pub progress: Progress,
+    /// Set when it should end.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Takes records as they become final.
+pub(crate) trait View: Send {
+    /// One record.
+    fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd>;
+    /// The time of the first packet, before any record: zero of `--time relative`.
+    fn first_packet(&mut self, _at: Timestamp) {}
+    /// Nothing to read right now (a followed file): flush for whoever waits.
+    fn idle(&mut self) -> Result<(), SinkEnd> {
+        Ok(())
+    }
+}
+
+/// What came of it.
+pub(crate) struct Observed {
+    /// What it saw and lost.
+    pub health: Health,
+    /// Where files are damaged.
+    pub damages: Vec<Damage>,
+    /// What else the user should know.
+    pub warnings: Vec<String>,
+    /// The reader of the results went away.
+    pub reader_gone: bool,
+}
+
+/// Reads everything, on one thread or several.
+pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
+    let options = Options {
+        follow: plan.follow,
+        ..Options::default()
     };
-    loop {
-        match file.next_batch(&mut batch)? {
-            Status::End => break,
-            Status::Idle => continue,
-            Status::Packets => engine.feed(&batch, |_, _| true, &mut each),
-        }
+    let source = MergedSource::open(&plan.files, options)?;
+    if let Some(path) = &plan.write
+        && source.reads(path)
+    {
+        bail!(
+            "cannot write {}: it is one of the files that are read; name another one with -w",
+            path.display()
+        );
     }
-    engine.finish(&mut each);
-    let damage = file.damages().first();
-    if let Some(damage) = damage {
-        eprintln!("tcplens: {damage}");
-        status = status::partial();
+    let gate = Gate::new(&plan)?;
+    let ran = pipeline::run(&plan, source, gate, view)?;
+    plan.progress.finish();
+    let mut warnings = Vec::new();
+    if let Some(written) = ran.gate.finish()?
+        && written.clamped_times > 0
+    {
+        warnings.push(format!(
+            "{} packets have a time that the output file cannot hold",
+            written.clamped_times
+        ));
     }
-    let front = &engine.front;
+    let further = ran.source.further_damages();
+    if further > 0 {
+        warnings.push(format!("{further} more places are damaged"));
+    }
+    let reader_gone = match ran.end {
+        Some(SinkEnd::Failed(error)) => return Err(error.into()),
+        Some(SinkEnd::Closed { .. }) => true,
+        None => false,
+    };
+    let damages: Vec<_> = ran.source.damages().cloned().collect();
+    let mut health = health(&plan, &ran.front, ran.counts, ran.records);
+    health.damaged_at = damages.first().map(|damage| damage.at);
+    if let ([("unknown_link_type", n)], Some(LinkType(number))) =
+        (health.undecoded.as_slice(), ran.link)
+        && *n == health.packets
+    {
+        bail!(
+            "cannot decode {}: no packet of a known link type, all {n} have {number}; \
+             convert them (editcap -T ether), or capture on another interface",
+            plan.files[0].display()
+        );
+    }
+    Ok(Observed {
+        health,
+        damages,
+        warnings,
+        reader_gone,
+    })
+}
+
+fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 2]) -> Health {
     let decoded = front.counts();
-    let shards = engine.counts();
-    let undecoded: Vec<_> =
-        decoded.all_undecoded().filter(|(_, n)| *n > 0).map(|(reason, n)| (reason.word(), n)).collect();
-    let health = Health {
+    let undecoded = decoded
+        .all_undecoded()
+        .filter(|(_, n)| *n > 0)
+        .map(|(reason, n)| (reason.word(), n))
+        .collect();
+    let limits = decoded.limit_hits().chain([("holes", shards.holes)]);
+    Health {
         time: front.last,
-        vantage: Vantage::File,
+        vantage: plan.settings.vantage,
         packets: front.packets,
         bytes: front.bytes,
         tcp_segments: decoded.tcp_segments,
@@ -58,19 +149,20 @@ pub fn observe(source: &Source, mut each: impl FnMut(AnyRecord<'_>)) -> Result<(
         cut_packets: decoded.cut_packets,
         fragments: decoded.fragments,
         duplicates: shards.duplicates,
-        bad_checksums: None,
+        bad_checksums: (plan.decode.checksum != Checksum::None).then_some(decoded.bad_checksums),
         time_reversals: front.time_reversals,
         connections: shards.connections,
         evicted_connections: shards.evicted,
         late_syns: shards.late_syns,
         late_segments: shards.late_segments,
-        limit_hits: decoded.limit_hits().filter(|(_, n)| *n > 0).collect(),
-        records: vec![("handshake", counts[0]), ("connection", counts[1])],
+        limit_hits: limits.filter(|(_, n)| *n > 0).collect(),
+        records: vec![("handshake", records[0]), ("connection", records[1])],
         records_dropped: Vec::new(),
-        damaged_at: damage.map(|damage| damage.at),
-        cpu_us: None,
-        peak_rss_bytes: None,
+        damaged_at: None,
+        cpu_us: process::cpu_time().map(|time| {
+            Span::from_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
+        }),
+        peak_rss_bytes: process::peak_resident_bytes(),
         schema_version: SCHEMA_VERSION,
-    };
-    Ok((health, status))
+    }
 }

@@ -1,13 +1,109 @@
-//! Exit statuses (docs: README, "Exit status").
+//! Exit statuses, and what is said with them (README, "Exit status").
 
+use std::io::Write;
 use std::process::ExitCode;
 
-/// Everything was read and written.
-pub const COMPLETE: ExitCode = ExitCode::SUCCESS;
-/// Nothing could be done: cannot open, not permitted, no packet of a known link type, a sink failed.
-pub const FAILED: ExitCode = ExitCode::FAILURE;
+use clap::error::ErrorKind;
+use tcplens_core::filter::FilterError;
+use tcplens_core::record::Health;
+use tcplens_output::SinkEnd;
 
+use crate::observe::Observed;
+use crate::say::{print, say};
+
+/// Everything was read and written.
+const COMPLETE: u8 = 0;
+/// Nothing could be done: cannot open, not permitted, no packet of a known link type, a sink failed.
+const FAILED: u8 = 1;
+/// The command line cannot be understood.
+const USAGE: u8 = 2;
 /// The input was damaged or something was lost; stderr and `health` say what.
-pub fn partial() -> ExitCode {
-    ExitCode::from(3)
+const PARTIAL: u8 = 3;
+
+/// A command line that says nothing sensible, in words for the user.
+#[derive(Debug)]
+pub(crate) struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A [`Usage`] error.
+pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// Says what ended the run, unless it is a reader who went away.
+pub(crate) fn of_error(error: &anyhow::Error) -> ExitCode {
+    if let Some(SinkEnd::Closed { .. }) = error.downcast_ref() {
+        return COMPLETE.into();
+    }
+    say(format_args!("{error:#}"));
+    if error.is::<Usage>() || error.is::<FilterError>() {
+        return USAGE.into();
+    }
+    FAILED.into()
+}
+
+/// Prints help or version, or what is wrong with the options.
+pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // A reader who went away has seen enough of the help.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            COMPLETE.into()
+        }
+        _ => {
+            print(&format!(
+                "tcplens: {}",
+                text.strip_prefix("error: ").unwrap_or(&text)
+            ));
+            USAGE.into()
+        }
+    }
+}
+
+/// Says what was damaged or lost, and gives the status of a run that came to its end.
+pub(crate) fn of_run(observed: &Observed) -> ExitCode {
+    if observed.reader_gone {
+        return COMPLETE.into();
+    }
+    for warning in &observed.warnings {
+        say(warning);
+    }
+    for damage in &observed.damages {
+        say(damage);
+    }
+    let losses = losses(&observed.health);
+    for loss in &losses {
+        say(loss);
+    }
+    let is_whole = observed.damages.is_empty() && losses.is_empty();
+    if is_whole { COMPLETE } else { PARTIAL }.into()
+}
+
+/// What the observation itself lost, a sentence each.
+fn losses(health: &Health) -> Vec<String> {
+    let mut losses = Vec::new();
+    if let Some(drops) = health.kernel_drops.filter(|&drops| drops > 0) {
+        losses.push(format!("{drops} packets were dropped by the kernel"));
+    }
+    if health.evicted_connections > 0 {
+        losses.push(format!(
+            "{} connections were given up before their end: more were open at once than are kept; \
+             raise --limit-connections or --limit-memory",
+            health.evicted_connections
+        ));
+    }
+    for (sink, records) in &health.records_dropped {
+        losses.push(format!(
+            "{records} records were dropped: {sink} did not take them"
+        ));
+    }
+    losses
 }

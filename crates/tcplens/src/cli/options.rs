@@ -1,0 +1,196 @@
+//! The options of all commands that look at packets. An option means one thing in every command.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+use tcplens_core::record::Side;
+use tcplens_core::roles::Network;
+use tcplens_core::time::Span;
+use tcplens_core::wire::Checksum;
+use tcplens_output::color::ColorChoice;
+use tcplens_output::time_style::TimeStyle;
+use tcplens_output::units::{self, Rotate};
+
+use super::values;
+
+/// Where packets come from, and which of them count.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Sources")]
+pub(crate) struct Source {
+    /// Capture files (`-`: standard input); the other words are a pcap-filter expression
+    #[arg(value_name = "FILE|EXPRESSION", help_heading = "Arguments")]
+    pub words: Vec<OsString>,
+    /// Capture file, `-` for standard input; several are one observation, merged by time
+    #[arg(short, long, value_name = "FILE")]
+    pub read: Vec<PathBuf>,
+    /// Keep reading: the file is still being written
+    #[arg(long)]
+    pub follow: bool,
+    /// Leave out the packets that match this pcap-filter expression
+    #[arg(long, value_name = "EXPRESSION")]
+    pub exclude: Option<String>,
+    /// Stop after N packets
+    #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
+    pub count: Option<u64>,
+    /// Stop after this time (of the packets)
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    pub duration: Option<Span>,
+    /// Count packets that a mirror port or bridge shows twice as two
+    #[arg(long)]
+    pub keep_duplicates: bool,
+    /// Verify checksums and count the wrong ones: none, ip, tcp or all
+    #[arg(
+        long,
+        value_name = "WHICH",
+        default_value = "none",
+        hide_possible_values = true
+    )]
+    pub checksum: ChecksumChoice,
+    /// Live capture is not there yet.
+    #[arg(short, long, hide = true)]
+    pub interface: Vec<String>,
+    /// A habit from tcpdump and tcpeek that changes nothing.
+    #[arg(long = "promiscuous", alias = "promisc", alias = "icmp", hide = true)]
+    #[arg(action = ArgAction::Count)]
+    pub habit: u8,
+    /// tcpdump's: names are never looked up.
+    #[arg(short = 'n', hide = true, action = ArgAction::Count)]
+    pub numeric: u8,
+    /// tcpdump's: lines go out as soon as there is nothing to read.
+    #[arg(short = 'l', hide = true, action = ArgAction::Count)]
+    pub line_buffered: u8,
+}
+
+/// Who is who.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Who is who")]
+pub(crate) struct Who {
+    /// Server ports, for connections whose handshake was not seen: 80,443,8000-8100
+    #[arg(short, long = "port", value_name = "PORT,...")]
+    #[arg(value_delimiter = ',', value_parser = values::ports)]
+    pub ports: Vec<(u16, u16)>,
+    /// Server addresses, likewise: 10.0.0.7,192.168.0.0/16
+    #[arg(long = "server", value_name = "IP[/BITS],...")]
+    #[arg(value_delimiter = ',', value_parser = values::network)]
+    pub servers: Vec<Network>,
+    /// Addresses of the observed host: tells inbound from outbound
+    #[arg(long, value_name = "IP[/BITS],...")]
+    #[arg(value_delimiter = ',', value_parser = values::network)]
+    pub local: Vec<Network>,
+    /// Where the packets were captured: client, server or middle
+    #[arg(long, value_name = "WHERE", hide_possible_values = true)]
+    pub side: Option<SideChoice>,
+}
+
+/// Where results go, and how they look.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Output {
+    /// Write here, compressed if it ends in .zst or .gz [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Begin a new output file after this size (100MiB) or packet time (1h)
+    #[arg(long, value_name = "SIZE|TIME", requires = "output", value_parser = Rotate::parse)]
+    pub rotate: Option<Rotate>,
+    /// Save the packets that were looked at: pcap, or pcapng by its name
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// How text shows times: utc, local, relative (to the first packet) or epoch
+    #[arg(long = "time", value_name = "STYLE", default_value = "utc")]
+    pub time: TimeStyle,
+    /// Colour text: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+    /// Less: no progress, no summary on stderr; `handshakes`: the summary only
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// More on stderr: what was read and what was not decoded
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// What is kept, and for how long.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Bounds")]
+pub(crate) struct Bounds {
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
+    pub threads: Option<u64>,
+    /// Connections kept at once; beyond, the oldest half-open ones go first
+    #[arg(long, value_name = "N", value_parser = values::at_least_one, default_value = "1000000")]
+    pub limit_connections: u64,
+    /// The same as memory, 320 bytes per connection: 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub limit_memory: Option<u64>,
+    /// An attempt without an answer for so long has timed out
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "60")]
+    pub timeout: Span,
+    /// A connection that is silent for so long has ended
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "300")]
+    pub idle: Span,
+    /// Report connections with traffic in parts, one each so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    pub active: Option<Span>,
+}
+
+/// `--format`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Lines for people.
+    Text,
+    /// JSON Lines.
+    Jsonl,
+    /// CSV.
+    Csv,
+    /// Nothing.
+    None,
+}
+
+/// `--side`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SideChoice {
+    /// At the client.
+    Client,
+    /// At the server.
+    Server,
+    /// Somewhere between.
+    Middle,
+}
+
+impl From<SideChoice> for Side {
+    fn from(choice: SideChoice) -> Side {
+        match choice {
+            SideChoice::Client => Side::Client,
+            SideChoice::Server => Side::Server,
+            SideChoice::Middle => Side::Middle,
+        }
+    }
+}
+
+/// `--checksum`; the numbers are tcpeek's.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChecksumChoice {
+    /// None.
+    #[value(alias = "0")]
+    None,
+    /// Of IPv4 headers.
+    #[value(alias = "1")]
+    Ip,
+    /// Of TCP segments.
+    #[value(alias = "2")]
+    Tcp,
+    /// Both.
+    All,
+}
+
+impl From<ChecksumChoice> for Checksum {
+    fn from(choice: ChecksumChoice) -> Checksum {
+        match choice {
+            ChecksumChoice::None => Checksum::None,
+            ChecksumChoice::Ip => Checksum::Ip,
+            ChecksumChoice::Tcp => Checksum::Tcp,
+            ChecksumChoice::All => Checksum::All,
+        }
+    }
+}

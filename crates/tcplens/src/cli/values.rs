@@ -1,0 +1,93 @@
+//! What option values look like in words: ports, networks, seconds. Sizes and durations with units
+//! are `tcplens_output::units`.
+
+use std::net::IpAddr;
+
+use tcplens_core::roles::Network;
+use tcplens_core::time::{SECOND, Span};
+use tcplens_output::units;
+
+/// `80` or `8000-8100`.
+pub(crate) fn ports(text: &str) -> Result<(u16, u16), String> {
+    let port = |text: &str| {
+        text.parse::<u16>().map_err(|_| {
+            format!("{text:?} is no port; write numbers from 0 to 65535, such as 80,443,8000-8100")
+        })
+    };
+    let (low, high) = match text.split_once('-') {
+        Some((low, high)) => (port(low)?, port(high)?),
+        None => (port(text)?, port(text)?),
+    };
+    if low > high {
+        return Err(format!(
+            "the range ends before it begins; write {high}-{low}"
+        ));
+    }
+    Ok((low, high))
+}
+
+/// `10.0.0.7`, `10.0.0.0/8` or `fe80::/10`.
+pub(crate) fn network(text: &str) -> Result<Network, String> {
+    let advice = "write addresses or networks, such as 10.0.0.7,192.168.0.0/16,fd00::/8";
+    let (address, length) = match text.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (text, None),
+    };
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| format!("{address:?} is no address; {advice}"))?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let length = match length {
+        Some(length) => length
+            .parse()
+            .map_err(|_| format!("/{length} is no prefix; {advice}"))?,
+        None => width,
+    };
+    Network::new(address, length)
+        .ok_or_else(|| format!("/{length} is too long, {address} has {width} bits; {advice}"))
+}
+
+/// A time above zero, in seconds where no unit is written.
+pub(crate) fn seconds(text: &str) -> Result<Span, String> {
+    let span = units::parse_duration_or(text, SECOND as u64).map_err(|error| error.to_string())?;
+    match span.ns() {
+        0 => Err("it is zero; write seconds, such as 60 or 0.5, or a time such as 250ms".into()),
+        _ => Ok(span),
+    }
+}
+
+/// A number above zero.
+pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("it is zero; write a number from 1".into()),
+        Ok(number) => Ok(number),
+        Err(_) => Err(format!(
+            "{text:?} is no whole number; write a number from 1"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_numbers_and_ranges() {
+        assert_eq!(ports("80"), Ok((80, 80)));
+        assert_eq!(ports("8000-8100"), Ok((8000, 8100)));
+        assert!(ports("9-8").unwrap_err().contains("8-9"));
+        for text in ["", "-", "70000", "80-", "http"] {
+            assert!(ports(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn networks_have_a_prefix_that_fits() {
+        let full = Network::new("10.0.0.7".parse().unwrap(), 32).unwrap();
+        assert_eq!(network("10.0.0.7"), Ok(full));
+        assert!(network("fd00::/8").is_ok());
+        for text in ["10.0.0.0/33", "10.0.0/8", "host", "10.0.0.0/x", "::/129"] {
+            assert!(network(text).is_err(), "{text}");
+        }
+    }
+}

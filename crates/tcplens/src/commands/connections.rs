@@ -1,0 +1,65 @@
+//! `connections`: a line per connection.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::time::Timestamp;
+use tcplens_output::SinkEnd;
+use tcplens_output::text::ConnectionText;
+use tcplens_output::time_style::TimeFormat;
+
+use super::lines::Target;
+use super::{Wanted, plan, tell};
+use crate::cli::Connections;
+use crate::observe::{View, observe};
+use crate::{sources, status};
+
+pub(super) fn run(command: &Connections) -> Result<ExitCode> {
+    let common = &command.common;
+    let words = sources::sort(&common.source, false)?;
+    let wanted = Wanted {
+        handshakes: false,
+        connections: true,
+    };
+    let plan = plan(common, words, wanted, false)?;
+    let target = Target::open(command.format, &common.output)?;
+    let color = target.is_colored(&common.output);
+    let text = ConnectionText::new(TimeFormat::new(common.output.time), color);
+    let mut view = ConnectionView { target, text };
+    let observed = observe(plan, &mut view)?;
+    if !observed.reader_gone {
+        view.target.finish()?;
+    }
+    tell(common, &observed.health);
+    Ok(status::of_run(&observed))
+}
+
+struct ConnectionView {
+    target: Target,
+    text: ConnectionText,
+}
+
+impl View for ConnectionView {
+    fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
+        let AnyRecord::Connection(connection) = record else {
+            return Ok(());
+        };
+        match &mut self.target {
+            Target::Text(lines) => {
+                let text = &mut self.text;
+                lines.write(Some(connection.time), |out| text.encode(connection, out))
+            }
+            Target::Machine(writer) => writer.write(connection),
+            Target::None => Ok(()),
+        }
+    }
+
+    fn first_packet(&mut self, at: Timestamp) {
+        self.text.set_origin(at);
+    }
+
+    fn idle(&mut self) -> Result<(), SinkEnd> {
+        self.target.idle()
+    }
+}

@@ -1,0 +1,99 @@
+//! Lines of text on their way to a destination: gathered, rotated, flushed when someone waits.
+
+use anyhow::Result;
+use tcplens_core::time::Timestamp;
+use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
+
+use crate::cli::{Format, Output};
+
+/// Bytes of lines gathered before they go to the sink.
+const BATCH: usize = 64 * 1024;
+
+/// Text lines and where they go.
+pub(super) struct Lines {
+    buffer: Vec<u8>,
+    sink: Sink,
+}
+
+/// Where results go, by `--format`.
+pub(super) enum Target {
+    /// Text.
+    Text(Lines),
+    /// Records of any kind.
+    Machine(RecordWriter),
+    /// Nowhere.
+    None,
+}
+
+impl Lines {
+    /// Appends what `write` writes of something that began at `time`: whole lines.
+    pub(super) fn write(
+        &mut self,
+        time: Option<Timestamp>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), SinkEnd> {
+        if self.sink.rotates() && self.sink.is_due(time, self.buffer.len()) {
+            self.hand_over()?;
+            self.sink.rotate()?;
+        }
+        write(&mut self.buffer);
+        if self.buffer.len() >= BATCH {
+            self.hand_over()?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self) -> Result<(), SinkEnd> {
+        let result = self.sink.write(&self.buffer);
+        self.buffer.clear();
+        result
+    }
+}
+
+impl Target {
+    /// Opens the destination of a command's results.
+    pub(super) fn open(format: Format, output: &Output) -> Result<Target> {
+        let sink = || Sink::open(output.output.as_deref(), output.rotate);
+        Ok(match format {
+            Format::Text => Target::Text(Lines {
+                buffer: Vec::new(),
+                sink: sink()?,
+            }),
+            Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink()?)),
+            Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink()?)),
+            Format::None => Target::None,
+        })
+    }
+
+    /// Whether text is to be coloured.
+    pub(super) fn is_colored(&self, output: &Output) -> bool {
+        match self {
+            Target::Text(lines) => output.color.enabled(lines.sink.is_terminal()),
+            Target::Machine(_) | Target::None => false,
+        }
+    }
+
+    /// Hands over what there is, if someone waits for it.
+    pub(super) fn idle(&mut self) -> Result<(), SinkEnd> {
+        match self {
+            Target::Text(lines) if lines.sink.is_live() => {
+                lines.hand_over()?;
+                lines.sink.flush()
+            }
+            Target::Machine(writer) if writer.sink().is_live() => writer.flush(),
+            Target::Text(_) | Target::Machine(_) | Target::None => Ok(()),
+        }
+    }
+
+    /// Writes what is left and ends the file.
+    pub(super) fn finish(self) -> Result<(), SinkEnd> {
+        match self {
+            Target::Text(mut lines) => {
+                lines.hand_over()?;
+                lines.sink.finish()
+            }
+            Target::Machine(writer) => writer.finish(),
+            Target::None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Trailing words: which are capture files, which tcpeek filters, and which one pcap-filter
+//! expression. Existing files are sources; so is what can only be meant as one.
+
+use std::ffi::OsStr;
+use std::fs::{self, FileType};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use tcplens_capture::file::{FileSource, Options};
+use tcplens_core::filter::packet::PacketFilter;
+use tcplens_core::filter::tcpeek::HandshakeFilter;
+
+use crate::cli::{self, Source};
+use crate::status::usage;
+
+/// Ends of names that no expression has.
+const SUFFIXES: [&str; 9] = [
+    ".pcap", ".pcapng", ".cap", ".dmp", ".dump", ".ntar", ".gz", ".zst", ".snoop",
+];
+
+/// What the words of a command line name.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    /// Capture files.
+    pub files: Vec<PathBuf>,
+    /// tcpeek's filters.
+    pub handshake_filters: Vec<HandshakeFilter>,
+    /// The packet filter.
+    pub filter: Option<PacketFilter>,
+}
+
+/// Sorts the words of a command; `takes_handshake_filters`: those of tcpeek are among them.
+///
+/// # Errors
+/// Nothing names a source, or an expression cannot be understood.
+pub(crate) fn sort(source: &Source, takes_handshake_filters: bool) -> Result<Words> {
+    let mut words = Words {
+        files: source.read.clone(),
+        ..Words::default()
+    };
+    let mut expression: Vec<&OsStr> = Vec::new();
+    for word in &source.words {
+        let text = word.to_str().unwrap_or_default();
+        if is_source(word) {
+            words.files.push(word.into());
+        } else if takes_handshake_filters && is_handshake_filter(text) {
+            words.handshake_filters.push(HandshakeFilter::parse(text)?);
+        } else {
+            expression.push(word);
+        }
+    }
+    if !source.interface.is_empty() {
+        return Err(usage(format!(
+            "cannot capture on {}: live capture is not there yet; record with tcpdump -i {0} -w \
+             FILE.pcap, and name the file with -r",
+            source.interface.join(", ")
+        )));
+    }
+    if !expression.is_empty() {
+        words.filter = Some(packet_filter(&expression)?);
+    }
+    if words.files.is_empty() {
+        return Err(usage(
+            "no source: live capture is not there yet; name a capture file (tcplens FILE, or -r \
+             FILE), or - for standard input",
+        ));
+    }
+    Ok(words)
+}
+
+/// The expression that the words make up.
+fn packet_filter(words: &[&OsStr]) -> Result<PacketFilter> {
+    let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    PacketFilter::parse(&text.join(" ")).map_err(|error| {
+        let error = anyhow::Error::from(error);
+        match words.iter().find_map(|word| other_meaning(word)) {
+            Some(meaning) => usage(format!("{error}\n{meaning}")),
+            None => error,
+        }
+    })
+}
+
+/// What a word of an expression that makes no sense may have been meant as.
+fn other_meaning(word: &OsStr) -> Option<String> {
+    let text = word.to_string_lossy();
+    if cli::command_names().iter().any(|name| *name == text) {
+        return Some(format!(
+            "{text} is a command: write it first (tcplens {text} ...)"
+        ));
+    }
+    if is_handshake_filter(&text) {
+        return Some(format!(
+            "{text} is for another command: tcplens handshakes FILE {text}"
+        ));
+    }
+    Path::new(word)
+        .is_dir()
+        .then(|| format!("{text} is a directory; name the capture files in it ({text}/*.pcap)"))
+}
+
+/// `[name]:(RX|TX)@...`; no packet filter has an `@`.
+fn is_handshake_filter(text: &str) -> bool {
+    text.contains('@')
+}
+
+/// Whether a word names a source: an existing file, or a file that should exist.
+fn is_source(word: &OsStr) -> bool {
+    if word == "-" {
+        return true;
+    }
+    let text = word.to_string_lossy();
+    let is_path = ["/", "./", "../"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    let is_capture = SUFFIXES.iter().any(|suffix| text.ends_with(suffix));
+    match fs::metadata(word) {
+        Ok(metadata) => is_readable(metadata.file_type()) || is_path,
+        Err(_) => is_path || is_capture,
+    }
+}
+
+fn is_readable(kind: FileType) -> bool {
+    kind.is_file() || kind.is_fifo() || kind.is_char_device()
+}
+
+/// Looks at every file before an output is created: what cannot be read destroys nothing, and an
+/// output that is one of them is refused.
+///
+/// # Errors
+/// As reading them would; or an output is one of them.
+pub(crate) fn check(files: &[PathBuf], follow: bool, outputs: [Option<&Path>; 2]) -> Result<()> {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    for file in files {
+        let Ok(metadata) = fs::metadata(file) else {
+            // Says why, and what to do; a followed file may come later.
+            FileSource::open(
+                file,
+                Options {
+                    follow,
+                    ..Options::default()
+                },
+            )?;
+            continue;
+        };
+        if metadata.is_file() || metadata.is_dir() {
+            FileSource::open(
+                file,
+                Options {
+                    follow,
+                    ..Options::default()
+                },
+            )?;
+        }
+        for output in outputs.into_iter().flatten() {
+            if metadata.is_file() && identity(output) == Some((metadata.dev(), metadata.ino())) {
+                return Err(usage(format!(
+                    "cannot write {}: it is read as {}; write to another file",
+                    output.display(),
+                    file.display()
+                )));
+            }
+        }
+    }
+    Ok(())
+}
