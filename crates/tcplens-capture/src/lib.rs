@@ -2,3 +2,4 @@
 //! packet means does not: that is `tcplens-core`.
 
 pub mod file;
+pub mod process;

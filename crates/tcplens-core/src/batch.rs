@@ -24,6 +24,18 @@ pub struct Place {
     pub kind: Kind,
 }
 
+impl Place {
+    /// After everything.
+    pub const LAST: Place =
+        Place { clock: Timestamp::MAX, frame: u64::MAX, kind: Kind::Connection };
+
+    /// Before every record that becomes final at `clock` or later.
+    #[must_use]
+    pub fn at(clock: Timestamp) -> Place {
+        Place { clock, frame: 0, kind: Kind::Handshake }
+    }
+}
+
 /// A record by reference.
 #[derive(Clone, Copy, Debug)]
 pub enum AnyRecord<'a> {

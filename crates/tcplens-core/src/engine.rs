@@ -3,9 +3,10 @@
 //! [`Front`] decodes and stamps, [`Lane`] runs a share of the shards, [`Merge`] brings their records into one order.
 //! [`Engine`] is all three on one thread; the binary puts lanes on several. The records are the same.
 
-use std::sync::Arc;
+use std::cmp::Reverse;
 
-use crate::batch::{AnyRecord, Kind, Place, Records};
+use crate::batch::{AnyRecord, Place, Records};
+use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
 use crate::shard::{Counts, SHARDS, Settings, Shard};
 use crate::time::Timestamp;
@@ -36,9 +37,13 @@ impl Work {
 pub struct Front {
     decoder: Decoder,
     lanes: usize,
+    /// Where a segment is decoded before its lane is known; reused, for decoding writes all of it.
+    segment: Segment,
+    /// Packets read so far, those that were left out included.
+    frame: u64,
     /// The largest capture time so far, in input order.
     pub clock: Timestamp,
-    /// Packets so far.
+    /// Packets taken so far.
     pub packets: u64,
     /// Their bytes on the wire.
     pub bytes: u64,
@@ -56,6 +61,8 @@ impl Front {
         Front {
             decoder: Decoder::new(settings),
             lanes,
+            segment: Segment::default(),
+            frame: 0,
             clock: Timestamp::MIN,
             packets: 0,
             bytes: 0,
@@ -64,22 +71,27 @@ impl Front {
         }
     }
 
+    /// Passes over a packet: it only has a number.
+    #[inline]
+    pub fn leave_out(&mut self) {
+        self.frame += 1;
+    }
+
     /// Decodes a packet and hands its segment to its lane.
     #[inline]
     pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
+        self.frame += 1;
         self.packets += 1;
         self.bytes += u64::from(packet.length);
         self.time_reversals += u64::from(packet.time < self.clock);
         self.clock = self.clock.max(packet.time);
         self.last = Some(packet.time);
-        let mut segment = Segment::default();
-        let decoded = self.decoder.decode(bytes, packet, link, &mut segment);
-        match decoded {
+        match self.decoder.decode(bytes, packet, link, &mut self.segment) {
             Decoded::Segment => {
-                segment.clock = self.clock;
-                segment.frame = self.packets;
-                let lane = self.lane(segment.hash);
-                lanes[lane].segments.push(segment);
+                self.segment.clock = self.clock;
+                self.segment.frame = self.frame;
+                let lane = self.lane(self.segment.hash);
+                lanes[lane].segments.push(self.segment);
             }
             Decoded::Icmp(error) => self.icmp(error, lanes),
             Decoded::Other => {}
@@ -89,7 +101,7 @@ impl Front {
     #[cold]
     fn icmp(&mut self, mut error: IcmpError, lanes: &mut [Work]) {
         error.quoted.clock = self.clock;
-        error.quoted.frame = self.packets;
+        error.quoted.frame = self.frame;
         let work = &mut lanes[self.lane(error.quoted.hash)];
         let mark = Segment { has: ICMP, payload_at: work.icmp.len() as u32, ..error.quoted };
         work.icmp.push(error);
@@ -98,7 +110,12 @@ impl Front {
 
     #[inline]
     fn lane(&self, hash: u64) -> usize {
-        shard_of(hash) % self.lanes
+        shard_of(hash) & (self.lanes - 1)
+    }
+
+    /// The input is over: fragments that wait for others are counted.
+    pub fn finish(&mut self) {
+        self.decoder.finish();
     }
 
     /// What decoding counted.
@@ -115,8 +132,11 @@ fn shard_of(hash: u64) -> usize {
 
 /// A share of the shards: those whose number modulo the number of lanes is this lane's.
 pub struct Lane {
-    lanes: usize,
+    /// Bits of a shard's number that tell its lane.
+    bits: u32,
     shards: Vec<Shard>,
+    /// What is left at the end, the last to be ended first: first packet, shard, place.
+    ending: Vec<(u64, u8, flow::table::Place)>,
     /// What they made and nobody took yet.
     pub records: Records,
 }
@@ -126,13 +146,13 @@ impl Lane {
     #[must_use]
     pub fn new(settings: &Settings, lanes: usize) -> Lane {
         let shards = (0..SHARDS / lanes).map(|_| Shard::new(settings)).collect();
-        Lane { lanes, shards, records: Records::default() }
+        Lane { bits: lanes.trailing_zeros(), shards, ending: Vec::new(), records: Records::default() }
     }
 
     /// Runs the segments of a batch through their shards.
     pub fn run(&mut self, work: &Work) {
         for segment in &work.segments {
-            let shard = &mut self.shards[shard_of(segment.hash) / self.lanes];
+            let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & ICMP == 0 {
                 shard.segment(segment, &mut self.records);
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
@@ -149,10 +169,25 @@ impl Lane {
         }
     }
 
-    /// The observation is over.
-    pub fn finish(&mut self, clock: Timestamp) {
-        for shard in &mut self.shards {
-            shard.finish(clock, &mut self.records);
+    /// The observation is over at `clock`: what is left is to be ended, in the order of first packets. Their numbers.
+    pub fn end(&mut self, clock: Timestamp) -> impl Iterator<Item = u64> {
+        self.advance(clock);
+        let shards = self.shards.iter().enumerate();
+        self.ending = shards
+            .flat_map(|(n, shard)| shard.flows().map(move |(frame, place)| (frame, n as u8, place)))
+            .collect();
+        self.ending.sort_unstable_by_key(|&(frame, shard, place)| Reverse((frame, shard, place)));
+        self.ending.iter().map(|&(frame, ..)| frame)
+    }
+
+    /// Ends the connections whose first packet is before `frame`. In steps, so that the records of a million connections
+    /// need not be held at once.
+    pub fn end_until(&mut self, frame: u64) {
+        while let Some(&(first, shard, place)) = self.ending.last()
+            && first < frame
+        {
+            self.shards[usize::from(shard)].end(place, &mut self.records);
+            self.ending.pop();
         }
     }
 
@@ -172,6 +207,8 @@ impl Lane {
 pub struct Merge {
     /// Records whose clock the engine had not passed when their batch was merged, one run per merge.
     held: Vec<Held>,
+    /// Emptied batches, for their memory.
+    spare: Vec<Records>,
 }
 
 #[derive(Default)]
@@ -181,23 +218,32 @@ struct Held {
 }
 
 impl Merge {
-    /// Takes batches of records and calls `each` with every record ranked before `until`, in order; keeps the rest.
-    /// All records yet to come must rank at or after `until`.
+    /// Takes batches of records and calls `each` with every record placed before `until`, in order; keeps the rest.
+    /// All records yet to come must be placed at or after `until`.
     pub fn merge<'r>(
         &mut self,
         batches: impl IntoIterator<Item = &'r mut Records>,
-        until: Timestamp,
+        until: Place,
         mut each: impl FnMut(AnyRecord<'_>),
     ) {
         for batch in batches {
             if !batch.is_empty() {
                 batch.sort();
-                let records = std::mem::take(batch);
+                let records = std::mem::replace(batch, self.spare.pop().unwrap_or_default());
                 self.held.push(Held { records, next: 0 });
             }
         }
+        if let [held] = &mut self.held[..] {
+            // Nothing to interleave.
+            while let Some((place, record)) = held.records.get(held.next)
+                && place < until
+            {
+                each(record);
+                held.next += 1;
+            }
+        }
         while let Some((place, run)) = self.first() {
-            if place.clock >= until {
+            if place >= until {
                 break;
             }
             let held = &mut self.held[run];
@@ -206,7 +252,11 @@ impl Merge {
             }
             held.next += 1;
         }
-        self.held.retain(|held| held.next < held.records.len());
+        for held in self.held.extract_if(.., |held| held.next == held.records.len()) {
+            let mut records = held.records;
+            records.clear();
+            self.spare.push(records);
+        }
     }
 
     /// The run with the lowest record, and its place.
@@ -240,25 +290,40 @@ impl Engine {
         }
     }
 
-    /// The only way in for packets: a batch goes in, `each` gets the records that became final, in order.
-    pub fn feed(&mut self, batch: &Batch, each: impl FnMut(AnyRecord<'_>)) {
-        let interfaces: &Arc<Vec<Interface>> = &batch.interfaces;
+    /// The only way in for packets: a batch goes in, `each` gets the records that became final, in order. Packets that
+    /// `takes` refuses are left out.
+    pub fn feed(
+        &mut self,
+        batch: &Batch,
+        mut takes: impl FnMut(&Packet, LinkType) -> bool,
+        each: impl FnMut(AnyRecord<'_>),
+    ) {
         for chunk in batch.packets.chunks(CHUNK) {
             for packet in chunk {
-                let link = link_of(interfaces, packet);
-                self.front.packet(&batch.bytes, packet, link, &mut self.work);
+                let link = link_of(&batch.interfaces, packet);
+                if takes(packet, link) {
+                    self.front.packet(&batch.bytes, packet, link, &mut self.work);
+                } else {
+                    self.front.leave_out();
+                }
             }
             self.lane.run(&self.work[0]);
             self.work[0].clear();
         }
         self.lane.advance(self.front.clock);
-        self.merge.merge([&mut self.lane.records], self.front.clock, each);
+        self.merge.merge([&mut self.lane.records], Place::at(self.front.clock), each);
     }
 
     /// The observation is over: every record that is left.
-    pub fn finish(&mut self, each: impl FnMut(AnyRecord<'_>)) {
-        self.lane.finish(self.front.clock);
-        self.merge.merge([&mut self.lane.records], Timestamp::MAX, each);
+    pub fn finish(&mut self, mut each: impl FnMut(AnyRecord<'_>)) {
+        self.front.finish();
+        let clock = self.front.clock;
+        for step in steps(self.lane.end(clock).collect()) {
+            self.lane.end_until(step);
+            let until = Place { frame: step, ..Place::at(clock) };
+            self.merge.merge([&mut self.lane.records], until, &mut each);
+        }
+        self.merge.merge([&mut self.lane.records], Place::LAST, each);
     }
 
     /// What the shards counted.
@@ -268,15 +333,18 @@ impl Engine {
     }
 }
 
+/// Packet numbers that cut the connections left at the end, by their first packets, into steps of a bounded size; the
+/// last is beyond all.
+#[must_use]
+pub fn steps(mut frames: Vec<u64>) -> Vec<u64> {
+    const STEP: usize = 2048;
+    frames.sort_unstable();
+    frames.iter().copied().step_by(STEP).skip(1).chain([u64::MAX]).collect()
+}
+
 /// The link type of a packet's interface.
 #[inline]
 #[must_use]
 pub fn link_of(interfaces: &[Interface], packet: &Packet) -> LinkType {
     interfaces.get(packet.interface as usize).map_or(LinkType(u32::MAX), |interface| interface.link_type)
-}
-
-/// Whether records of a kind are among those asked for.
-#[must_use]
-pub fn wants(kinds: &[Kind], kind: Kind) -> bool {
-    kinds.contains(&kind)
 }

@@ -120,6 +120,8 @@ pub struct Shard {
     lingering: VecDeque<(Timestamp, Place, u64)>,
     /// No flow expires before this.
     due: Timestamp,
+    /// Nothing is due before this: neither expiry nor the end of lingering.
+    event: Timestamp,
     /// The clock of the last segment or advance.
     clock: Timestamp,
     /// What was counted.
@@ -144,6 +146,7 @@ impl Shard {
             gone: Gone::default(),
             lingering: VecDeque::new(),
             due: Timestamp::MAX,
+            event: Timestamp::MAX,
             clock: Timestamp::MIN,
             counts: Counts::default(),
         }
@@ -160,8 +163,7 @@ impl Shard {
                 None => return,
             },
         };
-        let flow = self.table.at(place);
-        if seg.flags & flags::SYN != 0 && flow.phase != Phase::Vacant && flow.first_frame != seg.frame {
+        if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
             return self.syn_on_known(place, seg, out);
         }
         self.take(place, seg, out);
@@ -171,10 +173,8 @@ impl Shard {
     #[inline]
     fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) {
         let flow = self.table.at_mut(place);
-        let from = usize::from(seg.from);
-        let (low, high) = flow.sides.split_at_mut(1);
-        let (side, peer) =
-            if from == 0 { (&mut low[0], &mut high[0]) } else { (&mut high[0], &mut low[0]) };
+        let [low, high] = &mut flow.sides;
+        let (side, peer) = if seg.from == 0 { (low, high) } else { (high, low) };
         if side.is_second_sighting(seg, &mut flow.odd) && !self.keep_duplicates {
             flow.duplicates += 1;
             self.counts.duplicates += 1;
@@ -183,12 +183,20 @@ impl Shard {
         let facts = side.segment(peer, seg, &mut flow.odd);
         flow.last = flow.last.max(seg.time);
         flow.last_frame = seg.frame;
-        match flow.phase {
+        if flow.phase == Phase::Open && seg.flags & (flags::FIN | flags::RST) == 0 {
+            flow.deadline = seg.clock;
+        } else {
+            self.turn(place, seg, facts, out);
+        }
+    }
+
+    /// A segment that may change where its connection is in its life.
+    #[inline(never)]
+    fn turn(&mut self, place: Place, seg: &Segment, facts: Facts, out: &mut Records) {
+        match self.table.at(place).phase {
             Phase::Open => {
-                flow.deadline = seg.clock;
-                if seg.flags & (flags::FIN | flags::RST) != 0 {
-                    self.closing(place, seg, out);
-                }
+                self.table.at_mut(place).deadline = seg.clock;
+                self.closing(place, seg, out);
             }
             Phase::Opening => self.opening(place, seg, out),
             Phase::Closed => self.after_close(place, seg, facts, out),
@@ -303,10 +311,10 @@ impl Shard {
         } else if self.table.at(place).phase == Phase::Open {
             self.table.at_mut(place).close = Close::Superseded;
         }
+        self.report(place, clock, out);
         let fresh = self.new_flow(seg);
         let deadline = fresh.deadline;
-        let old = std::mem::replace(self.table.at_mut(place), fresh);
-        self.report(&old, clock, out);
+        *self.table.at_mut(place) = fresh;
         self.counts.connections += 1;
         self.expect(deadline, place);
     }
@@ -413,6 +421,7 @@ impl Shard {
         let until = clock.plus(LINGER);
         self.table.at_mut(place).deadline = until;
         self.lingering.push_back((until, place, hash));
+        self.event = self.event.min(until);
         if self.lingering.len() > MOST_LINGERING {
             self.let_go(clock, out);
         }
@@ -440,15 +449,20 @@ impl Shard {
     /// Lets pass what is due until `clock`.
     #[inline]
     pub fn advance(&mut self, clock: Timestamp, out: &mut Records) {
-        if clock > self.clock {
-            if self.lingering.front().is_some_and(|&(until, ..)| until <= clock) {
-                self.let_go(clock, out);
-            }
-            if clock >= self.due {
-                self.expire(clock, out);
-            }
-            self.clock = clock;
+        if clock >= self.event {
+            self.pass(clock, out);
         }
+        self.clock = clock;
+    }
+
+    #[inline(never)]
+    fn pass(&mut self, clock: Timestamp, out: &mut Records) {
+        self.let_go(clock, out);
+        if clock >= self.due {
+            self.expire(clock, out);
+        }
+        let next_gone = self.lingering.front().map_or(Timestamp::MAX, |&(until, ..)| until);
+        self.event = self.due.min(next_gone);
     }
 
     /// Reports closed connections whose time is over, or which are too many.
@@ -462,8 +476,8 @@ impl Shard {
             let flow = self.table.at(place);
             // It may have been reopened, superseded or evicted since.
             if flow.phase == Phase::Closed && flow.deadline == until && self.hash_key.hash(&flow.key) == hash {
-                let flow = self.table.remove(place, hash);
-                self.report(&flow, until.min(clock), out);
+                self.report(place, until.min(clock), out);
+                self.table.remove(place, hash);
             }
         }
     }
@@ -475,6 +489,7 @@ impl Shard {
         if self.active_ticks.is_some() {
             self.due = self.due.min(part_due(self.table.at(place), self.clock));
         }
+        self.event = self.event.min(self.due);
     }
 
     /// Expires what has been silent for too long, and reports parts; at the ticks that have passed.
@@ -527,9 +542,7 @@ impl Shard {
                 flow.close = Close::Idle;
             }
         }
-        let hash = self.hash_key.hash(&self.table.at(place).key);
-        let flow = self.table.remove(place, hash);
-        self.report(&flow, tick, out);
+        self.let_one_go(place, tick, out);
     }
 
     /// A part of a connection, if it carried traffic since the last one.
@@ -572,30 +585,34 @@ impl Shard {
             if self.table.at(place).phase == Phase::Opening {
                 self.decide(place, clock, out);
             }
-            let hash = self.hash_key.hash(&self.table.at(place).key);
-            let flow = self.table.remove(place, hash);
-            self.report(&flow, clock, out);
+            self.let_one_go(place, clock, out);
             self.counts.evicted += 1;
         }
     }
 
-    /// The observation is over at `clock`: every connection is reported as it stands.
-    pub fn finish(&mut self, clock: Timestamp, out: &mut Records) {
-        self.advance(clock, out);
-        let places: Vec<Place> = self.table.iter().map(|(place, _)| place).collect();
-        for place in places {
-            if self.table.at(place).phase == Phase::Opening {
-                self.decide(place, clock, out);
-            }
-            let hash = self.hash_key.hash(&self.table.at(place).key);
-            let flow = self.table.remove(place, hash);
-            self.report(&flow, clock, out);
-        }
-        self.lingering.clear();
+    /// The flows in the table: first packet and place.
+    pub fn flows(&self) -> impl Iterator<Item = (u64, Place)> {
+        self.table.iter().map(|(place, flow)| (flow.first_frame, place))
     }
 
-    /// The last record of a connection that has left the table.
-    fn report(&mut self, flow: &Flow, clock: Timestamp, out: &mut Records) {
+    /// The observation is over: a connection is reported as it stands.
+    pub fn end(&mut self, place: Place, out: &mut Records) {
+        let clock = self.clock;
+        if self.table.at(place).phase == Phase::Opening {
+            self.decide(place, clock, out);
+        }
+        self.let_one_go(place, clock, out);
+    }
+
+    fn let_one_go(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
+        let hash = self.hash_key.hash(&self.table.at(place).key);
+        self.report(place, clock, out);
+        self.table.remove(place, hash);
+    }
+
+    /// The last record of a connection that leaves the table.
+    fn report(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
+        let flow = self.table.at(place);
         if let Some(odd) = &flow.odd {
             self.counts.holes += odd.iter().map(|odd| u64::from(odd.holes.overflows)).sum::<u64>();
         }

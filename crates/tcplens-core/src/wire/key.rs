@@ -7,7 +7,11 @@ use super::segment::{FlowKey, Segment, v4_words};
 
 /// The secret of a keyed hash, made from a seed.
 #[derive(Clone, Copy, Debug)]
-pub struct HashKey([u64; 5]);
+pub struct HashKey {
+    secret: [u64; 5],
+    /// What the upper halves of two IPv4-mapped addresses come to.
+    v4_prefixes: u64,
+}
 
 impl HashKey {
     /// The same seed gives the same hashes; live sources take a random one, files a fixed one.
@@ -15,20 +19,28 @@ impl HashKey {
     pub fn new(seed: u64) -> HashKey {
         // splitmix64 (Steele, Lea, Flood 2014): any seed, 0 too, gives five unrelated words.
         let mut state = seed;
-        HashKey(std::array::from_fn(|_| {
+        let secret: [u64; 5] = std::array::from_fn(|_| {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
             mixed ^ mixed >> 31
-        }))
+        });
+        HashKey {
+            secret,
+            v4_prefixes: fold(secret[0], secret[1]),
+        }
     }
 
     /// The hash of a flow key; its top bits are as good as its low ones.
     #[inline(always)]
     #[must_use]
     pub fn hash(&self, flow: &FlowKey) -> u64 {
-        let [a, b, c, d, e] = self.0;
-        let prefixes = fold(flow.low[0] ^ a, flow.high[0] ^ b);
+        let [a, b, c, d, e] = self.secret;
+        let prefixes = if flow.low[0] | flow.high[0] == 0 {
+            self.v4_prefixes
+        } else {
+            fold(flow.low[0] ^ a, flow.high[0] ^ b)
+        };
         let hosts = fold(flow.low[1] ^ c, flow.high[1] ^ d);
         let ends = u64::from(flow.context) << 32
             | u64::from(flow.ports[0]) << 16

@@ -39,15 +39,18 @@ const COOKED_INTERFACE: u32 = 0x8000_0000;
 type Step<'a> = Result<(Next, View<'a>), Undecoded>;
 
 /// Steps over `length` bytes of link header.
+#[inline(always)]
 fn over(view: View<'_>, length: u32, next: Next) -> Step<'_> {
     Ok((next, view.skip(length).ok_or(Undecoded::CutLinkHeader)?))
 }
 
+#[inline(always)]
 fn header<'a, const N: usize>(view: &View<'a>) -> Result<&'a [u8; N], Undecoded> {
     view.head().ok_or(Undecoded::CutLinkHeader)
 }
 
 /// Reads the first header of a packet of this link type.
+#[inline(always)]
 pub(super) fn first<'a>(link: LinkType, view: View<'a>, wrapping: &mut Wrapping) -> Step<'a> {
     match link {
         LinkType::ETHERNET => Ok((Next::Ethernet, view)),
@@ -67,6 +70,7 @@ pub(super) fn first<'a>(link: LinkType, view: View<'a>, wrapping: &mut Wrapping)
 }
 
 /// Destination (6), source (6), type or length (2).
+#[inline(always)]
 pub(super) fn ethernet(view: View<'_>) -> Step<'_> {
     const TYPE: usize = 12;
     const HEADER: u32 = 14;

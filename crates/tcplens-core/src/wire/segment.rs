@@ -1,7 +1,7 @@
 //! What decoding gives: a TCP segment or an ICMP error that quotes one, small enough to be handed between threads
 //! by the thousand. Payload bytes stay in the batch; the segment says where.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::time::Timestamp;
 
@@ -174,8 +174,12 @@ pub struct IcmpError {
 /// The address of one end of a key, IPv4-mapped ones as IPv4.
 #[must_use]
 pub fn address(words: [u64; 2]) -> IpAddr {
+    if words[0] == 0 && words[1] >> 32 == 0xffff {
+        // The cast keeps the low half: the IPv4 address.
+        return IpAddr::V4(Ipv4Addr::from_bits(words[1] as u32));
+    }
     let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
-    Ipv6Addr::from_bits(bits).to_canonical()
+    IpAddr::V6(Ipv6Addr::from_bits(bits))
 }
 
 /// The words of an IPv4 address in a [`FlowKey`].

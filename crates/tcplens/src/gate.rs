@@ -1,0 +1,125 @@
+//! Which packets are looked at: the filter expression, `--exclude`, `-c`, `--duration`; and `-w`, which saves them.
+
+use anyhow::{Context as _, Result};
+use tcplens_capture::file::{CaptureWriter, Written};
+use tcplens_core::filter::packet::{PacketFilter, Program};
+use tcplens_core::packet::{Batch, LinkType, Packet};
+use tcplens_core::time::Timestamp;
+
+use crate::observe::Plan;
+
+/// See the module.
+pub(crate) struct Gate {
+    filter: Option<PacketFilter>,
+    exclude: Option<PacketFilter>,
+    compiled: Vec<(LinkType, Option<Program>, Option<Program>)>,
+    writer: Option<CaptureWriter>,
+    left: u64,
+    duration: Option<u64>,
+    /// Time of the first packet.
+    pub first: Option<Timestamp>,
+    /// The last packet that was asked for has been seen, or something failed.
+    is_closed: bool,
+    error: Option<anyhow::Error>,
+}
+
+impl Gate {
+    /// As the plan says.
+    pub(crate) fn new(plan: &Plan) -> Result<Gate> {
+        Ok(Gate {
+            filter: plan.filter.clone(),
+            exclude: plan.exclude.clone(),
+            compiled: Vec::new(),
+            writer: plan
+                .write
+                .as_deref()
+                .map(CaptureWriter::create)
+                .transpose()?,
+            left: plan.count.unwrap_or(u64::MAX),
+            duration: plan.duration.map(|span| span.ns()),
+            first: None,
+            is_closed: plan.count == Some(0),
+            error: None,
+        })
+    }
+
+    /// Whether every packet passes and nothing is done with it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.filter.is_none()
+            && self.exclude.is_none()
+            && self.writer.is_none()
+            && self.left == u64::MAX
+            && self.duration.is_none()
+    }
+
+    /// Whether a packet is to be looked at. Saves it if so.
+    pub(crate) fn takes(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> bool {
+        if self.is_closed {
+            return false;
+        }
+        let first = *self.first.get_or_insert(packet.time);
+        let age = packet.time.since(first).map_or(0, |span| span.ns());
+        if self.duration.is_some_and(|duration| age > duration) {
+            self.is_closed = true;
+            return false;
+        }
+        let taken = self.matches(batch, packet, link).and_then(|matches| {
+            if matches && let Some(writer) = &mut self.writer {
+                writer.write(packet, batch.data(packet), &batch.interfaces)?;
+            }
+            Ok(matches)
+        });
+        match taken {
+            Ok(false) => return false,
+            Ok(true) => {}
+            Err(error) => {
+                self.error = Some(error);
+                self.is_closed = true;
+                return false;
+            }
+        }
+        self.left -= 1;
+        self.is_closed = self.left == 0;
+        true
+    }
+
+    fn matches(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> Result<bool> {
+        if self.filter.is_none() && self.exclude.is_none() {
+            return Ok(true);
+        }
+        let at = match self
+            .compiled
+            .iter()
+            .position(|(known, ..)| *known == link)
+        {
+            Some(at) => at,
+            None => {
+                let compile = |filter: &PacketFilter| filter.compile(link);
+                let filter = self.filter.as_ref().map(compile).transpose()?;
+                let exclude = self.exclude.as_ref().map(compile).transpose();
+                let exclude = exclude.context("in --exclude")?;
+                self.compiled.push((link, filter, exclude));
+                self.compiled.len() - 1
+            }
+        };
+        let (_, filter, exclude) = &self.compiled[at];
+        let matches = |program: &Program| program.matches(batch.data(packet), packet.length);
+        Ok(filter.as_ref().is_none_or(matches) && !exclude.as_ref().is_some_and(matches))
+    }
+
+    /// Whether to go on reading.
+    ///
+    /// # Errors
+    /// What failed since it was last asked.
+    pub(crate) fn goes_on(&mut self) -> Result<bool> {
+        match self.error.take() {
+            Some(error) => Err(error),
+            None => Ok(!self.is_closed),
+        }
+    }
+
+    /// Ends the saved file.
+    pub(crate) fn finish(self) -> Result<Option<Written>> {
+        Ok(self.writer.map(CaptureWriter::finish).transpose()?)
+    }
+}

@@ -1,0 +1,519 @@
+//! The way of packets through the program: read, decode, analyse, merge, show; on one thread or on several.
+//!
+//! On several, each stage is an exclusive piece of state that any free thread takes, works with and puts back: the
+//! source, the front, every lane, the merge. So no thread is tied to a stage, and two threads are both busy whatever
+//! the packets are like. What a thread may do next is decided under one lock, once per batch and stage; batches are in
+//! order within each stage, so the records are the same as on one thread.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use tcplens_capture::file::{MergedSource, Status};
+use tcplens_core::batch::{AnyRecord, Place, Records};
+use tcplens_core::engine::{Front, Lane, Merge, Work, link_of, steps};
+use tcplens_core::packet::{Batch, LinkType};
+use tcplens_core::shard::Counts;
+use tcplens_core::time::Timestamp;
+use tcplens_output::SinkEnd;
+
+use crate::gate::Gate;
+use crate::observe::{Plan, View};
+
+/// What is left when everything has run.
+pub(crate) struct Ran {
+    /// The files.
+    pub source: MergedSource,
+    /// What was looked at.
+    pub gate: Gate,
+    /// What was decoded.
+    pub front: Front,
+    /// What the shards counted.
+    pub counts: Counts,
+    /// Records by kind: handshakes, connections.
+    pub records: [u64; 2],
+    /// Why the view took no more.
+    pub end: Option<SinkEnd>,
+    /// Link type of the latest packet.
+    pub link: Option<LinkType>,
+}
+
+/// Runs the whole source.
+pub(crate) fn run(
+    plan: &Plan,
+    source: MergedSource,
+    gate: Gate,
+    view: &mut dyn View,
+) -> Result<Ran> {
+    let lanes = if plan.threads > 1 { LANES } else { 1 };
+    let mut reader = Reader { plan, source };
+    let mut decode = Decode {
+        gate,
+        front: Front::new(plan.decode.clone(), lanes),
+        link: None,
+    };
+    let mut show = Show {
+        merge: Merge::default(),
+        view,
+        records: [0; 2],
+        end: None,
+        is_begun: false,
+    };
+    let mut all: Vec<Lane> = (0..lanes)
+        .map(|_| Lane::new(&plan.settings, lanes))
+        .collect();
+    let result = if plan.threads > 1 {
+        several(plan.threads, &mut reader, &mut decode, &mut all, &mut show)
+    } else {
+        one(&mut reader, &mut decode, &mut all[0], &mut show)
+    };
+    // Also after an error: what was read is shown.
+    finish(&mut decode.front, &mut all, &mut show);
+    result?;
+    let mut counts = Counts::default();
+    for lane in &all {
+        counts += lane.counts();
+    }
+    Ok(Ran {
+        source: reader.source,
+        gate: decode.gate,
+        front: decode.front,
+        counts,
+        records: show.records,
+        end: show.end,
+        link: decode.link,
+    })
+}
+
+/// The source, and when to stop.
+struct Reader<'p> {
+    plan: &'p Plan,
+    source: MergedSource,
+}
+
+impl Reader<'_> {
+    fn next(&mut self, batch: &mut Batch) -> Result<Status> {
+        if self.plan.stop.load(Ordering::Relaxed) {
+            return Ok(Status::End);
+        }
+        let status = self.source.next_batch(batch)?;
+        let (read, total) = self.source.position();
+        self.plan.progress.at(read, total);
+        Ok(status)
+    }
+}
+
+/// Gate and front.
+struct Decode {
+    gate: Gate,
+    front: Front,
+    link: Option<LinkType>,
+}
+
+impl Decode {
+    /// Decodes packets of a batch into the lanes' work.
+    fn packets(&mut self, batch: &Batch, range: std::ops::Range<usize>, work: &mut [Work]) {
+        let packets = batch.packets.get(range).unwrap_or_default();
+        if self.gate.is_open() {
+            for packet in packets {
+                let link = link_of(&batch.interfaces, packet);
+                self.front.packet(&batch.bytes, packet, link, work);
+            }
+        } else {
+            for packet in packets {
+                let link = link_of(&batch.interfaces, packet);
+                if self.gate.takes(batch, packet, link) {
+                    self.front.packet(&batch.bytes, packet, link, work);
+                } else {
+                    self.front.leave_out();
+                }
+            }
+        }
+        if let Some(packet) = packets.last() {
+            self.link = Some(link_of(&batch.interfaces, packet));
+        }
+    }
+}
+
+/// Merge and view.
+struct Show<'v> {
+    merge: Merge,
+    view: &'v mut dyn View,
+    records: [u64; 2],
+    end: Option<SinkEnd>,
+    is_begun: bool,
+}
+
+impl Show<'_> {
+    fn begin(&mut self, batch_start: Option<Timestamp>) {
+        if let Some(at) = batch_start
+            && !self.is_begun
+        {
+            self.is_begun = true;
+            self.view.first_packet(at);
+        }
+    }
+
+    fn records<'r>(&mut self, batches: impl IntoIterator<Item = &'r mut Records>, until: Place) {
+        let Show {
+            merge,
+            view,
+            records,
+            end,
+            ..
+        } = self;
+        merge.merge(batches, until, |record| {
+            records[match record {
+                AnyRecord::Handshake(_) => 0,
+                AnyRecord::Connection(_) => 1,
+            }] += 1;
+            if end.is_none() {
+                *end = view.record(record).err();
+            }
+        });
+    }
+
+    fn idle(&mut self) {
+        if self.end.is_none() {
+            self.end = self.view.idle().err();
+        }
+    }
+}
+
+/// Everything that is left when the input is over.
+fn finish(front: &mut Front, lanes: &mut [Lane], show: &mut Show<'_>) {
+    front.finish();
+    let clock = front.clock;
+    let frames = lanes
+        .iter_mut()
+        .flat_map(|lane| lane.end(clock).collect::<Vec<_>>())
+        .collect();
+    for step in steps(frames) {
+        for lane in lanes.iter_mut() {
+            lane.end_until(step);
+        }
+        let until = Place {
+            frame: step,
+            ..Place::at(clock)
+        };
+        show.records(lanes.iter_mut().map(|lane| &mut lane.records), until);
+    }
+    show.records([], Place::LAST);
+}
+
+/// Packets decoded before their segments are analysed: few enough to stay in the cache.
+const CHUNK: usize = 128;
+
+fn one(
+    reader: &mut Reader<'_>,
+    decode: &mut Decode,
+    lane: &mut Lane,
+    show: &mut Show<'_>,
+) -> Result<()> {
+    let mut batch = Batch::default();
+    let mut work = [Work::default()];
+    while show.end.is_none() {
+        match reader.next(&mut batch)? {
+            Status::End => break,
+            Status::Idle => {
+                show.idle();
+                continue;
+            }
+            Status::Packets => {}
+        }
+        show.begin(batch.packets.first().map(|packet| packet.time));
+        for from in (0..batch.packets.len()).step_by(CHUNK) {
+            let to = (from + CHUNK).min(batch.packets.len());
+            decode.packets(&batch, from..to, &mut work);
+            lane.run(&work[0]);
+            work[0].clear();
+        }
+        let clock = decode.front.clock;
+        lane.advance(clock);
+        show.records([&mut lane.records], Place::at(clock));
+        if !decode.gate.goes_on()? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Lanes when there are several threads: enough for any number of them to find work.
+const LANES: usize = 16;
+/// Batches that are read and not decoded.
+const READ_AHEAD: usize = 2;
+/// Batches that are decoded and not shown.
+const ROUNDS: usize = 4;
+
+/// One batch on its way through the lanes.
+#[derive(Default)]
+struct Round {
+    work: Vec<Work>,
+    records: Vec<Records>,
+    clock: Timestamp,
+    first: Option<Timestamp>,
+    /// Lanes that have not run it.
+    left: usize,
+    is_idle: bool,
+}
+
+/// What the threads share. A stage that is `None` is with a thread.
+struct Shared<'a, 'p, 'v> {
+    reader: Option<&'a mut Reader<'p>>,
+    decode: Option<&'a mut Decode>,
+    lanes: Vec<Option<&'a mut Lane>>,
+    show: Option<&'a mut Show<'v>>,
+    /// Batches in input order; `None` stands for a pause of a followed file.
+    read: VecDeque<Option<Batch>>,
+    /// Batches in input order; the first has number `shown`.
+    rounds: VecDeque<Round>,
+    shown: u64,
+    /// The next round of each lane.
+    next: Vec<u64>,
+    spare_batches: Vec<Batch>,
+    spare_rounds: Vec<Round>,
+    /// Nothing more is read.
+    is_over: bool,
+    /// A thread panicked with a stage in its hands.
+    is_broken: bool,
+    error: Option<anyhow::Error>,
+}
+
+/// What a thread does next.
+enum Task<'a, 'p, 'v> {
+    Show(&'a mut Show<'v>, Round),
+    Lane(usize, &'a mut Lane, u64, Work, Records, Timestamp),
+    Decode(&'a mut Decode, Option<Batch>, Round),
+    Read(&'a mut Reader<'p>, Batch),
+    Wait,
+    End,
+}
+
+fn several(
+    threads: usize,
+    reader: &mut Reader<'_>,
+    decode: &mut Decode,
+    lanes: &mut [Lane],
+    show: &mut Show<'_>,
+) -> Result<()> {
+    let shared = Mutex::new(Shared {
+        reader: Some(reader),
+        decode: Some(decode),
+        next: vec![0; lanes.len()],
+        lanes: lanes.iter_mut().map(Some).collect(),
+        show: Some(show),
+        read: VecDeque::new(),
+        rounds: VecDeque::new(),
+        shown: 0,
+        spare_batches: Vec::new(),
+        spare_rounds: Vec::new(),
+        is_over: false,
+        is_broken: false,
+        error: None,
+    });
+    let changed = Condvar::new();
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| work(&shared, &changed));
+        }
+        work(&shared, &changed);
+    });
+    let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    shared.error.map_or(Ok(()), Err)
+}
+
+/// Ends the other threads when one panics; the scope passes the panic on.
+struct Alarm<'s, 'a, 'p, 'v>(&'s Mutex<Shared<'a, 'p, 'v>>, &'s Condvar);
+
+impl Drop for Alarm<'_, '_, '_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(self.0).is_broken = true;
+            self.1.notify_all();
+        }
+    }
+}
+
+fn work(shared: &Mutex<Shared<'_, '_, '_>>, changed: &Condvar) {
+    let _alarm = Alarm(shared, changed);
+    let mut guard = lock(shared);
+    loop {
+        match guard.task() {
+            Task::End => {
+                changed.notify_all();
+                return;
+            }
+            Task::Wait => {
+                guard = changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            }
+            task => {
+                drop(guard);
+                let done = task.run();
+                guard = lock(shared);
+                guard.put_back(done);
+                changed.notify_all();
+            }
+        }
+    }
+}
+
+fn lock<'m, 'a, 'p, 'v>(
+    shared: &'m Mutex<Shared<'a, 'p, 'v>>,
+) -> MutexGuard<'m, Shared<'a, 'p, 'v>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a thread brings back.
+enum Done<'a, 'p, 'v> {
+    Show(&'a mut Show<'v>, Round),
+    Lane(usize, &'a mut Lane, u64, Work, Records),
+    Decode(&'a mut Decode, Option<Batch>, Round, Result<bool>),
+    Read(&'a mut Reader<'p>, Batch, Result<Status>),
+    Nothing,
+}
+
+impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
+    fn run(self) -> Done<'a, 'p, 'v> {
+        match self {
+            Task::Show(show, mut round) => {
+                show.begin(round.first);
+                if round.is_idle {
+                    show.idle();
+                }
+                show.records(&mut round.records, Place::at(round.clock));
+                Done::Show(show, round)
+            }
+            Task::Lane(n, lane, number, work, records, clock) => {
+                lane.records = records;
+                lane.run(&work);
+                lane.advance(clock);
+                let records = std::mem::take(&mut lane.records);
+                Done::Lane(n, lane, number, work, records)
+            }
+            Task::Decode(decode, batch, mut round) => {
+                round.is_idle = batch.is_none();
+                round.first = None;
+                if let Some(batch) = &batch {
+                    round.first = batch.packets.first().map(|packet| packet.time);
+                    decode.packets(batch, 0..batch.packets.len(), &mut round.work);
+                }
+                round.clock = decode.front.clock;
+                let goes_on = decode.gate.goes_on();
+                Done::Decode(decode, batch, round, goes_on)
+            }
+            Task::Read(reader, mut batch) => {
+                let status = reader.next(&mut batch);
+                Done::Read(reader, batch, status)
+            }
+            Task::Wait | Task::End => Done::Nothing,
+        }
+    }
+}
+
+impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
+    /// What can be done now: the later stage first, so that little is under way.
+    fn task(&mut self) -> Task<'a, 'p, 'v> {
+        if self.is_broken {
+            return Task::End;
+        }
+        if self.rounds.front().is_some_and(|round| round.left == 0)
+            && let Some(show) = self.show.take()
+            && let Some(round) = self.rounds.pop_front()
+        {
+            self.shown += 1;
+            return Task::Show(show, round);
+        }
+        if let Some(task) = self.lane_task() {
+            return task;
+        }
+        if self.rounds.len() < ROUNDS
+            && !self.read.is_empty()
+            && let Some(decode) = self.decode.take()
+        {
+            let batch = self.read.pop_front().flatten();
+            let mut round = self.spare_rounds.pop().unwrap_or_default();
+            round.work.resize_with(self.lanes.len(), Work::default);
+            round.records.resize_with(self.lanes.len(), Records::default);
+            round.left = self.lanes.len();
+            return Task::Decode(decode, batch, round);
+        }
+        if self.read.len() < READ_AHEAD
+            && !self.is_over
+            && let Some(reader) = self.reader.take()
+        {
+            return Task::Read(reader, self.spare_batches.pop().unwrap_or_default());
+        }
+        let is_idle = self.show.is_some() && self.decode.is_some() && self.reader.is_some();
+        if self.is_over && is_idle && self.read.is_empty() && self.rounds.is_empty() {
+            Task::End
+        } else {
+            Task::Wait
+        }
+    }
+
+    /// The oldest round that a free lane has not run.
+    fn lane_task(&mut self) -> Option<Task<'a, 'p, 'v>> {
+        let end = self.shown + self.rounds.len() as u64;
+        let lanes = self.lanes.iter().zip(&self.next).enumerate();
+        let free = lanes.filter(|(_, (lane, next))| lane.is_some() && **next < end);
+        let (n, (_, &number)) = free.min_by_key(|(_, (_, next))| **next)?;
+        let lane = self.lanes[n].take()?;
+        self.next[n] += 1;
+        let round = &mut self.rounds[usize::try_from(number - self.shown).ok()?];
+        let work = std::mem::take(&mut round.work[n]);
+        let records = std::mem::take(&mut round.records[n]);
+        Some(Task::Lane(n, lane, number, work, records, round.clock))
+    }
+
+    fn put_back(&mut self, done: Done<'a, 'p, 'v>) {
+        match done {
+            Done::Show(show, round) => {
+                // The reader of the results went away, or a sink failed: nothing more is read.
+                self.is_over |= show.end.is_some();
+                self.show = Some(show);
+                self.spare_rounds.push(round);
+            }
+            Done::Lane(n, lane, number, mut work, records) => {
+                self.lanes[n] = Some(lane);
+                work.clear();
+                let at = (number - self.shown) as usize;
+                if let Some(round) = self.rounds.get_mut(at) {
+                    round.work[n] = work;
+                    round.records[n] = records;
+                    round.left -= 1;
+                }
+            }
+            Done::Decode(decode, batch, round, goes_on) => {
+                self.decode = Some(decode);
+                self.rounds.push_back(round);
+                self.spare_batches.extend(batch);
+                self.note(goes_on);
+            }
+            Done::Read(reader, batch, status) => {
+                self.reader = Some(reader);
+                match status {
+                    Ok(Status::Packets) => {
+                        self.read.push_back(Some(batch));
+                        return;
+                    }
+                    Ok(Status::Idle) => self.read.push_back(None),
+                    Ok(Status::End) => self.is_over = true,
+                    Err(error) => self.note(Err(error)),
+                }
+                self.spare_batches.push(batch);
+            }
+            Done::Nothing => {}
+        }
+    }
+
+    fn note(&mut self, goes_on: Result<bool>) {
+        match goes_on {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => self.error = self.error.take().or(Some(error)),
+        }
+        self.is_over = true;
+        self.read.clear();
+    }
+}
