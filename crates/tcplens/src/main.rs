@@ -4,7 +4,6 @@
 
 mod cli;
 mod commands;
-mod latency;
 mod gate;
 mod observe;
 mod pipeline;

@@ -7,12 +7,13 @@ use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::record::{Direction, Handshake};
 use tcplens_core::time::Timestamp;
+use tcplens_core::view::HandshakeSummary;
 use tcplens_output::SinkEnd;
 use tcplens_output::text::HandshakeText;
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
-use super::summary::{self, Period, Summary};
+use super::summary::{self, Period};
 use super::{Wanted, plan, tell};
 use crate::cli::{Common, Handshakes};
 use crate::observe::{View, observe};
@@ -51,8 +52,8 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
 struct Filters {
     exclusions: Vec<HandshakeFilter>,
     /// Attempts of no direction: all of them without local addresses, else those passing through.
-    rest: (&'static str, Summary),
-    counted: Vec<(HandshakeFilter, Summary)>,
+    rest: (&'static str, HandshakeSummary),
+    counted: Vec<(HandshakeFilter, HandshakeSummary)>,
 }
 
 impl Filters {
@@ -72,12 +73,12 @@ impl Filters {
             .filter(|_| is_local_known);
         let counted = built_in
             .chain(named)
-            .map(|filter| (filter, Summary::default()))
+            .map(|filter| (filter, HandshakeSummary::default()))
             .collect();
         let rest = if is_local_known { "forwarded" } else { "all" };
         Filters {
             exclusions,
-            rest: (rest, Summary::default()),
+            rest: (rest, HandshakeSummary::default()),
             counted,
         }
     }
@@ -109,11 +110,11 @@ impl Filters {
     }
 
     /// Names and summaries in the order of printing: what is always there first.
-    fn summaries(&mut self) -> Vec<(&str, &mut Summary)> {
-        let (rest, summary) = &mut self.rest;
+    fn summaries(&self) -> Vec<(&str, &HandshakeSummary)> {
+        let (rest, summary) = &self.rest;
         let mut all: Vec<_> = self
             .counted
-            .iter_mut()
+            .iter()
             .map(|(filter, summary)| (filter.name(), summary))
             .collect();
         let is_always = *rest == "all";
@@ -139,7 +140,7 @@ impl HandshakeView {
     fn finish(mut self, color: bool, is_quiet: bool) -> Result<(), SinkEnd> {
         let mut text = Vec::new();
         summary::print(
-            &mut self.filters.summaries(),
+            &self.filters.summaries(),
             &self.period,
             &mut self.time,
             color,

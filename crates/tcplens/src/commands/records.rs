@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
+use tcplens_core::view::Report;
 use tcplens_output::SinkEnd;
 
 use super::lines::Target;
 use super::{Wanted, no_format, plan, tell};
 use crate::cli::{Format, KindChoice, Records};
 use crate::observe::{View, observe};
-use crate::status::usage;
 use crate::{sources, status};
 
 pub(super) fn run(command: &Records) -> Result<ExitCode> {
@@ -23,23 +23,35 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
         [] => kind != KindChoice::Finding,
         kinds => kinds.contains(&kind),
     };
-    if asks(KindChoice::Finding) {
-        return Err(usage("findings are not there yet"));
-    }
     let words = sources::sort(&common.source, false)?;
-    let wanted = Wanted {
+    let printed = Wanted {
         handshakes: asks(KindChoice::Handshake),
         connections: asks(KindChoice::Connection),
     };
+    let report = asks(KindChoice::Finding).then(Report::default);
+    // Findings rest on both.
+    let wanted = Wanted {
+        handshakes: printed.handshakes || report.is_some(),
+        connections: printed.connections || report.is_some(),
+    };
     let plan = plan(common, words, wanted, false)?;
+    let target = Target::open(command.format, &common.output)?;
     let mut view = RecordView {
-        target: Target::open(command.format, &common.output)?,
-        wanted,
+        target,
+        printed,
+        report,
     };
     let observed = observe(plan, &mut view)?;
     if !observed.reader_gone {
-        if let (Target::Machine(writer), true) = (&mut view.target, asks(KindChoice::Health)) {
-            writer.write(&observed.health)?;
+        if let Target::Machine(writer) = &mut view.target {
+            if let Some(report) = &view.report {
+                for finding in &report.finish(&observed.health).findings {
+                    writer.write(finding)?;
+                }
+            }
+            if asks(KindChoice::Health) {
+                writer.write(&observed.health)?;
+            }
         }
         view.target.finish()?;
     }
@@ -49,17 +61,22 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
 
 struct RecordView {
     target: Target,
-    wanted: Wanted,
+    printed: Wanted,
+    /// Where findings are asked for.
+    report: Option<Report>,
 }
 
 impl View for RecordView {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
+        if let Some(report) = &mut self.report {
+            report.add(record);
+        }
         let Target::Machine(writer) = &mut self.target else {
             return Ok(());
         };
         match record {
-            AnyRecord::Handshake(handshake) if self.wanted.handshakes => writer.write(handshake),
-            AnyRecord::Connection(connection) if self.wanted.connections => {
+            AnyRecord::Handshake(handshake) if self.printed.handshakes => writer.write(handshake),
+            AnyRecord::Connection(connection) if self.printed.connections => {
                 writer.write(connection)
             }
             AnyRecord::Handshake(_) | AnyRecord::Connection(_) => Ok(()),

@@ -1,27 +1,29 @@
 //! What `handshakes` says at the end: per filter the outcomes, the repeats, and how long it took.
 
-use tcplens_core::record::{Handshake, Outcome, Word};
+use tcplens_core::record::{Outcome, Word};
 use tcplens_core::time::{SECOND, Span, Timestamp};
+use tcplens_core::view::{HandshakeSummary, Repeats};
 use tcplens_output::color::Paint;
 use tcplens_output::human::{Count, Duration};
 use tcplens_output::table::{Column, Table};
 use tcplens_output::time_style::TimeFormat;
 
-use crate::latency::Latency;
-
 static OUTCOMES: &[Column] = &[
     Column::left("FILTER", 8),
-    Column::left("OUTCOME", 14),
+    Column::left("OUTCOME", 16),
     Column::right("ATTEMPTS", 9).group(),
-    Column::right("SYN REPEATED", 0).group(),
-    Column::right("SEGMENTS", 0),
-    Column::right("S/A REPEATED", 0).group(),
+];
+
+static REPEATS: &[Column] = &[
+    Column::left("FILTER", 8),
+    Column::left("REPEATED", 16),
+    Column::right("ATTEMPTS", 9).group(),
     Column::right("SEGMENTS", 0),
 ];
 
 static TIMES: &[Column] = &[
     Column::left("FILTER", 8),
-    Column::left("TIME", 14),
+    Column::left("TIME", 16),
     Column::right("ATTEMPTS", 9).group(),
     Column::right("LEAST", 8).group(),
     Column::right("50 %", 8),
@@ -30,69 +32,10 @@ static TIMES: &[Column] = &[
     Column::right("LONGEST", 8),
 ];
 
-/// Outcomes and times of the attempts that one filter counts.
-#[derive(Debug, Default)]
-pub(super) struct Summary {
-    /// By `Outcome`.
-    outcomes: [Tally; Outcome::ALL.len()],
-    handshake: Latency,
-    syn_to_synack: Latency,
-    synack_to_ack: Latency,
-}
-
-/// Attempts of one outcome, and repeats among them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
-    attempts: u64,
-    syn_repeated: u64,
-    syn_repeats: u64,
-    synack_repeated: u64,
-    synack_repeats: u64,
-}
-
 /// First and last attempt of all.
 #[derive(Debug, Default)]
 pub(super) struct Period {
     range: Option<(Timestamp, Timestamp)>,
-}
-
-impl Summary {
-    /// Counts an attempt.
-    pub(super) fn add(&mut self, handshake: &Handshake) {
-        let tally = &mut self.outcomes[handshake.outcome as usize];
-        tally.attempts += 1;
-        tally.syn_repeated += u64::from(handshake.syn_retransmits > 0);
-        tally.syn_repeats += handshake.syn_retransmits;
-        tally.synack_repeated += u64::from(handshake.synack_retransmits > 0);
-        tally.synack_repeats += handshake.synack_retransmits;
-        let times = [
-            (&mut self.handshake, handshake.handshake_us),
-            (&mut self.syn_to_synack, handshake.syn_to_synack_us),
-            (&mut self.synack_to_ack, handshake.synack_to_ack_us),
-        ];
-        for (latency, span) in times {
-            if let Some(span) = span {
-                latency.add(span);
-            }
-        }
-    }
-
-    /// How many it counted.
-    pub(super) fn attempts(&self) -> u64 {
-        self.total().attempts
-    }
-
-    fn total(&self) -> Tally {
-        self.outcomes
-            .iter()
-            .fold(Tally::default(), |sum, tally| Tally {
-                attempts: sum.attempts + tally.attempts,
-                syn_repeated: sum.syn_repeated + tally.syn_repeated,
-                syn_repeats: sum.syn_repeats + tally.syn_repeats,
-                synack_repeated: sum.synack_repeated + tally.synack_repeated,
-                synack_repeats: sum.synack_repeats + tally.synack_repeats,
-            })
-    }
 }
 
 impl Period {
@@ -112,7 +55,7 @@ impl Period {
 
 /// Appends the summaries of all filters.
 pub(super) fn print(
-    summaries: &mut [(&str, &mut Summary)],
+    summaries: &[(&str, &HandshakeSummary)],
     period: &Period,
     time: &mut TimeFormat,
     color: bool,
@@ -138,62 +81,82 @@ pub(super) fn print(
     out.extend_from_slice(line.as_bytes());
     outcomes(summaries, color, out);
     out.push(b'\n');
+    repeats(summaries, color, out);
     times(summaries, color, out);
 }
 
-fn outcomes(summaries: &mut [(&str, &mut Summary)], color: bool, out: &mut Vec<u8>) {
+fn outcomes(summaries: &[(&str, &HandshakeSummary)], color: bool, out: &mut Vec<u8>) {
     let mut table = Table::new(OUTCOMES, color);
-    for (name, summary) in summaries.iter_mut() {
-        let of_outcomes = Outcome::ALL.iter().zip(&summary.outcomes);
-        for (&outcome, tally) in of_outcomes.filter(|(_, tally)| tally.attempts > 0) {
-            row(
-                &mut table,
-                name,
-                outcome.word().unwrap_or_default(),
-                paint(outcome),
-                tally,
-            );
-        }
-        row(&mut table, name, "all", Paint::Plain, &summary.total());
-    }
-    table.print(out);
-}
-
-fn row(table: &mut Table, name: &str, outcome: &str, paint: Paint, tally: &Tally) {
-    table.cell(Paint::Plain, name);
-    table.cell(paint, outcome);
-    table.cell(Paint::Plain, Count(tally.attempts));
-    for (attempts, segments) in [
-        (tally.syn_repeated, tally.syn_repeats),
-        (tally.synack_repeated, tally.synack_repeats),
-    ] {
-        let paint = if attempts == 0 {
-            Paint::Dim
-        } else {
-            Paint::Yellow
-        };
-        table.cell(paint, Count(attempts));
-        table.cell(paint, Count(segments));
-    }
-}
-
-fn times(summaries: &mut [(&str, &mut Summary)], color: bool, out: &mut Vec<u8>) {
-    let mut table = Table::new(TIMES, color);
-    for (name, summary) in summaries.iter_mut() {
-        for (what, latency) in [
-            ("handshake", &mut summary.handshake),
-            ("SYN to S/A", &mut summary.syn_to_synack),
-            ("S/A to ACK", &mut summary.synack_to_ack),
-        ] {
-            table.cell(Paint::Plain, *name);
-            table.cell(Paint::Plain, what);
-            table.cell(Paint::Plain, Count(latency.count()));
-            for percent in [0, 50, 90, 99, 100] {
-                span(&mut table, latency.quantile(percent));
+    let mut row = |name: &str, what: &str, paint, attempts| {
+        table.cell(Paint::Plain, name);
+        table.cell(paint, what);
+        table.cell(Paint::Plain, Count(attempts));
+    };
+    for &(name, summary) in summaries {
+        row(name, "all", Paint::Plain, summary.attempts());
+        for &outcome in Outcome::ALL {
+            let attempts = summary.outcome(outcome);
+            if attempts > 0 {
+                let word = outcome.word().unwrap_or_default();
+                row(name, word, paint(outcome), attempts);
             }
         }
     }
     table.print(out);
+}
+
+fn repeats(summaries: &[(&str, &HandshakeSummary)], color: bool, out: &mut Vec<u8>) {
+    let mut table = Table::new(REPEATS, color);
+    for &(name, summary) in summaries {
+        for (what, Repeats { segments, attempts }) in [
+            ("SYN, established", summary.syn_established),
+            ("S/A, established", summary.synack_established),
+            ("SYN, others", summary.syn_failed),
+            ("S/A, others", summary.synack_failed),
+        ] {
+            if attempts == 0 && what.ends_with("others") {
+                continue;
+            }
+            let paint = if attempts == 0 {
+                Paint::Dim
+            } else {
+                Paint::Yellow
+            };
+            table.cell(Paint::Plain, name);
+            table.cell(Paint::Plain, what);
+            table.cell(paint, Count(attempts));
+            table.cell(paint, Count(segments));
+        }
+    }
+    table.print(out);
+}
+
+fn times(summaries: &[(&str, &HandshakeSummary)], color: bool, out: &mut Vec<u8>) {
+    let mut table = Table::new(TIMES, color);
+    for &(name, summary) in summaries {
+        for (what, histogram) in [
+            ("handshake", &summary.handshake),
+            ("SYN to S/A", &summary.syn_to_synack),
+            ("S/A to ACK", &summary.synack_to_ack),
+        ] {
+            if histogram.count() == 0 {
+                continue;
+            }
+            table.cell(Paint::Plain, name);
+            table.cell(Paint::Plain, what);
+            table.cell(Paint::Plain, Count(histogram.count()));
+            span(&mut table, histogram.min());
+            for per_mille in [500, 900, 990] {
+                span(&mut table, histogram.quantile(per_mille));
+            }
+            span(&mut table, histogram.max());
+        }
+    }
+    let end = out.len();
+    table.print(out);
+    if out.len() > end {
+        out.insert(end, b'\n');
+    }
 }
 
 fn span(table: &mut Table, span: Option<Span>) {

@@ -122,16 +122,21 @@ fn handshakes_end_with_a_summary() {
         "\
 first attempt 2026-11-21 01:08:22.000000Z, last 2026-11-21 01:08:22.200000Z (0.200 s)
 
-FILTER    OUTCOME        |  ATTEMPTS | SYN REPEATED  SEGMENTS | S/A REPEATED  SEGMENTS
-all       established    |         2 |            0         0 |            0         0
-all       refused        |         1 |            0         0 |            0         0
-all       unanswered     |         1 |            1         2 |            0         0
-all       all            |         4 |            1         2 |            0         0
+FILTER    OUTCOME          |  ATTEMPTS
+all       all              |         4
+all       established      |         2
+all       refused          |         1
+all       unanswered       |         1
 
-FILTER    TIME           |  ATTEMPTS |    LEAST      50 %      90 %      99 %   LONGEST
-all       handshake      |         2 |    20 ms     20 ms     20 ms     20 ms     20 ms
-all       SYN to S/A     |         2 |    10 ms     10 ms     10 ms     10 ms     10 ms
-all       S/A to ACK     |         2 |    10 ms     10 ms     10 ms     10 ms     10 ms
+FILTER    REPEATED         |  ATTEMPTS  SEGMENTS
+all       SYN, established |         0         0
+all       S/A, established |         0         0
+all       SYN, others      |         1         2
+
+FILTER    TIME             |  ATTEMPTS |    LEAST      50 %      90 %      99 %   LONGEST
+all       handshake        |         2 |    20 ms     20 ms     20 ms     20 ms     20 ms
+all       SYN to S/A       |         2 |    10 ms     10 ms     10 ms     10 ms     10 ms
+all       S/A to ACK       |         2 |    10 ms     10 ms     10 ms     10 ms     10 ms
 "
     );
     let only = place.run(&["handshakes", "a.pcap", "-q"]);
@@ -159,11 +164,11 @@ fn tcpeeks_filters_count_by_direction_once_each() {
         assert_eq!(run.status, Some(0));
         let rows = run.out.lines().filter_map(|line| line.split_once(" | "));
         let rows = rows.filter_map(|(left, right)| {
-            let name = left
-                .strip_suffix("all           ")
-                .or(left.strip_suffix("all"))?
-                .trim();
-            Some(format!("{name} {}", right.split_whitespace().next()?))
+            let words: Vec<_> = left.split_whitespace().collect();
+            let [name, "all"] = words[..] else {
+                return None;
+            };
+            Some(format!("{name} {}", right.trim()))
         });
         rows.collect::<Vec<_>>()
     };
@@ -213,6 +218,35 @@ fn roles_are_as_the_user_names_them() {
         "\"direction\":\"outbound\",\"tap_side\":\"client\"",
     );
     has(&["--side", "middle"], "\"tap_side\":\"middle\"");
+}
+
+#[test]
+fn report_says_what_is_wrong_and_where_to_look() {
+    let place = Place::new("report");
+    Capture::usual(3).save(place.path("a.pcap"));
+    let run = place.run(&["a.pcap"]);
+    run.is_quiet_success();
+    for said in [
+        "a.pcap: 29 packets",
+        "10.0.0.3:81 refuses every connection",
+        "packets: 28",
+    ] {
+        assert!(run.out.contains(said), "{said}: {}", run.out);
+    }
+    assert_eq!(place.run(&["report", "-r", "a.pcap"]), run);
+    assert_ne!(place.run(&["a.pcap", "port", "80"]).out, run.out);
+    let machine = place.run(&["a.pcap", "-f", "jsonl"]);
+    machine.is_quiet_success();
+    assert_eq!(
+        (machine.records("finding"), machine.records("health")),
+        (1, 1)
+    );
+    let records = place.run(&["records", "a.pcap", "--kind", "finding"]);
+    assert_eq!(
+        (records.records("finding"), records.out.lines().count()),
+        (1, 1)
+    );
+    assert!(machine.out.starts_with(&records.out));
 }
 
 #[test]
