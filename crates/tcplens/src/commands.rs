@@ -57,7 +57,8 @@ struct Wanted {
     connections: bool,
 }
 
-/// The plan of a command that looks at packets. `words` are sorted already.
+/// The plan of a command that looks at packets. `words` are sorted already; `is_late`: nothing is
+/// printed while reading goes on.
 ///
 /// # Errors
 /// A source cannot be read, or an option contradicts another.

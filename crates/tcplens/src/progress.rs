@@ -22,20 +22,19 @@ impl Progress {
             return Progress::hidden();
         }
         let target = ProgressDrawTarget::stderr_with_hz(5);
-        Progress {
-            bar: Some(ProgressBar::with_draw_target(None, target)),
-        }
+        let bar = ProgressBar::with_draw_target(None, target).with_style(style(false));
+        Progress { bar: Some(bar) }
     }
 
     /// `read` bytes of the (compressed) files were read, of `total` if that is known.
     pub(crate) fn at(&self, read: u64, total: Option<u64>) {
         let Some(bar) = &self.bar else { return };
-        if bar.length() != total || read == 0 {
+        if bar.length() != total {
+            bar.set_style(style(total.is_some()));
             match total {
                 Some(total) => bar.set_length(total),
                 None => bar.unset_length(),
             }
-            bar.set_style(style(total.is_some()));
         }
         bar.set_position(read);
     }

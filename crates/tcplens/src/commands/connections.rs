@@ -11,7 +11,7 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use super::{Wanted, plan, tell};
-use crate::cli::Connections;
+use crate::cli::{Connections, Format};
 use crate::observe::{View, observe};
 use crate::{sources, status};
 
@@ -22,7 +22,7 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
         handshakes: false,
         connections: true,
     };
-    let plan = plan(common, words, wanted, false)?;
+    let plan = plan(common, words, wanted, command.format == Format::None)?;
     let target = Target::open(command.format, &common.output)?;
     let color = target.is_colored(&common.output);
     let text = ConnectionText::new(TimeFormat::new(common.output.time), color);

@@ -34,7 +34,7 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
         handshakes: printed.handshakes || report.is_some(),
         connections: printed.connections || report.is_some(),
     };
-    let plan = plan(common, words, wanted, false)?;
+    let plan = plan(common, words, wanted, command.format == Format::None)?;
     let target = Target::open(command.format, &common.output)?;
     let mut view = RecordView {
         target,
