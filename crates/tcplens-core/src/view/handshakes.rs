@@ -111,6 +111,11 @@ impl HandshakeSummary {
 /// Whether the observation ended too soon to tell how the attempt ends.
 #[must_use]
 pub fn is_undecided(handshake: &Handshake) -> bool {
-    let waits = matches!(handshake.outcome, Outcome::Unanswered | Outcome::Unacknowledged);
-    waits && handshake.syn_retransmits == 0 && handshake.wait_us.is_none_or(|wait| wait.ns() < SILENCE_NS)
+    let waits = matches!(
+        handshake.outcome,
+        Outcome::Unanswered | Outcome::Unacknowledged
+    );
+    waits
+        && handshake.syn_retransmits == 0
+        && handshake.wait_us.is_none_or(|wait| wait.ns() < SILENCE_NS)
 }

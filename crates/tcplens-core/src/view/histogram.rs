@@ -68,7 +68,9 @@ impl Histogram {
     #[must_use]
     pub fn quantile(&self, per_mille: u64) -> Option<Span> {
         let (min, max) = (self.min?, self.max?);
-        let rank = (u128::from(self.count) * u128::from(per_mille)).div_ceil(1000).max(1);
+        let rank = (u128::from(self.count) * u128::from(per_mille))
+            .div_ceil(1000)
+            .max(1);
         if rank >= u128::from(self.count) {
             return Some(max);
         }
@@ -83,7 +85,10 @@ impl Histogram {
     }
 
     fn put(&mut self, bucket: u16, count: u64) {
-        match self.buckets.binary_search_by_key(&bucket, |&(bucket, _)| bucket) {
+        match self
+            .buckets
+            .binary_search_by_key(&bucket, |&(bucket, _)| bucket)
+        {
             Ok(at) => self.buckets[at].1 += count,
             Err(at) => self.buckets.insert(at, (bucket, count)),
         }
@@ -112,14 +117,19 @@ mod tests {
 
     fn of(values: &[u64]) -> Histogram {
         let mut histogram = Histogram::default();
-        values.iter().for_each(|&ns| histogram.add(Span::from_ns(ns)));
+        values
+            .iter()
+            .for_each(|&ns| histogram.add(Span::from_ns(ns)));
         histogram
     }
 
     #[test]
     fn nothing_has_no_quantiles() {
         let empty = Histogram::default();
-        assert_eq!((empty.count(), empty.quantile(500), empty.mean()), (0, None, None));
+        assert_eq!(
+            (empty.count(), empty.quantile(500), empty.mean()),
+            (0, None, None)
+        );
     }
 
     #[test]

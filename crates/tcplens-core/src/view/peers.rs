@@ -80,8 +80,8 @@ pub struct Peer {
     pub causes: Vec<(Cause, Sighting)>,
     /// ICMP errors for attempts: type, code, who sent it.
     pub icmp: Few<(u64, u64, IpAddr), 4>,
-    /// Losses that [`Leg`] has twice: a lost SYN-ACK makes both sides repeat.
-    pub(super) counted_twice: u64,
+    /// SYNs and SYN-ACKs of established attempts that [`Leg`] has among its losses.
+    pub(super) repeats: u64,
 }
 
 impl Peer {
@@ -100,14 +100,20 @@ impl Peer {
     /// What was seen of one cause.
     #[must_use]
     pub fn cause(&self, cause: Cause) -> Option<&Sighting> {
-        let at = self.causes.binary_search_by_key(&cause, |&(cause, _)| cause).ok()?;
+        let at = self
+            .causes
+            .binary_search_by_key(&cause, |&(cause, _)| cause)
+            .ok()?;
         Some(&self.causes[at].1)
     }
 
-    /// The path without what it counts twice.
+    /// The path as connections found it once they were established: without lost SYNs and SYN-ACKs.
     #[must_use]
-    pub fn path(&self) -> Leg {
-        Leg { lost_to: self.leg.lost_to.saturating_sub(self.counted_twice), ..self.leg }
+    pub fn path_established(&self) -> Leg {
+        Leg {
+            lost_to: self.leg.lost_to.saturating_sub(self.repeats),
+            ..self.leg
+        }
     }
 
     /// The mean round trip between here and it.
@@ -118,7 +124,10 @@ impl Peer {
     }
 
     pub(super) fn sight(&mut self, cause: Cause) -> &mut Sighting {
-        let at = match self.causes.binary_search_by_key(&cause, |&(cause, _)| cause) {
+        let at = match self
+            .causes
+            .binary_search_by_key(&cause, |&(cause, _)| cause)
+        {
             Ok(at) => at,
             Err(at) => {
                 self.causes.insert(at, (cause, Sighting::default()));
@@ -144,7 +153,12 @@ impl<K: Ord + Copy> Peers<K> {
     /// At most `limit` keys.
     #[must_use]
     pub fn new(limit: usize) -> Peers<K> {
-        Peers { known: BTreeMap::new(), limit, other: Peer::default(), overflow: 0 }
+        Peers {
+            known: BTreeMap::new(),
+            limit,
+            other: Peer::default(),
+            overflow: 0,
+        }
     }
 
     /// Those told apart, ascending by key.

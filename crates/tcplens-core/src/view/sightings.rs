@@ -29,8 +29,10 @@ pub enum Cause {
     SynAckRepeated,
     /// At least one segment was lost between here and this peer.
     Lossy,
-    /// The server ended it with a RST before it sent anything.
+    /// The client sent data, and the server ended it with a RST before it sent any.
     ResetUnanswered,
+    /// The server ended it with a RST, and nobody had sent data.
+    ResetEmpty,
     /// The server answered a connection that began before the observation with nothing but a RST.
     ResetStale,
     /// The server ended it with a RST after both had sent.
@@ -52,14 +54,19 @@ pub struct Few<T, const N: usize> {
 
 impl<T, const N: usize> Default for Few<T, N> {
     fn default() -> Self {
-        Few { least: Vec::new(), more: false }
+        Few {
+            least: Vec::new(),
+            more: false,
+        }
     }
 }
 
 impl<T: Ord + Copy, const N: usize> Few<T, N> {
     /// Counts a value in.
     pub fn add(&mut self, value: T) {
-        let Err(at) = self.least.binary_search(&value) else { return };
+        let Err(at) = self.least.binary_search(&value) else {
+            return;
+        };
         if at < N {
             self.least.insert(at, value);
         }

@@ -16,7 +16,10 @@ pub struct Standouts {
 
 impl Standouts {
     pub(super) fn by(measure: fn(&Connection) -> u64) -> Standouts {
-        Standouts { measure, most: Vec::new() }
+        Standouts {
+            measure,
+            most: Vec::new(),
+        }
     }
 
     /// From the most on; none that has nothing of it.
@@ -26,9 +29,18 @@ impl Standouts {
     }
 
     pub(super) fn add(&mut self, connection: &Connection) {
-        let rank = |connection: &Connection| (Reverse((self.measure)(connection)), connection.time, connection.connection_id);
+        let rank = |connection: &Connection| {
+            (
+                Reverse((self.measure)(connection)),
+                connection.time,
+                connection.connection_id,
+            )
+        };
         let own = rank(connection);
-        if own.0 == Reverse(0) || (self.most.len() >= STANDOUTS && self.most.last().is_some_and(|last| rank(last) <= own)) {
+        if own.0 == Reverse(0)
+            || (self.most.len() >= STANDOUTS
+                && self.most.last().is_some_and(|last| rank(last) <= own))
+        {
             return;
         }
         let at = self.most.partition_point(|other| rank(other) <= own);

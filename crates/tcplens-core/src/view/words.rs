@@ -16,7 +16,11 @@ pub(super) fn endpoint(ip: IpAddr, port: u64) -> String {
 
 /// `1 connection`, `2 connections`.
 pub(super) fn count(n: u64, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
 }
 
 /// `0.68 ms`, `41.2 ms`, `7.15 s`, `3m 12s`.
@@ -69,7 +73,10 @@ pub(super) fn when(first: Timestamp, last: Timestamp) -> String {
     if first.0 == last.0 {
         return format!("first {}, last {} UTC", first.1, last.1);
     }
-    format!("first {} {}, last {} {} UTC", first.0, first.1, last.0, last.1)
+    format!(
+        "first {} {}, last {} {} UTC",
+        first.0, first.1, last.0, last.1
+    )
 }
 
 /// `04:03:18 UTC`.
@@ -91,7 +98,12 @@ fn clock(time: Timestamp) -> (String, String) {
     let date = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year + era * 400 + i64::from(month <= 2);
-    let time = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
+    let time = format!(
+        "{:02}:{:02}:{:02}",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    );
     (format!("{year:04}-{month:02}-{date:02}"), time)
 }
 
@@ -104,13 +116,19 @@ mod tests {
     fn times_have_dates_only_where_these_differ() {
         let start = Timestamp(1_795_223_302 * SECOND);
         assert_eq!(when(start, start), "at 01:08:22 UTC");
-        assert_eq!(when(start, start.plus(61 * SECOND)), "first 01:08:22, last 01:09:23 UTC");
+        assert_eq!(
+            when(start, start.plus(61 * SECOND)),
+            "first 01:08:22, last 01:09:23 UTC"
+        );
         assert_eq!(
             when(start, start.plus(86_400 * 10 * SECOND)),
             "first 2026-11-21 01:08:22, last 2026-12-01 01:08:22 UTC"
         );
         assert_eq!(clock(Timestamp(951_782_400 * SECOND)).0, "2000-02-29");
-        assert_eq!(clock(Timestamp(-1)), ("1969-12-31".to_owned(), "23:59:59".to_owned()));
+        assert_eq!(
+            clock(Timestamp(-1)),
+            ("1969-12-31".to_owned(), "23:59:59".to_owned())
+        );
     }
 
     #[test]
@@ -124,7 +142,13 @@ mod tests {
         ] {
             assert_eq!(duration(ns), text);
         }
-        assert_eq!((percent(1, 100_000), percent(0, 7)), ("0.1 %".to_owned(), "0 %".to_owned()));
-        assert_eq!((percent(14, 14), percent(1, 3)), ("100 %".to_owned(), "33.3 %".to_owned()));
+        assert_eq!(
+            (percent(1, 100_000), percent(0, 7)),
+            ("0.1 %".to_owned(), "0 %".to_owned())
+        );
+        assert_eq!(
+            (percent(14, 14), percent(1, 3)),
+            ("100 %".to_owned(), "33.3 %".to_owned())
+        );
     }
 }

@@ -3,7 +3,9 @@
 
 use std::net::IpAddr;
 
-use super::thresholds::{LOSS_PER_MILLE, REPEATED, is_share};
+use super::thresholds::{
+    LOSS_CONTRAST, LOSS_PER_MILLE, LOST, REPEATED, REPEATED_PER_MILLE, SYN_DROPS, is_share,
+};
 use super::{Class, Draft};
 use crate::record::{Outcome, Suspect};
 use crate::view::words::{addresses, at, count, duration, endpoint, percent, when};
@@ -24,22 +26,38 @@ const RULES: &[(Cause, Rule)] = &[
 pub(super) fn find(report: &Report) -> Vec<Draft> {
     let mut drafts = Vec::new();
     for (key, peer) in report.servers.iter() {
-        let server = Server { report, key, peer, decided: peer.decided() };
+        let server = Server {
+            report,
+            key,
+            peer,
+            decided: peer.decided(),
+        };
         for (cause, rule) in RULES {
             if let Some(sighting) = peer.cause(*cause) {
                 drafts.push(rule(&server, sighting).about(key.0));
             }
         }
-        if let Some(sighting) = peer.cause(Cause::SynUnheard).filter(|seen| seen.count >= REPEATED) {
+        if let Some(sighting) = peer
+            .cause(Cause::SynUnheard)
+            .filter(|seen| is_often(seen, peer))
+        {
             drafts.push(syn_unheard(&server, sighting));
         }
     }
     for (ip, peer) in report.clients.iter() {
-        if let Some(sighting) = peer.cause(Cause::SynAckRepeated).filter(|seen| seen.count >= REPEATED) {
+        if let Some(sighting) = peer
+            .cause(Cause::SynAckRepeated)
+            .filter(|seen| is_often(seen, peer))
+        {
             drafts.push(synack_repeated(ip, peer, sighting));
         }
     }
     drafts
+}
+
+fn is_often(repeated: &Sighting, peer: &Peer) -> bool {
+    let established = peer.outcome(Outcome::Established);
+    repeated.count >= REPEATED && is_share(repeated.count, established, REPEATED_PER_MILLE)
 }
 
 /// A server, and what is known around it.
@@ -62,27 +80,41 @@ impl Server<'_> {
     /// Its other ports.
     fn others(&self) -> impl Iterator<Item = (u64, &Peer)> {
         let host = (self.key.0, 0)..=(self.key.0, u64::MAX);
-        self.report.servers.range(host).filter(|(key, _)| *key != self.key).map(|(key, peer)| (key.1, peer))
+        self.report
+            .servers
+            .range(host)
+            .filter(|(key, _)| *key != self.key)
+            .map(|(key, peer)| (key.1, peer))
     }
 
     /// Another port on which the host sent anything.
     fn answers_elsewhere(&self) -> Option<u64> {
-        let answers = [Outcome::Established, Outcome::Refused, Outcome::Reset, Outcome::Unacknowledged];
-        let answered = |peer: &Peer| peer.connections > 0 || answers.iter().any(|&outcome| peer.outcome(outcome) > 0);
-        self.others().find(|(_, peer)| answered(peer)).map(|(port, _)| port)
+        let answers = [
+            Outcome::Established,
+            Outcome::Refused,
+            Outcome::Reset,
+            Outcome::Unacknowledged,
+        ];
+        let answered = |peer: &Peer| {
+            peer.connections > 0 || answers.iter().any(|&outcome| peer.outcome(outcome) > 0)
+        };
+        self.others()
+            .find(|(_, peer)| answered(peer))
+            .map(|(port, _)| port)
     }
 
-    /// The path to its host, over all ports.
+    /// The path to its host, over all ports, as established connections found it.
     fn path(&self) -> Leg {
-        let mut path = self.peer.path();
-        self.others().for_each(|(_, peer)| path.merge(peer.path()));
+        let mut path = self.peer.path_established();
+        self.others()
+            .for_each(|(_, peer)| path.merge(peer.path_established()));
         path
     }
 
     /// Whether established connections lose packets on the way to it, too.
     fn is_path_lossy(&self) -> bool {
         let path = self.path();
-        path.lost() > 0 && is_share(path.lost(), path.segments, LOSS_PER_MILLE)
+        path.lost() >= LOST && is_share(path.lost(), path.segments, LOSS_PER_MILLE)
     }
 
     fn path_words(&self) -> String {
@@ -95,22 +127,48 @@ impl Server<'_> {
     }
 
     /// Where successes stand against failures in time.
-    fn change(&self, failed: &Sighting) -> Option<String> {
-        let (first, last) = self.peer.established?;
-        if last < failed.first {
-            return Some(format!("it worked until {}, never since", at(last)));
+    fn change(&self, failed: &Sighting) -> Change {
+        match self.peer.established {
+            None => Change::Never,
+            Some((_, last)) if last < failed.first => Change::Stopped(at(last)),
+            Some((first, _)) if failed.last < first => Change::Began(at(first)),
+            Some(_) => Change::Mixed,
         }
-        (failed.last < first).then(|| format!("it has worked since {}", at(first)))
     }
 
-    /// `3 of 14 attempts, by 1 client (10.0.0.1)`.
-    fn share(&self, seen: &Sighting) -> String {
-        format!("{} of {}, by {}", seen.count, count(self.decided, "attempt"), addresses(&seen.peers, "client"))
+    /// Whether SYNs go unheard much more often than other segments get lost.
+    fn drops_syns(&self, unheard: u64) -> bool {
+        let (path, of) = (self.path(), self.peer.outcome(Outcome::Established));
+        unheard >= SYN_DROPS
+            && u128::from(unheard) * u128::from(path.segments)
+                >= u128::from(LOSS_CONTRAST) * u128::from(path.lost().max(1)) * u128::from(of)
+    }
+
+    /// `3 of 14 attempts refused, by 1 client (10.0.0.1)`.
+    fn share(&self, seen: &Sighting, how: &str) -> String {
+        let of = count(self.decided, "attempt");
+        format!(
+            "{} of {of} {how}, by {}",
+            seen.count,
+            addresses(&seen.peers, "client")
+        )
     }
 
     fn all(&self, seen: &Sighting) -> bool {
         seen.count >= self.decided
     }
+}
+
+/// How a server's successes and failures follow each other.
+enum Change {
+    /// No success.
+    Never,
+    /// The last success was at this time, all failures are later.
+    Stopped(String),
+    /// The first success was at this time, all failures are earlier.
+    Began(String),
+    /// They alternate.
+    Mixed,
 }
 
 fn times(seen: &Sighting) -> String {
@@ -119,57 +177,109 @@ fn times(seen: &Sighting) -> String {
 
 fn refused(server: &Server<'_>, seen: &Sighting) -> Draft {
     let name = server.name();
-    let text = if server.all(seen) {
-        format!("{name} refuses every connection: nothing listens on that port (or a firewall rejects).")
-    } else {
-        match server.change(seen) {
-            Some(change) => format!("{name} refused connections: {change}. Nothing listened then."),
-            None => format!("{name} refuses some connections and accepts others: it restarts, or some of its instances are down."),
+    let text = match server.change(seen) {
+        Change::Never => format!(
+            "{name} refuses every connection: nothing listens on that port (or a firewall rejects)."
+        ),
+        Change::Stopped(when) => {
+            format!(
+                "{name} accepted connections until {when} and refuses them since: nothing listens there any more."
+            )
+        }
+        Change::Began(when) => {
+            format!(
+                "{name} refused connections at first and accepts them since {when}: nothing listened before."
+            )
+        }
+        Change::Mixed => {
+            format!(
+                "{name} refuses some connections and accepts others: it restarts, or some of its instances are down."
+            )
         }
     };
     let evidence = format!(
-        "{} refused (RST), each within {}; {}.",
-        server.share(seen),
+        "{}, each within {}; {}.",
+        server.share(seen, "refused (RST)"),
         duration(seen.longest_ns),
         times(seen)
     );
-    Draft::new(Class::Failed, "refused", Suspect::Server, seen, server.decided).says(text, evidence, server.filter())
+    Draft::new(
+        Class::Failed,
+        "refused",
+        Suspect::Server,
+        seen,
+        server.decided,
+    )
+    .says(text, evidence, server.filter())
 }
 
 fn silent(server: &Server<'_>, seen: &Sighting) -> Draft {
     let name = server.name();
-    let half = server.peer.half.quantile(500).map(|median| format!("; the others were answered within {} (median)", duration(median.ns())));
-    let (suspect, text) = match server.change(seen) {
-        _ if server.all(seen) => match server.answers_elsewhere() {
-            Some(port) => (
-                Suspect::Server,
-                format!("{name} answers no connection attempt, though its host answers on port {port}: a firewall drops them, or the service's queue is full."),
-            ),
-            None => (
-                Suspect::Network,
-                format!("{name} answers no connection attempt, and nothing else came from that host: it is down, the address is wrong, or a route or firewall swallows the packets."),
-            ),
-        },
-        Some(change) => (Suspect::Server, format!("{name} left connection attempts unanswered: {change}.")),
-        None if server.is_path_lossy() => (
-            Suspect::Network,
-            format!("{name} leaves some connection attempts unanswered, and the path to it loses packets."),
-        ),
-        None => (
+    let half = server.peer.half.quantile(500).map(|median| {
+        format!(
+            "; the others were answered within {} (median)",
+            duration(median.ns())
+        )
+    });
+    let (suspect, text) = match (server.change(seen), server.answers_elsewhere()) {
+        (Change::Never, Some(port)) => (
             Suspect::Server,
-            format!("{name} leaves some connection attempts unanswered and answers others: its accept queue may be full, or a limit drops SYNs."),
+            format!(
+                "{name} answers no connection attempt, though its host answers on port {port}: a firewall drops them, or \
+                 the service's accept queue is full."
+            ),
+        ),
+        (Change::Never, None) => (
+            Suspect::Network,
+            format!(
+                "{name} answers no connection attempt, and no other TCP came from that host: it is down, the address is \
+                 wrong, or a route or firewall swallows the packets."
+            ),
+        ),
+        (Change::Stopped(when), _) => (
+            Suspect::Server,
+            format!(
+                "{name} answered until {when} and not since: it hangs, its accept queue is full, or the way to it broke."
+            ),
+        ),
+        (Change::Began(when), _) => (
+            Suspect::Server,
+            format!(
+                "{name} did not answer at first, and does since {when}: it, or the way to it, came up then."
+            ),
+        ),
+        (Change::Mixed, _) if server.is_path_lossy() => (
+            Suspect::Network,
+            format!(
+                "{name} leaves some connection attempts unanswered, and the path to it loses packets."
+            ),
+        ),
+        (Change::Mixed, _) => (
+            Suspect::Server,
+            format!(
+                "{name} leaves some connection attempts unanswered and answers others: its accept queue may be full, a \
+                 limit may drop SYNs, or packets get lost."
+            ),
         ),
     };
-    let lossy = if server.all(seen) || server.path().segments == 0 { String::new() } else { format!("; {}", server.path_words()) };
+    let lossy = if server.all(seen) || server.path().segments == 0 {
+        String::new()
+    } else {
+        format!("; {}", server.path_words())
+    };
     let evidence = format!(
-        "{} without any answer, waited up to {}{}{}; {}.",
-        server.share(seen),
+        "{}, watched for up to {}{}{}; {}.",
+        server.share(seen, "without any answer"),
         duration(seen.longest_ns),
         half.unwrap_or_default(),
         lossy,
         times(seen)
     );
-    Draft::new(Class::Failed, "unanswered", suspect, seen, server.decided).says(text, evidence, server.filter())
+    Draft::new(Class::Failed, "unanswered", suspect, seen, server.decided).says(
+        text,
+        evidence,
+        server.filter(),
+    )
 }
 
 fn unreachable(server: &Server<'_>, seen: &Sighting) -> Draft {
@@ -179,8 +289,15 @@ fn unreachable(server: &Server<'_>, seen: &Sighting) -> Draft {
         if from == server.key.0 {
             suspect = Suspect::Server;
         }
-        let itself = if from == server.key.0 { "the host itself" } else { "the router" };
-        reasons.push(format!("\"{}\" ({itself}, {from}, type {kind} code {code})", icmp_words(server.key.0, kind, code)));
+        let itself = if from == server.key.0 {
+            "the host itself"
+        } else {
+            "the router"
+        };
+        reasons.push(format!(
+            "\"{}\" ({itself}, {from}, type {kind} code {code})",
+            icmp_words(server.key.0, kind, code)
+        ));
     }
     let text = format!(
         "{} cannot be reached{}: ICMP says {}.",
@@ -188,10 +305,19 @@ fn unreachable(server: &Server<'_>, seen: &Sighting) -> Draft {
         if server.all(seen) { "" } else { " at times" },
         reasons.join(" and ")
     );
-    let evidence = format!("{} answered by ICMP; {}.", server.share(seen), times(seen));
-    let icmp = if server.key.0.is_ipv4() { "icmp" } else { "icmp6" };
+    let evidence = format!(
+        "{}; {}.",
+        server.share(seen, "answered by ICMP"),
+        times(seen)
+    );
+    let icmp = if server.key.0.is_ipv4() {
+        "icmp"
+    } else {
+        "icmp6"
+    };
     let filter = format!("({}) or {icmp}", server.filter());
-    Draft::new(Class::Failed, "unreachable", suspect, seen, server.decided).says(text, evidence, filter)
+    Draft::new(Class::Failed, "unreachable", suspect, seen, server.decided)
+        .says(text, evidence, filter)
 }
 
 /// RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1; RFC 4443 section 3.1.
@@ -214,8 +340,20 @@ fn icmp_words(server: IpAddr, kind: u64, code: u64) -> &'static str {
 
 fn aborted(server: &Server<'_>, seen: &Sighting) -> Draft {
     let text = format!("Clients gave up (RST) before {} answered.", server.name());
-    let evidence = format!("{}, after up to {}; {}.", server.share(seen), duration(seen.longest_ns), times(seen));
-    Draft::new(Class::Failed, "aborted", Suspect::Client, seen, server.decided).says(text, evidence, server.filter())
+    let evidence = format!(
+        "{}, after up to {}; {}.",
+        server.share(seen, "given up"),
+        duration(seen.longest_ns),
+        times(seen)
+    );
+    Draft::new(
+        Class::Failed,
+        "aborted",
+        Suspect::Client,
+        seen,
+        server.decided,
+    )
+    .says(text, evidence, server.filter())
 }
 
 fn half_open(server: &Server<'_>, seen: &Sighting) -> Draft {
@@ -223,14 +361,40 @@ fn half_open(server: &Server<'_>, seen: &Sighting) -> Draft {
         "{} answered, and the client sent RST instead of finishing the handshake: a port check, or the answer came too late for it.",
         server.name()
     );
-    let evidence = format!("{}, after up to {}; {}.", server.share(seen), duration(seen.longest_ns), times(seen));
-    Draft::new(Class::Note, "aborted", Suspect::Client, seen, server.decided).says(text, evidence, server.filter())
+    let evidence = format!(
+        "{}, after up to {}; {}.",
+        server.share(seen, "given up"),
+        duration(seen.longest_ns),
+        times(seen)
+    );
+    Draft::new(
+        Class::Note,
+        "aborted",
+        Suspect::Client,
+        seen,
+        server.decided,
+    )
+    .says(text, evidence, server.filter())
 }
 
 fn reset(server: &Server<'_>, seen: &Sighting) -> Draft {
-    let text = format!("{} accepts a connection and resets it before the handshake is finished.", server.name());
-    let evidence = format!("{} reset after the SYN-ACK; {}.", server.share(seen), times(seen));
-    Draft::new(Class::Failed, "reset_in_handshake", Suspect::Server, seen, server.decided).says(text, evidence, server.filter())
+    let text = format!(
+        "{} accepts a connection and resets it before the handshake is finished.",
+        server.name()
+    );
+    let evidence = format!(
+        "{}; {}.",
+        server.share(seen, "reset after the SYN-ACK"),
+        times(seen)
+    );
+    Draft::new(
+        Class::Failed,
+        "reset_in_handshake",
+        Suspect::Server,
+        seen,
+        server.decided,
+    )
+    .says(text, evidence, server.filter())
 }
 
 fn unacknowledged(server: &Server<'_>, seen: &Sighting) -> Draft {
@@ -238,26 +402,47 @@ fn unacknowledged(server: &Server<'_>, seen: &Sighting) -> Draft {
         Some(client) => (
             Class::Failed,
             Suspect::Network,
-            format!("{} answers {client}, but nothing acknowledges its SYN-ACK: it does not arrive there, or {client} is gone.", server.name()),
+            format!(
+                "{} answers {client}, but nothing acknowledges its SYN-ACK: it does not arrive there, or {client} is gone.",
+                server.name()
+            ),
         ),
         None => (
             Class::Failed,
             Suspect::Client,
-            format!("{} answers SYNs, but the clients never go on: forged addresses (SYN flood), a scan, or a path that loses the answers.", server.name()),
+            format!(
+                "{} answers SYNs, but the clients never go on: forged addresses (SYN flood), a scan, or a path that loses the answers.",
+                server.name()
+            ),
         ),
     };
-    let evidence = format!("{} without an ACK to the SYN-ACK; {}.", server.share(seen), times(seen));
-    Draft::new(class, "unacknowledged", suspect, seen, server.decided).says(text, evidence, server.filter())
+    let evidence = format!(
+        "{}; {}.",
+        server.share(seen, "without an ACK to the SYN-ACK"),
+        times(seen)
+    );
+    Draft::new(class, "unacknowledged", suspect, seen, server.decided).says(
+        text,
+        evidence,
+        server.filter(),
+    )
 }
 
 fn syn_unheard(server: &Server<'_>, seen: &Sighting) -> Draft {
     let name = server.name();
     let (suspect, why) = if server.is_path_lossy() {
         (Suspect::Network, "the path to it loses packets")
-    } else if server.path().segments >= super::thresholds::LOSS_SEGMENTS && !server.all(seen) {
-        (Suspect::Server, "established connections lose nothing there, so the server itself seems to drop SYNs (accept queue full, SYN limit)")
+    } else if server.drops_syns(seen.count) {
+        (
+            Suspect::Server,
+            "connections lose far less once they are established, so the server itself seems to drop SYNs (accept queue \
+             full, SYN limit)",
+        )
     } else {
-        (Suspect::Network, "SYN or answer got lost beyond here, or the server dropped the SYN (accept queue full)")
+        (
+            Suspect::Network,
+            "SYN or answer got lost beyond here, or the server dropped the SYN (accept queue full)",
+        )
     };
     let text = format!("Connecting to {name} took more than one SYN: {why}.");
     let evidence = format!(
@@ -276,7 +461,9 @@ fn syn_unheard(server: &Server<'_>, seen: &Sighting) -> Draft {
 
 fn synack_repeated(client: IpAddr, peer: &Peer, seen: &Sighting) -> Draft {
     let of = peer.outcome(Outcome::Established);
-    let text = format!("Answers to connection attempts of {client} got lost or came back late: SYN-ACKs were repeated, or answered by another SYN.");
+    let text = format!(
+        "Answers to connection attempts of {client} got lost or came back late: SYN-ACKs were repeated, or answered by another SYN."
+    );
     let evidence = format!(
         "{} of {} ({}), with {}; {}.",
         seen.count,
@@ -286,5 +473,6 @@ fn synack_repeated(client: IpAddr, peer: &Peer, seen: &Sighting) -> Draft {
         times(seen)
     );
     let filter = format!("tcp and host {client} and tcp[tcpflags] & tcp-syn != 0");
-    Draft::new(Class::Slow, "synack_repeated", Suspect::Network, seen, of).says(text, evidence, filter)
+    Draft::new(Class::Slow, "synack_repeated", Suspect::Network, seen, of)
+        .says(text, evidence, filter)
 }

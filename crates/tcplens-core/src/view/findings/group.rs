@@ -1,18 +1,22 @@
 //! Many findings alike told as one: one client that fails with many ports or hosts is a scan or a broken path, and one
 //! host of which many ports fail is one host. Only drafts about one server each come here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::thresholds::ALIKE;
 use super::{Class, Draft};
-use crate::record::Suspect;
+use crate::record::{Outcome, Suspect};
 use crate::view::words::{count, when};
-use crate::view::{Few, Sighting};
+use crate::view::{Report, Sighting};
 
 /// By only client first, then by server address; what is in no large group stays as it is.
-pub(super) fn alike(drafts: Vec<Draft>) -> Vec<Draft> {
-    let drafts = gather(drafts, |draft| draft.server.and(draft.client), of_client);
+pub(super) fn alike(report: &Report, drafts: Vec<Draft>) -> Vec<Draft> {
+    let drafts = gather(
+        drafts,
+        |draft| draft.server.and(draft.client),
+        |ip, group| of_client(report, ip, group),
+    );
     gather(drafts, |draft| draft.server, of_host)
 }
 
@@ -39,24 +43,49 @@ fn gather(
     rest
 }
 
-fn of_client(client: IpAddr, group: &[Draft]) -> Draft {
-    let hosts: std::collections::BTreeSet<_> = group.iter().filter_map(|draft| draft.server).collect();
+fn of_client(report: &Report, client: IpAddr, group: &[Draft]) -> Draft {
+    let hosts: BTreeSet<_> = group.iter().filter_map(|draft| draft.server).collect();
     let (ports, seen, of) = sum(group);
-    let where_to = match hosts.first() {
-        Some(host) if hosts.len() == 1 => format!("{ports} ports of {host}"),
-        _ => format!("{ports} ports of {}", count(hosts.len() as u64, "host")),
+    let only = hosts.first().filter(|_| hosts.len() == 1);
+    let (where_to, filter) = match only {
+        Some(host) => (
+            format!("{ports} ports of {host}"),
+            format!("tcp and host {client} and host {host}"),
+        ),
+        None => (
+            format!("{ports} ports of {}", count(hosts.len() as u64, "host")),
+            format!("tcp and host {client}"),
+        ),
     };
+    let code = group[0].code;
+    let is_lost = code == "unanswered"
+        && only.is_none()
+        && report
+            .clients
+            .get(client)
+            .is_some_and(|peer| peer.outcome(Outcome::Established) == 0);
     // A scanner asks each port once or twice. A client with work to do comes back.
-    let is_scan = of <= 2 * ports;
-    let why = if is_scan { "it looks like a scan" } else { "its configuration or its way out may be wrong" };
-    let text = format!("{client} tried {where_to} in vain ({}): {why}.", group[0].code);
-    let filter = match hosts.first() {
-        Some(host) if hosts.len() == 1 => format!("tcp and host {client} and host {host}"),
-        _ => format!("tcp and host {client}"),
+    let (class, suspect, why) = if is_lost {
+        (
+            Class::Failed,
+            Suspect::Network,
+            "nobody answers it, so its way out or back may be broken (or it scans)",
+        )
+    } else if of <= 2 * ports {
+        (
+            Class::Note,
+            Suspect::Client,
+            "it looks like a scan, or a list of peers that are gone",
+        )
+    } else {
+        (
+            group[0].class,
+            group[0].suspect,
+            "its configuration or its way there may be wrong",
+        )
     };
-    let class = if is_scan { Class::Note } else { group[0].class };
-    let suspect = if is_scan { Suspect::Client } else { group[0].suspect };
-    Draft::new(class, group[0].code, suspect, &seen, of).says(text, evidence(&seen, of), filter)
+    let text = format!("{client} tried {where_to} in vain ({code}): {why}.");
+    Draft::new(class, code, suspect, &seen, of).says(text, evidence(&seen, of), filter)
 }
 
 fn of_host(host: IpAddr, group: &[Draft]) -> Draft {
@@ -67,12 +96,21 @@ fn of_host(host: IpAddr, group: &[Draft]) -> Draft {
 }
 
 fn evidence(seen: &Sighting, of: u64) -> String {
-    format!("{} of {}; {}.", seen.count, count(of, "attempt"), when(seen.first, seen.last))
+    format!(
+        "{} of {}; {}.",
+        seen.count,
+        count(of, "attempt"),
+        when(seen.first, seen.last)
+    )
 }
 
 /// Servers, all that was seen, attempts with these servers.
 fn sum(group: &[Draft]) -> (u64, Sighting, u64) {
-    let mut seen = Sighting { frames: Few::default(), ..Sighting::default() };
+    let mut seen = Sighting::default();
     group.iter().for_each(|draft| seen.merge(&draft.sighting));
-    (group.len() as u64, seen, group.iter().map(|draft| draft.of).sum())
+    (
+        group.len() as u64,
+        seen,
+        group.iter().map(|draft| draft.of).sum(),
+    )
 }

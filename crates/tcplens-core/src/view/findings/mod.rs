@@ -60,7 +60,13 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(class: Class, code: &'static str, suspect: Suspect, sighting: &Sighting, of: u64) -> Draft {
+    fn new(
+        class: Class,
+        code: &'static str,
+        suspect: Suspect,
+        sighting: &Sighting,
+        of: u64,
+    ) -> Draft {
         Draft {
             class,
             code,
@@ -99,19 +105,32 @@ impl Draft {
 
 /// Applies every rule.
 pub(super) fn find(report: &Report, health: &Health) -> Findings {
-    let mut drafts = group::alike(attempts::find(report));
+    let mut drafts = group::alike(report, attempts::find(report));
     drafts.extend(paths::find(report));
-    drafts.extend(group::alike(endings::find(report)));
+    drafts.extend(group::alike(report, endings::find(report)));
     drafts.extend(capture::find(report, health));
     drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
     let left_out = drafts.len().saturating_sub(FINDINGS) as u64;
     drafts.truncate(FINDINGS);
-    let findings = drafts.into_iter().zip(1..).map(|(draft, rank)| draft.ranked(rank)).collect();
-    Findings { findings, left_out, checked: checked(report) }
+    let findings = drafts
+        .into_iter()
+        .zip(1..)
+        .map(|(draft, rank)| draft.ranked(rank))
+        .collect();
+    Findings {
+        findings,
+        left_out,
+        checked: checked(report),
+    }
 }
 
 fn order(draft: &Draft) -> (Class, Reverse<u128>, Reverse<u64>, &'static str) {
-    (draft.class, Reverse(draft.weight()), Reverse(draft.time_ns), draft.code)
+    (
+        draft.class,
+        Reverse(draft.weight()),
+        Reverse(draft.time_ns),
+        draft.code,
+    )
 }
 
 impl Draft {

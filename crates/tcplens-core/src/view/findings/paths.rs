@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use super::thresholds::{
-    FAR_NS, LOSS_CONTRAST, LOSS_PER_MILLE, LOSS_SEGMENTS, LOST, QUEUE_NS, QUEUE_SAMPLES, is_share,
+    FAR_NS, FAR_SAMPLES, LOSS_CONTRAST, LOSS_PER_MILLE, LOSS_SEGMENTS, LOST, NEAR_NS, QUEUE_NS,
+    QUEUE_SAMPLES, is_share,
 };
 use super::{Class, Draft};
 use crate::record::Suspect;
@@ -12,7 +13,11 @@ use crate::view::words::{count, duration, percent, when};
 use crate::view::{Cause, Leg, Peer, Report, Sighting};
 
 pub(super) fn find(report: &Report) -> Vec<Draft> {
-    let clients: Vec<_> = report.clients.iter().map(|(ip, peer)| Host::new(ip, "client", std::iter::once(peer))).collect();
+    let clients: Vec<_> = report
+        .clients
+        .iter()
+        .map(|(ip, peer)| Host::new(ip, "client", std::iter::once(peer)))
+        .collect();
     let mut servers: Vec<Host> = Vec::new();
     for ((ip, _), peer) in report.servers.iter() {
         match servers.last_mut().filter(|host| host.ip == ip) {
@@ -32,6 +37,8 @@ struct Host {
     /// `client` or `server`.
     role: &'static str,
     path: Leg,
+    /// Without SYNs and SYN-ACKs: a server that drops SYNs is no lossy path.
+    established: Leg,
     connections: u64,
     lossy: Sighting,
     rtt_min_ns: Option<u64>,
@@ -40,16 +47,28 @@ struct Host {
 
 impl Host {
     fn new<'p>(ip: IpAddr, role: &'static str, peers: impl Iterator<Item = &'p Peer>) -> Host {
-        let (path, lossy) = (Leg::default(), Sighting::default());
-        let mut host = Host { ip, role, path, connections: 0, lossy, rtt_min_ns: None, rtt_sum: (0, 0) };
+        let (path, established, lossy) = (Leg::default(), Leg::default(), Sighting::default());
+        let mut host = Host {
+            ip,
+            role,
+            path,
+            established,
+            connections: 0,
+            lossy,
+            rtt_min_ns: None,
+            rtt_sum: (0, 0),
+        };
         peers.for_each(|peer| host.add(peer));
         host
     }
 
     fn add(&mut self, peer: &Peer) {
-        self.path.merge(peer.path());
+        self.path.merge(peer.leg);
+        self.established.merge(peer.path_established());
         self.connections += peer.connections;
-        peer.cause(Cause::Lossy).into_iter().for_each(|seen| self.lossy.merge(seen));
+        peer.cause(Cause::Lossy)
+            .into_iter()
+            .for_each(|seen| self.lossy.merge(seen));
         let least = peer.rtt.min().map(crate::time::Span::ns);
         self.rtt_min_ns = self.rtt_min_ns.into_iter().chain(least).min();
         self.rtt_sum.0 += peer.rtt_sum.0;
@@ -57,7 +76,7 @@ impl Host {
     }
 
     fn is_lossy(&self) -> bool {
-        let (lost, segments) = (self.path.lost(), self.path.segments);
+        let (lost, segments) = (self.established.lost(), self.established.segments);
         lost >= LOST && segments >= LOSS_SEGMENTS && is_share(lost, segments, LOSS_PER_MILLE)
     }
 }
@@ -67,7 +86,10 @@ fn loss(hosts: &[Host]) -> Vec<Draft> {
     let mut all = Leg::default();
     hosts.iter().for_each(|host| all.merge(host.path));
     let lossy: Vec<_> = hosts.iter().filter(|host| host.is_lossy()).collect();
-    let judged = hosts.iter().filter(|host| host.path.segments >= LOSS_SEGMENTS).count();
+    let judged = hosts
+        .iter()
+        .filter(|host| host.path.segments >= LOSS_SEGMENTS)
+        .count();
     if lossy.len() >= 3 && lossy.len() * 2 > judged {
         return vec![loss_of_all(&lossy, judged)];
     }
@@ -82,16 +104,24 @@ fn loss_of(host: &Host, all: Leg) -> Draft {
             >= u128::from(LOSS_CONTRAST) * u128::from(rest.0) * u128::from(path.segments);
     let compared = match rest.1 {
         0 => format!("no other {role} to compare with"),
-        segments => format!("all other {role}s: {} of {segments} ({})", rest.0, percent(rest.0, segments)),
+        segments => format!(
+            "all other {role}s: {} of {segments} ({})",
+            rest.0,
+            percent(rest.0, segments)
+        ),
     };
-    let only = if stands_out { format!(" It is this {role} only.") } else { String::new() };
+    let only = if stands_out {
+        format!(" It is this {role} only.")
+    } else {
+        String::new()
+    };
     let text = format!(
         "Between here and {role} {}, {} of the packets get lost.{only}",
         host.ip,
         percent(path.lost(), path.segments)
     );
     let evidence = format!(
-        "{} of {} segments lost ({} on the way to it, {} from it), on {} of {}; {compared}; connections {}.",
+        "{} of {} segments lost ({} on the way to it, {} from it), on {} of {}; {compared}; seen {}.",
         path.lost(),
         path.segments,
         path.lost_to,
@@ -100,9 +130,19 @@ fn loss_of(host: &Host, all: Leg) -> Draft {
         count(host.connections, "connection"),
         when(host.lossy.first, host.lossy.last)
     );
-    let code = if role == "client" { "lossy_client" } else { "lossy_server" };
-    Draft::new(Class::Slow, code, Suspect::Network, &host.lossy, host.connections)
-        .says(text, evidence, format!("tcp and host {}", host.ip))
+    let code = if role == "client" {
+        "lossy_client"
+    } else {
+        "lossy_server"
+    };
+    Draft::new(
+        Class::Slow,
+        code,
+        Suspect::Network,
+        &host.lossy,
+        host.connections,
+    )
+    .says(text, evidence, format!("tcp and host {}", host.ip))
 }
 
 fn loss_of_all(lossy: &[&Host], judged: usize) -> Draft {
@@ -118,7 +158,7 @@ fn loss_of_all(lossy: &[&Host], judged: usize) -> Draft {
         percent(path.lost(), path.segments)
     );
     let evidence = format!(
-        "{} of {judged} {role}s; {} of {} segments lost ({} towards them, {} from them), on {} of {}; connections {}.",
+        "{} of {judged} {role}s; {} of {} segments lost ({} towards them, {} from them), on {} of {}; seen {}.",
         lossy.len(),
         path.lost(),
         path.segments,
@@ -128,27 +168,59 @@ fn loss_of_all(lossy: &[&Host], judged: usize) -> Draft {
         count(connections, "connection"),
         when(seen.first, seen.last)
     );
-    let code = if role == "client" { "lossy_clients" } else { "lossy_servers" };
-    Draft::new(Class::Slow, code, Suspect::Network, &seen, connections).says(text, evidence, "tcp".to_owned())
+    let code = if role == "client" {
+        "lossy_clients"
+    } else {
+        "lossy_servers"
+    };
+    Draft::new(Class::Slow, code, Suspect::Network, &seen, connections).says(
+        text,
+        evidence,
+        "tcp".to_owned(),
+    )
 }
 
 fn delay(host: &Host) -> Option<Draft> {
     let least = host.rtt_min_ns?;
     let mean = u64::try_from(host.rtt_sum.0.checked_div(u128::from(host.rtt_sum.1))?).ok()?;
-    let (code, text) = if least >= FAR_NS {
-        ("far", format!("{} {} is far away: no round trip from here took less than {}.", host.role, host.ip, duration(least)))
-    } else if mean.saturating_sub(least) >= QUEUE_NS && host.rtt_sum.1 >= QUEUE_SAMPLES {
+    let what = format!("{} {}", host.role, host.ip);
+    let itself = if host.role == "client" {
+        Suspect::Client
+    } else {
+        Suspect::Server
+    };
+    let (code, suspect, text) = if least >= FAR_NS && host.rtt_sum.1 >= FAR_SAMPLES {
         (
-            "delay_varies",
+            "far",
+            Suspect::Network,
             format!(
-                "Round trips between here and {} {} take {} on average, {} at best: packets queue on the way, or it is slow to acknowledge.",
-                host.role, host.ip, duration(mean), duration(least)
+                "It is far from here to {what}: no round trip from here took less than {}.",
+                duration(least)
             ),
         )
+    } else if mean.saturating_sub(least) >= QUEUE_NS && host.rtt_sum.1 >= QUEUE_SAMPLES {
+        let (suspect, why) = match least {
+            ..NEAR_NS => (
+                itself,
+                "it is near, so it acknowledges late, or waits for what got lost",
+            ),
+            _ => (
+                Suspect::Network,
+                "packets queue on the way, or it is slow to acknowledge",
+            ),
+        };
+        let (mean, least) = (duration(mean), duration(least));
+        let text = format!(
+            "Round trips between here and {what} take {mean} on average, {least} at best: {why}."
+        );
+        ("delay_varies", suspect, text)
     } else {
         return None;
     };
-    let seen = Sighting { count: host.connections, ..Sighting::default() };
+    let seen = Sighting {
+        count: host.connections,
+        ..Sighting::default()
+    };
     let evidence = format!(
         "shortest {}, mean {} of {}, on {}.",
         duration(least),
@@ -157,5 +229,8 @@ fn delay(host: &Host) -> Option<Draft> {
         count(host.connections, "connection")
     );
     let filter = format!("tcp and host {}", host.ip);
-    Some(Draft::new(Class::Note, code, Suspect::Network, &seen, host.connections).says(text, evidence, filter))
+    Some(
+        Draft::new(Class::Note, code, suspect, &seen, host.connections)
+            .says(text, evidence, filter),
+    )
 }

@@ -10,6 +10,12 @@ pub const ALIKE: usize = 6;
 /// Repeated SYNs or SYN-ACKs are a finding from this many attempts on. Each costs its user a second (RFC 6298 section
 /// 2.1); a single one happens.
 pub const REPEATED: u64 = 2;
+/// And from this share of the established attempts on, in per mille. Chosen: a tenth of [`LOSS_PER_MILLE`].
+pub const REPEATED_PER_MILLE: u64 = 1;
+
+/// Attempts with an unheard first SYN from which on the server is suspected of dropping SYNs, if other segments get lost
+/// far less often. Chosen: fewer may be chance.
+pub const SYN_DROPS: u64 = 5;
 
 /// Lost segments between here and one peer, at least. Chosen: two may be one event.
 pub const LOST: u64 = 3;
@@ -42,15 +48,21 @@ pub const ABANDONED_NS: u64 = 1_000_000_000;
 
 /// Shortest round trip, in ns, from which on a peer is called far. Chosen: above any path between two continents.
 pub const FAR_NS: u64 = 300_000_000;
+/// Round trips measured, at least. Chosen: one may have been a late ACK.
+pub const FAR_SAMPLES: u64 = 3;
 
 /// Mean round trip above the shortest, in ns, from which on something on the path queues. A receiver may wait up to
 /// 200 ms (40 ms on Linux) with an ACK; this is more.
 pub const QUEUE_NS: u64 = 250_000_000;
 /// Round trips measured, at least. Chosen.
 pub const QUEUE_SAMPLES: u64 = 20;
+/// A peer nearer than this, in ns, has no path to queue on: it acknowledges late itself. Chosen.
+pub const NEAR_NS: u64 = 1_000_000;
 
 /// Connections of which one side only was captured, in per mille of all. Chosen.
 pub const ONE_SIDED_PER_MILLE: u64 = 100;
+/// A connection counts as one-sided from so many segments on. Chosen: a lone RST or keep-alive proves nothing.
+pub const ONE_SIDED_SEGMENTS: u64 = 3;
 /// From here on they mislead about the rest: half of all.
 pub const MISLED_PER_MILLE: u64 = 500;
 

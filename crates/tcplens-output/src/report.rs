@@ -1,0 +1,238 @@
+//! `report` as text for a terminal: what is wrong first, then the tables behind it, then what the observation lost. Not
+//! the judgment itself: that is `tcplens_core::view`. Findings for machines go through `jsonl`.
+
+mod foot;
+mod prose;
+mod tables;
+
+use std::fmt::Write;
+
+use tcplens_core::record::{Finding, Health, Suspect, Word};
+use tcplens_core::time::Timestamp;
+use tcplens_core::view::{Findings, Report};
+
+use crate::color::Paint;
+use crate::human::{Bytes, Count, Duration};
+use crate::time_style::{TimeFormat, TimeStyle};
+
+/// How to print a report.
+#[derive(Debug)]
+pub struct ReportOptions<'a> {
+    /// Columns of the terminal; prose is wrapped there (at least 60), tables are as wide as they must be.
+    pub width: usize,
+    /// Whether to colour.
+    pub color: bool,
+    /// How to print the time span. Tables count seconds from the first packet; findings are in UTC.
+    pub time: TimeFormat,
+    /// The files or interfaces, as the user named them.
+    pub sources: &'a [String],
+    /// Time of the first packet; without it the earliest record's.
+    pub first_packet: Option<Timestamp>,
+    /// Rows of each table, at most.
+    pub rows: usize,
+    /// Findings, at most.
+    pub findings: usize,
+}
+
+impl ReportOptions<'_> {
+    /// 100 columns, no colour, 10 rows, 20 findings.
+    #[must_use]
+    pub fn plain(time: TimeFormat) -> Self {
+        Self {
+            width: 100,
+            color: false,
+            time,
+            sources: &[],
+            first_packet: None,
+            rows: 10,
+            findings: 20,
+        }
+    }
+}
+
+/// The report as text.
+#[must_use]
+pub fn render(
+    report: &Report,
+    findings: &Findings,
+    health: &Health,
+    options: ReportOptions<'_>,
+) -> String {
+    let mut page = Page {
+        text: String::new(),
+        options,
+        start: TimeFormat::new(TimeStyle::Relative),
+    };
+    page.head(report, health);
+    if report.first().is_some() || !findings.findings.is_empty() {
+        page.findings(findings);
+    } else {
+        page.text.push_str("\nNo TCP connection seen.\n");
+    }
+    tables::print(&mut page, report);
+    foot::print(&mut page, report, health);
+    page.text
+}
+
+/// What has been printed so far, and how.
+struct Page<'a> {
+    text: String,
+    options: ReportOptions<'a>,
+    /// For tables: a date in every row would take the room of two columns.
+    start: TimeFormat,
+}
+
+impl Page<'_> {
+    fn head(&mut self, report: &Report, health: &Health) {
+        let sources = self.options.sources.join(", ");
+        if !sources.is_empty() {
+            let line = printable(&sources);
+            self.painted(Paint::Bold, &line);
+            self.text.push_str(": ");
+        }
+        let mut line = format!("{} packets, {}", Count(health.packets), Bytes(health.bytes));
+        let first = self.options.first_packet.or(report.first());
+        if let (Some(first), Some(last)) = (first, health.time) {
+            self.options.time.set_origin(first);
+            self.start.set_origin(first);
+            if let Some(span) = last.since(first) {
+                let _ = write!(line, ", {}", Duration(span));
+            }
+            line.push_str(", from ");
+            self.options.time.write(&mut line, first);
+            line.push_str(" to ");
+            self.options.time.write(&mut line, last);
+        }
+        let totals = report.totals();
+        let _ = write!(
+            line,
+            "; {}, {}, {}, {}.",
+            things(report.handshakes().attempts(), "connection attempt"),
+            things(totals.connections, "connection"),
+            things(report.servers().len() as u64, "server"),
+            things(report.clients().len() as u64, "client")
+        );
+        self.prose("", &line);
+    }
+
+    fn findings(&mut self, findings: &Findings) {
+        let shown = findings.findings.len().min(self.options.findings);
+        let more = findings.findings.len() - shown;
+        self.text.push('\n');
+        if findings.findings.is_empty() {
+            self.painted(Paint::Green, "Nothing wrong found.");
+            self.text.push('\n');
+            self.prose("", &format!("Checked: {}", findings.checked));
+            return;
+        }
+        self.painted(Paint::Bold, "What is wrong");
+        self.text.push_str(" (the worst first)\n");
+        let digits = shown.to_string().len();
+        for finding in &findings.findings[..shown] {
+            self.finding(finding, digits);
+        }
+        let hidden = more as u64 + findings.left_out;
+        if hidden > 0 {
+            let _ = writeln!(self.text, "... and {} more.", Count(hidden));
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding, digits: usize) {
+        let indent = " ".repeat(digits + 2);
+        let paint = match finding.suspect {
+            Suspect::Capture => Paint::Yellow,
+            Suspect::Client | Suspect::Network | Suspect::Server => Paint::Red,
+        };
+        let _ = write!(self.text, "\n{:>digits$}. ", finding.rank);
+        self.painted(paint, finding.code);
+        let _ = writeln!(
+            self.text,
+            ", suspect: {}",
+            finding.suspect.word().unwrap_or_default()
+        );
+        self.prose(&indent, finding.text.as_deref().unwrap_or_default());
+        self.prose(&indent, finding.evidence.as_deref().unwrap_or_default());
+        self.show(&indent, finding);
+    }
+
+    /// The command that shows it, on a line of its own to be copied, and the packets to look at.
+    fn show(&mut self, indent: &str, finding: &Finding) {
+        let command = match finding.code {
+            "refused" | "unanswered" | "unreachable" | "aborted" | "reset_in_handshake"
+            | "unacknowledged" | "syn_repeated" | "synack_repeated" => "handshakes",
+            _ => "connections",
+        };
+        let mut line = format!("{indent}show: tcplens {command}");
+        for source in self.options.sources {
+            let _ = write!(line, " -r {}", quoted(source));
+        }
+        if let Some(filter) = &finding.filter {
+            let _ = write!(line, " '{filter}'");
+        }
+        line = printable(&line);
+        self.painted(Paint::Dim, &line);
+        self.text.push('\n');
+        if !finding.frames.is_empty() {
+            let frames: Vec<_> = finding.frames.iter().map(u64::to_string).collect();
+            let line = format!("{indent}first packets: {}", frames.join(", "));
+            self.painted(Paint::Dim, &line);
+            self.text.push('\n');
+        }
+    }
+
+    fn painted(&mut self, paint: Paint, text: &str) {
+        let (before, after) = if self.options.color {
+            paint.sequences()
+        } else {
+            ("", "")
+        };
+        let _ = write!(self.text, "{before}{text}{after}");
+    }
+
+    /// The heading of a table, after an empty line.
+    fn heading(&mut self, title: &str, note: &str) {
+        self.text.push('\n');
+        self.painted(Paint::Bold, title);
+        self.text.push('\n');
+        if !note.is_empty() {
+            self.prose("", note);
+        }
+    }
+
+    fn prose(&mut self, indent: &str, text: &str) {
+        // What is on the line already: a painted beginning, without its escape sequences.
+        let begun = self.text.rsplit('\n').next().map_or(0, prose::columns);
+        prose::wrap(
+            &mut self.text,
+            begun,
+            indent,
+            &printable(text),
+            self.options.width.max(60),
+        );
+    }
+}
+
+/// `1 server`, `1,200 servers`.
+fn things(count: u64, one: &str) -> String {
+    format!(
+        "{} {one}{}",
+        Count(count),
+        if count == 1 { "" } else { "s" }
+    )
+}
+
+/// Without control characters, which may come from a file name.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+/// As a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
