@@ -206,7 +206,7 @@ fn finish(front: &mut Front, lanes: &mut [Lane], show: &mut Show<'_>) {
 }
 
 /// Packets decoded before their segments are analysed: few enough to stay in the cache.
-const CHUNK: usize = 128;
+const CHUNK: usize = 256;
 
 fn one(
     reader: &mut Reader<'_>,
