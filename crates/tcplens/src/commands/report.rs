@@ -1,14 +1,90 @@
-//! `report`: what is wrong, ranked.
+//! `report`: what is wrong, ranked, with the tables behind it.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::time::Timestamp;
+use tcplens_core::view;
+use tcplens_output::SinkEnd;
+use tcplens_output::report::{ReportOptions, render};
+use tcplens_output::time_style::TimeFormat;
 
-use crate::cli::Report;
-use crate::sources;
-use crate::status::usage;
+use super::lines::Target;
+use super::{Wanted, no_format, plan, tell};
+use crate::cli::{Format, Report};
+use crate::observe::{View, observe};
+use crate::{sources, status};
+
+/// Columns where nothing tells how wide the reader's screen is.
+const COLUMNS: usize = 100;
 
 pub(super) fn run(command: &Report) -> Result<ExitCode> {
-    sources::sort(&command.common.source, false)?;
-    Err(usage("report is not there yet"))
+    let common = &command.common;
+    let output = &common.output;
+    if let Format::Csv | Format::None = command.format {
+        return Err(no_format("report", command.format, "write text or jsonl"));
+    }
+    let words = sources::sort(&common.source, false)?;
+    let sources: Vec<_> = words
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let wanted = Wanted {
+        handshakes: true,
+        connections: true,
+    };
+    let plan = plan(common, words, wanted, true)?;
+    let mut target = Target::open(command.format, output)?;
+    let mut view = ReportView::default();
+    let observed = observe(plan, &mut view)?;
+    let findings = view.report.finish(&observed.health);
+    let color = target.is_colored(output);
+    match &mut target {
+        Target::Text(lines) => {
+            let options = ReportOptions {
+                width: width(),
+                color,
+                sources: &sources,
+                first_packet: view.first_packet,
+                ..ReportOptions::plain(TimeFormat::new(output.time))
+            };
+            let text = render(&view.report, &findings, &observed.health, options);
+            lines.write(None, |out| out.extend_from_slice(text.as_bytes()))?;
+        }
+        Target::Machine(writer) => {
+            for finding in &findings.findings {
+                writer.write(finding)?;
+            }
+            writer.write(&observed.health)?;
+        }
+        Target::None => {}
+    }
+    target.finish()?;
+    tell(common, &observed.health);
+    Ok(status::of_run(&observed))
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+fn width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map_or(COLUMNS, |(width, _)| usize::from(width.0))
+}
+
+#[derive(Default)]
+struct ReportView {
+    report: view::Report,
+    first_packet: Option<Timestamp>,
+}
+
+impl View for ReportView {
+    fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
+        self.report.add(record);
+        Ok(())
+    }
+
+    fn first_packet(&mut self, at: Timestamp) {
+        self.first_packet = Some(at);
+    }
 }
