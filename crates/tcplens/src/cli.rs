@@ -179,46 +179,53 @@ pub(crate) enum KindChoice {
     Health,
 }
 
+// At most 72 columns: a manual page of 80 shows these lines as they are.
+
 const TOP_HELP: &str = "\
 Examples:
-  tcplens shop.pcap                            what is wrong in a capture
-  tcplens handshakes shop.pcap port 6379       every attempt to connect to redis
-  tcplens records shop.pcap.zst | jq .outcome  for machines
+  tcplens shop.pcap                       what is wrong in a capture
+  tcplens handshakes shop.pcap port 6379  every attempt to connect to redis
+  tcplens records shop.pcap.zst           for machines
 
 Without a command it is `report`; its options: tcplens report --help.
-Every option can come from the environment: --limit-memory from TCPLENS_LIMIT_MEMORY; the command \
-line wins.
-Exit status: 0 complete, 1 failed, 2 usage, 3 partial (the input was damaged or something was lost).";
+Every option can come from the environment, --limit-memory from
+TCPLENS_LIMIT_MEMORY; the command line wins.
+
+Exit status: 0 complete, 1 failed, 2 usage, 3 partial: the input was
+damaged or something was lost, and stderr says what.";
 
 const REPORT_HELP: &str = "\
 Examples:
-  tcplens shop.pcap                   what is wrong
-  tcplens report *.pcap host 10.0.0.7 several files as one observation, one host's packets
-  tcplens report -f jsonl shop.pcap   the findings, for machines";
+  tcplens shop.pcap                    what is wrong
+  tcplens report *.pcap host 10.0.0.7  one host's packets in several files
+  tcplens report -f jsonl shop.pcap    the findings, for machines";
 
 const HANDSHAKES_HELP: &str = "\
-Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's filters: a summary for each. RX:
-arriving at --local addresses, TX: from there; the address is the other end's, the port the server's.
-Without a name, :RX@%:22, they exclude.
+Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's
+filters: a summary for each. RX: arriving at --local addresses, TX: from
+there; the address is the other end's, the port the server's. Without a
+name (:RX@%:22) they exclude.
 
 Examples:
-  tcplens handshakes shop.pcap                               every attempt, and a summary
-  tcplens handshakes shop.pcap -q                            the summary only
-  tcplens handshakes shop.pcap --local 10.0.0.7 web:RX@%:80  what arrives at a web server";
+  tcplens handshakes shop.pcap     every attempt, and a summary
+  tcplens handshakes shop.pcap -q  the summary only
+  tcplens handshakes shop.pcap --local 10.0.0.7 web:RX@%:80
+                                   what arrives at a web server";
 
 const CONNECTIONS_HELP: &str = "\
 Examples:
   tcplens connections shop.pcap                    every connection
   tcplens connections shop.pcap -f csv -o all.csv  for a spreadsheet
-  tcplens connections shop.pcap --active 60        long ones also in parts, one a minute";
+  tcplens connections shop.pcap --active 60        long ones also in parts";
 
 const RECORDS_HELP: &str = "\
-Kinds: handshake, connection, finding, health. What none of them needs is not computed.
+What none of the kinds asked for needs is not computed.
 
 Examples:
-  tcplens records shop.pcap                              JSON Lines
-  tcplens records shop.pcap --kind connection -f csv     one kind as CSV
-  tcplens records -r big.pcap -o r.jsonl.zst --rotate 1h compressed, a file per hour of packet time";
+  tcplens records shop.pcap                           JSON Lines
+  tcplens records shop.pcap --kind connection -f csv  one kind as CSV
+  tcplens records big.pcap -o r.jsonl.zst --rotate 1h
+                              compressed, a file per hour of packet time";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

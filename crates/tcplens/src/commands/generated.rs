@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use clap::builder::{Resettable, StyledStr};
 use clap_mangen::Man as Page;
 
 use crate::cli::{self, Completions, Man};
@@ -21,13 +22,12 @@ pub(super) fn completions(command: &Completions) -> Result<ExitCode> {
 }
 
 pub(super) fn man(command: &Man) -> Result<ExitCode> {
-    let definition = cli::definition();
+    let mut definition = cli::definition();
+    definition.build();
     let Some(directory) = &command.directory else {
-        let mut page = Vec::new();
-        Page::new(definition).render(&mut page)?;
-        return to_stdout(&page);
+        return to_stdout(&page(&definition)?);
     };
-    pages(definition, directory).with_context(|| {
+    pages(&definition, directory).with_context(|| {
         format!(
             "cannot write manual pages to {}; name a directory",
             directory.display()
@@ -37,9 +37,31 @@ pub(super) fn man(command: &Man) -> Result<ExitCode> {
 }
 
 /// `tcplens.1`, and a page per command.
-fn pages(definition: clap::Command, directory: &Path) -> io::Result<()> {
+fn pages(definition: &clap::Command, directory: &Path) -> io::Result<()> {
     std::fs::create_dir_all(directory)?;
-    clap_mangen::generate_to(definition, directory)
+    for command in std::iter::once(definition).chain(definition.get_subcommands()) {
+        let name = command.get_display_name().unwrap_or(command.get_name());
+        std::fs::write(directory.join(format!("{name}.1")), page(command)?)?;
+    }
+    Ok(())
+}
+
+/// One page, with the examples as they are: the generator would fill their lines.
+fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let examples = command.get_after_help().map(ToString::to_string);
+    let generated = Page::new(command.clone().after_help(Resettable::<StyledStr>::Reset));
+    let mut page = Vec::new();
+    let source = concat!("tcplens ", env!("CARGO_PKG_VERSION"));
+    generated
+        .source(source)
+        .manual("tcplens")
+        .render(&mut page)?;
+    let text = examples
+        .unwrap_or_default()
+        .replace('\\', "\\e")
+        .replace('-', "\\-");
+    write!(page, ".SH NOTES\n.nf\n{text}\n.fi\n")?;
+    Ok(page)
 }
 
 fn to_stdout(bytes: &[u8]) -> Result<ExitCode> {
