@@ -57,19 +57,48 @@ struct Wanted {
     connections: bool,
 }
 
-/// The plan of a command that looks at packets. `words` are sorted already; `is_late`: nothing is
-/// printed while reading goes on.
+/// When a command prints results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prints {
+    /// While reading goes on.
+    Meanwhile,
+    /// At the end only.
+    AtEnd,
+    /// None at all.
+    Nothing,
+}
+
+impl Prints {
+    /// By the format of a command that prints records as they come.
+    fn of(format: Format) -> Prints {
+        match format {
+            Format::Text | Format::Jsonl | Format::Csv => Prints::Meanwhile,
+            Format::None => Prints::Nothing,
+        }
+    }
+}
+
+/// The plan of a command that looks at packets. `words` are sorted already.
 ///
 /// # Errors
 /// A source cannot be read, or an option contradicts another.
-fn plan(common: &Common, words: Words, wanted: Wanted, is_late: bool) -> Result<Plan> {
+fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result<Plan> {
     let (source, bounds, output) = (&common.source, &common.bounds, &common.output);
     let is_stdout = |path: &&std::path::Path| path.as_os_str() == "-";
     let write = output.write.as_deref();
-    if write.is_some_and(|path| is_stdout(&path)) && output.output.is_none() {
+    let to_stdout = output.output.is_none() && prints != Prints::Nothing;
+    if write.is_some_and(|path| is_stdout(&path)) && to_stdout {
         return Err(usage(
             "cannot write packets and results both to standard output; name a file with -o or -w",
         ));
+    }
+    if let (Some(results), Some(packets)) = (&output.output, write)
+        && results == packets
+    {
+        return Err(usage(format!(
+            "cannot write packets and results both to {}; name two files with -o and -w",
+            packets.display()
+        )));
     }
     let results = output.output.as_deref().filter(|path| !is_stdout(path));
     let outputs = [results, write.filter(|path| !is_stdout(path))];
@@ -103,7 +132,9 @@ fn plan(common: &Common, words: Words, wanted: Wanted, is_late: bool) -> Result<
     let threads = bounds
         .threads
         .map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-    let is_shown = !output.quiet && !source.follow && (is_late || !prints_on_terminal(common));
+    let is_shown = !output.quiet
+        && !source.follow
+        && (prints != Prints::Meanwhile || !prints_on_terminal(common));
     Ok(Plan {
         files: words.files,
         follow: source.follow,

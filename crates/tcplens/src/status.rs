@@ -100,6 +100,12 @@ fn losses(health: &Health) -> Vec<String> {
             health.evicted_connections
         ));
     }
+    for (bound, hits) in &health.limit_hits {
+        losses.push(format!(
+            "the bound on {} was reached {hits} times: what was beyond it is not counted",
+            bound.replace('_', " ")
+        ));
+    }
     for (sink, records) in &health.records_dropped {
         losses.push(format!(
             "{records} records were dropped: {sink} did not take them"

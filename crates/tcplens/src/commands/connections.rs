@@ -10,8 +10,8 @@ use tcplens_output::text::ConnectionText;
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
-use super::{Wanted, plan, tell};
-use crate::cli::{Connections, Format};
+use super::{Prints, Wanted, plan, tell};
+use crate::cli::Connections;
 use crate::observe::{View, observe};
 use crate::{sources, status};
 
@@ -22,7 +22,7 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
         handshakes: false,
         connections: true,
     };
-    let plan = plan(common, words, wanted, command.format == Format::None)?;
+    let plan = plan(common, words, wanted, Prints::of(command.format))?;
     let target = Target::open(command.format, &common.output)?;
     let color = target.is_colored(&common.output);
     let text = ConnectionText::new(TimeFormat::new(common.output.time), color);

@@ -14,8 +14,8 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use super::summary::{self, Period};
-use super::{Wanted, plan, tell};
-use crate::cli::{Common, Format, Handshakes};
+use super::{Prints, Wanted, plan, tell};
+use crate::cli::{Common, Handshakes};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
@@ -29,12 +29,7 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
         handshakes: true,
         connections: false,
     };
-    let plan = plan(
-        common,
-        words,
-        wanted,
-        output.quiet || command.format == Format::None,
-    )?;
+    let plan = plan(common, words, wanted, Prints::of(command.format))?;
     let target = Target::open(command.format, output)?;
     let color = target.is_colored(output);
     let mut view = HandshakeView {

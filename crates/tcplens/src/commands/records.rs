@@ -8,7 +8,7 @@ use tcplens_core::view::Report;
 use tcplens_output::SinkEnd;
 
 use super::lines::Target;
-use super::{Wanted, no_format, plan, tell};
+use super::{Prints, Wanted, no_format, plan, tell};
 use crate::cli::{Format, KindChoice, Records};
 use crate::observe::{View, observe};
 use crate::{sources, status};
@@ -34,7 +34,7 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
         handshakes: printed.handshakes || report.is_some(),
         connections: printed.connections || report.is_some(),
     };
-    let plan = plan(common, words, wanted, command.format == Format::None)?;
+    let plan = plan(common, words, wanted, Prints::of(command.format))?;
     let target = Target::open(command.format, &common.output)?;
     let mut view = RecordView {
         target,

@@ -11,7 +11,7 @@ use tcplens_output::report::{ReportOptions, render};
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
-use super::{Wanted, no_format, plan, tell};
+use super::{Prints, Wanted, no_format, plan, tell};
 use crate::cli::{Format, Report};
 use crate::observe::{View, observe};
 use crate::{sources, status};
@@ -35,7 +35,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         handshakes: true,
         connections: true,
     };
-    let plan = plan(common, words, wanted, true)?;
+    let plan = plan(common, words, wanted, Prints::AtEnd)?;
     let mut target = Target::open(command.format, output)?;
     let mut view = ReportView::default();
     let observed = observe(plan, &mut view)?;

@@ -143,6 +143,8 @@ fn saved_packets_are_those_that_were_looked_at() {
     }
     let run = place.run(&["records", "a.pcap", "-w", "-"]);
     run.ends(2, &["both to standard output"]);
+    let run = place.run(&["records", "a.pcap", "-w", "x", "-o", "x"]);
+    run.ends(2, &["both to x; name two files"]);
 }
 
 #[test]
@@ -153,6 +155,9 @@ fn packets_can_go_to_standard_output() {
     let output = place.tcplens(&words).output().unwrap();
     assert!(output.status.success());
     assert_eq!(count_packets(&output.stdout), 11);
+    let words = ["records", "a.pcap", "-f", "none", "-w", "-", "port", "81"];
+    let output = place.tcplens(&words).output().unwrap();
+    assert_eq!(count_packets(&output.stdout), 2);
 }
 
 #[test]
