@@ -3,7 +3,7 @@
 //! jumps go forward, except the loops of `protochain`, which are counted.
 
 /// One classic BPF instruction, laid out as the kernel's `sock_filter`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instruction {
     /// Class, size, mode or operation: the sums of [`op`].
     pub code: u16,
