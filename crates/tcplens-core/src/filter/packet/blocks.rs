@@ -300,7 +300,6 @@ fn outcome(statements: &[Instruction], jump: u16, k: u32) -> Option<bool> {
     let mut memory = [None; MEMORY_WORDS];
     for i in statements {
         let word = i.k as usize % MEMORY_WORDS;
-        let both = |f: fn(u32, u32) -> u32| Some(f(a?, x?));
         match i.code {
             op::LD_IMM => a = Some(i.k),
             op::LDX_IMM => x = Some(i.k),
@@ -310,21 +309,10 @@ fn outcome(statements: &[Instruction], jump: u16, k: u32) -> Option<bool> {
             op::STX => memory[word] = x,
             op::TAX => x = a,
             op::TXA => a = x,
-            op::ALU_AND_K if i.k == 0 => a = Some(0),
-            op::ALU_AND_K => a = a.map(|a| a & i.k),
-            op::ALU_AND_X | op::ALU_MUL_X if x == Some(0) => a = Some(0),
-            op::ALU_ADD_X => a = both(u32::wrapping_add),
-            op::ALU_SUB_X => a = both(u32::wrapping_sub),
-            op::ALU_MUL_X => a = both(u32::wrapping_mul),
-            op::ALU_AND_X => a = both(|a, x| a & x),
-            op::ALU_OR_X => a = both(|a, x| a | x),
-            op::ALU_XOR_X => a = both(|a, x| a ^ x),
-            op::ALU_LSH_X => a = both(|a, x| a.checked_shl(x).unwrap_or(0)),
-            op::ALU_RSH_X => a = both(|a, x| a.checked_shr(x).unwrap_or(0)),
-            op::ALU_DIV_X => a = a.zip(x).and_then(|(a, x)| a.checked_div(x)),
-            op::ALU_MOD_X => a = a.zip(x).and_then(|(a, x)| a.checked_rem(x)),
-            op::ALU_NEG => a = a.map(u32::wrapping_neg),
             op::LDX_MSH => x = None,
+            code if code & 7 == ALU => {
+                a = arithmetic(code, a, if code & FROM_X == 0 { Some(i.k) } else { x });
+            }
             _ => a = None,
         }
     }
@@ -337,6 +325,36 @@ fn outcome(statements: &[Instruction], jump: u16, k: u32) -> Option<bool> {
         op::JEQ_X => Some(a == x?),
         op::JGT_X => Some(a > x?),
         op::JGE_X => Some(a >= x?),
+        _ => None,
+    }
+}
+
+/// The class of arithmetic, and the bit that takes X for the operand.
+const ALU: u16 = 4;
+const FROM_X: u16 = 8;
+
+/// Arithmetic on what is known; 0 times anything is known.
+fn arithmetic(code: u16, a: Option<u32>, operand: Option<u32>) -> Option<u32> {
+    let from_k = code & !FROM_X;
+    if matches!(from_k, op::ALU_AND_K | op::ALU_MUL_K) && operand == Some(0) {
+        return Some(0);
+    }
+    let a = a?;
+    if code == op::ALU_NEG {
+        return Some(a.wrapping_neg());
+    }
+    let b = operand?;
+    match from_k {
+        op::ALU_ADD_K => Some(a.wrapping_add(b)),
+        op::ALU_SUB_K => Some(a.wrapping_sub(b)),
+        op::ALU_MUL_K => Some(a.wrapping_mul(b)),
+        op::ALU_DIV_K => a.checked_div(b),
+        op::ALU_MOD_K => a.checked_rem(b),
+        op::ALU_AND_K => Some(a & b),
+        op::ALU_OR_K => Some(a | b),
+        op::ALU_XOR_K => Some(a ^ b),
+        op::ALU_LSH_K => Some(a.checked_shl(b).unwrap_or(0)),
+        op::ALU_RSH_K => Some(a.checked_shr(b).unwrap_or(0)),
         _ => None,
     }
 }
