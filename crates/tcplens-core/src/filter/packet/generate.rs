@@ -23,15 +23,15 @@ pub(super) fn compile(
     link_type: LinkType,
 ) -> Result<Program, FilterError> {
     let whole = || 0..text.trim_end().len();
+    let Some(expr) = expr else {
+        return Ok(Blocks::new(Predicate::Constant(true), true).into_program());
+    };
     let Some(link) = Link::from_type(link_type) else {
         let message = format!(
             "link type {} cannot be filtered; leave the filter out",
             link_type.0
         );
         return Err(FilterError::new(text, whole(), message));
-    };
-    let Some(expr) = expr else {
-        return Ok(Blocks::new(Predicate::Constant(true), true).into_program());
     };
     let mut generator = Generator::new(link);
     let predicate = generator.expr(expr).map_err(|(refusal, at)| {
