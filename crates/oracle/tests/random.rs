@@ -57,10 +57,10 @@ fn random_expressions_give_the_verdicts_of_libpcap() {
         println!("{difference}");
     }
     assert!(differences.is_empty(), "{} differences", differences.len());
-    let neither = counts.get(NEITHER).copied().unwrap_or(0);
+    let laxer = counts.get(LAXER).copied().unwrap_or(0);
     assert!(
-        neither <= 1 + count / 1000,
-        "{neither} of {count} expressions differ on cut packets"
+        laxer <= 1 + count / 5000,
+        "{laxer} of {count} expressions: {LAXER}"
     );
 }
 
@@ -83,22 +83,23 @@ fn excuse(pool: &Pool, expression: &str, how: &str) -> Option<&'static str> {
     let with = verdicts(&pool.path, &pool.packets, expression, true).ok()?;
     let without = verdicts(&pool.path, &pool.packets, expression, false).ok()?;
     let program = compile(expression, pool.link_type).ok()?;
-    let mut only_cut = true;
     let mut either = true;
+    let mut laxer = true;
     for (packet, (a, b)) in pool.packets.iter().zip(with.iter().zip(&without)) {
         let we = program.matches(&packet.bytes, packet.length);
         either &= we == *a || we == *b;
-        only_cut &= we == *a || packet.bytes.len() < packet.length as usize;
+        laxer &= we == *a || we;
     }
-    match (either, only_cut) {
-        (true, true) => Some("cut packets: as libpcap without its optimiser"),
-        (false, true) => Some(NEITHER),
-        (_, false) => None,
+    match (either, laxer) {
+        (true, _) => Some("as libpcap with or without its optimiser, by the packet"),
+        (false, true) => Some(LAXER),
+        (false, false) => None,
     }
 }
 
-/// Constants decide a part of the expression, and libpcap drops other loads in vain than we do.
-const NEITHER: &str = "cut packets: as libpcap neither with nor without its optimiser";
+/// We dropped a test without consequence, and its loads, where libpcap keeps them. Rare, so that an
+/// error of ours cannot hide here.
+const LAXER: &str = "libpcap rejects short packets for a test without consequence";
 
 /// The packets of one link type, also as a file that libpcap reads.
 struct Pool {

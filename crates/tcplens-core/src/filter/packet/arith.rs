@@ -1,9 +1,9 @@
 //! Comparisons of arithmetic over packet bytes: `tcp[13] & 2 != 0`, `ip[2:2] - 20 > 100`. Every
-//! intermediate result takes a memory word, as in libpcap, so that kernels accept the program.
+//! intermediate result takes a memory word, as in libpcap; constants do not.
 
 use super::ast::{Arith, Compare, Operator, Proto};
 use super::generate::{Generated, Generator, Refusal};
-use super::link::{Base, Size, ethertype};
+use super::link::{Base, Offset, Size, ethertype};
 use super::predicate::Predicate;
 use super::program::{Instruction, op};
 
@@ -12,6 +12,19 @@ struct Value {
     statements: Vec<Instruction>,
     register: u32,
     guard: Option<Predicate>,
+}
+
+impl Value {
+    /// The statements, with the result in A at their end.
+    fn to_a(&self) -> Vec<Instruction> {
+        let mut statements = self.statements.clone();
+        if statements.last() == Some(&Instruction::new(op::ST, self.register)) {
+            statements.pop();
+        } else {
+            statements.push(Instruction::new(op::LD_MEM, self.register));
+        }
+        statements
+    }
 }
 
 impl Generator {
@@ -23,6 +36,24 @@ impl Generator {
         right: &Arith,
     ) -> Generated {
         let left = self.value(left)?;
+        if let Arith::Number(k) = right {
+            let jump = match compare {
+                Compare::Equal => op::JEQ_K,
+                Compare::Greater => op::JGT_K,
+                Compare::GreaterOrEqual => op::JGE_K,
+            };
+            self.release(left.register);
+            let test = Predicate::Test {
+                statements: left.to_a(),
+                jump,
+                k: *k,
+            };
+            let test = if negated { test.negate() } else { test };
+            return Ok(match left.guard {
+                Some(guard) => guard.and(test),
+                None => test,
+            });
+        }
         let right = self.value(right)?;
         let mut statements = left.statements;
         statements.extend(right.statements);
@@ -108,19 +139,18 @@ impl Generator {
             _ => {}
         }
         let left = self.value(left)?;
+        if let Arith::Number(k) = right {
+            let mut statements = left.to_a();
+            statements.push(Instruction::new(x_code(operator) & !FROM_X, *k));
+            statements.push(Instruction::new(op::ST, left.register));
+            return Ok(Value {
+                statements,
+                register: left.register,
+                guard: left.guard,
+            });
+        }
         let right = self.value(right)?;
-        let code = match operator {
-            Operator::Add => op::ALU_ADD_X,
-            Operator::Sub => op::ALU_SUB_X,
-            Operator::Mul => op::ALU_MUL_X,
-            Operator::Div => op::ALU_DIV_X,
-            Operator::Mod => op::ALU_MOD_X,
-            Operator::And => op::ALU_AND_X,
-            Operator::Or => op::ALU_OR_X,
-            Operator::Xor => op::ALU_XOR_X,
-            Operator::ShiftLeft => op::ALU_LSH_X,
-            Operator::ShiftRight => op::ALU_RSH_X,
-        };
+        let code = x_code(operator);
         self.release(left.register);
         self.release(right.register);
         let register = self.allocate()?;
@@ -142,25 +172,28 @@ impl Generator {
 
     /// `proto[index:size]`: only packets of the protocol have it, of IPv4 only first fragments.
     fn loaded(&mut self, proto: Proto, index: &Arith, size: u32) -> Result<Value, Refusal> {
-        let index = self.value(index)?;
+        let computed = self.value(index)?;
         let register = self.allocate()?;
-        self.release(index.register);
+        self.release(computed.register);
         let size = match size {
             1 => Size::Byte,
             2 => Size::Half,
             4 => Size::Word,
             _ => return Err(Refusal::new("the size of a load is 1, 2 or 4 bytes")),
         };
-        let mut statements = index.statements;
+        let index_guard = computed.guard;
+        let (index, mut statements) = match index {
+            Arith::Number(n) if *n < CONSTANT_INDEX => (Index::Constant(*n), Vec::new()),
+            _ => (Index::Register(computed.register), computed.statements),
+        };
         let guarded = |inner: Option<Predicate>, test: Predicate| match inner {
             Some(inner) => Some(inner.and(test)),
             None => Some(test),
         };
         let guard = match proto {
             Proto::Link => {
-                self.to_x(&mut statements, self.header.register, index.register);
-                statements.push(Instruction::new(size.indirect(), self.header.constant));
-                index.guard
+                statements.extend(indexed(self.header, index, size));
+                index_guard
             }
             Proto::Ip
             | Proto::Arp
@@ -172,9 +205,12 @@ impl Generator {
             | Proto::Moprc
             | Proto::Mopdl
             | Proto::Ip6 => {
-                self.to_x(&mut statements, self.payload.register, index.register);
-                statements.push(Instruction::new(size.indirect(), self.network_offset()));
-                guarded(index.guard, self.protocol(proto)?)
+                let network = Offset {
+                    constant: self.network_offset(),
+                    ..self.payload
+                };
+                statements.extend(indexed(network, index, size));
+                guarded(index_guard, self.protocol(proto)?)
             }
             Proto::Sctp
             | Proto::Tcp
@@ -186,22 +222,29 @@ impl Generator {
             | Proto::Vrrp
             | Proto::Carp => {
                 statements.extend(self.ip_header_length());
-                statements.extend([
-                    Instruction::new(op::LD_MEM, index.register),
-                    Instruction::new(op::ALU_ADD_X, 0),
-                    Instruction::new(op::TAX, 0),
-                    Instruction::new(size.indirect(), self.network_offset()),
-                ]);
+                let mut at = self.network_offset();
+                match index {
+                    Index::Constant(n) => at = at.wrapping_add(n),
+                    Index::Register(register) => statements.extend([
+                        Instruction::new(op::LD_MEM, register),
+                        Instruction::new(op::ALU_ADD_X, 0),
+                        Instruction::new(op::TAX, 0),
+                    ]),
+                }
+                statements.push(Instruction::new(size.indirect(), at));
                 let is_first = self.protocol(proto)?.and(self.first_fragment());
-                let inner = guarded(index.guard, is_first);
+                let inner = guarded(index_guard, is_first);
                 let is_ip = self.carries(ethertype::IP)?;
                 inner.map(|inner| is_ip.and(inner))
             }
             Proto::Icmp6 => {
-                self.to_x(&mut statements, self.payload.register, index.register);
-                let at = self.network_offset().wrapping_add(40);
-                statements.push(Instruction::new(size.indirect(), at));
-                let is_ip6 = guarded(index.guard, self.carries(ethertype::IP6)?);
+                let constant = self.network_offset().wrapping_add(40);
+                let icmp6 = Offset {
+                    constant,
+                    ..self.payload
+                };
+                statements.extend(indexed(icmp6, index, size));
+                let is_ip6 = guarded(index_guard, self.carries(ethertype::IP6)?);
                 guarded(is_ip6, self.equal(Base::Network, 6, Size::Byte, 58))
             }
             Proto::Ah
@@ -234,17 +277,58 @@ impl Generator {
             guard,
         })
     }
+}
 
-    /// An index, plus the variable part of where the header begins, to X.
-    fn to_x(&self, statements: &mut Vec<Instruction>, variable: Option<u32>, index: u32) {
-        match variable {
-            Some(variable) => statements.extend([
-                Instruction::new(op::LDX_MEM, variable),
-                Instruction::new(op::LD_MEM, index),
-                Instruction::new(op::ALU_ADD_X, 0),
-                Instruction::new(op::TAX, 0),
-            ]),
-            None => statements.push(Instruction::new(op::LDX_MEM, index)),
+/// An index below this is added to the offset at once; a larger one could wrap around.
+const CONSTANT_INDEX: u32 = 0x1_0000;
+
+/// The index of a load.
+#[derive(Clone, Copy)]
+enum Index {
+    Constant(u32),
+    /// The memory word that it was computed into.
+    Register(u32),
+}
+
+/// Statements that load relative to a header; leaves the value in A.
+fn indexed(header: Offset, index: Index, size: Size) -> Vec<Instruction> {
+    let at = header.constant;
+    match (header.register, index) {
+        (None, Index::Constant(n)) => vec![Instruction::new(size.absolute(), at.wrapping_add(n))],
+        (Some(variable), Index::Constant(n)) => vec![
+            Instruction::new(op::LDX_MEM, variable),
+            Instruction::new(size.indirect(), at.wrapping_add(n)),
+        ],
+        (None, Index::Register(register)) => {
+            vec![
+                Instruction::new(op::LDX_MEM, register),
+                Instruction::new(size.indirect(), at),
+            ]
         }
+        (Some(variable), Index::Register(register)) => vec![
+            Instruction::new(op::LDX_MEM, variable),
+            Instruction::new(op::LD_MEM, register),
+            Instruction::new(op::ALU_ADD_X, 0),
+            Instruction::new(op::TAX, 0),
+            Instruction::new(size.indirect(), at),
+        ],
+    }
+}
+
+/// The bit of an instruction that takes X, not the constant, for its operand.
+const FROM_X: u16 = 8;
+
+fn x_code(operator: Operator) -> u16 {
+    match operator {
+        Operator::Add => op::ALU_ADD_X,
+        Operator::Sub => op::ALU_SUB_X,
+        Operator::Mul => op::ALU_MUL_X,
+        Operator::Div => op::ALU_DIV_X,
+        Operator::Mod => op::ALU_MOD_X,
+        Operator::And => op::ALU_AND_X,
+        Operator::Or => op::ALU_OR_X,
+        Operator::Xor => op::ALU_XOR_X,
+        Operator::ShiftLeft => op::ALU_LSH_X,
+        Operator::ShiftRight => op::ALU_RSH_X,
     }
 }

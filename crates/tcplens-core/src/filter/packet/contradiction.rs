@@ -1,6 +1,7 @@
 //! Finds programs that no packet satisfies (`ip and arp`), so that they are refused, as libpcap's
 //! optimiser does. It follows the jumps with what the earlier ones told: a value equals one constant
-//! only, and a test repeated has the same outcome. Nothing deeper, and it gives up on long searches.
+//! only, and a test repeated has the same outcome. Path by path, which `blocks.rs`
+//! does not do; nothing deeper, and it gives up on long searches.
 
 use super::program::{Instruction, MEMORY_WORDS, op};
 

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::ast::{Compare, Expr, LlcFrame, Primitive, Proto};
+use super::blocks::Blocks;
 use super::contradiction::can_match;
 use super::link::{Base, Link, Offset, Size, ethertype};
 use super::predicate::Predicate;
@@ -22,6 +23,9 @@ pub(super) fn compile(
     link_type: LinkType,
 ) -> Result<Program, FilterError> {
     let whole = || 0..text.trim_end().len();
+    let Some(expr) = expr else {
+        return Ok(Blocks::new(Predicate::Constant(true), true).into_program());
+    };
     let Some(link) = Link::from_type(link_type) else {
         let message = format!(
             "link type {} cannot be filtered; leave the filter out",
@@ -29,17 +33,11 @@ pub(super) fn compile(
         );
         return Err(FilterError::new(text, whole(), message));
     };
-    let Some(expr) = expr else {
-        return Ok(Predicate::Constant(true).into_program());
-    };
     let mut generator = Generator::new(link);
-    let mut predicate = generator.expr(expr).map_err(|(refusal, at)| {
+    let predicate = generator.expr(expr).map_err(|(refusal, at)| {
         FilterError::new(text, refusal.at.unwrap_or(at), refusal.message)
     })?;
-    if generator.folds {
-        predicate = predicate.fold();
-    }
-    let program = predicate.into_program();
+    let program = Blocks::new(predicate, generator.folds).into_program();
     if generator.folds && !can_match(program.instructions()) {
         let message = format!(
             "no packet on {} can match this; did you mean `or`?",
@@ -82,7 +80,7 @@ pub(super) struct Generator {
     pub(super) labels: u32,
     /// Whether `link` and the offsets describe what a Geneve tunnel carries.
     pub(super) in_geneve: bool,
-    /// Whether constants may be folded: not with loops or jumps inside statements.
+    /// Whether tests may be dropped: not with loops or with tests that use what others computed.
     pub(super) folds: bool,
     registers: [bool; MEMORY_WORDS],
 }

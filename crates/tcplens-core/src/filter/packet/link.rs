@@ -148,7 +148,7 @@ pub(super) enum Size {
 }
 
 impl Size {
-    fn absolute(self) -> u16 {
+    pub(super) fn absolute(self) -> u16 {
         match self {
             Size::Byte => op::LD_ABS_B,
             Size::Half => op::LD_ABS_H,

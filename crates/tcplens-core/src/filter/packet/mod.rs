@@ -8,6 +8,7 @@ use crate::packet::LinkType;
 mod address;
 mod arith;
 mod ast;
+mod blocks;
 mod contradiction;
 mod encapsulation;
 mod generate;

@@ -3,7 +3,7 @@
 //! jumps go forward, except the loops of `protochain`, which are counted.
 
 /// One classic BPF instruction, laid out as the kernel's `sock_filter`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instruction {
     /// Class, size, mode or operation: the sums of [`op`].
     pub code: u16,
@@ -36,9 +36,15 @@ pub mod op {
     pub const ST: u16 = 0x02;
     pub const STX: u16 = 0x03;
     pub const ALU_ADD_K: u16 = 0x04;
+    pub const ALU_SUB_K: u16 = 0x14;
     pub const ALU_MUL_K: u16 = 0x24;
+    pub const ALU_DIV_K: u16 = 0x34;
+    pub const ALU_OR_K: u16 = 0x44;
     pub const ALU_AND_K: u16 = 0x54;
     pub const ALU_LSH_K: u16 = 0x64;
+    pub const ALU_RSH_K: u16 = 0x74;
+    pub const ALU_MOD_K: u16 = 0x94;
+    pub const ALU_XOR_K: u16 = 0xa4;
     pub const ALU_NEG: u16 = 0x84;
     pub const ALU_ADD_X: u16 = 0x0c;
     pub const ALU_SUB_X: u16 = 0x1c;
@@ -143,7 +149,19 @@ impl Program {
                 op::ST => memory[i.k as usize % MEMORY_WORDS] = a,
                 op::STX => memory[i.k as usize % MEMORY_WORDS] = x,
                 op::ALU_ADD_K => a = a.wrapping_add(i.k),
+                op::ALU_SUB_K => a = a.wrapping_sub(i.k),
                 op::ALU_MUL_K => a = a.wrapping_mul(i.k),
+                op::ALU_DIV_K => match a.checked_div(i.k) {
+                    Some(v) => a = v,
+                    None => return false,
+                },
+                op::ALU_MOD_K => match a.checked_rem(i.k) {
+                    Some(v) => a = v,
+                    None => return false,
+                },
+                op::ALU_OR_K => a |= i.k,
+                op::ALU_XOR_K => a ^= i.k,
+                op::ALU_RSH_K => a = a.checked_shr(i.k).unwrap_or(0),
                 op::ALU_AND_K => a &= i.k,
                 op::ALU_LSH_K => a = a.checked_shl(i.k).unwrap_or(0),
                 op::ALU_NEG => a = a.wrapping_neg(),

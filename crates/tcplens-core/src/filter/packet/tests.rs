@@ -192,8 +192,8 @@ fn an_error_shows_the_expression_and_underlines_the_word() {
 }
 
 #[test]
-fn an_empty_expression_accepts_every_packet_on_every_known_link() {
-    for link_type in links() {
+fn an_empty_expression_accepts_every_packet_on_every_link() {
+    for link_type in links().chain([LinkType(9999)]) {
         let program = PacketFilter::parse(" \t")
             .unwrap()
             .compile(link_type)
@@ -210,7 +210,7 @@ fn long_lists_jump_further_than_a_byte_says() {
         ports.join(" or ")
     ))
     .unwrap();
-    assert!(program.instructions().len() > 10_000);
+    assert!(program.instructions().len() > 5_000);
     let (syn, length) = PACKETS[0];
     let mut packet = bytes(syn);
     assert!(program.matches(&packet, length));
