@@ -34,7 +34,7 @@ pub struct Totals {
     pub one_sided: u64,
     /// Of these, begun before the observation.
     pub missed: u64,
-    /// Of these, with acknowledged bytes that were never seen.
+    /// Of those with both sides: with acknowledged bytes that were never seen.
     pub with_missing_bytes: u64,
     /// Those bytes.
     pub missing_bytes: u64,
@@ -206,64 +206,45 @@ impl Report {
             return;
         }
         self.saw(connection.time);
-        let (client, server) = (&connection.client, &connection.server);
-        self.count(connection);
         self.longest.add(connection);
         self.largest.add(connection);
         self.lossiest.add(connection);
+        let (client, server) = (&connection.client, &connection.server);
+        let is_one_sided = is_one_sided(connection);
+        self.count(connection, is_one_sided);
+        // Half a conversation tells nothing about loss, and a RST that answers something unseen nothing about harm.
+        let legs = if is_one_sided {
+            [Leg::default(); 2]
+        } else {
+            legs(connection)
+        };
+        let key = (connection.server_ip, connection.server_port);
+        let ending = if is_one_sided {
+            None
+        } else {
+            ending(connection)
+        };
 
-        let legs = legs(connection);
         let peer = self.clients.at(connection.client_ip);
         traffic(
             peer,
             connection,
-            client,
-            server,
+            [client, server],
             legs[0],
             connection.server_ip,
         );
-        let reset = connection.close == Close::RstByClient;
-        peer.resets += u64::from(reset);
-        if reset {
-            let cause = if server.bytes == 0 {
-                Cause::ClientAbandoned
-            } else {
-                Cause::ClientReset
-            };
-            if client.bytes + server.bytes > 0 {
-                let server = self
-                    .servers
-                    .at((connection.server_ip, connection.server_port));
-                of_connection(
-                    server,
-                    cause,
-                    connection,
-                    connection.duration_us,
-                    connection.client_ip,
-                );
-            }
-        }
+        peer.resets += u64::from(connection.close == Close::RstByClient);
 
-        let peer = self
-            .servers
-            .at((connection.server_ip, connection.server_port));
+        let peer = self.servers.at(key);
         traffic(
             peer,
             connection,
-            server,
-            client,
+            [server, client],
             legs[1],
             connection.client_ip,
         );
-        if connection.close == Close::RstByServer {
-            peer.resets += 1;
-            let cause = match connection.handshake {
-                _ if server.bytes > 0 => Cause::ResetByServer,
-                Some(HandshakeOutcome::Missed) if client.bytes == 0 => return,
-                Some(HandshakeOutcome::Missed) => Cause::ResetStale,
-                _ if client.bytes == 0 => Cause::ResetEmpty,
-                _ => Cause::ResetUnanswered,
-            };
+        peer.resets += u64::from(connection.close == Close::RstByServer);
+        if let Some(cause) = ending {
             of_connection(
                 peer,
                 cause,
@@ -274,35 +255,34 @@ impl Report {
         }
     }
 
-    fn count(&mut self, connection: &Connection) {
+    fn count(&mut self, connection: &Connection, is_one_sided: bool) {
         let (client, server) = (&connection.client, &connection.server);
         let missing = client.missing_bytes.saturating_add(server.missing_bytes);
-        let is_one_sided = client.segments.min(server.segments) == 0
-            && client.segments.max(server.segments) >= thresholds::ONE_SIDED_SEGMENTS;
         let totals = &mut self.totals;
         totals.connections += 1;
-        totals.one_sided += u64::from(is_one_sided);
         totals.missed += u64::from(connection.handshake == Some(HandshakeOutcome::Missed));
-        totals.with_missing_bytes += u64::from(missing > 0);
-        totals.missing_bytes = totals.missing_bytes.saturating_add(missing);
         totals.bytes = totals
             .bytes
             .saturating_add(client.bytes.saturating_add(server.bytes));
         totals.open += u64::from(connection.close == Close::Open);
         totals.idle += u64::from(connection.close == Close::Idle);
-        let (at, frame) = (connection.time, connection.first_frame);
+        let (at, frame, took) = (
+            connection.time,
+            connection.first_frame,
+            connection.duration_us,
+        );
         if is_one_sided {
+            totals.one_sided += 1;
             let speaker = if client.segments == 0 {
                 connection.server_ip
             } else {
                 connection.client_ip
             };
-            self.one_sided
-                .add(at, connection.duration_us, frame, speaker);
-        }
-        if missing > 0 {
-            self.missing
-                .add(at, connection.duration_us, frame, connection.client_ip);
+            self.one_sided.add(at, took, frame, speaker);
+        } else if missing > 0 {
+            totals.with_missing_bytes += 1;
+            totals.missing_bytes = totals.missing_bytes.saturating_add(missing);
+            self.missing.add(at, took, frame, connection.client_ip);
         }
     }
 
@@ -354,12 +334,31 @@ fn syns_after_synack(handshake: &Handshake) -> bool {
     handshake.syn_retransmits > 0 && handshake.synack_seen && lost_to_silence(handshake).is_none()
 }
 
-/// What a connection tells of one peer: `from` is what it sent, `to` what it was sent.
+fn is_one_sided(connection: &Connection) -> bool {
+    let (client, server) = (connection.client.segments, connection.server.segments);
+    client.min(server) == 0 && client.max(server) >= thresholds::ONE_SIDED_SEGMENTS
+}
+
+/// How a connection was reset, if it was.
+fn ending(connection: &Connection) -> Option<Cause> {
+    let (client, server) = (connection.client.bytes, connection.server.bytes);
+    let is_missed = connection.handshake == Some(HandshakeOutcome::Missed);
+    match (connection.close, client > 0, server > 0) {
+        (Close::RstByClient, _, true) => Some(Cause::ClientReset),
+        (Close::RstByClient, true, false) => Some(Cause::ClientAbandoned),
+        (Close::RstByServer, _, true) => Some(Cause::ResetByServer),
+        (Close::RstByServer, true, false) if is_missed => Some(Cause::ResetStale),
+        (Close::RstByServer, true, false) => Some(Cause::ResetUnanswered),
+        (Close::RstByServer, false, false) if !is_missed => Some(Cause::ResetEmpty),
+        _ => None,
+    }
+}
+
+/// What a connection tells of one peer: what it sent, and what it was sent.
 fn traffic(
     peer: &mut Peer,
     connection: &Connection,
-    from: &Sent,
-    to: &Sent,
+    [from, to]: [&Sent; 2],
     leg: Leg,
     other: IpAddr,
 ) {
