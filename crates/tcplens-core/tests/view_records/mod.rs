@@ -1,5 +1,5 @@
 //! Records made by hand for tests of views: a plain one of each kind, to be changed where a test differs.
-#![allow(dead_code, reason = "each test uses some of it")]
+#![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 use tcplens_core::record::*;
 use tcplens_core::time::{SECOND, Span, Timestamp};
