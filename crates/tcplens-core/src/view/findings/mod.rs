@@ -9,6 +9,7 @@ mod capture;
 mod endings;
 mod group;
 mod paths;
+mod server;
 pub mod thresholds;
 
 use std::cmp::Reverse;
