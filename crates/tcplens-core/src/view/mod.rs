@@ -8,6 +8,7 @@ pub mod findings;
 mod handshakes;
 mod histogram;
 mod peers;
+mod reading;
 mod sightings;
 mod standouts;
 mod words;
@@ -20,6 +21,8 @@ pub use sightings::{Cause, Few, Sighting};
 pub use standouts::{STANDOUTS, Standouts};
 
 use std::net::IpAddr;
+
+use reading::{ending, is_one_sided, legs, lost_to_silence, repeats, syns_after_synack};
 
 use crate::batch::AnyRecord;
 use crate::record::{Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Sent, Side};
@@ -34,7 +37,7 @@ pub struct Totals {
     pub one_sided: u64,
     /// Of these, begun before the observation.
     pub missed: u64,
-    /// Of these, with acknowledged bytes that were never seen.
+    /// Of those with both sides: with acknowledged bytes that were never seen.
     pub with_missing_bytes: u64,
     /// Those bytes.
     pub missing_bytes: u64,
@@ -142,6 +145,17 @@ impl Report {
         &self.totals
     }
 
+    /// Records that could not be told apart from those of other peers, by bound: for `health.limit_hits`. Only what is
+    /// not zero.
+    #[must_use]
+    pub fn limit_hits(&self) -> Vec<(&'static str, u64)> {
+        let hits = [
+            ("report_servers", self.servers.overflow),
+            ("report_clients", self.clients.overflow),
+        ];
+        hits.into_iter().filter(|(_, hits)| *hits > 0).collect()
+    }
+
     /// Start of the earliest record.
     #[must_use]
     pub fn first(&self) -> Option<Timestamp> {
@@ -206,64 +220,45 @@ impl Report {
             return;
         }
         self.saw(connection.time);
-        let (client, server) = (&connection.client, &connection.server);
-        self.count(connection);
         self.longest.add(connection);
         self.largest.add(connection);
         self.lossiest.add(connection);
+        let (client, server) = (&connection.client, &connection.server);
+        let is_one_sided = is_one_sided(connection);
+        self.count(connection, is_one_sided);
+        // Half a conversation tells nothing about loss, and a RST that answers something unseen nothing about harm.
+        let legs = if is_one_sided {
+            [Leg::default(); 2]
+        } else {
+            legs(connection)
+        };
+        let key = (connection.server_ip, connection.server_port);
+        let ending = if is_one_sided {
+            None
+        } else {
+            ending(connection)
+        };
 
-        let legs = legs(connection);
         let peer = self.clients.at(connection.client_ip);
         traffic(
             peer,
             connection,
-            client,
-            server,
+            [client, server],
             legs[0],
             connection.server_ip,
         );
-        let reset = connection.close == Close::RstByClient;
-        peer.resets += u64::from(reset);
-        if reset {
-            let cause = if server.bytes == 0 {
-                Cause::ClientAbandoned
-            } else {
-                Cause::ClientReset
-            };
-            if client.bytes + server.bytes > 0 {
-                let server = self
-                    .servers
-                    .at((connection.server_ip, connection.server_port));
-                of_connection(
-                    server,
-                    cause,
-                    connection,
-                    connection.duration_us,
-                    connection.client_ip,
-                );
-            }
-        }
+        peer.resets += u64::from(connection.close == Close::RstByClient);
 
-        let peer = self
-            .servers
-            .at((connection.server_ip, connection.server_port));
+        let peer = self.servers.at(key);
         traffic(
             peer,
             connection,
-            server,
-            client,
+            [server, client],
             legs[1],
             connection.client_ip,
         );
-        if connection.close == Close::RstByServer {
-            peer.resets += 1;
-            let cause = match connection.handshake {
-                _ if server.bytes > 0 => Cause::ResetByServer,
-                Some(HandshakeOutcome::Missed) if client.bytes == 0 => return,
-                Some(HandshakeOutcome::Missed) => Cause::ResetStale,
-                _ if client.bytes == 0 => Cause::ResetEmpty,
-                _ => Cause::ResetUnanswered,
-            };
+        peer.resets += u64::from(connection.close == Close::RstByServer);
+        if let Some(cause) = ending {
             of_connection(
                 peer,
                 cause,
@@ -274,35 +269,34 @@ impl Report {
         }
     }
 
-    fn count(&mut self, connection: &Connection) {
+    fn count(&mut self, connection: &Connection, is_one_sided: bool) {
         let (client, server) = (&connection.client, &connection.server);
         let missing = client.missing_bytes.saturating_add(server.missing_bytes);
-        let is_one_sided = client.segments.min(server.segments) == 0
-            && client.segments.max(server.segments) >= thresholds::ONE_SIDED_SEGMENTS;
         let totals = &mut self.totals;
         totals.connections += 1;
-        totals.one_sided += u64::from(is_one_sided);
         totals.missed += u64::from(connection.handshake == Some(HandshakeOutcome::Missed));
-        totals.with_missing_bytes += u64::from(missing > 0);
-        totals.missing_bytes = totals.missing_bytes.saturating_add(missing);
         totals.bytes = totals
             .bytes
             .saturating_add(client.bytes.saturating_add(server.bytes));
         totals.open += u64::from(connection.close == Close::Open);
         totals.idle += u64::from(connection.close == Close::Idle);
-        let (at, frame) = (connection.time, connection.first_frame);
+        let (at, frame, took) = (
+            connection.time,
+            connection.first_frame,
+            connection.duration_us,
+        );
         if is_one_sided {
+            totals.one_sided += 1;
             let speaker = if client.segments == 0 {
                 connection.server_ip
             } else {
                 connection.client_ip
             };
-            self.one_sided
-                .add(at, connection.duration_us, frame, speaker);
-        }
-        if missing > 0 {
-            self.missing
-                .add(at, connection.duration_us, frame, connection.client_ip);
+            self.one_sided.add(at, took, frame, speaker);
+        } else if missing > 0 {
+            totals.with_missing_bytes += 1;
+            totals.missing_bytes = totals.missing_bytes.saturating_add(missing);
+            self.missing.add(at, took, frame, connection.client_ip);
         }
     }
 
@@ -336,30 +330,11 @@ fn sight(peer: &mut Peer, cause: Cause, handshake: &Handshake, took: Option<Span
         .add(handshake.time, took, handshake.first_frame, other);
 }
 
-/// How long the client waited because its first SYN had no answer that came by here.
-fn lost_to_silence(handshake: &Handshake) -> Option<Span> {
-    let (first, last) = (
-        handshake.first_syn_to_synack_us?,
-        handshake.syn_to_synack_us?,
-    );
-    first
-        .ns()
-        .checked_sub(last.ns())
-        .filter(|&ns| ns > 0)
-        .map(Span::from_ns)
-}
-
-/// Whether a SYN was repeated although the SYN-ACK had come by here.
-fn syns_after_synack(handshake: &Handshake) -> bool {
-    handshake.syn_retransmits > 0 && handshake.synack_seen && lost_to_silence(handshake).is_none()
-}
-
-/// What a connection tells of one peer: `from` is what it sent, `to` what it was sent.
+/// What a connection tells of one peer: what it sent, and what it was sent.
 fn traffic(
     peer: &mut Peer,
     connection: &Connection,
-    from: &Sent,
-    to: &Sent,
+    [from, to]: [&Sent; 2],
     leg: Leg,
     other: IpAddr,
 ) {
@@ -407,45 +382,4 @@ fn of_connection(
 ) {
     peer.sight(cause)
         .add(connection.time, took, connection.first_frame, other);
-}
-
-/// SYNs and SYN-ACKs that [`legs`] counts as lost on the paths to the client and to the server.
-fn repeats(handshake: &Handshake) -> [u64; 2] {
-    if handshake.outcome != Outcome::Established {
-        return [0, 0];
-    }
-    let (syn, synack) = (handshake.syn_retransmits, handshake.synack_retransmits);
-    match handshake.tap_side {
-        Side::Client => [0, syn],
-        Side::Server => [synack, 0],
-        Side::Both | Side::Middle | Side::Unknown => [synack, syn],
-    }
-}
-
-/// The paths to the client and to the server. What a side repeated after it had come by here was lost beyond here. At
-/// the receiver itself nothing is beyond: then the repetition was in vain, or an ACK was lost, and neither is loss of
-/// data. Seen in live_tap_loss (22 late segments, 31 lost): so counted, the client's side tells the 31.
-fn legs(connection: &Connection) -> [Leg; 2] {
-    let (client, server) = (&connection.client, &connection.server);
-    let lost = |sent: &Sent| sent.retransmits.saturating_sub(sent.dsacks);
-    let syn = u64::from(connection.handshake != Some(HandshakeOutcome::Missed));
-    let fin = u64::from(connection.close == Close::Fin);
-    let segments = client.data_segments + server.data_segments + 2 * (syn + fin);
-    let (to_client, to_server) = match connection.tap_side {
-        Side::Client => (0, lost(client)),
-        Side::Server => (lost(server), 0),
-        Side::Both | Side::Middle | Side::Unknown => (lost(server), lost(client)),
-    };
-    [
-        Leg {
-            segments,
-            lost_to: to_client,
-            lost_from: client.fills_lost,
-        },
-        Leg {
-            segments,
-            lost_to: to_server,
-            lost_from: server.fills_lost,
-        },
-    ]
 }

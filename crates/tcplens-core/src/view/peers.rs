@@ -203,3 +203,22 @@ impl<K: Ord + Copy> Peers<K> {
         self.known.entry(key).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_beyond_the_limit_are_counted_as_one_and_known_ones_stay_exact() {
+        let mut peers = Peers::new(2);
+        for key in [3, 1, 2, 3, 4, 1] {
+            peers.at(key).connections += 1;
+        }
+        let known: Vec<_> = peers
+            .iter()
+            .map(|(key, peer)| (key, peer.connections))
+            .collect();
+        assert_eq!(known, [(1, 2), (3, 2)]);
+        assert_eq!((peers.other().connections, peers.overflow), (2, 2));
+    }
+}

@@ -33,7 +33,7 @@ pub enum Cause {
     ResetUnanswered,
     /// The server ended it with a RST, and nobody had sent data.
     ResetEmpty,
-    /// The server answered a connection that began before the observation with nothing but a RST.
+    /// The client sent data on a connection that began before the observation, and the server only a RST.
     ResetStale,
     /// The server ended it with a RST after both had sent.
     ResetByServer,

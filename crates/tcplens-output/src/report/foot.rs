@@ -16,7 +16,7 @@ pub(super) fn print(page: &mut Page<'_>, report: &Report, health: &Health) {
         (
             health.cut_packets,
             "packet",
-            "cut by the snap length (headers are whole: counts are right, contents are not)",
+            "cut by the snap length (counts come from headers and are right, contents are incomplete)",
         ),
         (
             health.duplicates,

@@ -3,13 +3,12 @@
 
 use std::net::IpAddr;
 
-use super::thresholds::{
-    LOSS_CONTRAST, LOSS_PER_MILLE, LOST, REPEATED, REPEATED_PER_MILLE, SYN_DROPS, is_share,
-};
+use super::server::{Change, Host, Server};
+use super::thresholds::{REPEATED, REPEATED_PER_MILLE, is_share};
 use super::{Class, Draft};
 use crate::record::{Outcome, Suspect};
-use crate::view::words::{addresses, at, count, duration, endpoint, percent, when};
-use crate::view::{Cause, Leg, Peer, Report, ServerKey, Sighting};
+use crate::view::words::{addresses, count, duration, percent, when};
+use crate::view::{Cause, Peer, Report, Sighting};
 
 type Rule = fn(&Server<'_>, &Sighting) -> Draft;
 
@@ -25,9 +24,14 @@ const RULES: &[(Cause, Rule)] = &[
 
 pub(super) fn find(report: &Report) -> Vec<Draft> {
     let mut drafts = Vec::new();
+    let mut host: Option<Host> = None;
     for (key, peer) in report.servers.iter() {
+        let host = match host.take() {
+            Some(known) if known.ip == key.0 => host.insert(known),
+            _ => host.insert(Host::new(report, key.0)),
+        };
         let server = Server {
-            report,
+            host,
             key,
             peer,
             decided: peer.decided(),
@@ -58,117 +62,6 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
 fn is_often(repeated: &Sighting, peer: &Peer) -> bool {
     let established = peer.outcome(Outcome::Established);
     repeated.count >= REPEATED && is_share(repeated.count, established, REPEATED_PER_MILLE)
-}
-
-/// A server, and what is known around it.
-struct Server<'r> {
-    report: &'r Report,
-    key: ServerKey,
-    peer: &'r Peer,
-    decided: u64,
-}
-
-impl Server<'_> {
-    fn name(&self) -> String {
-        endpoint(self.key.0, self.key.1)
-    }
-
-    fn filter(&self) -> String {
-        format!("tcp and host {} and port {}", self.key.0, self.key.1)
-    }
-
-    /// Its other ports.
-    fn others(&self) -> impl Iterator<Item = (u64, &Peer)> {
-        let host = (self.key.0, 0)..=(self.key.0, u64::MAX);
-        self.report
-            .servers
-            .range(host)
-            .filter(|(key, _)| *key != self.key)
-            .map(|(key, peer)| (key.1, peer))
-    }
-
-    /// Another port on which the host sent anything.
-    fn answers_elsewhere(&self) -> Option<u64> {
-        let answers = [
-            Outcome::Established,
-            Outcome::Refused,
-            Outcome::Reset,
-            Outcome::Unacknowledged,
-        ];
-        let answered = |peer: &Peer| {
-            peer.connections > 0 || answers.iter().any(|&outcome| peer.outcome(outcome) > 0)
-        };
-        self.others()
-            .find(|(_, peer)| answered(peer))
-            .map(|(port, _)| port)
-    }
-
-    /// The path to its host, over all ports, as established connections found it.
-    fn path(&self) -> Leg {
-        let mut path = self.peer.path_established();
-        self.others()
-            .for_each(|(_, peer)| path.merge(peer.path_established()));
-        path
-    }
-
-    /// Whether established connections lose packets on the way to it, too.
-    fn is_path_lossy(&self) -> bool {
-        let path = self.path();
-        path.lost() >= LOST && is_share(path.lost(), path.segments, LOSS_PER_MILLE)
-    }
-
-    fn path_words(&self) -> String {
-        let path = self.path();
-        format!(
-            "established connections lost {} of {} segments between here and it",
-            path.lost(),
-            path.segments
-        )
-    }
-
-    /// Where successes stand against failures in time.
-    fn change(&self, failed: &Sighting) -> Change {
-        match self.peer.established {
-            None => Change::Never,
-            Some((_, last)) if last < failed.first => Change::Stopped(at(last)),
-            Some((first, _)) if failed.last < first => Change::Began(at(first)),
-            Some(_) => Change::Mixed,
-        }
-    }
-
-    /// Whether SYNs go unheard much more often than other segments get lost.
-    fn drops_syns(&self, unheard: u64) -> bool {
-        let (path, of) = (self.path(), self.peer.outcome(Outcome::Established));
-        unheard >= SYN_DROPS
-            && u128::from(unheard) * u128::from(path.segments)
-                >= u128::from(LOSS_CONTRAST) * u128::from(path.lost().max(1)) * u128::from(of)
-    }
-
-    /// `3 of 14 attempts refused, by 1 client (10.0.0.1)`.
-    fn share(&self, seen: &Sighting, how: &str) -> String {
-        let of = count(self.decided, "attempt");
-        format!(
-            "{} of {of} {how}, by {}",
-            seen.count,
-            addresses(&seen.peers, "client")
-        )
-    }
-
-    fn all(&self, seen: &Sighting) -> bool {
-        seen.count >= self.decided
-    }
-}
-
-/// How a server's successes and failures follow each other.
-enum Change {
-    /// No success.
-    Never,
-    /// The last success was at this time, all failures are later.
-    Stopped(String),
-    /// The first success was at this time, all failures are earlier.
-    Began(String),
-    /// They alternate.
-    Mixed,
 }
 
 fn times(seen: &Sighting) -> String {

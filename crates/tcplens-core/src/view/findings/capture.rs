@@ -58,8 +58,7 @@ fn one_sided(report: &Report) -> Option<Draft> {
 
 fn missing(report: &Report) -> Option<Draft> {
     let (part, all) = (report.totals.with_missing_bytes, report.totals.connections);
-    // A connection of which one side only was captured cannot but miss bytes: that is told already.
-    if part == 0 || report.totals.one_sided >= part {
+    if part == 0 {
         return None;
     }
     let seen = &report.missing;

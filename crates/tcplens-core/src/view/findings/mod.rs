@@ -9,9 +9,11 @@ mod capture;
 mod endings;
 mod group;
 mod paths;
+mod server;
 pub mod thresholds;
 
 use std::cmp::Reverse;
+use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::{Report, Sighting, words};
@@ -149,12 +151,21 @@ impl Draft {
 }
 
 fn checked(report: &Report) -> String {
-    format!(
+    let mut text = format!(
         "{} (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), {} (loss, reset, closed window, delay) \
          with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
         words::count(report.handshakes.attempts(), "connection attempt"),
         words::count(report.totals.connections, "connection"),
         words::count(report.servers.len() as u64, "server"),
         words::count(report.clients.len() as u64, "client"),
-    )
+    );
+    if report.handshakes.undecided > 0 {
+        let young = words::count(report.handshakes.undecided, "attempt");
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            " Not judged: {young} without an answer yet, begun within the last second."
+        );
+    }
+    text
 }

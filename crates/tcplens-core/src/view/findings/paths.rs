@@ -222,7 +222,7 @@ fn delay(host: &Host) -> Option<Draft> {
         ..Sighting::default()
     };
     let evidence = format!(
-        "shortest {}, mean {} of {}, on {}.",
+        "Shortest {}, mean {} of {}, on {}.",
         duration(least),
         duration(mean),
         count(host.rtt_sum.1, "round trip"),

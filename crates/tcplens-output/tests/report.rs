@@ -1,0 +1,158 @@
+//! The report as text, from records made by hand: the whole page.
+
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::*;
+use tcplens_core::time::SECOND;
+use tcplens_core::view::Report;
+use tcplens_output::report::{ReportOptions, render};
+use tcplens_output::time_style::{TimeFormat, TimeStyle};
+
+#[path = "../../tcplens-core/tests/view_records/mod.rs"]
+mod view_records;
+
+use view_records::*;
+
+fn shop() -> Report {
+    let mut report = Report::default();
+    for n in 0..4 {
+        let client = ["192.0.2.7", "2001:db8::7"][n as usize % 2];
+        let server = ["10.0.0.1", "2001:db8::1"][n as usize % 2];
+        report.add(AnyRecord::Handshake(&handshake(n, client, server, 80)));
+        let mut connection = connection(n, client, server, 80);
+        connection.server.retransmits = if client == "192.0.2.7" { 9 } else { 0 };
+        report.add(AnyRecord::Connection(&connection));
+        let refused = failed(
+            Outcome::Refused,
+            1,
+            handshake(10 + n, "10.0.0.1", "10.0.0.2", 8080),
+        );
+        report.add(AnyRecord::Handshake(&refused));
+        let silent = Handshake {
+            syn_retransmits: 6,
+            ..failed(
+                Outcome::Unanswered,
+                30_000,
+                handshake(20 + n, "10.0.0.1", "10.0.0.3", 443),
+            )
+        };
+        report.add(AnyRecord::Handshake(&silent));
+    }
+    report
+}
+
+fn page(report: &Report, health: &Health, color: bool, width: usize) -> String {
+    let sources = ["/tmp/Joe's shop.pcap".to_owned()];
+    let plain = ReportOptions::plain(TimeFormat::new(TimeStyle::Utc));
+    let options = ReportOptions {
+        sources: &sources,
+        first_packet: Some(START),
+        color,
+        width,
+        ..plain
+    };
+    render(report, &report.finish(health), health, options)
+}
+
+#[test]
+fn a_report_says_what_is_wrong_then_shows_the_tables_then_what_was_lost() {
+    let health = Health {
+        undecoded: vec![("arp", 3)],
+        cut_packets: 1,
+        damaged_at: Some(4711),
+        ..health()
+    };
+    assert_eq!(
+        page(&shop(), &health, false, 100),
+        include_str!("report/shop.txt")
+    );
+}
+
+#[test]
+fn without_trouble_it_says_what_was_checked() {
+    let mut report = Report::default();
+    report.add(AnyRecord::Handshake(&handshake(
+        0,
+        "192.0.2.7",
+        "10.0.0.1",
+        80,
+    )));
+    report.add(AnyRecord::Connection(&connection(
+        0,
+        "192.0.2.7",
+        "10.0.0.1",
+        80,
+    )));
+    assert_eq!(
+        page(&report, &health(), false, 80),
+        include_str!("report/well.txt")
+    );
+}
+
+#[test]
+fn without_tcp_there_are_no_tables() {
+    let health = Health {
+        undecoded: vec![("udp", 1000)],
+        tcp_segments: 0,
+        ..health()
+    };
+    assert_eq!(
+        page(&Report::default(), &health, false, 100),
+        include_str!("report/none.txt")
+    );
+}
+
+#[test]
+fn colour_adds_nothing_but_colour() {
+    let colored = page(&shop(), &health(), true, 100);
+    assert!(colored.contains("\x1b[31mrefused\x1b[0m"));
+    let mut plain = String::new();
+    for (n, piece) in colored.split("\x1b[").enumerate() {
+        let text = if n == 0 {
+            piece
+        } else {
+            piece.split_once('m').map_or("", |(_, text)| text)
+        };
+        plain.push_str(text);
+    }
+    assert_eq!(plain, page(&shop(), &health(), false, 100));
+}
+
+#[test]
+fn prose_fits_the_width() {
+    let page = page(&shop(), &health(), false, 80);
+    let is_prose = |line: &&str| line.starts_with("   ") && !line.trim_start().starts_with("show:");
+    let findings = page
+        .split("\nConnection attempts\n")
+        .next()
+        .unwrap_or_default();
+    assert_eq!(
+        findings
+            .lines()
+            .filter(is_prose)
+            .find(|line| line.chars().count() > 80),
+        None
+    );
+}
+
+#[test]
+fn rows_beyond_the_limit_are_counted() {
+    let mut report = Report::default();
+    for n in 0..30 {
+        let refused = failed(
+            Outcome::Refused,
+            1,
+            handshake(n, "192.0.2.7", &format!("10.0.{n}.1"), 80 + n as u64 % 2),
+        );
+        report.add(AnyRecord::Handshake(&Handshake {
+            time: START.plus(n * SECOND),
+            ..refused.clone()
+        }));
+        report.add(AnyRecord::Handshake(&Handshake {
+            client_ip: refused.server_ip,
+            ..refused
+        }));
+    }
+    let text = page(&report, &health(), false, 100);
+    assert!(text.contains("\n... and 10 more.\n"), "{text}");
+    assert!(text.contains("\n... and 20 more.\n"), "{text}");
+}
