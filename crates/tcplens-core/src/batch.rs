@@ -26,13 +26,20 @@ pub struct Place {
 
 impl Place {
     /// After everything.
-    pub const LAST: Place =
-        Place { clock: Timestamp::MAX, frame: u64::MAX, kind: Kind::Connection };
+    pub const LAST: Place = Place {
+        clock: Timestamp::MAX,
+        frame: u64::MAX,
+        kind: Kind::Connection,
+    };
 
     /// Before every record that becomes final at `clock` or later.
     #[must_use]
     pub fn at(clock: Timestamp) -> Place {
-        Place { clock, frame: 0, kind: Kind::Handshake }
+        Place {
+            clock,
+            frame: 0,
+            kind: Kind::Handshake,
+        }
     }
 }
 

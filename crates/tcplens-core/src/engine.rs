@@ -103,7 +103,11 @@ impl Front {
         error.quoted.clock = self.clock;
         error.quoted.frame = self.frame;
         let work = &mut lanes[self.lane(error.quoted.hash)];
-        let mark = Segment { has: ICMP, payload_at: work.icmp.len() as u32, ..error.quoted };
+        let mark = Segment {
+            has: ICMP,
+            payload_at: work.icmp.len() as u32,
+            ..error.quoted
+        };
         work.icmp.push(error);
         work.segments.push(mark);
     }
@@ -146,7 +150,12 @@ impl Lane {
     #[must_use]
     pub fn new(settings: &Settings, lanes: usize) -> Lane {
         let shards = (0..SHARDS / lanes).map(|_| Shard::new(settings)).collect();
-        Lane { bits: lanes.trailing_zeros(), shards, ending: Vec::new(), records: Records::default() }
+        Lane {
+            bits: lanes.trailing_zeros(),
+            shards,
+            ending: Vec::new(),
+            records: Records::default(),
+        }
     }
 
     /// Runs the segments of a batch through their shards.
@@ -174,9 +183,14 @@ impl Lane {
         self.advance(clock);
         let shards = self.shards.iter().enumerate();
         self.ending = shards
-            .flat_map(|(n, shard)| shard.flows().map(move |(frame, place)| (frame, n as u8, place)))
+            .flat_map(|(n, shard)| {
+                shard
+                    .flows()
+                    .map(move |(frame, place)| (frame, n as u8, place))
+            })
             .collect();
-        self.ending.sort_unstable_by_key(|&(frame, shard, place)| Reverse((frame, shard, place)));
+        self.ending
+            .sort_unstable_by_key(|&(frame, shard, place)| Reverse((frame, shard, place)));
         self.ending.iter().map(|&(frame, ..)| frame)
     }
 
@@ -252,7 +266,10 @@ impl Merge {
             }
             held.next += 1;
         }
-        for held in self.held.extract_if(.., |held| held.next == held.records.len()) {
+        for held in self
+            .held
+            .extract_if(.., |held| held.next == held.records.len())
+        {
             let mut records = held.records;
             records.clear();
             self.spare.push(records);
@@ -262,7 +279,9 @@ impl Merge {
     /// The run with the lowest record, and its place.
     fn first(&self) -> Option<(Place, usize)> {
         let heads = self.held.iter().enumerate();
-        heads.filter_map(|(run, held)| Some((held.records.get(held.next)?.0, run))).min()
+        heads
+            .filter_map(|(run, held)| Some((held.records.get(held.next)?.0, run)))
+            .min()
     }
 }
 
@@ -302,7 +321,8 @@ impl Engine {
             for packet in chunk {
                 let link = link_of(&batch.interfaces, packet);
                 if takes(packet, link) {
-                    self.front.packet(&batch.bytes, packet, link, &mut self.work);
+                    self.front
+                        .packet(&batch.bytes, packet, link, &mut self.work);
                 } else {
                     self.front.leave_out();
                 }
@@ -311,7 +331,8 @@ impl Engine {
             self.work[0].clear();
         }
         self.lane.advance(self.front.clock);
-        self.merge.merge([&mut self.lane.records], Place::at(self.front.clock), each);
+        self.merge
+            .merge([&mut self.lane.records], Place::at(self.front.clock), each);
     }
 
     /// The observation is over: every record that is left.
@@ -320,10 +341,14 @@ impl Engine {
         let clock = self.front.clock;
         for step in steps(self.lane.end(clock).collect()) {
             self.lane.end_until(step);
-            let until = Place { frame: step, ..Place::at(clock) };
+            let until = Place {
+                frame: step,
+                ..Place::at(clock)
+            };
             self.merge.merge([&mut self.lane.records], until, &mut each);
         }
-        self.merge.merge([&mut self.lane.records], Place::LAST, each);
+        self.merge
+            .merge([&mut self.lane.records], Place::LAST, each);
     }
 
     /// What the shards counted.
@@ -339,12 +364,20 @@ impl Engine {
 pub fn steps(mut frames: Vec<u64>) -> Vec<u64> {
     const STEP: usize = 2048;
     frames.sort_unstable();
-    frames.iter().copied().step_by(STEP).skip(1).chain([u64::MAX]).collect()
+    frames
+        .iter()
+        .copied()
+        .step_by(STEP)
+        .skip(1)
+        .chain([u64::MAX])
+        .collect()
 }
 
 /// The link type of a packet's interface.
 #[inline]
 #[must_use]
 pub fn link_of(interfaces: &[Interface], packet: &Packet) -> LinkType {
-    interfaces.get(packet.interface as usize).map_or(LinkType(u32::MAX), |interface| interface.link_type)
+    interfaces
+        .get(packet.interface as usize)
+        .map_or(LinkType(u32::MAX), |interface| interface.link_type)
 }

@@ -78,6 +78,8 @@ impl Batch {
     #[must_use]
     pub fn data(&self, packet: &Packet) -> &[u8] {
         let at = packet.at as usize;
-        self.bytes.get(at..at + packet.captured as usize).unwrap_or_default()
+        self.bytes
+            .get(at..at + packet.captured as usize)
+            .unwrap_or_default()
     }
 }

@@ -26,7 +26,10 @@ impl Network {
         }
         let free = 128 - offset - u32::from(length);
         let mask = u128::MAX.checked_shl(free).unwrap_or(0);
-        Some(Network { bits: bits & mask, mask })
+        Some(Network {
+            bits: bits & mask,
+            mask,
+        })
     }
 
     fn contains(&self, words: [u64; 2]) -> bool {
@@ -52,7 +55,10 @@ impl Roles {
     /// sender of its first segment.
     #[must_use]
     pub fn server(&self, key: &FlowKey, from: u8) -> (u8, RoleFrom) {
-        let named = [self.names_server(key.low, key.ports[0]), self.names_server(key.high, key.ports[1])];
+        let named = [
+            self.names_server(key.low, key.ports[0]),
+            self.names_server(key.high, key.ports[1]),
+        ];
         match named {
             [true, false] => (0, RoleFrom::Configured),
             [false, true] => (1, RoleFrom::Configured),
@@ -63,7 +69,10 @@ impl Roles {
     }
 
     fn names_server(&self, ip: [u64; 2], port: u16) -> bool {
-        let by_port = self.server_ports.iter().any(|&(low, high)| (low..=high).contains(&port));
+        let by_port = self
+            .server_ports
+            .iter()
+            .any(|&(low, high)| (low..=high).contains(&port));
         by_port || self.servers.iter().any(|network| network.contains(ip))
     }
 
@@ -74,7 +83,11 @@ impl Roles {
             return None;
         }
         let ends = [key.low, key.high];
-        let is_local = |side: u8| self.local.iter().any(|net| net.contains(ends[usize::from(side)]));
+        let is_local = |side: u8| {
+            self.local
+                .iter()
+                .any(|net| net.contains(ends[usize::from(side)]))
+        };
         Some(match (is_local(client), is_local(1 - client)) {
             (true, true) => Direction::Local,
             (true, false) => Direction::Outbound,
@@ -110,7 +123,9 @@ mod tests {
     use super::*;
 
     fn v4(text: &str) -> [u64; 2] {
-        let IpAddr::V4(v4) = text.parse().unwrap() else { panic!("an IPv4 address") };
+        let IpAddr::V4(v4) = text.parse().unwrap() else {
+            panic!("an IPv4 address")
+        };
         crate::wire::segment::v4_words(v4.to_bits())
     }
 
@@ -125,7 +140,12 @@ mod tests {
 
     #[test]
     fn a_named_port_beats_the_guess() {
-        let key = FlowKey { low: v4("10.0.0.1"), high: v4("10.0.0.2"), ports: [50000, 9], context: 0 };
+        let key = FlowKey {
+            low: v4("10.0.0.1"),
+            high: v4("10.0.0.2"),
+            ports: [50000, 9],
+            context: 0,
+        };
         let mut roles = Roles::default();
         assert_eq!(roles.server(&key, 0), (1, RoleFrom::Port));
         roles.server_ports.push((40000, 60000));

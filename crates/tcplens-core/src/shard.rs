@@ -13,9 +13,9 @@ use crate::flow::{Flow, NO_OPENING, Phase};
 use crate::record::{Close, HandshakeOutcome, Outcome, RoleFrom, Vantage};
 use crate::roles::Roles;
 use crate::tcp::handshake::{Opening, Step};
+use crate::tcp::seen::Sighting;
 use crate::tcp::seq::Seq;
 use crate::tcp::track::{Facts, units};
-use crate::tcp::seen::Sighting;
 use crate::time::{SECOND, Timestamp};
 use crate::wire::key::HashKey;
 use crate::wire::segment::{IcmpError, Segment, flags};
@@ -174,7 +174,11 @@ impl Shard {
     fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) {
         let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
-        let (side, peer) = if seg.from == 0 { (low, high) } else { (high, low) };
+        let (side, peer) = if seg.from == 0 {
+            (low, high)
+        } else {
+            (high, low)
+        };
         if side.is_second_sighting(seg, &mut flow.odd) && !self.keep_duplicates {
             flow.duplicates += 1;
             self.counts.duplicates += 1;
@@ -371,7 +375,11 @@ impl Shard {
         if self.handshakes {
             let flow = self.table.at(place);
             let record = analyze::handshake(&self.context, flow, &opening, outcome, now);
-            let rank = Rank { clock: now, frame: flow.first_frame, kind: Kind::Handshake };
+            let rank = Rank {
+                clock: now,
+                frame: flow.first_frame,
+                kind: Kind::Handshake,
+            };
             out.handshake(rank, record);
         }
         let deadline = now.plus(self.idle);
@@ -384,7 +392,11 @@ impl Shard {
         let flow = self.table.at_mut(place);
         if seg.flags & flags::RST != 0 {
             let by_client = seg.from == flow.client;
-            flow.close = if by_client { Close::RstByClient } else { Close::RstByServer };
+            flow.close = if by_client {
+                Close::RstByClient
+            } else {
+                Close::RstByServer
+            };
             flow.reset_by = Some(seg.from);
         } else if flow.sides[0].finished() && flow.sides[1].finished() {
             flow.close = Close::Fin;
@@ -461,7 +473,10 @@ impl Shard {
         if clock >= self.due {
             self.expire(clock, out);
         }
-        let next_gone = self.lingering.front().map_or(Timestamp::MAX, |&(until, ..)| until);
+        let next_gone = self
+            .lingering
+            .front()
+            .map_or(Timestamp::MAX, |&(until, ..)| until);
         self.event = self.due.min(next_gone);
     }
 
@@ -475,7 +490,10 @@ impl Shard {
             self.lingering.pop_front();
             let flow = self.table.at(place);
             // It may have been reopened, superseded or evicted since.
-            if flow.phase == Phase::Closed && flow.deadline == until && self.hash_key.hash(&flow.key) == hash {
+            if flow.phase == Phase::Closed
+                && flow.deadline == until
+                && self.hash_key.hash(&flow.key) == hash
+            {
                 self.report(place, until.min(clock), out);
                 self.table.remove(place, hash);
             }
@@ -553,7 +571,9 @@ impl Shard {
         let began = tick.plus(-(i64::from(active) << TICK));
         // Intervals that passed unseen were silent: a segment would have been the occasion to look.
         let passed = tick_of(clock).wrapping_sub(flow.part_tick) / active;
-        flow.part_tick = flow.part_tick.wrapping_add((passed + 1).wrapping_mul(active));
+        flow.part_tick = flow
+            .part_tick
+            .wrapping_add((passed + 1).wrapping_mul(active));
         self.due = self.due.min(part_due(flow, clock));
         if flow.phase != Phase::Open || flow.deadline < began || !self.connections {
             return;
@@ -561,7 +581,14 @@ impl Shard {
         flow.parts = flow.parts.saturating_add(1);
         let flow = self.table.at(place);
         let record = analyze::connection(&self.context, flow, Some(u64::from(flow.parts)), false);
-        out.connection(Rank { clock: tick, frame: flow.first_frame, kind: Kind::Connection }, record);
+        out.connection(
+            Rank {
+                clock: tick,
+                frame: flow.first_frame,
+                kind: Kind::Connection,
+            },
+            record,
+        );
     }
 
     /// The table is full: half-open connections go first, the oldest sixteenth; then closed ones, then those that have
@@ -592,7 +619,9 @@ impl Shard {
 
     /// The flows in the table: first packet and place.
     pub fn flows(&self) -> impl Iterator<Item = (u64, Place)> {
-        self.table.iter().map(|(place, flow)| (flow.first_frame, place))
+        self.table
+            .iter()
+            .map(|(place, flow)| (flow.first_frame, place))
     }
 
     /// The observation is over: a connection is reported as it stands.
@@ -614,15 +643,23 @@ impl Shard {
     fn report(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
         let flow = self.table.at(place);
         if let Some(odd) = &flow.odd {
-            self.counts.holes += odd.iter().map(|odd| u64::from(odd.holes.overflows)).sum::<u64>();
+            self.counts.holes += odd
+                .iter()
+                .map(|odd| u64::from(odd.holes.overflows))
+                .sum::<u64>();
         }
         let client = &flow.sides[usize::from(flow.client)];
         let failed_isn = (flow.close == Close::Failed).then_some(client.low.0);
-        self.gone.remember(self.hash_key.hash(&flow.key), flow, failed_isn, clock);
+        self.gone
+            .remember(self.hash_key.hash(&flow.key), flow, failed_isn, clock);
         if self.connections {
             let part = (flow.parts > 0).then(|| u64::from(flow.parts) + 1);
             let record = analyze::connection(&self.context, flow, part, true);
-            let rank = Rank { clock, frame: flow.first_frame, kind: Kind::Connection };
+            let rank = Rank {
+                clock,
+                frame: flow.first_frame,
+                kind: Kind::Connection,
+            };
             out.connection(rank, record);
         }
     }
@@ -630,7 +667,10 @@ impl Shard {
     /// Flows in the table, and undecided attempts among them.
     #[must_use]
     pub fn occupancy(&self) -> (usize, usize) {
-        (self.table.len(), self.openings.list.len() - self.openings.vacant.len())
+        (
+            self.table.len(),
+            self.openings.list.len() - self.openings.vacant.len(),
+        )
     }
 }
 
@@ -656,16 +696,22 @@ impl Openings {
     }
 
     fn at(&self, at: u32) -> &Opening {
-        self.list[at as usize].as_ref().expect("a flow in Phase::Opening has an opening")
+        self.list[at as usize]
+            .as_ref()
+            .expect("a flow in Phase::Opening has an opening")
     }
 
     fn at_mut(&mut self, at: u32) -> &mut Opening {
-        self.list[at as usize].as_mut().expect("a flow in Phase::Opening has an opening")
+        self.list[at as usize]
+            .as_mut()
+            .expect("a flow in Phase::Opening has an opening")
     }
 
     fn remove(&mut self, at: u32) -> Opening {
         self.vacant.push(at);
-        self.list[at as usize].take().expect("a flow in Phase::Opening has an opening")
+        self.list[at as usize]
+            .take()
+            .expect("a flow in Phase::Opening has an opening")
     }
 }
 

@@ -19,7 +19,9 @@ impl Timestamp {
     #[inline]
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Option<Span> {
-        u64::try_from(self.0.checked_sub(earlier.0)?).ok().map(Span::from_ns)
+        u64::try_from(self.0.checked_sub(earlier.0)?)
+            .ok()
+            .map(Span::from_ns)
     }
 
     /// This time moved by `ns` nanoseconds, saturating.

@@ -87,11 +87,7 @@ impl Gate {
         if self.filter.is_none() && self.exclude.is_none() {
             return Ok(true);
         }
-        let at = match self
-            .compiled
-            .iter()
-            .position(|(known, ..)| *known == link)
-        {
+        let at = match self.compiled.iter().position(|(known, ..)| *known == link) {
             Some(at) => at,
             None => {
                 let compile = |filter: &PacketFilter| filter.compile(link);

@@ -159,9 +159,8 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 2]) -> Heal
         records: vec![("handshake", records[0]), ("connection", records[1])],
         records_dropped: Vec::new(),
         damaged_at: None,
-        cpu_us: process::cpu_time().map(|time| {
-            Span::from_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-        }),
+        cpu_us: process::cpu_time()
+            .map(|time| Span::from_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))),
         peak_rss_bytes: process::peak_resident_bytes(),
         schema_version: SCHEMA_VERSION,
     }

@@ -53,7 +53,7 @@ pub(crate) fn run(
     let mut reader = Reader { plan, source };
     let mut decode = Decode {
         gate,
-        front: Front::new(plan.decode.clone(), lanes),
+        front: Front::new(plan.decode, lanes),
         link: None,
     };
     let mut show = Show {
@@ -445,7 +445,9 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
             let batch = self.read.pop_front().flatten();
             let mut round = self.spare_rounds.pop().unwrap_or_default();
             round.work.resize_with(self.lanes.len(), Work::default);
-            round.records.resize_with(self.lanes.len(), Records::default);
+            round
+                .records
+                .resize_with(self.lanes.len(), Records::default);
             round.left = self.lanes.len();
             return Task::Decode(decode, batch, round);
         }

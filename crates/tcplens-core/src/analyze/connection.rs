@@ -44,7 +44,10 @@ pub fn connection(context: &Context, flow: &Flow, part: Option<u64>, is_final: b
 }
 
 fn sent(flow: &Flow, side: u8) -> Sent {
-    let (here, peer) = (&flow.sides[usize::from(side)], &flow.sides[usize::from(1 - side)]);
+    let (here, peer) = (
+        &flow.sides[usize::from(side)],
+        &flow.sides[usize::from(1 - side)],
+    );
     let odd = flow.odd.as_deref().map(|odd| &odd[usize::from(side)]);
     let rtt = here.rtt(odd);
     let plain = Sent {

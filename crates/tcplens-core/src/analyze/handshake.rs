@@ -10,12 +10,22 @@ use crate::wire::segment::{SynOptions, syn_option};
 
 /// The record of an attempt that is decided now. `flow` is its connection.
 #[must_use]
-pub fn handshake(context: &Context, flow: &Flow, opening: &Opening, outcome: Outcome, now: Timestamp) -> Handshake {
+pub fn handshake(
+    context: &Context,
+    flow: &Flow,
+    opening: &Opening,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Handshake {
     let (client_ip, client_port) = end(&flow.key, flow.client);
     let (server_ip, server_port) = end(&flow.key, 1 - flow.client);
     let direction = context.roles.direction(&flow.key, flow.client);
     let times = opening.times();
-    let established = if outcome == Outcome::Established { opening.concluded() } else { None };
+    let established = if outcome == Outcome::Established {
+        opening.concluded()
+    } else {
+        None
+    };
     let wait = match opening.concluded() {
         Some(at) => at.since(times.first_syn),
         None => now.since(opening.first_clock),
@@ -55,11 +65,16 @@ pub fn handshake(context: &Context, flow: &Flow, opening: &Opening, outcome: Out
         icmp_type: icmp.map(|(kind, ..)| u64::from(kind)),
         icmp_code: icmp.map(|(_, code, ..)| u64::from(code)),
         icmp_from: icmp.map(|(.., from)| from),
-        error: error(outcome, icmp.map(|(kind, code, is_v6, _)| (kind, code, is_v6))),
+        error: error(
+            outcome,
+            icmp.map(|(kind, code, is_v6, _)| (kind, code, is_v6)),
+        ),
         client_mss: option(client, syn_option::MSS, u64::from(client.mss)),
-        server_mss: server.and_then(|server| option(server, syn_option::MSS, u64::from(server.mss))),
+        server_mss: server
+            .and_then(|server| option(server, syn_option::MSS, u64::from(server.mss))),
         client_wscale: option(client, syn_option::WSCALE, u64::from(client.wscale)),
-        server_wscale: server.and_then(|server| option(server, syn_option::WSCALE, u64::from(server.wscale))),
+        server_wscale: server
+            .and_then(|server| option(server, syn_option::WSCALE, u64::from(server.wscale))),
         sack: both(syn_option::SACK),
         timestamps: both(syn_option::TIMESTAMPS),
         ecn: server.map(|_| opening.ecn()),

@@ -26,12 +26,20 @@ impl Context {
     /// A context with a timeout in ns.
     #[must_use]
     pub fn new(vantage: Vantage, roles: Roles, timeout: i64) -> Context {
-        Context { vantage, roles, timeout, id_key: HashKey::new(0) }
+        Context {
+            vantage,
+            roles,
+            timeout,
+            id_key: HashKey::new(0),
+        }
     }
 
     fn id(&self, flow: &crate::flow::Flow) -> ConnectionId {
         // The cast keeps the low half.
-        ConnectionId { first: flow.first, flow: self.id_key.hash(&flow.key) as u32 }
+        ConnectionId {
+            first: flow.first,
+            flow: self.id_key.hash(&flow.key) as u32,
+        }
     }
 
     fn frame(&self, frame: u64) -> Option<u64> {

@@ -32,7 +32,9 @@ pub struct Gone {
 
 impl Default for Gone {
     fn default() -> Self {
-        Gone { past: vec![Past::default(); REMEMBERED] }
+        Gone {
+            past: vec![Past::default(); REMEMBERED],
+        }
     }
 }
 

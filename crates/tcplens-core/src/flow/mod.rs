@@ -71,7 +71,10 @@ pub struct Flow {
     pub reset_by: Option<u8>,
 }
 
-const _: () = assert!(size_of::<Flow>() <= 312, "a flow must fit the memory bound per connection");
+const _: () = assert!(
+    size_of::<Flow>() <= 312,
+    "a flow must fit the memory bound per connection"
+);
 
 /// The index of no opening.
 pub const NO_OPENING: u32 = u32::MAX;

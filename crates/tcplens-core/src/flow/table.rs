@@ -26,7 +26,10 @@ struct Slot {
     place: u32,
 }
 
-const EMPTY: Slot = Slot { tag: 0, place: u32::MAX };
+const EMPTY: Slot = Slot {
+    tag: 0,
+    place: u32::MAX,
+};
 
 /// See the module.
 pub struct Table {
@@ -38,7 +41,12 @@ pub struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        Table { index: vec![EMPTY; 16], chunks: Vec::new(), vacant: Vec::new(), len: 0 }
+        Table {
+            index: vec![EMPTY; 16],
+            chunks: Vec::new(),
+            vacant: Vec::new(),
+            len: 0,
+        }
     }
 }
 
@@ -101,7 +109,13 @@ impl Table {
         let place = self.vacant.pop().unwrap_or_default();
         *self.at_mut(Place(place)) = flow;
         self.len += 1;
-        link(&mut self.index, Slot { tag: hash as u32, place });
+        link(
+            &mut self.index,
+            Slot {
+                tag: hash as u32,
+                place,
+            },
+        );
         Place(place)
     }
 
@@ -110,7 +124,10 @@ impl Table {
         let mask = self.index.len() - 1;
         let mut hole = hash as usize & mask;
         while self.index[hole].place != place.0 {
-            debug_assert!(self.index[hole].place != u32::MAX, "a place that is not in the index");
+            debug_assert!(
+                self.index[hole].place != u32::MAX,
+                "a place that is not in the index"
+            );
             hole = (hole + 1) & mask;
         }
         // Later slots of the same run move back, so that no tombstone is needed.
@@ -157,7 +174,8 @@ impl Table {
     #[cold]
     fn add_chunk(&mut self) {
         let first = (self.chunks.len() * CHUNK) as u32;
-        self.chunks.push(Box::new(std::array::from_fn(|_| Flow::vacant())));
+        self.chunks
+            .push(Box::new(std::array::from_fn(|_| Flow::vacant())));
         self.vacant.extend((first..first + CHUNK as u32).rev());
     }
 }
@@ -176,11 +194,19 @@ mod tests {
     use super::*;
 
     fn key(n: u64) -> FlowKey {
-        FlowKey { low: [0, n], ..FlowKey::default() }
+        FlowKey {
+            low: [0, n],
+            ..FlowKey::default()
+        }
     }
 
     fn flow(n: u64) -> Flow {
-        Flow { key: key(n), phase: Phase::Open, first_frame: n, ..Flow::vacant() }
+        Flow {
+            key: key(n),
+            phase: Phase::Open,
+            first_frame: n,
+            ..Flow::vacant()
+        }
     }
 
     /// A poor hash on purpose: long runs, so that removal has to move slots.
@@ -200,7 +226,9 @@ mod tests {
             table.remove(place, hash(n));
         }
         for n in 0..1000 {
-            let found = table.find(&key(n), hash(n)).map(|place| table.at(place).first_frame);
+            let found = table
+                .find(&key(n), hash(n))
+                .map(|place| table.at(place).first_frame);
             assert_eq!(found, (n % 3 != 0).then_some(n));
         }
         assert_eq!(table.iter().count(), table.len());

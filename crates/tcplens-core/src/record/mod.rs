@@ -21,7 +21,9 @@ pub use finding::Finding;
 pub use handshake::Handshake;
 pub use health::Health;
 pub use id::ConnectionId;
-pub use word::{Close, Direction, HandshakeOutcome, Outcome, RoleFrom, Side, Suspect, Vantage, Word};
+pub use word::{
+    Close, Direction, HandshakeOutcome, Outcome, RoleFrom, Side, Suspect, Vantage, Word,
+};
 
 /// Version of the record contract, in `health.schema_version`. Adding a field does not change it.
 pub const SCHEMA_VERSION: u64 = 1;

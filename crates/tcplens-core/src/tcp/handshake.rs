@@ -128,7 +128,10 @@ impl Opening {
         if self.verdict.is_none() {
             return self.event.plus(timeout);
         }
-        let age = self.event.since(self.first_clock).map_or(0, |span| span.ns().cast_signed());
+        let age = self
+            .event
+            .since(self.first_clock)
+            .map_or(0, |span| span.ns().cast_signed());
         self.event.plus(age.saturating_add(SETTLE).min(timeout))
     }
 
@@ -152,7 +155,8 @@ impl Opening {
             self.bits |= bit::CLIENT_ACKED;
             return self.acknowledged(seg);
         }
-        if !self.has(bit::SYNACK) && seg.flags & flags::SYN == 0 && Seq(seg.seq) == self.client_end {
+        if !self.has(bit::SYNACK) && seg.flags & flags::SYN == 0 && Seq(seg.seq) == self.client_end
+        {
             self.bits |= bit::CLIENT_WENT_ON;
             self.note(seg);
         }
@@ -239,7 +243,11 @@ impl Opening {
         if matches!(self.verdict, Some(Outcome::Refused | Outcome::Unreachable)) {
             self.verdict = None;
         }
-        if seg.clock.since(self.first_clock).is_some_and(|age| age.ns() > timeout as u64) {
+        if seg
+            .clock
+            .since(self.first_clock)
+            .is_some_and(|age| age.ns() > timeout as u64)
+        {
             self.verdict = Some(Outcome::TimedOut);
             self.concluded = None;
             return Step::Late;
@@ -329,7 +337,10 @@ impl Opening {
         match self.verdict {
             Some(outcome) => outcome,
             None if self.has(bit::SYNACK) => Outcome::Unacknowledged,
-            None if now.since(self.first_clock).is_some_and(|age| age.ns() >= timeout as u64) => {
+            None if now
+                .since(self.first_clock)
+                .is_some_and(|age| age.ns() >= timeout as u64) =>
+            {
                 Outcome::TimedOut
             }
             None => Outcome::Unanswered,
@@ -369,7 +380,11 @@ impl Opening {
     /// The client's options, and the server's if its SYN or SYN-ACK was seen.
     #[must_use]
     pub fn options(&self) -> (SynOptions, Option<SynOptions>) {
-        (self.client, self.has(bit::SYNACK | bit::SERVER_SYN).then_some(self.server))
+        (
+            self.client,
+            self.has(bit::SYNACK | bit::SERVER_SYN)
+                .then_some(self.server),
+        )
     }
 
     /// ECN was asked for and granted.
@@ -390,7 +405,8 @@ impl Opening {
     #[must_use]
     pub fn tap_side(&self, established: Timestamp) -> Side {
         let halves = (
-            self.first_synack.and_then(|synack| synack.since(self.last_syn)),
+            self.first_synack
+                .and_then(|synack| synack.since(self.last_syn)),
             established.since(self.last_synack),
         );
         match halves {

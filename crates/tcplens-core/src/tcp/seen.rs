@@ -110,7 +110,11 @@ impl Holes {
     pub fn missing_before(&self, acknowledged: Seq) -> u64 {
         let first = self.list.first().map_or(acknowledged, |hole| hole.start);
         self.given_up_units
-            + self.list.iter().map(|hole| u64::from(common(hole, first, acknowledged))).sum::<u64>()
+            + self
+                .list
+                .iter()
+                .map(|hole| u64::from(common(hole, first, acknowledged)))
+                .sum::<u64>()
     }
 
     /// Leaves a hole: `high..start` was passed over by a segment with this mark.
@@ -170,7 +174,11 @@ pub fn slide(low: Seq, high: Seq) -> Option<Seq> {
 
 fn common(hole: &Hole, start: Seq, end: Seq) -> u32 {
     let (from, to) = (start.max(hole.start), end.min(hole.end));
-    if from.before(to) { to.distance(from) } else { 0 }
+    if from.before(to) {
+        to.distance(from)
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +186,10 @@ mod tests {
     use super::*;
 
     fn mark(ts_value: u32, ip_id: u16) -> Mark {
-        Mark { ts_value: Some(ts_value), ip_id: Some(ip_id) }
+        Mark {
+            ts_value: Some(ts_value),
+            ip_id: Some(ip_id),
+        }
     }
 
     #[test]

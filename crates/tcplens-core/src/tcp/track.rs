@@ -158,9 +158,19 @@ impl Side {
             return None;
         }
         let long_min = odd.and_then(|odd| odd.long_rtt_min);
-        let min = if self.rtt_min == u32::MAX { long_min } else { None };
-        let max = odd.map_or(0, |odd| odd.long_rtt_max).max(u64::from(self.rtt_max));
-        Some((self.rtt_samples, min.unwrap_or(u64::from(self.rtt_min)), max))
+        let min = if self.rtt_min == u32::MAX {
+            long_min
+        } else {
+            None
+        };
+        let max = odd
+            .map_or(0, |odd| odd.long_rtt_max)
+            .max(u64::from(self.rtt_max));
+        Some((
+            self.rtt_samples,
+            min.unwrap_or(u64::from(self.rtt_min)),
+            max,
+        ))
     }
 
     /// Payload bytes that `peer` acknowledged and that were never seen here.
@@ -180,7 +190,11 @@ impl Side {
     #[must_use]
     pub fn zero_window_ns(&self, odd: &Odd, last: Timestamp) -> u64 {
         let open = self.bits & bit::WINDOW_CLOSED != 0;
-        let lasting = if open { last.since(odd.zero_since) } else { None };
+        let lasting = if open {
+            last.since(odd.zero_since)
+        } else {
+            None
+        };
         odd.zero_window_ns + lasting.map_or(0, |span| span.ns())
     }
 
@@ -230,7 +244,11 @@ impl Side {
             return true;
         }
         match odd {
-            Some(odd) => odd[usize::from(seg.from)].sighted.iter().copied().any(equal),
+            Some(odd) => odd[usize::from(seg.from)]
+                .sighted
+                .iter()
+                .copied()
+                .any(equal),
             None => false,
         }
     }
@@ -373,7 +391,10 @@ impl Side {
         let first_byte = start.plus(u32::from(seg.flags & flags::SYN != 0));
         let last_byte = first_byte.plus(seg.payload_length);
         let seen_units = odd.holes.overlap(self.low, self.high, start, end);
-        let seen_bytes = u64::from(odd.holes.overlap(self.low, self.high, first_byte, last_byte));
+        let seen_bytes = u64::from(
+            odd.holes
+                .overlap(self.low, self.high, first_byte, last_byte),
+        );
         odd.retransmitted_bytes += seen_bytes;
         self.bytes += payload - seen_bytes.min(payload);
         let sighting = if seen_units == units {
@@ -445,7 +466,11 @@ impl Side {
             odd.long_rtt_min = Some(odd.long_rtt_min.map_or(ns, |min| min.min(ns)));
             odd.long_rtt_max = odd.long_rtt_max.max(ns);
         }
-        self.rtt_min = if self.rtt_samples == 0 { short } else { self.rtt_min.min(short) };
+        self.rtt_min = if self.rtt_samples == 0 {
+            short
+        } else {
+            self.rtt_min.min(short)
+        };
         self.rtt_max = self.rtt_max.max(short);
         self.rtt_sum = self.rtt_sum.saturating_add(ns);
         self.rtt_samples = self.rtt_samples.saturating_add(1);
