@@ -26,8 +26,9 @@ pub const SHARDS: usize = 64;
 /// Expiry is looked at once per tick: 2^28 ns, 0.27 s. A timeout ends at the first tick after it.
 const TICK: u32 = 28;
 
-/// How long a closed connection is kept for late segments: five retransmissions of a FIN (RFC 6298: 0.2 s doubled).
-const LINGER: i64 = 10 * SECOND;
+/// How long a closed connection is kept for late segments: as long as Linux keeps it in TIME-WAIT
+/// (include/net/tcp.h, `TCP_TIMEWAIT_LEN`).
+const LINGER: i64 = 60 * SECOND;
 
 /// Most closed connections kept per shard; beyond, the oldest goes at once. Chosen: at 40,000 connections per second
 /// they last 0.2 s, and all shards' fit the cache.
@@ -158,7 +159,7 @@ impl Shard {
         self.advance(seg.clock, out);
         let place = match self.table.find(&seg.flow, seg.hash) {
             Some(place) => place,
-            None => match self.begin(seg, out) {
+            None => match self.known_elsewhere(seg).or_else(|| self.begin(seg, out)) {
                 Some(place) => place,
                 None => return,
             },
@@ -206,6 +207,27 @@ impl Shard {
             Phase::Closed => self.after_close(place, seg, facts, out),
             Phase::Vacant => {}
         }
+    }
+
+    /// The connection that a segment belongs to although it came in another VLAN or tunnel: routers and mirror ports show
+    /// the two directions, or the same packet twice, with different tags.
+    #[inline(never)]
+    fn known_elsewhere(&mut self, seg: &Segment) -> Option<Place> {
+        let fits = |flow: &Flow| {
+            let [low, high] = &flow.sides;
+            let (side, peer) = if seg.from == 0 {
+                (low, high)
+            } else {
+                (high, low)
+            };
+            side.fits(peer, seg)
+        };
+        let (place, _) = self
+            .table
+            .elsewhere(&seg.flow, seg.hash)
+            .find(|(_, flow)| fits(flow))?;
+        self.table.at_mut(place).in_any_context = true;
+        Some(place)
     }
 
     /// A flow for a segment that has none; `None` if it is late for one that is gone.
@@ -296,6 +318,13 @@ impl Shard {
         };
         if is_new {
             self.supersede(place, seg, out);
+        } else if from_client && self.is_syn_after_synack(place, seg) {
+            let flow = self.table.at_mut(place);
+            let server_isn = flow.sides[usize::from(1 - seg.from)].low;
+            let opening = Opening::after_synack(seg, server_isn, flow.first);
+            flow.phase = Phase::Opening;
+            flow.role_from = RoleFrom::Syn;
+            flow.opening = self.openings.insert(opening);
         } else if flow.phase != Phase::Opening
             && from_client
             && seg.flags & flags::ACK == 0
@@ -304,6 +333,19 @@ impl Shard {
             self.counts.late_syns += 1;
         }
         self.take(place, seg, out);
+    }
+
+    /// Whether a SYN is the one that the SYN-ACK seen before it answers.
+    fn is_syn_after_synack(&self, place: Place, seg: &Segment) -> bool {
+        let flow = self.table.at(place);
+        let client = &flow.sides[usize::from(seg.from)];
+        let server = &flow.sides[usize::from(1 - seg.from)];
+        flow.phase == Phase::Open
+            && flow.role_from == RoleFrom::SynAck
+            && seg.flags & flags::ACK == 0
+            && !client.started()
+            && server.ack.offset(Seq(seg.seq).plus(1)) >= 0
+            && server.ack.offset(Seq(seg.seq).plus(units(seg))) <= 0
     }
 
     /// Ends the connection at `place` for a new one on the same tuple, which begins with `seg`.
@@ -327,7 +369,7 @@ impl Shard {
         let timeout = self.context.timeout;
         let flow = self.table.at_mut(place);
         let opening = self.openings.at_mut(flow.opening);
-        if seg.frame != flow.first_frame {
+        if !opening.began_with(seg) {
             let step = if seg.from == flow.client {
                 opening.from_client(seg)
             } else {
@@ -443,7 +485,13 @@ impl Shard {
     pub fn icmp(&mut self, error: &IcmpError, out: &mut Records) {
         let quoted = &error.quoted;
         self.advance(quoted.clock, out);
-        let Some(place) = self.table.find(&quoted.flow, quoted.hash) else {
+        let found = self.table.find(&quoted.flow, quoted.hash);
+        // The error may come back another way; the quoted sequence number is compared below.
+        let elsewhere = || {
+            let mut others = self.table.elsewhere(&quoted.flow, quoted.hash);
+            others.next().map(|(place, _)| place)
+        };
+        let Some(place) = found.or_else(elsewhere) else {
             return;
         };
         let flow = self.table.at_mut(place);

@@ -35,10 +35,9 @@ impl Context {
     }
 
     fn id(&self, flow: &crate::flow::Flow) -> ConnectionId {
-        // The cast keeps the low half.
         ConnectionId {
             first: flow.first,
-            flow: self.id_key.hash(&flow.key) as u32,
+            flow: self.id_key.name(&flow.key),
         }
     }
 

@@ -67,6 +67,9 @@ pub struct Flow {
     pub tap_side: TapSide,
     /// The SYN-ACK came after the timeout.
     pub late: bool,
+    /// It was seen in another VLAN or tunnel than that of `key` as well: its directions go different ways, or it is seen
+    /// twice. Then a segment is its own by the ends alone.
+    pub in_any_context: bool,
     /// Which side's RST closed it, in case it turns out to have been forged.
     pub reset_by: Option<u8>,
 }
@@ -105,6 +108,7 @@ impl Flow {
             close: Close::Open,
             tap_side: TapSide::Unknown,
             late: false,
+            in_any_context: false,
             reset_by: None,
         }
     }

@@ -64,23 +64,52 @@ impl Table {
         self.len == 0
     }
 
-    /// The flow with this key.
+    /// The flow that a segment with this key belongs to: the one with the key, else one with its ends that was seen in
+    /// several contexts.
     #[inline]
     #[must_use]
     pub fn find(&self, key: &FlowKey, hash: u64) -> Option<Place> {
+        let mut known_elsewhere = None;
+        for (place, flow) in self.with_hash(hash) {
+            if flow.key == *key {
+                return Some(place);
+            }
+            if flow.in_any_context && flow.key.has_ends_of(key) {
+                known_elsewhere = Some(place);
+            }
+        }
+        known_elsewhere
+    }
+
+    /// Flows with the ends of this key, in other contexts.
+    pub fn elsewhere<'t>(
+        &'t self,
+        key: &'t FlowKey,
+        hash: u64,
+    ) -> impl Iterator<Item = (Place, &'t Flow)> {
+        self.with_hash(hash)
+            .filter(|(_, flow)| flow.key.has_ends_of(key))
+    }
+
+    /// Flows whose hash has the same low half: nearly always one or none.
+    #[inline]
+    fn with_hash(&self, hash: u64) -> impl Iterator<Item = (Place, &Flow)> {
         let mask = self.index.len() - 1;
+        // The cast keeps the low half.
         let tag = hash as u32;
         let mut at = tag as usize & mask;
-        loop {
-            let slot = self.index[at];
-            if slot.place == u32::MAX {
-                return None;
+        std::iter::from_fn(move || {
+            loop {
+                let slot = self.index[at];
+                if slot.place == u32::MAX {
+                    return None;
+                }
+                at = (at + 1) & mask;
+                if slot.tag == tag {
+                    return Some((Place(slot.place), self.at(Place(slot.place))));
+                }
             }
-            if slot.tag == tag && self.at(Place(slot.place)).key == *key {
-                return Some(Place(slot.place));
-            }
-            at = (at + 1) & mask;
-        }
+        })
     }
 
     /// The flow at a place.

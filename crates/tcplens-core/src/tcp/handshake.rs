@@ -12,10 +12,15 @@ use crate::record::{Outcome, Side};
 use crate::time::{SECOND, Timestamp};
 use crate::wire::segment::{IcmpError, Segment, SynOptions, flags, syn_option};
 
-/// How much longer than the attempt has lasted a verdict waits for something better: the exponential back-off repeats
-/// a SYN after at most its own age again (RFC 6298 section 5.5), from a first second on (section 2.1); half a
-/// second for timers that run late.
+/// How long a RST that the other side must obey waits for what may have crossed it: clients that try again after a
+/// RST (Windows: after 0.5 s) and segments on their way.
 const SETTLE: i64 = SECOND + SECOND / 2;
+
+/// The longest first retransmission timeout of a SYN in use: 3 s (RFC 1122 section 4.2.3.1; 1 s since RFC 6298).
+const FIRST_TIMEOUT: i64 = 3 * SECOND;
+
+/// How late a retransmission timer may be.
+const TIMER_SLACK: i64 = SECOND / 2;
 
 /// A connection attempt that is not decided yet. Roles, not ends: the client sent the first SYN.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +31,9 @@ pub struct Opening {
     pub first_clock: Timestamp,
     /// Last SYN before the first SYN-ACK.
     last_syn: Timestamp,
+    /// The latest SYN by the engine clock, and how long after the one before it.
+    syn_clock: Timestamp,
+    syn_gap: i64,
     first_synack: Option<Timestamp>,
     last_synack: Timestamp,
     /// The ACK that established it, or what failed it.
@@ -67,6 +75,8 @@ mod bit {
     pub(super) const ECN_SYNACK: u16 = 0x080;
     pub(super) const RST_ACCEPTABLE: u16 = 0x100;
     pub(super) const DATA_ACCEPTED: u16 = 0x200;
+    /// The SYN-ACK was seen, its options were not kept.
+    pub(super) const OPTIONS_MISSED: u16 = 0x400;
 }
 
 /// What a segment did to an attempt.
@@ -90,6 +100,8 @@ impl Opening {
             first_syn: syn.time,
             first_clock: syn.clock,
             last_syn: syn.time,
+            syn_clock: syn.clock,
+            syn_gap: 0,
             first_synack: None,
             last_synack: syn.time,
             concluded: None,
@@ -110,6 +122,25 @@ impl Opening {
         }
     }
 
+    /// An attempt whose SYN-ACK was seen before its SYN: packets were reordered on the way here.
+    #[must_use]
+    pub fn after_synack(syn: &Segment, server_isn: Seq, synack: Timestamp) -> Opening {
+        Opening {
+            first_synack: Some(synack),
+            last_synack: synack,
+            server_isn,
+            first_server_isn: server_isn,
+            bits: bit::SYNACK | bit::SERVER_ACKED | bit::SERVER_SEEN | bit::OPTIONS_MISSED,
+            ..Opening::new(syn)
+        }
+    }
+
+    /// Whether the attempt began with this segment.
+    #[must_use]
+    pub fn began_with(&self, seg: &Segment) -> bool {
+        self.last_frame == seg.frame
+    }
+
     /// Whether a SYN of the client belongs to this attempt.
     #[must_use]
     pub fn is_same_attempt(&self, syn: &Segment) -> bool {
@@ -125,14 +156,20 @@ impl Opening {
     /// The engine clock at which the attempt is decided if nothing more happens.
     #[must_use]
     pub fn deadline(&self, timeout: i64) -> Timestamp {
-        if self.verdict.is_none() {
+        let Some(verdict) = self.verdict else {
             return self.event.plus(timeout);
+        };
+        let is_obeyed = match verdict {
+            Outcome::Refused => self.has(bit::RST_ACCEPTABLE),
+            Outcome::Unreachable => false,
+            _ => true,
+        };
+        if is_obeyed {
+            return self.event.plus(SETTLE.min(timeout));
         }
-        let age = self
-            .event
-            .since(self.first_clock)
-            .map_or(0, |span| span.ns().cast_signed());
-        self.event.plus(age.saturating_add(SETTLE).min(timeout))
+        // The client may go on: its next SYN comes after twice the last gap (RFC 6298 section 5.5).
+        let next = (self.syn_gap.saturating_mul(2)).max(FIRST_TIMEOUT) + TIMER_SLACK;
+        self.syn_clock.plus(next.min(timeout)).max(self.event)
     }
 
     /// A segment of the client.
@@ -166,6 +203,8 @@ impl Opening {
     fn client_syn(&mut self, seg: &Segment) {
         if seg.flags & flags::ACK == 0 {
             self.syn_retransmits += 1;
+            self.syn_gap = seg.clock.0.saturating_sub(self.syn_clock.0);
+            self.syn_clock = seg.clock;
             if self.verdict == Some(Outcome::Refused) && !self.has(bit::RST_ACCEPTABLE) {
                 self.verdict = None;
             }
@@ -380,11 +419,8 @@ impl Opening {
     /// The client's options, and the server's if its SYN or SYN-ACK was seen.
     #[must_use]
     pub fn options(&self) -> (SynOptions, Option<SynOptions>) {
-        (
-            self.client,
-            self.has(bit::SYNACK | bit::SERVER_SYN)
-                .then_some(self.server),
-        )
+        let server = self.has(bit::SYNACK | bit::SERVER_SYN) && !self.has(bit::OPTIONS_MISSED);
+        (self.client, server.then_some(self.server))
     }
 
     /// ECN was asked for and granted.

@@ -253,6 +253,22 @@ impl Side {
         }
     }
 
+    /// Whether a segment of this side fits what is known of the connection: its SYN, or sequence and acknowledgment
+    /// numbers near the current ones. For telling one connection in two VLANs from two with the same ends.
+    #[must_use]
+    pub fn fits(&self, peer: &Side, seg: &Segment) -> bool {
+        /// Chosen: a chance in 2^11 for each number that is compared, and more than most windows.
+        const NEAR: i32 = 1 << 20;
+        let near = |a: Seq, b: Seq| (-NEAR..=NEAR).contains(&a.offset(b));
+        let seq_fits = self.started().then(|| near(Seq(seg.seq), self.high));
+        let acks = seg.flags & flags::ACK != 0 && peer.started();
+        let ack_fits = acks.then(|| near(Seq(seg.ack), peer.high));
+        match (seq_fits, ack_fits) {
+            (None, None) => false,
+            (seq, ack) => seq != Some(false) && ack != Some(false),
+        }
+    }
+
     /// Takes note of a segment of this side, and of what it acknowledges of `peer`.
     #[inline]
     pub fn segment(

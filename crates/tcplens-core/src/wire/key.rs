@@ -31,7 +31,8 @@ impl HashKey {
         }
     }
 
-    /// The hash of a flow key; its top bits are as good as its low ones.
+    /// The hash of the two ends of a flow key; its top bits are as good as its low ones. The context is left out: the
+    /// directions of a connection may be in different VLANs, and yet belong to one shard.
     #[inline(always)]
     #[must_use]
     pub fn hash(&self, flow: &FlowKey) -> u64 {
@@ -42,10 +43,19 @@ impl HashKey {
             fold(flow.low[0] ^ a, flow.high[0] ^ b)
         };
         let hosts = fold(flow.low[1] ^ c, flow.high[1] ^ d);
-        let ends = u64::from(flow.context) << 32
-            | u64::from(flow.ports[0]) << 16
-            | u64::from(flow.ports[1]);
-        fold(ends ^ prefixes ^ e, hosts ^ b)
+        let ports = u64::from(flow.ports[0]) << 16 | u64::from(flow.ports[1]);
+        fold(ports ^ prefixes ^ e, hosts ^ b)
+    }
+
+    /// 32 bits that name a flow: of its ends and its context.
+    #[must_use]
+    pub fn name(&self, flow: &FlowKey) -> u32 {
+        let name = fold(
+            self.hash(flow) ^ u64::from(flow.context),
+            self.secret[4] | 1,
+        );
+        // The cast keeps the low half.
+        name as u32
     }
 }
 

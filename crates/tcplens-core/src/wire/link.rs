@@ -1,5 +1,6 @@
 //! Link layers: what lies before an IP header. Ethernet and 802.3 LLC/SNAP, VLAN tags (IEEE 802.1Q), Linux cooked
-//! captures, BSD loopback, PPP (RFC 1661, RFC 1662), PPPoE (RFC 2516), MPLS (RFC 3032), netfilter log, Cisco HDLC.
+//! captures, BSD loopback, PPP (RFC 1661, RFC 1662), PPPoE (RFC 2516), MPLS (RFC 3032), netfilter log, Cisco HDLC,
+//! frame relay.
 //! Header layouts by link type: <https://www.tcpdump.org/linktypes.html>.
 
 use super::counts::Undecoded;
@@ -30,6 +31,8 @@ pub(super) mod ethertype {
 
 /// Cisco HDLC, which also appears under the link type of PPP in HDLC framing.
 const C_HDLC: LinkType = LinkType(104);
+/// Frame relay (ITU-T Q.922 address, RFC 2427).
+const FRAME_RELAY: LinkType = LinkType(107);
 /// IEEE 802.11, and the same behind a radiotap header.
 const WIFI: LinkType = LinkType(105);
 const WIFI_RADIOTAP: LinkType = LinkType(127);
@@ -63,6 +66,7 @@ pub(super) fn first<'a>(link: LinkType, view: View<'a>, wrapping: &mut Wrapping)
         LinkType::PPP_ETHER => Ok((Next::Pppoe, view)),
         LinkType::NFLOG => netfilter_log(view),
         C_HDLC => cisco_hdlc(view),
+        FRAME_RELAY => frame_relay(view),
         WIFI => wifi::frame(view),
         WIFI_RADIOTAP => wifi::radiotap(view),
         _ => Err(Undecoded::UnknownLinkType),
@@ -213,6 +217,34 @@ fn hdlc(view: View<'_>) -> Step<'_> {
 /// Cisco HDLC: address (1), control (1), ethertype (2).
 fn cisco_hdlc(view: View<'_>) -> Step<'_> {
     over(view, 4, Next::EtherType(be16(header::<4>(&view)?, 2)))
+}
+
+/// Frame relay (RFC 2427 section 3): address, whose last byte has the lowest bit set (2 to 4), control (03: unnumbered
+/// information), a pad (00) or not, network layer protocol.
+fn frame_relay(view: View<'_>) -> Step<'_> {
+    const LONGEST_ADDRESS: u32 = 4;
+    const UNNUMBERED: u8 = 0x03;
+    let ends = |at: &u32| view.byte(*at).is_some_and(|byte| byte & 1 == 1);
+    let address = (0..LONGEST_ADDRESS)
+        .find(ends)
+        .ok_or(Undecoded::CutLinkHeader)?
+        + 1;
+    let byte = |at: u32| view.byte(address + at).ok_or(Undecoded::CutLinkHeader);
+    if byte(0)? != UNNUMBERED {
+        return Err(Undecoded::OtherEthertype);
+    }
+    let pad = u32::from(byte(1)? == 0);
+    match byte(1 + pad)? {
+        0xcc | 0x8e => over(view, address + 2 + pad, Next::Ip),
+        0x80 => {
+            // SNAP: organisation (3), ethertype (2).
+            let snap = view
+                .skip(address + 2 + pad)
+                .ok_or(Undecoded::CutLinkHeader)?;
+            over(snap, 5, Next::EtherType(be16(header::<5>(&snap)?, 3)))
+        }
+        _ => Err(Undecoded::OtherEthertype),
+    }
 }
 
 /// PPPoE session: version and type (1), code (1), session (2), length (2).

@@ -20,6 +20,15 @@ pub struct FlowKey {
     pub context: u32,
 }
 
+impl FlowKey {
+    /// Whether the two ends are the same, whatever the context.
+    #[inline]
+    #[must_use]
+    pub fn has_ends_of(&self, other: &FlowKey) -> bool {
+        (self.low, self.high, self.ports) == (other.low, other.high, other.ports)
+    }
+}
+
 /// TCP flags as on the wire (RFC 9293 section 3.1).
 pub mod flags {
     /// No more data from the sender.
