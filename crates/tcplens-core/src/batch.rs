@@ -4,22 +4,49 @@ use crate::record::{Connection, Handshake};
 use crate::time::Timestamp;
 
 /// The record kinds that shards make, in the order in which they stand when all else is equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Kind {
     /// [`Handshake`].
+    #[default]
     Handshake,
     /// [`Connection`].
     Connection,
 }
 
-/// A record's place in the order of all: the same in every run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// Engine clock when it became final; for an expiry its tick.
+/// When a record became final.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    /// By the engine clock; for an expiry its tick.
     pub clock: Timestamp,
-    /// First packet of its connection.
+    /// The packet that made it final; 0 for an expiry.
     pub frame: u64,
+}
+
+impl Moment {
+    /// The end of the observation: after every packet.
+    #[must_use]
+    pub fn end(clock: Timestamp) -> Moment {
+        Moment {
+            clock,
+            frame: u64::MAX,
+        }
+    }
+
+    /// An expiry.
+    #[must_use]
+    pub fn tick(clock: Timestamp) -> Moment {
+        Moment { clock, frame: 0 }
+    }
+}
+
+/// A record's place in the order of all: the same in every run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// When it became final.
+    pub at: Moment,
+    /// First packet of its connection.
+    pub first_frame: u64,
     /// Its kind.
     pub kind: Kind,
 }
@@ -27,17 +54,30 @@ pub struct Place {
 impl Place {
     /// After everything.
     pub const LAST: Place = Place {
-        clock: Timestamp::MAX,
-        frame: u64::MAX,
+        at: Moment {
+            clock: Timestamp::MAX,
+            frame: u64::MAX,
+        },
+        first_frame: u64::MAX,
         kind: Kind::Connection,
     };
 
-    /// Before every record that becomes final at `clock` or later.
+    /// Before every record that is not final after packet `frame`, when the engine clock was at `clock`.
     #[must_use]
-    pub fn at(clock: Timestamp) -> Place {
-        Place {
+    pub fn after(clock: Timestamp, frame: u64) -> Place {
+        Place::from(Moment {
             clock,
-            frame: 0,
+            frame: frame.saturating_add(1),
+        })
+    }
+}
+
+impl From<Moment> for Place {
+    /// Before every record that becomes final at that moment.
+    fn from(at: Moment) -> Place {
+        Place {
+            at,
+            first_frame: 0,
             kind: Kind::Handshake,
         }
     }

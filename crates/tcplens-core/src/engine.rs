@@ -1,13 +1,14 @@
 //! The pipeline, on one screen: packets go in, records come out in order.
 //!
 //! [`Front`] decodes and stamps, [`Lane`] runs a share of the shards, [`Merge`] brings their records into one order.
-//! [`Engine`] is all three on one thread; the binary puts lanes on several. The records are the same.
+//! [`Engine`] is all three in one, for tests and small uses; the binary's pipeline puts the same pieces on any number of
+//! threads. The records are the same.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use crate::batch::{AnyRecord, Place, Records};
+use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
 use crate::shard::{Counts, SHARDS, Settings, Shard};
@@ -119,6 +120,12 @@ impl Front {
         shard_of(hash) & (self.lanes - 1)
     }
 
+    /// Before every record that comes of packets yet to be read.
+    #[must_use]
+    pub fn watermark(&self) -> Place {
+        Place::after(self.clock, self.frame)
+    }
+
     /// The input is over: fragments that wait for others are counted.
     pub fn finish(&mut self) {
         self.decoder.finish();
@@ -221,7 +228,7 @@ impl Lane {
 /// Interleaves the records of lanes in the one order that does not depend on lanes.
 #[derive(Default)]
 pub struct Merge {
-    /// Records whose clock the engine had not passed when their batch was merged, one run per merge.
+    /// Records that were not before the watermark when their batch was merged, one run per merge.
     held: Vec<Held>,
     /// Emptied batches, for their memory.
     spare: Vec<Records>,
@@ -292,7 +299,7 @@ impl Held {
     }
 }
 
-/// Everything on one thread.
+/// Everything in one, on one thread.
 pub struct Engine {
     /// Decoding.
     pub front: Front,
@@ -316,7 +323,7 @@ impl Engine {
         }
     }
 
-    /// The only way in for packets: a batch goes in, `each` gets the records that became final, in order. Packets that
+    /// A batch goes in, `each` gets the records that became final, in order. Packets that
     /// `takes` refuses are left out.
     pub fn feed(
         &mut self,
@@ -339,7 +346,7 @@ impl Engine {
         }
         self.lane.advance(self.front.clock);
         self.merge
-            .merge([&mut self.lane.records], Place::at(self.front.clock), each);
+            .merge([&mut self.lane.records], self.front.watermark(), each);
     }
 
     /// The observation is over: every record that is left.
@@ -349,8 +356,8 @@ impl Engine {
         for step in steps(self.lane.end(clock).collect()) {
             self.lane.end_until(step);
             let until = Place {
-                frame: step,
-                ..Place::at(clock)
+                first_frame: step,
+                ..Place::from(Moment::end(clock))
             };
             self.merge.merge([&mut self.lane.records], until, &mut each);
         }

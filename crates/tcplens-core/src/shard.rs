@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::analyze::{self, Context};
-use crate::batch::{Kind, Place as Rank, Records};
+use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
 use crate::flow::table::{Place, Table};
 use crate::flow::{Flow, NO_OPENING, Phase};
@@ -137,7 +137,7 @@ impl Shard {
             context: Context::new(settings.vantage, settings.roles.clone(), settings.timeout),
             idle: settings.idle,
             active_ticks: settings.active.map(|ns| ticks_in(ns).max(1)),
-            limit: (settings.limit_connections / SHARDS).max(1),
+            limit: share(settings.limit_connections),
             keep_duplicates: settings.keep_duplicates,
             handshakes: settings.handshakes,
             connections: settings.connections,
@@ -157,7 +157,7 @@ impl Shard {
     #[inline]
     pub fn segment(&mut self, seg: &Segment, out: &mut Records) {
         self.advance(seg.clock, out);
-        let place = match self.table.find(&seg.flow, seg.hash) {
+        let place = match self.table.find(seg) {
             Some(place) => place,
             None => match self.known_elsewhere(seg).or_else(|| self.begin(seg, out)) {
                 Some(place) => place,
@@ -165,14 +165,15 @@ impl Shard {
             },
         };
         if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
-            return self.syn_on_known(place, seg, out);
+            self.syn_on_known(place, seg, out);
+        } else {
+            self.take(place, seg, out);
         }
-        self.take(place, seg, out);
     }
 
-    /// A segment of the flow at `place`.
+    /// A segment of the flow at `place`; false if it is a second sighting.
     #[inline]
-    fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+    fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) -> bool {
         let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
         let (side, peer) = if seg.from == 0 {
@@ -183,7 +184,7 @@ impl Shard {
         if side.is_second_sighting(seg, &mut flow.odd) && !self.keep_duplicates {
             flow.duplicates += 1;
             self.counts.duplicates += 1;
-            return;
+            return false;
         }
         let facts = side.segment(peer, seg, &mut flow.odd);
         flow.last = flow.last.max(seg.time);
@@ -193,6 +194,7 @@ impl Shard {
         } else {
             self.turn(place, seg, facts, out);
         }
+        true
     }
 
     /// A segment that may change where its connection is in its life.
@@ -213,19 +215,10 @@ impl Shard {
     /// the two directions, or the same packet twice, with different tags.
     #[inline(never)]
     fn known_elsewhere(&mut self, seg: &Segment) -> Option<Place> {
-        let fits = |flow: &Flow| {
-            let [low, high] = &flow.sides;
-            let (side, peer) = if seg.from == 0 {
-                (low, high)
-            } else {
-                (high, low)
-            };
-            side.fits(peer, seg)
-        };
         let (place, _) = self
             .table
             .elsewhere(&seg.flow, seg.hash)
-            .find(|(_, flow)| fits(flow))?;
+            .find(|(_, flow)| flow.fits(seg))?;
         self.table.at_mut(place).in_any_context = true;
         Some(place)
     }
@@ -233,7 +226,8 @@ impl Shard {
     /// A flow for a segment that has none; `None` if it is late for one that is gone.
     #[inline(never)]
     fn begin(&mut self, seg: &Segment, out: &mut Records) -> Option<Place> {
-        match self.gone.recognise(seg) {
+        let late = self.gone.recognise(seg);
+        match late {
             Some(Late::Syn) => {
                 self.counts.late_syns += 1;
                 return None;
@@ -242,13 +236,24 @@ impl Shard {
                 self.counts.late_segments += 1;
                 return None;
             }
-            None => {}
+            Some(Late::SynAck(_) | Late::Resumed(..)) | None => {}
         }
         if self.table.len() >= self.limit {
-            self.evict(out);
+            self.evict(seg, out);
         }
         self.counts.connections += 1;
-        let flow = self.new_flow(seg);
+        let mut flow = self.new_flow(seg);
+        match late {
+            Some(Late::SynAck(outcome)) => {
+                flow.late = true;
+                flow.handshake = outcome;
+            }
+            Some(Late::Resumed(client, role_from)) => {
+                flow.client = client;
+                flow.role_from = role_from;
+            }
+            _ => {}
+        }
         let deadline = flow.deadline;
         let place = self.table.insert(seg.hash, flow);
         self.expect(deadline, place);
@@ -270,7 +275,7 @@ impl Shard {
             phase: Phase::Open,
             ..Flow::vacant()
         };
-        match seg.flags & (flags::SYN | flags::ACK | flags::RST) {
+        match seg.flags & (flags::SYN | flags::FIN | flags::ACK | flags::RST) {
             flags::SYN => {
                 flow.client = seg.from;
                 flow.role_from = RoleFrom::Syn;
@@ -312,12 +317,27 @@ impl Shard {
                 _ => !repeat,
             },
             both if both == flags::SYN | flags::ACK => {
-                flow.phase == Phase::Closed && side.started() && !repeat
+                let peer = &flow.sides[usize::from(1 - seg.from)];
+                let ack = Seq(seg.ack);
+                // A second SYN-ACK for the same SYN is none of a new connection.
+                let is_known = ack == side.ack
+                    || peer.started() && !ack.before(peer.low) && ack.offset(peer.high) <= 0;
+                flow.phase != Phase::Opening && side.started() && !repeat && !is_known
             }
             _ => false,
         };
+        let is_late = flow.phase != Phase::Opening
+            && from_client
+            && seg.flags & flags::ACK == 0
+            && flow.handshake != HandshakeOutcome::Missed;
+        let restarts = flow.phase == Phase::Opening && side.started() && !repeat;
         if is_new {
             self.supersede(place, seg, out);
+        } else if restarts {
+            let flow = self.table.at_mut(place);
+            let from = usize::from(seg.from);
+            let odd = flow.odd.as_deref_mut().map(|odd| &mut odd[from]);
+            flow.sides[from].restart(odd);
         } else if from_client && self.is_syn_after_synack(place, seg) {
             let flow = self.table.at_mut(place);
             let server_isn = flow.sides[usize::from(1 - seg.from)].low;
@@ -325,14 +345,11 @@ impl Shard {
             flow.phase = Phase::Opening;
             flow.role_from = RoleFrom::Syn;
             flow.opening = self.openings.insert(opening);
-        } else if flow.phase != Phase::Opening
-            && from_client
-            && seg.flags & flags::ACK == 0
-            && flow.handshake != HandshakeOutcome::Missed
-        {
+        }
+        let is_taken = self.take(place, seg, out);
+        if is_taken && is_late && !is_new {
             self.counts.late_syns += 1;
         }
-        self.take(place, seg, out);
     }
 
     /// Whether a SYN is the one that the SYN-ACK seen before it answers.
@@ -350,14 +367,15 @@ impl Shard {
 
     /// Ends the connection at `place` for a new one on the same tuple, which begins with `seg`.
     fn supersede(&mut self, place: Place, seg: &Segment, out: &mut Records) {
-        let clock = seg.clock;
+        let now = moment(seg);
         if self.table.at(place).phase == Phase::Opening {
-            self.decide(place, clock, out);
-            self.table.at_mut(place).close = Close::Failed;
-        } else if self.table.at(place).phase == Phase::Open {
-            self.table.at_mut(place).close = Close::Superseded;
+            self.decide(place, now, out);
         }
-        self.report(place, clock, out);
+        let flow = self.table.at_mut(place);
+        if flow.close == Close::Open {
+            flow.close = Close::Superseded;
+        }
+        self.report(place, now, out);
         let fresh = self.new_flow(seg);
         let deadline = fresh.deadline;
         *self.table.at_mut(place) = fresh;
@@ -379,12 +397,13 @@ impl Shard {
                 Step::Waiting => {}
                 Step::Established => {
                     flow.tap_side = opening.tap_side(seg.time);
-                    self.decide(place, seg.clock, out);
+                    self.decide(place, moment(seg), out);
                 }
                 Step::Late => {
                     flow.late = true;
-                    self.decide(place, seg.clock, out);
+                    self.decide(place, moment(seg), out);
                 }
+                Step::OneSided => self.decide(place, moment(seg), out),
             }
         }
         let flow = self.table.at_mut(place);
@@ -392,43 +411,49 @@ impl Shard {
             flow.deadline = self.openings.at(flow.opening).deadline(timeout);
             let deadline = flow.deadline;
             self.expect(deadline, place);
-        } else if seg.flags & (flags::FIN | flags::RST) != 0 {
+        } else {
             self.closing(place, seg, out);
         }
     }
 
     /// Decides an attempt: its record, and what becomes of the connection.
-    fn decide(&mut self, place: Place, now: Timestamp, out: &mut Records) {
+    fn decide(&mut self, place: Place, now: Moment, out: &mut Records) {
         let flow = self.table.at_mut(place);
         let opening = self.openings.at(flow.opening);
-        let outcome = opening.outcome(now, self.context.timeout);
+        // Of an expiry, the deadline: the tick is only when it was looked at.
+        let waited_until = now.clock.min(flow.deadline);
+        let outcome = opening.outcome(waited_until, self.context.timeout);
         flow.handshake = outcome.into();
         flow.phase = Phase::Open;
         let goes_on = matches!(outcome, Outcome::Established | Outcome::OneSided) || flow.late;
         if !goes_on {
             flow.close = Close::Failed;
         }
-        flow.deadline = now;
         if self.handshakes {
-            let record = analyze::handshake(&self.context, flow, opening, outcome, now);
+            let record = analyze::handshake(&self.context, flow, opening, outcome, waited_until);
             let rank = Rank {
-                clock: now,
-                frame: flow.first_frame,
+                at: now,
+                first_frame: flow.first_frame,
                 kind: Kind::Handshake,
             };
             out.handshake(rank, record);
         }
         self.openings.remove(flow.opening);
         flow.opening = NO_OPENING;
-        let deadline = now.plus(self.idle);
+        flow.deadline = now.clock;
+        let deadline = now.clock.plus(self.idle);
         self.expect(deadline, place);
     }
 
-    /// A FIN or RST on an open connection.
+    /// Closes an open connection if this segment, or the FINs so far, do.
     #[inline(never)]
     fn closing(&mut self, place: Place, seg: &Segment, out: &mut Records) {
         let flow = self.table.at_mut(place);
         if seg.flags & flags::RST != 0 {
+            let side = &flow.sides[usize::from(seg.from)];
+            if !side.obeys_reset(&flow.sides[usize::from(1 - seg.from)], seg) {
+                return;
+            }
             let by_client = seg.from == flow.client;
             flow.close = if by_client {
                 Close::RstByClient
@@ -442,38 +467,44 @@ impl Shard {
             return;
         }
         flow.phase = Phase::Closed;
-        self.linger(place, seg.clock, seg.hash, out);
+        self.linger(place, seg, out);
     }
 
-    /// A segment of a closed connection. New data of the side whose RST closed it shows that the RST was not its own.
+    /// A segment of a closed connection. The side whose RST closed it sends data beyond the RST, or acknowledges what was
+    /// sent to it since: the RST was not its own.
     #[inline(never)]
     fn after_close(&mut self, place: Place, seg: &Segment, facts: Facts, out: &mut Records) {
         let flow = self.table.at_mut(place);
-        if flow.reset_by == Some(seg.from)
-            && facts.sighting == Some(Sighting::New)
-            && flow.handshake == HandshakeOutcome::Established
-            && units(seg) > 0
-            && seg.flags & flags::ACK != 0
-        {
-            flow.phase = Phase::Open;
-            flow.close = Close::Open;
-            flow.reset_by = None;
-            flow.deadline = seg.clock;
-            let deadline = seg.clock.plus(self.idle);
-            self.expect(deadline, place);
-            if seg.flags & (flags::FIN | flags::RST) != 0 {
-                self.closing(place, seg, out);
-            }
+        let odd = flow.odd.as_deref();
+        let (reset, peer_high) = odd
+            .map(|odd| odd[usize::from(seg.from)].reset_at)
+            .unwrap_or_default();
+        let goes_on = facts.sighting == Some(Sighting::New)
+            && seg.flags & flags::SYN == 0
+            && Seq(seg.seq).offset(reset) >= 0
+            || facts.acknowledges && Seq(seg.ack).offset(peer_high) > 0;
+        if flow.reset_by != Some(seg.from) || !goes_on {
+            return;
         }
+        flow.phase = Phase::Open;
+        flow.close = Close::Open;
+        flow.reset_by = None;
+        flow.deadline = seg.clock;
+        if let Some(active) = self.active_ticks {
+            skip_parts(flow, seg.clock, active);
+        }
+        let deadline = seg.clock.plus(self.idle);
+        self.expect(deadline, place);
+        self.closing(place, seg, out);
     }
 
-    fn linger(&mut self, place: Place, clock: Timestamp, hash: u64, out: &mut Records) {
-        let until = clock.plus(LINGER);
+    fn linger(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+        let until = seg.clock.plus(LINGER);
         self.table.at_mut(place).deadline = until;
-        self.lingering.push_back((until, place, hash));
+        self.lingering.push_back((until, place, seg.hash));
         self.event = self.event.min(until);
         if self.lingering.len() > MOST_LINGERING {
-            self.let_go(clock, out);
+            self.let_go_oldest(moment(seg), out);
         }
     }
 
@@ -481,19 +512,20 @@ impl Shard {
     pub fn icmp(&mut self, error: &IcmpError, out: &mut Records) {
         let quoted = &error.quoted;
         self.advance(quoted.clock, out);
-        let found = self.table.find(&quoted.flow, quoted.hash);
-        // The error may come back another way; the quoted sequence number is compared below.
-        let elsewhere = || {
-            let mut others = self.table.elsewhere(&quoted.flow, quoted.hash);
-            others.next().map(|(place, _)| place)
+        // The error may come back another way than the SYN went.
+        let candidates = self.table.elsewhere(&quoted.flow, quoted.hash);
+        let quotes = |flow: &Flow| {
+            flow.phase == Phase::Opening
+                && quoted.from == flow.client
+                && self.openings.at(flow.opening).is_quoted_by(error)
         };
-        let Some(place) = found.or_else(elsewhere) else {
+        let best = candidates
+            .filter(|(_, flow)| quotes(flow))
+            .min_by_key(|(_, flow)| flow.key != quoted.flow);
+        let Some((place, _)) = best else {
             return;
         };
         let flow = self.table.at_mut(place);
-        if flow.phase != Phase::Opening || quoted.from != flow.client {
-            return;
-        }
         let opening = self.openings.at_mut(flow.opening);
         if opening.icmp(error) {
             flow.deadline = opening.deadline(self.context.timeout);
@@ -513,34 +545,41 @@ impl Shard {
 
     #[inline(never)]
     fn pass(&mut self, clock: Timestamp, out: &mut Records) {
-        self.let_go(clock, out);
-        if clock >= self.due {
-            self.expire(clock, out);
+        // What expires may begin something that has expired by now as well.
+        while clock >= self.event {
+            while self
+                .lingering
+                .front()
+                .is_some_and(|&(until, ..)| until <= clock)
+            {
+                let until = self.lingering.front().map_or(clock, |&(until, ..)| until);
+                self.let_go_oldest(Moment::tick(until), out);
+            }
+            if clock >= self.due {
+                self.expire(clock, out);
+            }
+            let next_gone = self
+                .lingering
+                .front()
+                .map_or(Timestamp::MAX, |&(until, ..)| until);
+            self.event = self.due.min(next_gone);
         }
-        let next_gone = self
-            .lingering
-            .front()
-            .map_or(Timestamp::MAX, |&(until, ..)| until);
-        self.event = self.due.min(next_gone);
     }
 
-    /// Reports closed connections whose time is over, or which are too many.
+    /// Reports the connection that has been closed for longest.
     #[inline(never)]
-    fn let_go(&mut self, clock: Timestamp, out: &mut Records) {
-        while let Some(&(until, place, hash)) = self.lingering.front() {
-            if until > clock && self.lingering.len() <= MOST_LINGERING {
-                break;
-            }
-            self.lingering.pop_front();
-            let flow = self.table.at(place);
-            // It may have been reopened, superseded or evicted since.
-            if flow.phase == Phase::Closed
-                && flow.deadline == until
-                && self.hash_key.hash(&flow.key) == hash
-            {
-                self.report(place, until.min(clock), out);
-                self.table.remove(place, hash);
-            }
+    fn let_go_oldest(&mut self, now: Moment, out: &mut Records) {
+        let Some((until, place, hash)) = self.lingering.pop_front() else {
+            return;
+        };
+        let flow = self.table.at(place);
+        // It may have been reopened, superseded or evicted since.
+        if flow.phase == Phase::Closed
+            && flow.deadline == until
+            && self.hash_key.hash(&flow.key) == hash
+        {
+            self.report(place, now, out);
+            self.table.remove(place, hash);
         }
     }
 
@@ -554,11 +593,10 @@ impl Shard {
         self.event = self.event.min(self.due);
     }
 
-    /// Expires what has been silent for too long, and reports parts; at the ticks that have passed.
+    /// Expires what has been silent for too long, and reports parts; at the ticks that have passed, in their order.
     #[cold]
     fn expire(&mut self, clock: Timestamp, out: &mut Records) {
-        let mut passed: Vec<(Timestamp, Place)> = Vec::new();
-        let mut parts: Vec<Place> = Vec::new();
+        let mut passed: Vec<(Timestamp, Place, Due)> = Vec::new();
         let mut next = Timestamp::MAX;
         for (place, flow) in self.table.iter() {
             let deadline = match flow.phase {
@@ -568,43 +606,42 @@ impl Shard {
             };
             let tick = tick_after(deadline);
             if tick <= clock {
-                passed.push((tick, place));
-                continue;
+                passed.push((tick, place, Due::Expiry));
+            } else {
+                next = next.min(tick);
             }
-            next = next.min(tick);
             if self.active_ticks.is_some() {
-                if part_due(flow, clock) <= clock {
-                    parts.push(place);
-                } else {
-                    next = next.min(part_due(flow, clock));
+                let part = part_due(flow, clock);
+                if part > clock {
+                    next = next.min(part);
+                } else if part < tick {
+                    passed.push((part, place, Due::Part));
                 }
             }
         }
         self.due = next;
         passed.sort_unstable();
-        for (tick, place) in passed {
-            self.expire_one(place, tick, out);
-        }
-        for place in parts {
-            self.part(place, clock, out);
+        for (tick, place, due) in passed {
+            match due {
+                Due::Part => self.part(place, clock, out),
+                Due::Expiry => self.expire_one(place, tick, out),
+            }
         }
     }
 
     fn expire_one(&mut self, place: Place, tick: Timestamp, out: &mut Records) {
+        let now = Moment::tick(tick);
         if self.table.at(place).phase == Phase::Opening {
-            self.decide(place, tick, out);
-            let flow = self.table.at_mut(place);
-            if flow.close != Close::Failed {
+            self.decide(place, now, out);
+            if self.table.at(place).close != Close::Failed {
                 return;
             }
-            flow.phase = Phase::Closed;
-        } else {
-            let flow = self.table.at_mut(place);
-            if flow.close == Close::Open {
-                flow.close = Close::Idle;
-            }
         }
-        self.let_one_go(place, tick, out);
+        let flow = self.table.at_mut(place);
+        if flow.close == Close::Open {
+            flow.close = Close::Idle;
+        }
+        self.let_one_go(place, now, out);
     }
 
     /// A part of a connection, if it carried traffic since the last one.
@@ -614,10 +651,7 @@ impl Shard {
         let tick = part_due(flow, clock);
         let began = tick.plus(-(i64::from(active) << TICK));
         // Intervals that passed unseen were silent: a segment would have been the occasion to look.
-        let passed = tick_of(clock).wrapping_sub(flow.part_tick) / active;
-        flow.part_tick = flow
-            .part_tick
-            .wrapping_add((passed + 1).wrapping_mul(active));
+        skip_parts(flow, clock, active);
         self.due = self.due.min(part_due(flow, clock));
         if flow.phase != Phase::Open || flow.deadline < began || !self.connections {
             return;
@@ -625,21 +659,19 @@ impl Shard {
         flow.parts = flow.parts.saturating_add(1);
         let flow = self.table.at(place);
         let record = analyze::connection(&self.context, flow, Some(u64::from(flow.parts)), false);
-        out.connection(
-            Rank {
-                clock: tick,
-                frame: flow.first_frame,
-                kind: Kind::Connection,
-            },
-            record,
-        );
+        let rank = Rank {
+            at: Moment::tick(tick),
+            first_frame: flow.first_frame,
+            kind: Kind::Connection,
+        };
+        out.connection(rank, record);
     }
 
-    /// The table is full: half-open connections go first, the oldest sixteenth; then closed ones, then those that have
-    /// been silent for longest. A flood of SYNs evicts itself.
+    /// The table is full: the oldest of the half-open connections go, up to a sixteenth of the table. Only where there is
+    /// none of these the longest closed, and only then those that have been silent for longest: a flood of SYNs
+    /// evicts itself.
     #[cold]
-    fn evict(&mut self, out: &mut Records) {
-        let many = (self.limit / 16).max(1);
+    fn evict(&mut self, seg: &Segment, out: &mut Records) {
         let mut order: Vec<(u8, Timestamp, Place)> = self
             .table
             .iter()
@@ -650,13 +682,15 @@ impl Shard {
             })
             .collect();
         order.sort_unstable();
-        order.truncate(many);
+        let class = order.first().map(|&(class, ..)| class);
+        order.truncate((self.limit / 16).max(1));
+        order.retain(|&(other, ..)| Some(other) == class);
+        let now = moment(seg);
         for (_, _, place) in order {
-            let clock = self.clock;
             if self.table.at(place).phase == Phase::Opening {
-                self.decide(place, clock, out);
+                self.decide(place, now, out);
             }
-            self.let_one_go(place, clock, out);
+            self.let_one_go(place, now, out);
             self.counts.evicted += 1;
         }
     }
@@ -670,21 +704,21 @@ impl Shard {
 
     /// The observation is over: a connection is reported as it stands.
     pub fn end(&mut self, place: Place, out: &mut Records) {
-        let clock = self.clock;
+        let now = Moment::end(self.clock);
         if self.table.at(place).phase == Phase::Opening {
-            self.decide(place, clock, out);
+            self.decide(place, now, out);
         }
-        self.let_one_go(place, clock, out);
+        self.let_one_go(place, now, out);
     }
 
-    fn let_one_go(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
+    fn let_one_go(&mut self, place: Place, now: Moment, out: &mut Records) {
         let hash = self.hash_key.hash(&self.table.at(place).key);
-        self.report(place, clock, out);
+        self.report(place, now, out);
         self.table.remove(place, hash);
     }
 
     /// The last record of a connection that leaves the table.
-    fn report(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
+    fn report(&mut self, place: Place, now: Moment, out: &mut Records) {
         let flow = self.table.at(place);
         if let Some(odd) = &flow.odd {
             self.counts.holes += odd
@@ -692,29 +726,33 @@ impl Shard {
                 .map(|odd| u64::from(odd.holes.overflows))
                 .sum::<u64>();
         }
-        let client = &flow.sides[usize::from(flow.client)];
-        let failed_isn = (flow.close == Close::Failed).then_some(client.low.0);
         self.gone
-            .remember(self.hash_key.hash(&flow.key), flow, failed_isn, clock);
+            .remember(self.hash_key.hash(&flow.key), flow, now.clock);
         if self.connections {
             let part = (flow.parts > 0).then(|| u64::from(flow.parts) + 1);
             let record = analyze::connection(&self.context, flow, part, true);
             let rank = Rank {
-                clock,
-                frame: flow.first_frame,
+                at: now,
+                first_frame: flow.first_frame,
                 kind: Kind::Connection,
             };
             out.connection(rank, record);
         }
     }
+}
 
-    /// Flows in the table, and undecided attempts among them.
-    #[must_use]
-    pub fn occupancy(&self) -> (usize, usize) {
-        (
-            self.table.len(),
-            self.openings.list.len() - self.openings.vacant.len(),
-        )
+/// What a flow is due for at a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Part,
+    Expiry,
+}
+
+/// The moment of a segment.
+fn moment(seg: &Segment) -> Moment {
+    Moment {
+        clock: seg.clock,
+        frame: seg.frame,
     }
 }
 
@@ -752,9 +790,15 @@ impl Openings {
     }
 }
 
+/// A shard's share of a bound on connections: flows do not spread evenly, so four standard deviations more.
+fn share(limit: usize) -> usize {
+    let mean = limit.div_ceil(SHARDS);
+    mean + 4 * mean.isqrt()
+}
+
 /// Ticks in a duration of `ns`, rounded up.
 fn ticks_in(ns: i64) -> u32 {
-    u32::try_from((ns + (1 << TICK) - 1) >> TICK).unwrap_or(u32::MAX / 4)
+    u32::try_from(ns.saturating_add((1 << TICK) - 1) >> TICK).unwrap_or(u32::MAX / 4)
 }
 
 /// The tick that `time` falls in, modulo 2^32.
@@ -766,6 +810,15 @@ fn tick_of(time: Timestamp) -> u32 {
 fn part_due(flow: &Flow, clock: Timestamp) -> Timestamp {
     let ahead = flow.part_tick.wrapping_sub(tick_of(clock)).cast_signed();
     tick_start(clock).plus(i64::from(ahead) << TICK)
+}
+
+/// Moves the next part of a flow beyond `clock`, in whole intervals.
+fn skip_parts(flow: &mut Flow, clock: Timestamp, active: u32) {
+    let behind = tick_of(clock).wrapping_sub(flow.part_tick);
+    if behind.cast_signed() >= 0 {
+        let steps = behind / active + 1;
+        flow.part_tick = flow.part_tick.wrapping_add(steps.wrapping_mul(active));
+    }
 }
 
 /// When the tick that `time` falls in began.

@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use tcplens_capture::file::{MergedSource, Status};
-use tcplens_core::batch::{AnyRecord, Place, Records};
+use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
 use tcplens_core::engine::{Front, Lane, Merge, Work, link_of, steps};
 use tcplens_core::packet::{Batch, LinkType, Packet};
 use tcplens_core::shard::{Counts, SHARDS};
@@ -202,8 +202,8 @@ fn finish(front: &mut Front, lanes: &mut [Lane], show: &mut Show<'_>) {
             lane.end_until(step);
         }
         let until = Place {
-            frame: step,
-            ..Place::at(clock)
+            first_frame: step,
+            ..Place::from(Moment::end(clock))
         };
         show.records(lanes.iter_mut().map(|lane| &mut lane.records), until);
     }
@@ -226,6 +226,8 @@ struct Round {
     work: Vec<Work>,
     records: Vec<Records>,
     clock: Timestamp,
+    /// Before all records of later rounds.
+    watermark: Place,
     first: Option<Timestamp>,
     /// Lanes that have not run it.
     left: usize,
@@ -362,7 +364,7 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                 if round.is_idle {
                     show.idle();
                 }
-                show.records(&mut round.records, Place::at(round.clock));
+                show.records(&mut round.records, round.watermark);
                 Done::Show(show, round)
             }
             Task::Lane(n, lane, number, work, records, clock) => {
@@ -380,6 +382,7 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                     decode.batch(batch, &mut round.work);
                 }
                 round.clock = decode.front.clock;
+                round.watermark = decode.front.watermark();
                 let goes_on = decode.gate.goes_on();
                 Done::Decode(decode, batch, round, goes_on)
             }

@@ -48,7 +48,7 @@ pub fn handshake(
         tunnel: flow.tunnel,
         first_frame: context.frame(flow.first_frame),
         last_frame: context.frame(opening.last_frame),
-        capture_loss: false,
+        capture_loss: outcome == Outcome::OneSided && opening.server_seen(),
         outcome,
         handshake_us: established.and_then(|at| at.since(times.first_syn)),
         syn_to_synack_us: times.first_synack.and_then(|at| at.since(times.last_syn)),

@@ -6,7 +6,7 @@ pub mod table;
 use crate::record::{Close, HandshakeOutcome, RoleFrom, Side as TapSide};
 use crate::tcp::track::{Odd, Side};
 use crate::time::Timestamp;
-use crate::wire::segment::{FlowKey, Tunnel};
+use crate::wire::segment::{FlowKey, Segment, Tunnel};
 
 /// Where a connection is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +83,18 @@ const _: () = assert!(
 pub const NO_OPENING: u32 = u32::MAX;
 
 impl Flow {
+    /// Whether a segment of other VLANs or tunnels is one of this connection, by its numbers.
+    #[must_use]
+    pub fn fits(&self, seg: &Segment) -> bool {
+        let [low, high] = &self.sides;
+        let (side, peer) = if seg.from == 0 {
+            (low, high)
+        } else {
+            (high, low)
+        };
+        side.fits(peer, seg)
+    }
+
     /// A flow slot that is not in use.
     #[must_use]
     pub fn vacant() -> Flow {

@@ -4,7 +4,7 @@
 //! quarters. The caller keeps the bound.
 
 use super::{Flow, Phase};
-use crate::wire::segment::FlowKey;
+use crate::wire::segment::{FlowKey, Segment};
 
 /// Flows per chunk of the slab.
 const CHUNK: usize = 32;
@@ -12,11 +12,6 @@ const CHUNK: usize = 32;
 /// A place in the table; valid until that flow is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(u32);
-
-impl Place {
-    /// No place.
-    pub const NONE: Place = Place(u32::MAX);
-}
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -64,17 +59,17 @@ impl Table {
         self.len == 0
     }
 
-    /// The flow that a segment with this key belongs to: the one with the key, else one with its ends that was seen in
-    /// several contexts.
+    /// The flow that a segment belongs to: the one with its key, else one with its ends that was seen in several contexts
+    /// and that it fits.
     #[inline]
     #[must_use]
-    pub fn find(&self, key: &FlowKey, hash: u64) -> Option<Place> {
+    pub fn find(&self, seg: &Segment) -> Option<Place> {
         let mut known_elsewhere = None;
-        for (place, flow) in self.with_hash(hash) {
-            if flow.key == *key {
+        for (place, flow) in self.with_hash(seg.hash) {
+            if flow.key == seg.flow {
                 return Some(place);
             }
-            if flow.in_any_context && flow.key.has_ends_of(key) {
+            if flow.in_any_context && flow.key.has_ends_of(&seg.flow) && flow.fits(seg) {
                 known_elsewhere = Some(place);
             }
         }
@@ -238,6 +233,14 @@ mod tests {
         }
     }
 
+    fn find(table: &Table, n: u64) -> Option<Place> {
+        table.find(&Segment {
+            flow: key(n),
+            hash: hash(n),
+            ..Segment::default()
+        })
+    }
+
     /// A poor hash on purpose: long runs, so that removal has to move slots.
     fn hash(n: u64) -> u64 {
         n / 7
@@ -247,11 +250,11 @@ mod tests {
     fn what_was_put_in_is_found_and_what_was_removed_is_not() {
         let mut table = Table::default();
         for n in 0..1000 {
-            assert!(table.find(&key(n), hash(n)).is_none());
+            assert!(find(&table, n).is_none());
             table.insert(hash(n), flow(n));
         }
         for n in (0..1000).step_by(3) {
-            let place = table.find(&key(n), hash(n)).unwrap();
+            let place = find(&table, n).unwrap();
             table.remove(place, hash(n));
         }
         for n in 0..1000 {

@@ -38,7 +38,7 @@ record! {
         first_frame: Option<u64> = count,
         /// Packet number of what concluded the attempt, or its last packet.
         last_frame: Option<u64> = count,
-        /// True when the ring dropped packets, or acknowledged bytes were never seen, while it lasted.
+        /// True when the ring dropped packets while it lasted, or the server's SYN-ACK was missed.
         capture_loss: bool = flag,
         /// How the attempt ended.
         outcome: Outcome = word,

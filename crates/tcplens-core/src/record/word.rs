@@ -114,7 +114,7 @@ words! {
         Reset => "reset",
         /// SYN-ACK seen, nothing acceptable after it.
         Unacknowledged => "unacknowledged",
-        /// Only one direction was captured.
+        /// The client went on as if it had been answered, and no SYN-ACK was captured.
         OneSided => "one_sided",
     }
 }

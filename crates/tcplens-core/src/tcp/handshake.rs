@@ -16,6 +16,9 @@ use crate::wire::segment::{IcmpError, Segment, SynOptions, flags, syn_option};
 /// RST (Windows: after 0.5 s) and segments on their way.
 const SETTLE: i64 = SECOND + SECOND / 2;
 
+/// How much a server may send before the client's first ACK is seen.
+const MOST_BEFORE_ACK: i32 = 1 << 24;
+
 /// The longest first retransmission timeout of a SYN in use: 3 s (RFC 1122 section 4.2.3.1; 1 s since RFC 6298).
 const FIRST_TIMEOUT: i64 = 3 * SECOND;
 
@@ -47,6 +50,8 @@ pub struct Opening {
     first_server_isn: Seq,
     /// One past the SYN and the data on it.
     client_end: Seq,
+    /// What the client acknowledged before a SYN-ACK was seen.
+    client_ack: Seq,
     /// Repeats of the SYN.
     pub syn_retransmits: u32,
     /// Repeats of the SYN-ACK.
@@ -88,6 +93,8 @@ pub enum Step {
     Established,
     /// The SYN-ACK came after the timeout: the attempt had failed, the connection goes on.
     Late,
+    /// The client goes on, and no SYN-ACK was seen.
+    OneSided,
 }
 
 impl Opening {
@@ -111,6 +118,7 @@ impl Opening {
             server_isn: Seq(0),
             first_server_isn: Seq(0),
             client_end: isn.plus(1 + syn.payload_length),
+            client_ack: Seq(0),
             syn_retransmits: 0,
             synack_retransmits: 0,
             client: syn.syn,
@@ -168,7 +176,9 @@ impl Opening {
             return self.event.plus(SETTLE.min(timeout));
         }
         // The client may go on: its next SYN comes after twice the last gap (RFC 6298 section 5.5).
-        let next = (self.syn_gap.saturating_mul(2)).max(FIRST_TIMEOUT) + TIMER_SLACK;
+        let next = (self.syn_gap.saturating_mul(2))
+            .max(FIRST_TIMEOUT)
+            .saturating_add(TIMER_SLACK);
         self.syn_clock.plus(next.min(timeout)).max(self.event)
     }
 
@@ -185,7 +195,7 @@ impl Opening {
             return Step::Waiting;
         }
         let ack = Seq(seg.ack);
-        let covers = |isn: Seq| ack.offset(isn.plus(1)) >= 0;
+        let covers = |isn: Seq| (0..=MOST_BEFORE_ACK).contains(&ack.offset(isn.plus(1)));
         if self.has(bit::SYNACK | bit::SERVER_SYN)
             && (covers(self.server_isn) || covers(self.first_server_isn))
         {
@@ -195,7 +205,12 @@ impl Opening {
         if !self.has(bit::SYNACK) && seg.flags & flags::SYN == 0 && Seq(seg.seq) == self.client_end
         {
             self.bits |= bit::CLIENT_WENT_ON;
+            self.client_ack = ack;
             self.note(seg);
+        }
+        let finishes = seg.payload_length > 0 || seg.flags & flags::FIN != 0;
+        if self.has(bit::CLIENT_WENT_ON) && !self.has(bit::SYNACK) && finishes {
+            return Step::OneSided;
         }
         Step::Waiting
     }
@@ -209,7 +224,7 @@ impl Opening {
                 self.verdict = None;
             }
         }
-        if self.first_synack.is_none() {
+        if self.first_synack.is_none() && seg.flags & flags::ACK == 0 {
             self.last_syn = seg.time;
         }
         self.note(seg);
@@ -291,7 +306,12 @@ impl Opening {
             self.concluded = None;
             return Step::Late;
         }
-        if self.has(bit::SERVER_SYN) {
+        let went_on = self.has(bit::CLIENT_WENT_ON);
+        if went_on && self.client_ack.offset(self.server_isn.plus(1)) >= 0 {
+            // The client's ACK overtook the SYN-ACK on the way here.
+            self.bits |= bit::CLIENT_ACKED;
+        }
+        if self.has(bit::SERVER_SYN | bit::CLIENT_ACKED) {
             return self.acknowledged(seg);
         }
         Step::Waiting
@@ -326,8 +346,7 @@ impl Opening {
 
     /// An ICMP error that quotes a segment of the client. Returns whether it quotes this attempt's SYN.
     pub fn icmp(&mut self, error: &IcmpError) -> bool {
-        let quoted = Seq(error.quoted.seq);
-        if quoted.before(self.client_isn) || self.client_end.before(quoted) {
+        if !self.is_quoted_by(error) {
             return false;
         }
         self.icmp = Some((error.kind, error.code, error.is_v6));
@@ -359,6 +378,19 @@ impl Opening {
 
     fn has(&self, bits: u16) -> bool {
         self.bits & bits != 0
+    }
+
+    /// Whether a quoted segment is the SYN of this attempt, or data on it.
+    #[must_use]
+    pub fn is_quoted_by(&self, error: &IcmpError) -> bool {
+        let quoted = Seq(error.quoted.seq);
+        !quoted.before(self.client_isn) && !self.client_end.before(quoted)
+    }
+
+    /// Whether segments of the server were seen, be its SYN-ACK among them or not.
+    #[must_use]
+    pub fn server_seen(&self) -> bool {
+        self.has(bit::SERVER_SEEN)
     }
 
     /// Whether the SYN-ACK was seen.
@@ -440,14 +472,22 @@ impl Opening {
     /// Where the observation stands, by the two halves of the handshake: one below a tenth of the other tells.
     #[must_use]
     pub fn tap_side(&self, established: Timestamp) -> Side {
+        if self.has(bit::SERVER_SYN) {
+            // Simultaneous open: there are no halves.
+            return Side::Unknown;
+        }
         let halves = (
             self.first_synack
                 .and_then(|synack| synack.since(self.last_syn)),
             established.since(self.last_synack),
         );
         match halves {
-            (Some(server), Some(client)) if server.ns() * 10 < client.ns() => Side::Server,
-            (Some(server), Some(client)) if client.ns() * 10 < server.ns() => Side::Client,
+            (Some(server), Some(client)) if server.ns().saturating_mul(10) < client.ns() => {
+                Side::Server
+            }
+            (Some(server), Some(client)) if client.ns().saturating_mul(10) < server.ns() => {
+                Side::Client
+            }
             _ => Side::Unknown,
         }
     }

@@ -28,6 +28,10 @@ mod bit {
     pub(super) const SIGHTED: u8 = 0x80;
 }
 
+/// How far from the current sequence number a segment may be: more than most windows, and a chance in 2^11 for a stray
+/// number.
+const WINDOW: i32 = 1 << 20;
+
 /// How far apart two sightings of one packet may be, in ns (docs/records.md: 2 ms).
 const SIGHTING_NS: u32 = 2_000_000;
 
@@ -92,6 +96,8 @@ pub struct Odd {
     pub keepalives: u64,
     /// Segments with RST.
     pub resets: u64,
+    /// Sequence number of the latest, and how far its peer had sent by then.
+    pub reset_at: (Seq, Seq),
     /// Times its window closed.
     pub zero_windows: u64,
     /// How long it was closed, in ns, without a closure that still lasts.
@@ -117,6 +123,8 @@ const SIGHTED: usize = 64;
 pub struct Facts {
     /// How its range stands to what was seen; `None` if it has no range, is a keep-alive or a RST.
     pub sighting: Option<Sighting>,
+    /// It acknowledges more than was acknowledged before.
+    pub acknowledges: bool,
 }
 
 impl Side {
@@ -180,9 +188,9 @@ impl Side {
             return 0;
         }
         let holes = odd.map_or(0, |odd| odd.holes.missing_before(peer.ack));
-        let beyond = peer.ack.offset(self.high);
-        // The last unit may have been the FIN.
-        let unseen_fin = i32::from(!self.finished());
+        let beyond = i64::from(peer.ack.offset(self.high));
+        // When the peer has closed, the last unit will have been the FIN that answers.
+        let unseen_fin = i64::from(peer.finished() && !self.finished());
         holes + u64::try_from(beyond - unseen_fin).unwrap_or(0)
     }
 
@@ -195,7 +203,8 @@ impl Side {
         } else {
             None
         };
-        odd.zero_window_ns + lasting.map_or(0, |span| span.ns())
+        odd.zero_window_ns
+            .saturating_add(lasting.map_or(0, |span| span.ns()))
     }
 
     /// Whether this segment is one that was seen already, by another interface or shortly before. Remembers it if not.
@@ -229,7 +238,13 @@ impl Side {
         odd: &mut Option<Box<[Odd; 2]>>,
     ) -> bool {
         if self.interface != seg.interface as u16 {
-            return true;
+            // Shown by the other interface; but what it alone shows is no copy: a path may change.
+            let is_unseen_reset = seg.flags & flags::RST != 0
+                && odd
+                    .as_ref()
+                    .is_none_or(|odd| odd[usize::from(seg.from)].resets == 0);
+            let is_soon = time.wrapping_sub(self.recent.time) <= SIGHTING_NS;
+            return is_soon && !is_unseen_reset;
         }
         let told = seg.has & has::TIMESTAMPS != 0 || seg.has & has::IP_ID != 0 && seg.ip_id != 0;
         let within = if told { SIGHTING_NS } else { 0 };
@@ -253,13 +268,31 @@ impl Side {
         }
     }
 
+    /// Forgets the sequence space: what came before was of another connection, an answer from an old one or another SYN
+    /// cookie. What was counted stays.
+    pub fn restart(&mut self, odd: Option<&mut Odd>) {
+        self.bits &= !(bit::STARTED | bit::UNITS | bit::TIMED | bit::TIMED_AGAIN | bit::ACKED);
+        if let Some(odd) = odd {
+            odd.holes = Holes::default();
+        }
+    }
+
+    /// Whether a RST of this side is one that its peer obeys: its sequence number lies in a window of what was seen
+    /// (RFC 9293 section 3.10.7.4), as far as windows are known here.
+    #[must_use]
+    pub fn obeys_reset(&self, peer: &Side, seg: &Segment) -> bool {
+        let near = |a: Seq, b: Seq| (-WINDOW..=WINDOW).contains(&a.offset(b));
+        let seq = Seq(seg.seq);
+        !self.started() && !peer.acknowledged()
+            || self.started() && near(seq, self.high)
+            || peer.acknowledged() && near(seq, peer.ack)
+    }
+
     /// Whether a segment of this side fits what is known of the connection: its SYN, or sequence and acknowledgment
     /// numbers near the current ones. For telling one connection in two VLANs from two with the same ends.
     #[must_use]
     pub fn fits(&self, peer: &Side, seg: &Segment) -> bool {
-        /// Chosen: a chance in 2^11 for each number that is compared, and more than most windows.
-        const NEAR: i32 = 1 << 20;
-        let near = |a: Seq, b: Seq| (-NEAR..=NEAR).contains(&a.offset(b));
+        let near = |a: Seq, b: Seq| (-WINDOW..=WINDOW).contains(&a.offset(b));
         let seq_fits = self.started().then(|| near(Seq(seg.seq), self.high));
         let acks = seg.flags & flags::ACK != 0 && peer.started();
         let ack_fits = acks.then(|| near(Seq(seg.ack), peer.high));
@@ -286,12 +319,14 @@ impl Side {
         let sighting = if ordinary {
             self.in_order(seg)
         } else {
-            self.general(seg, odd)
+            self.general(peer, seg, odd)
         };
-        if seg.flags & flags::ACK != 0 && seg.flags & flags::RST == 0 {
-            self.acknowledge(peer, seg, odd);
+        let acknowledges =
+            seg.flags & (flags::ACK | flags::RST) == flags::ACK && self.acknowledge(peer, seg, odd);
+        Facts {
+            sighting,
+            acknowledges,
         }
-        Facts { sighting }
     }
 
     #[inline]
@@ -337,13 +372,20 @@ impl Side {
     }
 
     #[inline(never)]
-    fn general(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) -> Option<Sighting> {
+    fn general(
+        &mut self,
+        peer: &Side,
+        seg: &Segment,
+        odd: &mut Option<Box<[Odd; 2]>>,
+    ) -> Option<Sighting> {
         let from = usize::from(seg.from);
         if seg.has & has::DSACK != 0 {
             odd.get_or_insert_default()[1 - from].dsacks += 1;
         }
         if seg.flags & flags::RST != 0 {
-            odd.get_or_insert_default()[from].resets += 1;
+            let odd = &mut odd.get_or_insert_default()[from];
+            odd.resets += 1;
+            odd.reset_at = (Seq(seg.seq), peer.high);
             return None;
         }
         if seg.flags & flags::SYN == 0 {
@@ -364,7 +406,8 @@ impl Side {
             self.bits |= bit::WINDOW_CLOSED;
         } else if seg.window != 0 && closed {
             let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
-            odd.zero_window_ns += seg.time.since(odd.zero_since).map_or(0, |span| span.ns());
+            let closed_ns = seg.time.since(odd.zero_since).map_or(0, |span| span.ns());
+            odd.zero_window_ns = odd.zero_window_ns.saturating_add(closed_ns);
             self.bits &= !bit::WINDOW_CLOSED;
         }
     }
@@ -447,9 +490,14 @@ impl Side {
         Some(sighting)
     }
 
-    /// Takes note of an acknowledgment and of the round trip that it ends.
+    /// Takes note of an acknowledgment and of the round trip that it ends. Whether it is a new one.
     #[inline]
-    fn acknowledge(&mut self, peer: &mut Side, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+    fn acknowledge(
+        &mut self,
+        peer: &mut Side,
+        seg: &Segment,
+        odd: &mut Option<Box<[Odd; 2]>>,
+    ) -> bool {
         let ack = Seq(seg.ack);
         if self.bits & bit::ACKED == 0 {
             self.bits |= bit::ACKED;
@@ -462,7 +510,12 @@ impl Side {
         } else if ack.offset(self.ack) > 0 {
             self.ack = ack;
         } else {
-            return;
+            return false;
+        }
+        if peer.bits & (bit::STARTED | bit::UNITS) == bit::STARTED && ack == peer.high.plus(1) {
+            // All that was seen of the peer are probes one below what it would send next: an idle connection.
+            peer.low = ack;
+            peer.high = ack;
         }
         if peer.bits & bit::TIMED != 0 && ack.offset(peer.timed_end) >= 0 {
             let clear = peer.bits & bit::TIMED_AGAIN == 0
@@ -472,6 +525,7 @@ impl Side {
                 self.round_trip(span.ns(), seg, odd);
             }
         }
+        true
     }
 
     #[inline]
@@ -528,7 +582,8 @@ fn mark(seg: &Segment) -> Mark {
 fn signature(seg: &Segment) -> u32 {
     let numbers = u64::from(seg.seq) << 32 | u64::from(seg.ack);
     let marks = u64::from(seg.ts_value) << 32 | u64::from(seg.ip_id) << 16 | u64::from(seg.window);
-    let shape = u64::from(seg.payload_length) << 8 | u64::from(seg.flags);
+    let shape =
+        u64::from(seg.payload_length) << 24 | u64::from(seg.mark) << 8 | u64::from(seg.flags);
     // Three odd multipliers (of wyhash): the upper half of each product depends on all bits below.
     let sum = numbers
         .wrapping_mul(0xa076_1d64_78bd_642f)

@@ -57,6 +57,7 @@ pub(super) fn decode(data: &[u8], packet: &Packet, key: &HashKey, out: &mut Segm
     out.interface = packet.interface;
     out.window = be16(head, TCP + 14);
     out.ip_id = be16(head, IP + v4_field::ID);
+    out.mark = be16(head, TCP + 16);
     out.vlan = 0;
     out.syn = SynOptions::default();
     out.flags = head[TCP + 13];

@@ -63,8 +63,9 @@ impl HashKey {
 #[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
-    // Both halves are wanted: the cast keeps the low one.
-    (product >> 64) as u64 ^ product as u64
+    // Both halves are wanted: the cast keeps the low one. The factors go in once more, for who knows the secret can
+    // make one of them 0, and with it every product.
+    ((product >> 64) as u64 ^ product as u64) ^ a.rotate_left(32) ^ b
 }
 
 /// What distinguishes two equal tuples: VLAN ids and tunnels on the way to the innermost IP header. 0 outside them.

@@ -148,6 +148,9 @@ pub struct Segment {
     pub window: u16,
     /// IPv4 identification.
     pub ip_id: u16,
+    /// The TCP checksum field, and a hash of SACK blocks where there are any: what two sightings of one packet have in
+    /// common and two packets, otherwise alike, have not.
+    pub mark: u16,
     /// Outermost VLAN id; 0 outside VLANs.
     pub vlan: u16,
     /// Options of a SYN.

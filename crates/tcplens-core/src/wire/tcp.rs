@@ -80,6 +80,7 @@ pub(super) fn fill(
     out.ack = be32(header, ACK);
     out.flags = header[FLAGS];
     out.window = be16(header, WINDOW);
+    out.mark = be16(header, CHECKSUM);
     out.payload_length = view.length - header_length;
     let captured = view.captured();
     // An offset within the batch, even if the header itself was cut.
@@ -185,6 +186,10 @@ fn one(out: &mut Segment, kind: u8, body: &[u8], is_syn: bool) -> Option<()> {
             if out.flags & flags::ACK != 0 && is_dsack(blocks, out.ack) {
                 out.has |= has::DSACK;
             }
+            let words = body
+                .chunks_exact(2)
+                .map(|word| u16::from_be_bytes([word[0], word[1]]));
+            out.mark = words.fold(out.mark, |mark, word| mark.rotate_left(3) ^ word);
         }
         kind::MSS if is_syn => {
             let body: &[u8; 2] = body.try_into().ok()?;
