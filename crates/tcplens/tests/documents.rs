@@ -1,5 +1,4 @@
 //! What is written about the program is what the program does. `dev/bless` rewrites what is generated.
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
