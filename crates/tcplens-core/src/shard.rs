@@ -32,7 +32,7 @@ const LINGER: i64 = 60 * SECOND;
 
 /// Most closed connections kept per shard; beyond, the oldest goes at once. Chosen: at 40,000 connections per second
 /// they last 0.2 s, and all shards' fit the cache.
-const MOST_LINGERING: usize = 128;
+const MOST_LINGERING: usize = 64;
 
 /// What a shard is told.
 #[derive(Clone, Debug)]

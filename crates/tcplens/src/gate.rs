@@ -10,6 +10,8 @@ use crate::observe::Plan;
 
 /// See the module.
 pub(crate) struct Gate {
+    /// Every packet passes, and nothing is done with it here.
+    is_open: bool,
     filter: Option<PacketFilter>,
     exclude: Option<PacketFilter>,
     compiled: Vec<(LinkType, Option<Program>, Option<Program>)>,
@@ -17,7 +19,7 @@ pub(crate) struct Gate {
     left: u64,
     duration: Option<u64>,
     /// Time of the first packet.
-    pub first: Option<Timestamp>,
+    first: Option<Timestamp>,
     /// The last packet that was asked for has been seen, or something failed.
     is_closed: bool,
     error: Option<anyhow::Error>,
@@ -26,7 +28,10 @@ pub(crate) struct Gate {
 impl Gate {
     /// As the plan says.
     pub(crate) fn new(plan: &Plan) -> Result<Gate> {
+        let has_filter = plan.filter.is_some() || plan.exclude.is_some();
+        let has_limit = plan.count.is_some() || plan.duration.is_some();
         Ok(Gate {
+            is_open: !has_filter && !has_limit && plan.write.is_none(),
             filter: plan.filter.clone(),
             exclude: plan.exclude.clone(),
             compiled: Vec::new(),
@@ -43,17 +48,13 @@ impl Gate {
         })
     }
 
-    /// Whether every packet passes and nothing is done with it.
-    pub(crate) fn is_open(&self) -> bool {
-        self.filter.is_none()
-            && self.exclude.is_none()
-            && self.writer.is_none()
-            && self.left == u64::MAX
-            && self.duration.is_none()
+    /// Whether a packet is to be looked at. Saves it if so.
+    #[inline]
+    pub(crate) fn takes(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> bool {
+        self.is_open || self.decides(batch, packet, link)
     }
 
-    /// Whether a packet is to be looked at. Saves it if so.
-    pub(crate) fn takes(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> bool {
+    fn decides(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> bool {
         if self.is_closed {
             return false;
         }
