@@ -22,7 +22,7 @@ fn every_case_prints_what_it_must_with_one_thread_and_with_two() {
         .partition(|case| case.join("pending").is_file());
     for case in &pending {
         let why = fs::read_to_string(case.join("pending")).unwrap();
-        println!("SKIPPED: case {}: {}", name(case), why.trim());
+        println!("SKIPPED case {}: {}", name(case), why.trim());
     }
     assert!(
         pending.len() + cases.len() > 0,
