@@ -90,6 +90,13 @@ impl Records {
         self.places.sort_by_key(|(place, _)| *place);
     }
 
+    /// The place of the `n`th record.
+    #[inline]
+    #[must_use]
+    pub fn place(&self, n: usize) -> Option<Place> {
+        self.places.get(n).map(|(place, _)| *place)
+    }
+
     /// The `n`th record and its place.
     #[must_use]
     pub fn get(&self, n: usize) -> Option<(Place, AnyRecord<'_>)> {

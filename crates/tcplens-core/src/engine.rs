@@ -4,6 +4,8 @@
 //! [`Engine`] is all three on one thread; the binary puts lanes on several. The records are the same.
 
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use crate::batch::{AnyRecord, Place, Records};
 use crate::flow;
@@ -223,7 +225,12 @@ pub struct Merge {
     held: Vec<Held>,
     /// Emptied batches, for their memory.
     spare: Vec<Records>,
+    /// Empty between merges.
+    heads: BinaryHeap<Head>,
 }
+
+/// The place of a run's next record, and the run; the lowest comes first.
+type Head = Reverse<(Place, usize)>;
 
 #[derive(Default)]
 struct Held {
@@ -247,25 +254,27 @@ impl Merge {
                 self.held.push(Held { records, next: 0 });
             }
         }
-        if let [held] = &mut self.held[..] {
-            // Nothing to interleave.
-            while let Some((place, record)) = held.records.get(held.next)
-                && place < until
-            {
-                each(record);
-                held.next += 1;
-            }
-        }
-        while let Some((place, run)) = self.first() {
-            if place >= until {
-                break;
-            }
+        // Of each run its next record.
+        let mut heads = std::mem::take(&mut self.heads);
+        heads.extend(self.held.iter().enumerate().filter_map(Held::head));
+        while let Some(mut head) = heads.peek_mut()
+            && head.0.0 < until
+        {
+            let run = head.0.1;
             let held = &mut self.held[run];
             if let Some((_, record)) = held.records.get(held.next) {
                 each(record);
             }
             held.next += 1;
+            match held.records.place(held.next) {
+                Some(next) => *head = Reverse((next, run)),
+                None => {
+                    PeekMut::pop(head);
+                }
+            }
         }
+        heads.clear();
+        self.heads = heads;
         for held in self
             .held
             .extract_if(.., |held| held.next == held.records.len())
@@ -275,13 +284,11 @@ impl Merge {
             self.spare.push(records);
         }
     }
+}
 
-    /// The run with the lowest record, and its place.
-    fn first(&self) -> Option<(Place, usize)> {
-        let heads = self.held.iter().enumerate();
-        heads
-            .filter_map(|(run, held)| Some((held.records.get(held.next)?.0, run)))
-            .min()
+impl Held {
+    fn head((run, held): (usize, &Held)) -> Option<Head> {
+        Some(Reverse((held.records.place(held.next)?, run)))
     }
 }
 

@@ -529,7 +529,11 @@ fn signature(seg: &Segment) -> u32 {
     let numbers = u64::from(seg.seq) << 32 | u64::from(seg.ack);
     let marks = u64::from(seg.ts_value) << 32 | u64::from(seg.ip_id) << 16 | u64::from(seg.window);
     let shape = u64::from(seg.payload_length) << 8 | u64::from(seg.flags);
-    let product = u128::from(numbers ^ 0xa076_1d64_78bd_642f)
-        * u128::from((marks ^ 0xe703_7ed1_a0b4_28db).wrapping_add(shape << 40 | shape));
-    (product as u64 ^ (product >> 64) as u64) as u32
+    // Three odd multipliers (of wyhash): the upper half of each product depends on all bits below.
+    let sum = numbers
+        .wrapping_mul(0xa076_1d64_78bd_642f)
+        .wrapping_add(marks.wrapping_mul(0xe703_7ed1_a0b4_28db))
+        .wrapping_add(shape.wrapping_mul(0x8ebc_6af0_9c88_c6e3));
+    // The cast keeps 32 bits.
+    ((sum ^ sum >> 29).wrapping_mul(0x5899_65cc_7537_4cc3) >> 32) as u32
 }

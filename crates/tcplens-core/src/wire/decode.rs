@@ -5,6 +5,7 @@
 use super::checksum;
 use super::counts::{DecodeCounts, Undecoded};
 use super::fast;
+use super::fastest;
 use super::fragment::{Datagram, DatagramKey, Outcome, Reassembly};
 use super::icmp;
 use super::ip::{self, Body, Fragment, Ip, protocol};
@@ -136,7 +137,8 @@ impl Decoder {
         self.counts.cut_packets += u64::from(packet.captured < packet.length);
         let is_fast = self.checksum == Checksum::None
             && if link == LinkType::ETHERNET {
-                fast::ethernet(data, packet, &self.key, out)
+                fastest::decode(data, packet, &self.key, out)
+                    || fast::ethernet(data, packet, &self.key, out)
             } else {
                 fast::other(data, packet, link, &self.key, out)
             };

@@ -9,6 +9,7 @@ mod checksum;
 pub mod counts;
 pub mod decode;
 mod fast;
+mod fastest;
 pub mod fragment;
 mod icmp;
 mod ip;

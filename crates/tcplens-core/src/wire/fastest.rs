@@ -1,0 +1,67 @@
+//! What nine of ten packets are on Linux hosts: Ethernet, IPv4 without options, TCP with nothing but aligned timestamps, no
+//! SYN, headers and payload captured. All offsets are constants, so that one length check covers everything.
+//!
+//! It takes what `fast.rs` would take and gives the same (tested); for speed alone: 60 % of the instructions.
+
+use super::ip::{protocol, v4_field};
+use super::key::{self, HashKey};
+use super::link::ethertype;
+use super::segment::{Segment, SynOptions, Tunnel, flags, has};
+use super::view::{be16, be32};
+use crate::packet::Packet;
+
+const ETHERTYPE: usize = 12;
+const IP: usize = 14;
+const TCP: usize = IP + v4_field::HEADER as usize;
+const OPTIONS: usize = TCP + 20;
+const PAYLOAD: usize = OPTIONS + 12;
+/// IPv4 and TCP header.
+const HEADERS: u32 = (PAYLOAD - IP) as u32;
+const VERSION_4_LENGTH_20: u8 = 0x45;
+/// Data offset of 32 bytes; the lower bits are reserved.
+const LENGTH_32: u8 = 8;
+/// NOP, NOP, timestamps, length 10 (RFC 7323 appendix A).
+const ALIGNED_TIMESTAMPS: u32 = 0x0101_080a;
+
+/// Decodes into `out`, but for `clock` and `frame`; false, and nothing written, if the packet is of another kind.
+#[inline(always)]
+pub(super) fn decode(data: &[u8], packet: &Packet, key: &HashKey, out: &mut Segment) -> bool {
+    let Some(head) = data.first_chunk::<PAYLOAD>() else {
+        return false;
+    };
+    let total = u32::from(be16(head, IP + v4_field::TOTAL_LENGTH));
+    let fragment = be16(head, IP + v4_field::FLAGS_OFFSET) & (v4_field::MORE | v4_field::OFFSET);
+    let is_usual = be16(head, ETHERTYPE) == ethertype::IPV4
+        && head[IP] == VERSION_4_LENGTH_20
+        && head[IP + v4_field::PROTOCOL] == protocol::TCP
+        && fragment == 0
+        && head[TCP + 12] >> 4 == LENGTH_32
+        && head[TCP + 13] & flags::SYN == 0
+        && be32(head, OPTIONS) == ALIGNED_TIMESTAMPS
+        && total >= HEADERS
+        && total as usize <= data.len() - IP;
+    if !is_usual {
+        return false;
+    }
+    let source = (be32(head, IP + v4_field::SOURCE), be16(head, TCP));
+    let destination = (be32(head, IP + v4_field::DESTINATION), be16(head, TCP + 2));
+    key::fill_v4(out, key, source, destination, 0);
+    out.time = packet.time;
+    out.seq = be32(head, TCP + 4);
+    out.ack = be32(head, TCP + 8);
+    out.payload_length = total - HEADERS;
+    out.payload_captured = total - HEADERS;
+    out.payload_at = packet.at.wrapping_add(PAYLOAD as u32);
+    out.ts_value = be32(head, OPTIONS + 4);
+    out.ts_echo = be32(head, OPTIONS + 8);
+    out.interface = packet.interface;
+    out.window = be16(head, TCP + 14);
+    out.ip_id = be16(head, IP + v4_field::ID);
+    out.vlan = 0;
+    out.syn = SynOptions::default();
+    out.flags = head[TCP + 13];
+    out.ttl = head[IP + v4_field::TTL];
+    out.has = has::IP_ID | has::TIMESTAMPS;
+    out.tunnel = Tunnel::None;
+    true
+}
