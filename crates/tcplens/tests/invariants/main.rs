@@ -347,7 +347,7 @@ fn invariant_10_the_sizes_of_the_pieces_in_which_input_arrives_change_no_byte() 
 #[test]
 fn invariant_02_a_file_cut_anywhere_is_read_to_the_cut_and_the_cut_is_reported() {
     let place = Place::new("cut");
-    let whole = fs::read(workspace().join("tests/cases/zero-window/input.pcap")).unwrap();
+    let whole = fs::read(workspace().join("tests/cases/refused/input.pcap")).unwrap();
     let ends = ended_after(&whole);
     for length in 0..=whole.len() {
         let file = place.0.join("cut.pcap");
