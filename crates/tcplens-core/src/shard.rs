@@ -400,23 +400,17 @@ impl Shard {
     /// Decides an attempt: its record, and what becomes of the connection.
     fn decide(&mut self, place: Place, now: Timestamp, out: &mut Records) {
         let flow = self.table.at_mut(place);
-        let opening = self.openings.remove(flow.opening);
-        flow.opening = NO_OPENING;
+        let opening = self.openings.at(flow.opening);
         let outcome = opening.outcome(now, self.context.timeout);
         flow.handshake = outcome.into();
         flow.phase = Phase::Open;
-        let goes_on = match outcome {
-            Outcome::Established => true,
-            Outcome::OneSided => true,
-            _ => flow.late,
-        };
+        let goes_on = matches!(outcome, Outcome::Established | Outcome::OneSided) || flow.late;
         if !goes_on {
             flow.close = Close::Failed;
         }
         flow.deadline = now;
         if self.handshakes {
-            let flow = self.table.at(place);
-            let record = analyze::handshake(&self.context, flow, &opening, outcome, now);
+            let record = analyze::handshake(&self.context, flow, opening, outcome, now);
             let rank = Rank {
                 clock: now,
                 frame: flow.first_frame,
@@ -424,6 +418,8 @@ impl Shard {
             };
             out.handshake(rank, record);
         }
+        self.openings.remove(flow.opening);
+        flow.opening = NO_OPENING;
         let deadline = now.plus(self.idle);
         self.expect(deadline, place);
     }
@@ -722,10 +718,10 @@ impl Shard {
     }
 }
 
-/// The attempts that are not decided.
+/// The attempts that are not decided. What is left in a vacant place is not looked at.
 #[derive(Default)]
 struct Openings {
-    list: Vec<Option<Opening>>,
+    list: Vec<Opening>,
     vacant: Vec<u32>,
 }
 
@@ -733,33 +729,26 @@ impl Openings {
     fn insert(&mut self, opening: Opening) -> u32 {
         match self.vacant.pop() {
             Some(at) => {
-                self.list[at as usize] = Some(opening);
+                self.list[at as usize] = opening;
                 at
             }
             None => {
-                self.list.push(Some(opening));
+                self.list.push(opening);
                 (self.list.len() - 1) as u32
             }
         }
     }
 
     fn at(&self, at: u32) -> &Opening {
-        self.list[at as usize]
-            .as_ref()
-            .expect("a flow in Phase::Opening has an opening")
+        &self.list[at as usize]
     }
 
     fn at_mut(&mut self, at: u32) -> &mut Opening {
-        self.list[at as usize]
-            .as_mut()
-            .expect("a flow in Phase::Opening has an opening")
+        &mut self.list[at as usize]
     }
 
-    fn remove(&mut self, at: u32) -> Opening {
+    fn remove(&mut self, at: u32) {
         self.vacant.push(at);
-        self.list[at as usize]
-            .take()
-            .expect("a flow in Phase::Opening has an opening")
     }
 }
 

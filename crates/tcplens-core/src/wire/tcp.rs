@@ -45,6 +45,8 @@ mod kind {
 const ALIGNED_TIMESTAMPS: u32 = 0x0101_080a;
 /// Length of those options.
 const ALIGNED_TIMESTAMPS_LENGTH: u32 = 12;
+/// Length of a Linux SYN's options.
+const LINUX_SYN_LENGTH: u32 = 20;
 /// RFC 7323 section 2.3: a larger shift count counts as 14.
 const MAX_WSCALE: u8 = 14;
 /// RFC 6994 experiment id of fast open (RFC 7413 section 4.1.1).
@@ -110,12 +112,38 @@ fn fill_options(out: &mut Segment, segment: &[u8], length: u32) {
         out.has |= has::TIMESTAMPS;
         return;
     }
+    if length == LINUX_SYN_LENGTH
+        && let Some(options) = chunk::<{ LINUX_SYN_LENGTH as usize }>(segment, HEADER)
+        && linux_syn(out, options)
+    {
+        return;
+    }
     let options = segment.get(HEADER as usize..).unwrap_or_default();
     let cut = options.len() < length as usize;
     let options = options.get(..length as usize).unwrap_or(options);
     if walk(out, options).is_none() || cut {
         out.has |= has::OPTIONS_CUT;
     }
+}
+
+/// The options of a SYN in the order and alignment of Linux (net/ipv4/tcp_output.c, `tcp_options_write`): MSS, SACK
+/// permitted, timestamps, NOP, window scale. False, and nothing filled, if they are others.
+#[inline]
+fn linux_syn(out: &mut Segment, options: &[u8; LINUX_SYN_LENGTH as usize]) -> bool {
+    let is_layout = out.flags & flags::SYN != 0
+        && be16(options, 0) == 0x0204
+        && be32(options, 4) == 0x0402_080a
+        && be32(options, 16) >> 8 == 0x0001_0303;
+    if is_layout {
+        out.syn.mss = be16(options, 2);
+        out.syn.wscale = options[19].min(MAX_WSCALE);
+        out.syn.bits =
+            syn_option::MSS | syn_option::SACK | syn_option::TIMESTAMPS | syn_option::WSCALE;
+        out.ts_value = be32(options, 8);
+        out.ts_echo = be32(options, 12);
+        out.has |= has::TIMESTAMPS;
+    }
+    is_layout
 }
 
 /// Walks the options; `None` at the first one that is malformed or goes beyond the end.
