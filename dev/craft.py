@@ -13,8 +13,8 @@ A `Side` remembers its next sequence number and what it has received, as a TCP w
 the order of the calls, which need not be the order of their times. Files are little-endian classic pcap, with
 microseconds or, on request, nanoseconds.
 
-Covers Ethernet, VLAN tags, IPv4, IPv6, TCP with options, and ICMP errors that quote a segment. Not: fragments, tunnels,
-other link types. Python's standard library only. Not a packet library: it makes, it does not read.
+Covers Ethernet, VLAN tags (also two), IPv4, IPv6 with extension headers, fragments, TCP with options, and ICMP errors that
+quote a segment. Not: tunnels, other link types. Python's standard library only. Not a packet library: it makes, it does not read.
 """
 
 import dataclasses
@@ -26,8 +26,9 @@ import struct
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 START_S = 1795219200  # 2026-11-21T00:00:00Z
-VLAN_ETHERTYPE = 0x8100
+VLAN_ETHERTYPE, OUTER_VLAN_ETHERTYPE = 0x8100, 0x88A8
 TCP, ICMP, ICMPV6 = 6, 1, 58
+HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS = 0, 43, 44, 60
 
 # TCP options (RFC 9293 section 3.2, RFC 7323, RFC 2018, RFC 7413, RFC 8684), to be joined and given as `options=`.
 NOP = b"\x01"
@@ -75,17 +76,21 @@ class Capture:
         self.packets = []  # (nanoseconds since START_S, frame)
 
     def flow(self, client, server, vlan=None, client_isn=1_000_000, server_isn=5_000_000, stamps=True):
-        """Ends as "10.0.0.1:40000" or "[2001:db8::1]:40000". `stamps`: both sides send the timestamp option."""
+        """Ends as "10.0.0.1:40000" or "[2001:db8::1]:40000". `stamps`: both sides send the timestamp option.
+
+        `vlan`: an id, or two of them, the outer (IEEE 802.1ad) first.
+        """
         return Flow(self, endpoint(client), endpoint(server), vlan, client_isn, server_isn, stamps)
 
     def add(self, frame, at):
         self.packets.append((in_nanoseconds(at), frame))
 
-    def write_beside(self, script):
+    def write_beside(self, script, name="input.pcap", cut=0):
         """As `input.pcap` in the directory of the script: what the make.py of a test case ends with."""
-        self.write(pathlib.Path(script).resolve().parent / "input.pcap")
+        self.write(pathlib.Path(script).resolve().parent / name, cut)
 
-    def write(self, path):
+    def write(self, path, cut=0):
+        """`cut`: bytes missing at the end of the file."""
         magic, unit = (0xA1B23C4D, 1) if self.nanoseconds else (0xA1B2C3D4, 1000)
         with open(path, "wb") as file:
             file.write(struct.pack("<IHHIIII", magic, 2, 4, 0, 0, self.snaplen, 1))
@@ -93,6 +98,7 @@ class Capture:
                 kept = frame[: self.snaplen]
                 fraction = time % 10**9 // unit
                 file.write(struct.pack("<IIII", START_S + time // 10**9, fraction, len(kept), len(frame)) + kept)
+            file.truncate(file.tell() - cut)
 
 
 class Flow:
@@ -152,6 +158,7 @@ class Side:
         # A counter of its own for each side, as Linux has for a connection; its start is fixed by address and port.
         self.ip_id = int.from_bytes(hashlib.sha256(repr(own).encode()).digest()[:2], "big")
         self.window, self.ttl = 502, 64
+        self.extensions = ()  # IPv6 extension headers of every packet: their numbers, 8 bytes each
 
     def syn(self, at, **fields):
         return self.send(at, SYN, **{"options": self.syn_options(at, echo=0), "window": 64240, "ack": 0} | fields)
@@ -195,8 +202,10 @@ class Side:
         seq, self.next = self.next, (self.next + len(payload)) % 2**32
         return seq
 
-    def send(self, at, flags, payload=b"", *, sent_at=None, lost=False, echo=None, **fields):
+    def send(self, at, flags, payload=b"", *, sent_at=None, lost=False, echo=None, pieces=None, **fields):
         """`fields`: seq, ack, window, options, ttl, ip_id. `lost`: captured, but the peer will not get it.
+
+        `pieces`: (offset, bytes) of each fragment in the order of capture, 10 us apart; offsets are multiples of 8.
 
         For the timestamp option: `sent_at` is when it left, if it was late here; `echo` the value it answers.
         """
@@ -213,7 +222,10 @@ class Side:
             fields.pop("ip_id") if "ip_id" in fields else self.next_ip_id(),
         )
         assert not fields, f"unknown fields: {fields}"
-        self.flow.capture.add(ethernet(self.own[0], self.other[0], self.flow.vlan, self.ip_packet(segment)), at)
+        packets = [self.ip_packet(segment)] if pieces is None else self.fragments(segment, pieces)
+        for number, packet in enumerate(packets):
+            frame = ethernet(self.own[0], self.other[0], self.flow.vlan, packet)
+            self.flow.capture.add(frame, decimal.Decimal(str(at)) + number * decimal.Decimal("0.000010"))
         if not flags & RST and is_after(segment.end, self.next):
             self.next = segment.end
         if not lost:
@@ -251,9 +263,19 @@ class Side:
         self.flow.capture.add(ethernet(router, self.own[0], self.flow.vlan, packet), at)
 
     def ip_packet(self, segment):
-        return ip_packet(
-            self.own[0], self.other[0], TCP, self.tcp_segment(segment), segment.ttl, segment.ip_id, may_fragment=False
-        )
+        body, protocol = self.tcp_segment(segment), TCP
+        for number in reversed(self.extensions):
+            # No options but padding; a routing header with no segments left.
+            head = bytes([protocol, 0, 1, 4, 0, 0, 0, 0]) if number != ROUTING else bytes([protocol, 0, 0, 0, 0, 0, 0, 0])
+            body, protocol = head + body, number
+        return ip_packet(self.own[0], self.other[0], protocol, body, segment.ttl, segment.ip_id, may_fragment=False)
+
+    def fragments(self, segment, pieces):
+        body = self.tcp_segment(segment)
+        for at, size in pieces:
+            assert at % 8 == 0 and at < len(body)
+            piece, more = body[at : at + size], at + size < len(body)
+            yield ip_fragment(self.own[0], self.other[0], TCP, piece, segment.ttl, segment.ip_id, at, more)
 
     def tcp_segment(self, segment):
         options = segment.options + NOP * (-len(segment.options) % 4)
@@ -306,7 +328,11 @@ def at_id(at):
 
 def ethernet(source, destination, vlan, packet):
     kind = 0x86DD if packet[0] >> 4 == 6 else 0x0800
-    tag = b"" if vlan is None else struct.pack("!HH", VLAN_ETHERTYPE, vlan)
+    if isinstance(vlan, tuple):
+        outer, inner = vlan
+        tag = struct.pack("!HHHH", OUTER_VLAN_ETHERTYPE, outer, VLAN_ETHERTYPE, inner)
+    else:
+        tag = b"" if vlan is None else struct.pack("!HH", VLAN_ETHERTYPE, vlan)
     return mac(destination) + mac(source) + tag + struct.pack("!H", kind) + packet
 
 
@@ -319,7 +345,21 @@ def ip_packet(source, destination, protocol, body, ttl, ip_id, may_fragment=True
     source, destination = (ipaddress.ip_address(address).packed for address in (source, destination))
     if len(source) == 16:
         return struct.pack("!IHBB", 6 << 28, len(body), protocol, ttl) + source + destination + body
-    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(body), ip_id, 0 if may_fragment else 0x4000, ttl, protocol)
+    return ipv4_packet(source, destination, protocol, body, ttl, ip_id, 0 if may_fragment else 0x4000)
+
+
+def ip_fragment(source, destination, protocol, piece, ttl, ip_id, at, more):
+    """A part of an IP packet's body: RFC 791 section 3.2, RFC 8200 section 4.5."""
+    source, destination = (ipaddress.ip_address(address).packed for address in (source, destination))
+    if len(source) == 16:
+        body = struct.pack("!BBHI", protocol, 0, at | more, ip_id) + piece
+        return struct.pack("!IHBB", 6 << 28, len(body), FRAGMENT, ttl) + source + destination + body
+    return ipv4_packet(source, destination, protocol, piece, ttl, ip_id, more << 13 | at // 8)
+
+
+def ipv4_packet(source, destination, protocol, body, ttl, ip_id, fragment):
+    """Addresses as bytes; `fragment`: flags and offset."""
+    head = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(body), ip_id, fragment, ttl, protocol)
     total = checksum(head + bytes(2) + source + destination)
     return head + struct.pack("!H", total) + source + destination + body
 

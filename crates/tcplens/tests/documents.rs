@@ -1,0 +1,75 @@
+//! What is written about the program is what the program does. `dev/bless` rewrites what is generated.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[test]
+fn the_record_reference_is_what_the_records_declare() {
+    let path = root().join("docs/records.md");
+    let declared = tcplens_output::docs::record_reference();
+    if std::env::var_os("TCPLENS_BLESS").is_some() {
+        std::fs::write(&path, &declared).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let first = declared.lines().zip(written.lines()).find(|(a, b)| a != b);
+    assert!(
+        declared == written,
+        "docs/records.md is not what the records declare; dev/bless rewrites it. First difference: {first:?}"
+    );
+}
+
+#[test]
+fn the_readme_shows_the_head_of_the_report_as_it_is() {
+    let path = root().join("README.md");
+    let mut readme = std::fs::read_to_string(&path).unwrap();
+    let report = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+        .args(["report", "-r", "samples/shop.pcap"])
+        .current_dir(root())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(report.status.code(), Some(0));
+    let report = String::from_utf8(report.stdout).unwrap();
+    let (findings, _) = report.split_once("\nConnection attempts\n").unwrap();
+    let start = "\n```text\n";
+    let from = readme.find(start).unwrap() + start.len();
+    let to = from + readme[from..].find("```\n").unwrap();
+    if std::env::var_os("TCPLENS_BLESS").is_some() {
+        readme.replace_range(from..to, findings);
+        std::fs::write(&path, &readme).unwrap();
+    } else {
+        assert_eq!(&readme[from..to], findings, "dev/bless rewrites it");
+    }
+}
+
+#[test]
+fn every_exit_status_command_and_option_of_the_readme_exists() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let help = |command: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+            .args([command, "--help"])
+            .env_clear()
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let commands = ["report", "handshakes", "connections", "records"];
+    let helps: String = commands.iter().map(|command| help(command)).collect();
+    for command in commands {
+        assert!(readme.contains(&format!("| `{command}` |")), "{command}");
+    }
+    for word in readme.split(|c: char| !(c.is_ascii_lowercase() || c == '-')) {
+        let is_option = word.starts_with("--") && word.len() > 3 && !word.ends_with('-');
+        if is_option && word != "--release" {
+            assert!(
+                helps.contains(word),
+                "README.md names {word}, which no command has"
+            );
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
