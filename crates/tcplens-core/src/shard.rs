@@ -466,12 +466,12 @@ impl Shard {
         } else {
             return;
         }
-        flow.phase = Phase::Closed;
-        self.linger(place, seg, out);
+        self.linger(place, seg.hash, moment(seg), out);
     }
 
-    /// A segment of a closed connection. The side whose RST closed it sends data beyond the RST, or acknowledges what was
-    /// sent to it since: the RST was not its own.
+    /// A segment of a connection that is over, and may not be: the SYN-ACK of an attempt that was given up; or the side
+    /// whose RST closed it sends data beyond the RST, or acknowledges what was sent to it since. Then the RST was not
+    /// its own.
     #[inline(never)]
     fn after_close(&mut self, place: Place, seg: &Segment, facts: Facts, out: &mut Records) {
         let flow = self.table.at_mut(place);
@@ -483,7 +483,10 @@ impl Shard {
             && seg.flags & flags::SYN == 0
             && Seq(seg.seq).offset(reset) >= 0
             || facts.acknowledges && Seq(seg.ack).offset(peer_high) > 0;
-        if flow.reset_by != Some(seg.from) || !goes_on {
+        let is_revived = flow.reset_by == Some(seg.from) && goes_on;
+        if flow.close == Close::Failed && is_late_synack(flow, seg) {
+            flow.late = true;
+        } else if !is_revived {
             return;
         }
         flow.phase = Phase::Open;
@@ -498,13 +501,16 @@ impl Shard {
         self.closing(place, seg, out);
     }
 
-    fn linger(&mut self, place: Place, seg: &Segment, out: &mut Records) {
-        let until = seg.clock.plus(LINGER);
-        self.table.at_mut(place).deadline = until;
-        self.lingering.push_back((until, place, seg.hash));
+    /// Keeps a connection that is over for late segments.
+    fn linger(&mut self, place: Place, hash: u64, now: Moment, out: &mut Records) {
+        let until = now.clock.plus(LINGER);
+        let flow = self.table.at_mut(place);
+        flow.phase = Phase::Closed;
+        flow.deadline = until;
+        self.lingering.push_back((until, place, hash));
         self.event = self.event.min(until);
         if self.lingering.len() > MOST_LINGERING {
-            self.let_go_oldest(moment(seg), out);
+            self.let_go_oldest(now, out);
         }
     }
 
@@ -633,9 +639,12 @@ impl Shard {
         let now = Moment::tick(tick);
         if self.table.at(place).phase == Phase::Opening {
             self.decide(place, now, out);
-            if self.table.at(place).close != Close::Failed {
-                return;
+            let flow = self.table.at(place);
+            if flow.close == Close::Failed {
+                // Its SYN-ACK may come yet.
+                self.linger(place, self.hash_key.hash(&flow.key), now, out);
             }
+            return;
         }
         let flow = self.table.at_mut(place);
         if flow.close == Close::Open {
@@ -748,6 +757,16 @@ enum Due {
     Expiry,
 }
 
+/// Whether a segment is the SYN-ACK of an attempt that failed.
+fn is_late_synack(flow: &Flow, seg: &Segment) -> bool {
+    let client = &flow.sides[usize::from(flow.client)];
+    let ack = Seq(seg.ack);
+    seg.flags & (flags::SYN | flags::ACK | flags::RST) == flags::SYN | flags::ACK
+        && seg.from != flow.client
+        && client.low.before(ack)
+        && ack.offset(client.high) <= 0
+}
+
 /// The moment of a segment.
 fn moment(seg: &Segment) -> Moment {
     Moment {
@@ -790,10 +809,15 @@ impl Openings {
     }
 }
 
-/// A shard's share of a bound on connections: flows do not spread evenly, so four standard deviations more.
+/// A shard's share of a bound on connections. Flows do not spread evenly: four standard deviations more, so that a table
+/// within its bound evicts nothing; small bounds are kept to the letter.
 fn share(limit: usize) -> usize {
     let mean = limit.div_ceil(SHARDS);
-    mean + 4 * mean.isqrt()
+    if mean < 64 {
+        mean
+    } else {
+        mean + 4 * mean.isqrt()
+    }
 }
 
 /// Ticks in a duration of `ns`, rounded up.
