@@ -388,6 +388,7 @@ impl Shard {
         let flow = self.table.at_mut(place);
         let opening = self.openings.at_mut(flow.opening);
         if !opening.began_with(seg) {
+            let reset = opening.reset_verdict();
             let step = if seg.from == flow.client {
                 opening.from_client(seg)
             } else {
@@ -397,7 +398,18 @@ impl Shard {
                 Step::Waiting => {}
                 Step::Established => {
                     flow.tap_side = opening.tap_side(seg.time);
+                    let client = flow.client;
                     self.decide(place, moment(seg), out);
+                    if let Some(reset) = reset {
+                        // The ACK crossed it on the way.
+                        let by = if reset == Outcome::Aborted {
+                            client
+                        } else {
+                            1 - client
+                        };
+                        self.close_by_reset(place, by, seg, out);
+                        return;
+                    }
                 }
                 Step::Late => {
                     flow.late = true;
@@ -454,18 +466,21 @@ impl Shard {
             if !side.obeys_reset(&flow.sides[usize::from(1 - seg.from)], seg) {
                 return;
             }
-            let by_client = seg.from == flow.client;
-            flow.close = if by_client {
-                Close::RstByClient
-            } else {
-                Close::RstByServer
-            };
-            flow.reset_by = Some(seg.from);
+            self.close_by_reset(place, seg.from, seg, out);
         } else if flow.sides[0].finished() && flow.sides[1].finished() {
             flow.close = Close::Fin;
-        } else {
-            return;
+            self.linger(place, seg.hash, moment(seg), out);
         }
+    }
+
+    fn close_by_reset(&mut self, place: Place, by: u8, seg: &Segment, out: &mut Records) {
+        let flow = self.table.at_mut(place);
+        flow.close = if by == flow.client {
+            Close::RstByClient
+        } else {
+            Close::RstByServer
+        };
+        flow.reset_by = Some(by);
         self.linger(place, seg.hash, moment(seg), out);
     }
 

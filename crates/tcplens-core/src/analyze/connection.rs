@@ -54,7 +54,12 @@ fn sent(flow: &Flow, side: u8) -> Sent {
         bytes: here.bytes,
         segments: here.segments(odd),
         data_segments: here.data_segments(odd),
-        missing_bytes: here.missing_bytes(peer, odd),
+        // What was acknowledged without a connection is no payload.
+        missing_bytes: if flow.close == Close::Failed {
+            0
+        } else {
+            here.missing_bytes(peer, odd)
+        },
         max_segment_bytes: u64::from(here.max_segment),
         rtt_min_us: rtt.map(|(_, min, _)| Span::from_ns(min)),
         rtt_mean_us: rtt.map(|(samples, ..)| Span::from_ns(here.rtt_sum / u64::from(samples))),

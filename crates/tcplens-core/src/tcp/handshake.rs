@@ -143,6 +143,13 @@ impl Opening {
         }
     }
 
+    /// The outcome that a RST would have made of the attempt, had no ACK crossed it.
+    #[must_use]
+    pub fn reset_verdict(&self) -> Option<Outcome> {
+        self.verdict
+            .filter(|verdict| matches!(verdict, Outcome::Aborted | Outcome::Reset))
+    }
+
     /// Whether the attempt began with this segment.
     #[must_use]
     pub fn began_with(&self, seg: &Segment) -> bool {
