@@ -12,7 +12,7 @@ use crate::time::{SECOND, Timestamp};
 use crate::wire::segment::{Segment, flags};
 
 /// How many are remembered by each of the 64 shards.
-const REMEMBERED: usize = 128;
+const REMEMBERED: usize = 64;
 
 /// For how long, in ns: twice the maximum segment lifetime of RFC 9293 section 3.4.2.
 const LATE: i64 = 240 * SECOND;
@@ -32,12 +32,15 @@ struct Past {
 /// See the module.
 pub struct Gone {
     past: Vec<Option<Past>>,
+    /// A bit for each place with a failed attempt: most SYNs need to look no further.
+    failed: u64,
 }
 
 impl Default for Gone {
     fn default() -> Self {
         Gone {
             past: vec![None; REMEMBERED],
+            failed: 0,
         }
     }
 }
@@ -59,26 +62,33 @@ impl Gone {
     /// Remembers a connection.
     pub fn remember(&mut self, hash: u64, flow: &Flow, clock: Timestamp) {
         let seen = |side: &Side| side.started().then_some((side.low, side.high));
+        let failed = (flow.close == Close::Failed).then_some(flow.handshake);
+        let bit = 1 << slot(hash);
+        self.failed = self.failed & !bit | if failed.is_some() { bit } else { 0 };
         self.past[slot(hash)] = Some(Past {
             hash,
             until: clock.plus(LATE),
             seen: [seen(&flow.sides[0]), seen(&flow.sides[1])],
             client: flow.client,
             role_from: flow.role_from,
-            failed: (flow.close == Close::Failed).then_some(flow.handshake),
+            failed,
         });
     }
 
     /// What a segment without a connection is to one that is gone, if anything.
     #[must_use]
     pub fn recognise(&self, seg: &Segment) -> Option<Late> {
+        let kind = seg.flags & (flags::SYN | flags::ACK | flags::RST);
+        if kind == flags::SYN && self.failed >> slot(seg.hash) & 1 == 0 {
+            return None;
+        }
         let past = self.past[slot(seg.hash)].as_ref()?;
         if past.hash != seg.hash || seg.clock > past.until {
             return None;
         }
         let own = past.seen[usize::from(seg.from)];
         let begins = own.is_some_and(|(low, _)| low == Seq(seg.seq));
-        match seg.flags & (flags::SYN | flags::ACK | flags::RST) {
+        match kind {
             flags::SYN => (past.failed.is_some() && begins).then_some(Late::Syn),
             both if both == flags::SYN | flags::ACK => {
                 let (low, high) = past.seen[usize::from(past.client)]?;

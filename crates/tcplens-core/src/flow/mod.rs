@@ -22,23 +22,24 @@ pub enum Phase {
     Closed,
 }
 
-/// One TCP connection. 296 bytes: what is rare lives behind `odd`, what only the handshake needs in the shard's openings.
+/// One TCP connection. 280 bytes: what is rare lives behind `odd`, what only the handshake needs in the shard's openings.
 #[derive(Clone, Debug)]
+#[repr(C)] // What every segment touches comes first, and together.
 pub struct Flow {
     /// Its two ends, VLAN and tunnel.
     pub key: FlowKey,
+    /// Opening: when the attempt is decided. Open: engine clock of the latest segment. Closed: when it is let go.
+    pub deadline: Timestamp,
+    /// Capture time of its latest segment.
+    pub last: Timestamp,
+    /// Packet number of its latest segment.
+    pub last_frame: u64,
     /// What each end sent: index 0 is the lower end of the key.
     pub sides: [Side; 2],
     /// Capture time of its first segment.
     pub first: Timestamp,
-    /// Capture time of its latest segment.
-    pub last: Timestamp,
-    /// Opening: when the attempt is decided. Open: engine clock of the latest segment. Closed: when it is let go.
-    pub deadline: Timestamp,
     /// Packet number of its first segment.
     pub first_frame: u64,
-    /// Packet number of its latest segment.
-    pub last_frame: u64,
     /// Made when the first odd thing happens.
     pub odd: Option<Box<[Odd; 2]>>,
     /// The undecided attempt's place in the shard's openings.
