@@ -3,8 +3,13 @@
 //! A shard sees its segments in input order and the engine clock of each, and nothing of other shards; so its
 //! records do not depend on which thread runs it, or when. What expires does so at ticks of the engine clock.
 
+mod expiry;
+mod openings;
+
 use std::collections::VecDeque;
 
+use self::expiry::{skip_parts, tick_of, ticks_in};
+use self::openings::Openings;
 use crate::analyze::{self, Context};
 use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
@@ -23,15 +28,12 @@ use crate::wire::segment::{IcmpError, Segment, flags};
 /// Shards of an observation, whatever the number of threads.
 pub const SHARDS: usize = 64;
 
-/// Expiry is looked at once per tick: 2^28 ns, 0.27 s. A timeout ends at the first tick after it.
-const TICK: u32 = 28;
-
 /// How long a closed connection is kept for late segments: as long as Linux keeps it in TIME-WAIT
 /// (include/net/tcp.h, `TCP_TIMEWAIT_LEN`).
 const LINGER: i64 = 60 * SECOND;
 
 /// Most closed connections kept per shard; beyond, the oldest goes at once. Chosen: at 40,000 connections per second
-/// they last 0.2 s, and all shards' fit the cache.
+/// they last 0.1 s, and all shards' fit the cache.
 const MOST_LINGERING: usize = 64;
 
 /// What a shard is told.
@@ -555,170 +557,6 @@ impl Shard {
         }
     }
 
-    /// Lets pass what is due until `clock`.
-    #[inline]
-    pub fn advance(&mut self, clock: Timestamp, out: &mut Records) {
-        if clock >= self.event {
-            self.pass(clock, out);
-        }
-        self.clock = clock;
-    }
-
-    #[inline(never)]
-    fn pass(&mut self, clock: Timestamp, out: &mut Records) {
-        // What expires may begin something that has expired by now as well.
-        while clock >= self.event {
-            while self
-                .lingering
-                .front()
-                .is_some_and(|&(until, ..)| until <= clock)
-            {
-                let until = self.lingering.front().map_or(clock, |&(until, ..)| until);
-                self.let_go_oldest(Moment::tick(until), out);
-            }
-            if clock >= self.due {
-                self.expire(clock, out);
-            }
-            let next_gone = self
-                .lingering
-                .front()
-                .map_or(Timestamp::MAX, |&(until, ..)| until);
-            self.event = self.due.min(next_gone);
-        }
-    }
-
-    /// Reports the connection that has been closed for longest.
-    #[inline(never)]
-    fn let_go_oldest(&mut self, now: Moment, out: &mut Records) {
-        let Some((until, place, hash)) = self.lingering.pop_front() else {
-            return;
-        };
-        let flow = self.table.at(place);
-        // It may have been reopened, superseded or evicted since.
-        if flow.phase == Phase::Closed
-            && flow.deadline == until
-            && self.hash_key.hash(&flow.key) == hash
-        {
-            self.report(place, now, out);
-            self.table.remove(place, hash);
-        }
-    }
-
-    /// A flow is to be looked at again at `deadline`, or for its next part.
-    #[inline]
-    fn expect(&mut self, deadline: Timestamp, place: Place) {
-        self.due = self.due.min(tick_after(deadline));
-        if self.active_ticks.is_some() {
-            self.due = self.due.min(part_due(self.table.at(place), self.clock));
-        }
-        self.event = self.event.min(self.due);
-    }
-
-    /// Expires what has been silent for too long, and reports parts; at the ticks that have passed, in their order.
-    #[cold]
-    fn expire(&mut self, clock: Timestamp, out: &mut Records) {
-        let mut passed: Vec<(Timestamp, Place, Due)> = Vec::new();
-        let mut next = Timestamp::MAX;
-        for (place, flow) in self.table.iter() {
-            let deadline = match flow.phase {
-                Phase::Opening => flow.deadline,
-                Phase::Open => flow.deadline.plus(self.idle),
-                Phase::Closed | Phase::Vacant => continue,
-            };
-            let tick = tick_after(deadline);
-            if tick <= clock {
-                passed.push((tick, place, Due::Expiry));
-            } else {
-                next = next.min(tick);
-            }
-            if self.active_ticks.is_some() {
-                let part = part_due(flow, clock);
-                if part > clock {
-                    next = next.min(part);
-                } else if part < tick {
-                    passed.push((part, place, Due::Part));
-                }
-            }
-        }
-        self.due = next;
-        passed.sort_unstable();
-        for (tick, place, due) in passed {
-            match due {
-                Due::Part => self.part(place, clock, out),
-                Due::Expiry => self.expire_one(place, tick, out),
-            }
-        }
-    }
-
-    fn expire_one(&mut self, place: Place, tick: Timestamp, out: &mut Records) {
-        let now = Moment::tick(tick);
-        if self.table.at(place).phase == Phase::Opening {
-            self.decide(place, now, out);
-            let flow = self.table.at(place);
-            if flow.close == Close::Failed {
-                // Its SYN-ACK may come yet.
-                self.linger(place, self.hash_key.hash(&flow.key), now, out);
-            }
-            return;
-        }
-        let flow = self.table.at_mut(place);
-        if flow.close == Close::Open {
-            flow.close = Close::Idle;
-        }
-        self.let_one_go(place, now, out);
-    }
-
-    /// A part of a connection, if it carried traffic since the last one.
-    fn part(&mut self, place: Place, clock: Timestamp, out: &mut Records) {
-        let active = self.active_ticks.unwrap_or(1);
-        let flow = self.table.at_mut(place);
-        let tick = part_due(flow, clock);
-        let began = tick.plus(-(i64::from(active) << TICK));
-        // Intervals that passed unseen were silent: a segment would have been the occasion to look.
-        skip_parts(flow, clock, active);
-        self.due = self.due.min(part_due(flow, clock));
-        if flow.phase != Phase::Open || flow.deadline < began || !self.connections {
-            return;
-        }
-        flow.parts = flow.parts.saturating_add(1);
-        let flow = self.table.at(place);
-        let record = analyze::connection(&self.context, flow, Some(u64::from(flow.parts)), false);
-        let rank = Rank {
-            at: Moment::tick(tick),
-            first_frame: flow.first_frame,
-            kind: Kind::Connection,
-        };
-        out.connection(rank, record);
-    }
-
-    /// The table is full: the oldest of the half-open connections go, up to a sixteenth of the table. Only where there is
-    /// none of these the longest closed, and only then those that have been silent for longest: a flood of SYNs
-    /// evicts itself.
-    #[cold]
-    fn evict(&mut self, seg: &Segment, out: &mut Records) {
-        let mut order: Vec<(u8, Timestamp, Place)> = self
-            .table
-            .iter()
-            .map(|(place, flow)| match flow.phase {
-                Phase::Opening => (0, flow.first, place),
-                Phase::Closed => (1, flow.deadline, place),
-                Phase::Open | Phase::Vacant => (2, flow.deadline, place),
-            })
-            .collect();
-        order.sort_unstable();
-        let class = order.first().map(|&(class, ..)| class);
-        order.truncate((self.limit / 16).max(1));
-        order.retain(|&(other, ..)| Some(other) == class);
-        let now = moment(seg);
-        for (_, _, place) in order {
-            if self.table.at(place).phase == Phase::Opening {
-                self.decide(place, now, out);
-            }
-            self.let_one_go(place, now, out);
-            self.counts.evicted += 1;
-        }
-    }
-
     /// The flows in the table: first packet and place.
     pub fn flows(&self) -> impl Iterator<Item = (u64, Place)> {
         self.table
@@ -765,13 +603,6 @@ impl Shard {
     }
 }
 
-/// What a flow is due for at a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Part,
-    Expiry,
-}
-
 /// Whether a segment is the SYN-ACK of an attempt that failed.
 fn is_late_synack(flow: &Flow, seg: &Segment) -> bool {
     let client = &flow.sides[usize::from(flow.client)];
@@ -790,40 +621,6 @@ fn moment(seg: &Segment) -> Moment {
     }
 }
 
-/// The attempts that are not decided. What is left in a vacant place is not looked at.
-#[derive(Default)]
-struct Openings {
-    list: Vec<Opening>,
-    vacant: Vec<u32>,
-}
-
-impl Openings {
-    fn insert(&mut self, opening: Opening) -> u32 {
-        match self.vacant.pop() {
-            Some(at) => {
-                self.list[at as usize] = opening;
-                at
-            }
-            None => {
-                self.list.push(opening);
-                (self.list.len() - 1) as u32
-            }
-        }
-    }
-
-    fn at(&self, at: u32) -> &Opening {
-        &self.list[at as usize]
-    }
-
-    fn at_mut(&mut self, at: u32) -> &mut Opening {
-        &mut self.list[at as usize]
-    }
-
-    fn remove(&mut self, at: u32) {
-        self.vacant.push(at);
-    }
-}
-
 /// A shard's share of a bound on connections. Flows do not spread evenly: four standard deviations more, so that a table
 /// within its bound evicts nothing; small bounds are kept to the letter.
 fn share(limit: usize) -> usize {
@@ -833,39 +630,4 @@ fn share(limit: usize) -> usize {
     } else {
         mean + 4 * mean.isqrt()
     }
-}
-
-/// Ticks in a duration of `ns`, rounded up.
-fn ticks_in(ns: i64) -> u32 {
-    u32::try_from(ns.saturating_add((1 << TICK) - 1) >> TICK).unwrap_or(u32::MAX / 4)
-}
-
-/// The tick that `time` falls in, modulo 2^32.
-fn tick_of(time: Timestamp) -> u32 {
-    (time.0 >> TICK) as u32
-}
-
-/// When the next part of a flow is due; ticks are kept modulo 2^32, so it is told relative to `clock`.
-fn part_due(flow: &Flow, clock: Timestamp) -> Timestamp {
-    let ahead = flow.part_tick.wrapping_sub(tick_of(clock)).cast_signed();
-    tick_start(clock).plus(i64::from(ahead) << TICK)
-}
-
-/// Moves the next part of a flow beyond `clock`, in whole intervals.
-fn skip_parts(flow: &mut Flow, clock: Timestamp, active: u32) {
-    let behind = tick_of(clock).wrapping_sub(flow.part_tick);
-    if behind.cast_signed() >= 0 {
-        let steps = behind / active + 1;
-        flow.part_tick = flow.part_tick.wrapping_add(steps.wrapping_mul(active));
-    }
-}
-
-/// When the tick that `time` falls in began.
-fn tick_start(time: Timestamp) -> Timestamp {
-    Timestamp(time.0 >> TICK << TICK)
-}
-
-/// When the first tick at or after `time` begins.
-fn tick_after(time: Timestamp) -> Timestamp {
-    tick_start(time.plus((1 << TICK) - 1))
 }
