@@ -35,7 +35,7 @@ pub use write::{CaptureWriter, Written};
 /// page cache, 9 rounds, CPU against `floor walk` (1 MiB): 1 MiB 0.71 (8.7 M small packets) and
 /// 1.01 (1.1 M large ones), 512 KiB 0.84 and 1.13, 256 KiB 0.86 and 1.27; the order is the same if
 /// the packets' headers are looked at too.
-pub const BLOCK: usize = 512 * 1024;
+pub const BLOCK: usize = 1024 * 1024;
 
 /// Largest captured length that is believed although no header announces it; libpcap's
 /// MAXIMUM_SNAPLEN.
