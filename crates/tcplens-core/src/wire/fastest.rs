@@ -1,7 +1,8 @@
-//! What nine of ten packets are on Linux hosts: Ethernet, IPv4 without options, TCP with nothing but aligned timestamps, no
+//! What most packets of Linux hosts are: Ethernet, IPv4 without options, TCP with nothing but aligned timestamps, no
 //! SYN, headers and payload captured. All offsets are constants, so that one length check covers everything.
 //!
-//! It takes what `fast.rs` would take and gives the same (tested); for speed alone: 60 % of the instructions.
+//! It takes what `fast.rs` would take and gives the same (tested). For speed alone; together with a cheaper merge and
+//! signature it took 4 % of all instructions off http1m, what it does by itself was not measured.
 
 use super::ip::{protocol, v4_field};
 use super::key::{self, HashKey};
