@@ -1,5 +1,5 @@
-//! What is remembered of connections whose record was written: enough to tell a late segment of theirs, or a SYN of
-//! an attempt that was given up, from a new connection.
+//! What is remembered of connections whose record was written: enough to tell their late segments, a SYN or SYN-ACK of an
+//! attempt that was given up, and new data of one that was idle, from a new connection.
 //!
 //! Direct-mapped and small: a newer one takes the place of an older one. A late segment that is not recognised for it
 //! begins a connection of its own, `handshake: missed`.

@@ -162,12 +162,6 @@ impl Opening {
         Seq(syn.seq) == self.client_isn
     }
 
-    /// The client's initial sequence number.
-    #[must_use]
-    pub fn client_isn(&self) -> u32 {
-        self.client_isn.0
-    }
-
     /// The engine clock at which the attempt is decided if nothing more happens.
     #[must_use]
     pub fn deadline(&self, timeout: i64) -> Timestamp {
