@@ -10,6 +10,7 @@ pub mod engine;
 pub mod filter;
 pub mod flow;
 pub mod packet;
+pub mod proto;
 pub mod record;
 pub mod roles;
 pub mod shard;

@@ -22,7 +22,7 @@ pub use handshake::Handshake;
 pub use health::Health;
 pub use id::ConnectionId;
 pub use word::{
-    Close, Direction, HandshakeOutcome, Outcome, RoleFrom, Side, Suspect, Vantage, Word,
+    Close, Direction, HandshakeOutcome, Outcome, Protocol, RoleFrom, Side, Suspect, Vantage, Word,
 };
 
 /// Version of the record contract, in `health.schema_version`. Adding a field does not change it.

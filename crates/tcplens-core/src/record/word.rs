@@ -60,6 +60,8 @@ words! {
         SynAck => "syn_ack",
         /// The user named server ports or addresses.
         Configured => "configured",
+        /// A parser recognised a request of the other side, or a response of this one.
+        Protocol => "protocol",
         /// The higher port is the client: a guess.
         Port => "port",
     }
@@ -178,6 +180,38 @@ words! {
         Failed => "failed",
         /// Still open when the observation ended.
         Open => "open",
+    }
+}
+
+words! {
+    /// The protocol that a request was recognised as.
+    Protocol {
+        /// Protocol-blind: client bytes, then server bytes.
+        Turn => "turn",
+        /// Redis serialization protocol, versions 2 and 3.
+        Redis => "redis",
+        /// Memcached, text, meta and binary.
+        Memcached => "memcached",
+        /// HTTP/1.0 and HTTP/1.1 (RFC 9112).
+        Http => "http",
+        /// HTTP/2 (RFC 9113).
+        Http2 => "http2",
+        /// gRPC over HTTP/2.
+        Grpc => "grpc",
+        /// WebSocket (RFC 6455).
+        Websocket => "websocket",
+        /// MySQL and MariaDB.
+        Mysql => "mysql",
+        /// PostgreSQL.
+        Postgres => "postgres",
+        /// DNS over UDP and TCP (RFC 1035).
+        Dns => "dns",
+        /// TLS handshakes (RFC 8446, RFC 5246).
+        Tls => "tls",
+        /// MongoDB.
+        Mongodb => "mongodb",
+        /// Kafka.
+        Kafka => "kafka",
     }
 }
 

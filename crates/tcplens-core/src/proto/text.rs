@@ -1,0 +1,172 @@
+//! What a parser says in words: operation, summary, status text; one printable line each, bounded.
+//!
+//! Bytes that are not printable ASCII or valid UTF-8 are escaped as `\xNN` (`\n`, `\r`, `\t` by their letters), and the
+//! backslash as `\\`, so that nothing read off the wire can move a terminal's cursor or break a line.
+
+use std::ops::Range;
+
+/// Longest operation, in bytes. Chosen: the longest names of any protocol's commands fit.
+const OPERATION: usize = 64;
+/// Longest status text, in bytes. Chosen: what one line can show.
+const STATUS_TEXT: usize = 128;
+
+/// Where the words of the unit that is being read go.
+pub struct Texts<'a> {
+    arena: &'a mut Vec<u8>,
+    summary_limit: usize,
+    /// Bytes of the arena that hold the operation, if one was said.
+    pub operation: Range<u32>,
+    /// The summary's.
+    pub summary: Range<u32>,
+    /// The status text's.
+    pub status_text: Range<u32>,
+}
+
+impl<'a> Texts<'a> {
+    /// Words are appended to `arena`; a summary is at most `summary_limit` bytes long.
+    #[must_use]
+    pub fn new(arena: &'a mut Vec<u8>, summary_limit: usize) -> Texts<'a> {
+        Texts {
+            arena,
+            summary_limit,
+            operation: 0..0,
+            summary: 0..0,
+            status_text: 0..0,
+        }
+    }
+
+    /// The verb: `GET`, `COM_QUERY`, `A`. Escaped, cut at 64 bytes.
+    pub fn operation(&mut self, bytes: &[u8]) {
+        self.operation = self.write(OPERATION, |line| line.bytes(bytes));
+    }
+
+    /// The verb in upper case.
+    pub fn operation_upper(&mut self, bytes: &[u8]) {
+        self.operation(bytes);
+        let Range { start, end } = self.operation;
+        if let Some(word) = self.arena.get_mut(start as usize..end as usize) {
+            word.make_ascii_uppercase();
+        }
+    }
+
+    /// One line that says what is asked for; cut at `--summary-bytes`.
+    pub fn summary(&mut self, write: impl FnOnce(&mut Line<'_>)) {
+        self.summary = self.write(self.summary_limit, write);
+    }
+
+    /// What the response says of itself in words: `-ERR unknown command`, `Not Found`. Cut at 128 bytes.
+    pub fn status_text(&mut self, write: impl FnOnce(&mut Line<'_>)) {
+        self.status_text = self.write(STATUS_TEXT, write);
+    }
+
+    fn write(&mut self, limit: usize, write: impl FnOnce(&mut Line<'_>)) -> Range<u32> {
+        let start = self.arena.len();
+        write(&mut Line {
+            out: self.arena,
+            end: start + limit,
+        });
+        start as u32..self.arena.len() as u32
+    }
+}
+
+/// One line being written; what does not fit is left out.
+pub struct Line<'a> {
+    out: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl Line<'_> {
+    /// Bytes off the wire, escaped.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        // The usual case in one copy; more than fits need not be looked at.
+        let room = self.end.saturating_sub(self.out.len());
+        let bytes = bytes.get(..room).unwrap_or(bytes);
+        if bytes
+            .iter()
+            .all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\')
+        {
+            self.out.extend_from_slice(bytes);
+        } else {
+            self.escaped(bytes);
+        }
+    }
+
+    fn escaped(&mut self, bytes: &[u8]) {
+        for chunk in bytes.utf8_chunks() {
+            for letter in chunk.valid().chars() {
+                match letter {
+                    '\\' => self.piece("\\\\"),
+                    '\n' => self.piece("\\n"),
+                    '\r' => self.piece("\\r"),
+                    '\t' => self.piece("\\t"),
+                    c if c.is_control() || is_invisible(c) => {
+                        for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                            self.hex(byte);
+                        }
+                    }
+                    c => self.piece(c.encode_utf8(&mut [0; 4])),
+                }
+            }
+            for byte in chunk.invalid() {
+                self.hex(*byte);
+            }
+        }
+    }
+
+    fn hex(&mut self, byte: u8) {
+        let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n & 15)]);
+        let text = ['\\', 'x', digit(byte >> 4), digit(byte)];
+        let mut piece = [0; 4];
+        for (to, from) in piece.iter_mut().zip(text) {
+            // All four are ASCII.
+            *to = from as u8;
+        }
+        self.whole(&piece);
+    }
+
+    /// A number.
+    pub fn number(&mut self, n: u64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = n;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.whole(&digits[at..]);
+    }
+
+    /// Words of the program's own: printable, not escaped.
+    pub fn piece(&mut self, text: &str) {
+        self.whole(text.as_bytes());
+    }
+
+    /// A blank.
+    pub fn blank(&mut self) {
+        self.whole(b" ");
+    }
+
+    /// Whether nothing more fits.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.out.len() >= self.end
+    }
+
+    /// All of it or none: an escape or a letter is never cut in two. What comes after something left out is left out too.
+    fn whole(&mut self, bytes: &[u8]) {
+        if self.out.len() + bytes.len() <= self.end {
+            self.out.extend_from_slice(bytes);
+        } else {
+            self.end = self.end.min(self.out.len());
+        }
+    }
+}
+
+/// Letters that change how others are shown: bidirectional controls, zero-width ones, line separators.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
