@@ -15,7 +15,7 @@ use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
 use crate::flow::table::{Place, Table};
 use crate::flow::{Flow, NO_OPENING, Phase};
-use crate::record::{Close, HandshakeOutcome, Outcome, RoleFrom, Vantage};
+use crate::record::{Close, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage};
 use crate::roles::Roles;
 use crate::tcp::handshake::{Opening, Step};
 use crate::tcp::seen::Sighting;
@@ -56,7 +56,13 @@ pub struct Settings {
     /// Which record kinds are wanted.
     pub handshakes: bool,
     /// Which record kinds are wanted.
+    pub requests: bool,
+    /// Which record kinds are wanted.
     pub connections: bool,
+    /// Protocols that may be recognised; empty for all.
+    pub protocols: Vec<Protocol>,
+    /// Longest summary of a request, in bytes.
+    pub summary_bytes: usize,
     /// Seed of the flow hash.
     pub hash_seed: u64,
 }
@@ -72,7 +78,10 @@ impl Default for Settings {
             limit_connections: 1_000_000,
             keep_duplicates: false,
             handshakes: true,
+            requests: true,
             connections: true,
+            protocols: Vec::new(),
+            summary_bytes: 128,
             hash_seed: 0,
         }
     }

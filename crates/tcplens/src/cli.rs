@@ -112,7 +112,7 @@ pub(crate) struct Records {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Record kinds to print, health last [default: handshake,connection,health]
+    /// Record kinds to print, health last [default: handshake,request,connection,health]
     #[arg(
         long,
         value_name = "KIND,...",
@@ -171,6 +171,8 @@ pub(crate) struct Common {
 pub(crate) enum KindChoice {
     /// Connection attempts.
     Handshake,
+    /// Requests and their responses.
+    Request,
     /// Connections.
     Connection,
     /// What is wrong.

@@ -54,6 +54,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     handshakes: bool,
+    requests: bool,
     connections: bool,
 }
 
@@ -125,6 +126,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         limit_connections: usize::try_from(limit).unwrap_or(usize::MAX),
         keep_duplicates: source.keep_duplicates,
         handshakes: wanted.handshakes,
+        requests: wanted.requests,
         connections: wanted.connections,
         ..Settings::default()
     };

@@ -130,7 +130,7 @@ pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
     })
 }
 
-fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 2]) -> Health {
+fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Health {
     let decoded = front.counts();
     let undecoded = decoded
         .all_undecoded()
@@ -156,7 +156,11 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 2]) -> Heal
         late_syns: shards.late_syns,
         late_segments: shards.late_segments,
         limit_hits: limits.filter(|(_, n)| *n > 0).collect(),
-        records: vec![("handshake", records[0]), ("connection", records[1])],
+        records: vec![
+            ("handshake", records[0]),
+            ("request", records[1]),
+            ("connection", records[2]),
+        ],
         records_dropped: Vec::new(),
         damaged_at: None,
         cpu_us: process::cpu_time()

@@ -31,8 +31,8 @@ pub(crate) struct Ran {
     pub front: Front,
     /// What the shards counted.
     pub counts: Counts,
-    /// Records by kind: handshakes, connections.
-    pub records: [u64; 2],
+    /// Records by kind: handshakes, requests, connections.
+    pub records: [u64; 3],
     /// Why the view took no more.
     pub end: Option<SinkEnd>,
     /// Link type of the latest packet.
@@ -58,7 +58,7 @@ pub(crate) fn run(
     let mut show = Show {
         merge: Merge::default(),
         view,
-        records: [0; 2],
+        records: [0; 3],
         end: None,
         is_begun: false,
     };
@@ -148,7 +148,7 @@ fn touch(batch: &Batch, packets: &[Packet]) {
 struct Show<'v> {
     merge: Merge,
     view: &'v mut dyn View,
-    records: [u64; 2],
+    records: [u64; 3],
     end: Option<SinkEnd>,
     is_begun: bool,
 }
@@ -174,7 +174,8 @@ impl Show<'_> {
         merge.merge(batches, until, |record| {
             records[match record {
                 AnyRecord::Handshake(_) => 0,
-                AnyRecord::Connection(_) => 1,
+                AnyRecord::Request(_) => 1,
+                AnyRecord::Connection(_) => 2,
             }] += 1;
             if end.is_none() {
                 *end = view.record(record).err();

@@ -93,6 +93,7 @@ impl Report {
     pub fn add(&mut self, record: AnyRecord<'_>) {
         match record {
             AnyRecord::Handshake(handshake) => self.handshake(handshake),
+            AnyRecord::Request(_) => {}
             AnyRecord::Connection(connection) => self.connection(connection),
         }
     }
