@@ -5,6 +5,9 @@
 //! sequence numbers or other connections. Pairing, times and the time budget are made once for all protocols in
 //! `analyze::exchange`.
 
+pub mod dns;
+pub mod tls;
+
 mod text;
 mod unit;
 
