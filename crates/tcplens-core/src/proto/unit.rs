@@ -96,6 +96,9 @@ pub enum Owes {
     Reply,
     /// It is not: status `none`.
     Nothing,
+    /// Only if there is something to say (memcached's quiet commands: a hit, an error). When a younger request gets a
+    /// response first, or the connection ends, none was owed: status `none`.
+    Perhaps,
 }
 
 /// A piece of a response.
