@@ -153,7 +153,7 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
                         other.push(format!("then {then:?}"));
                         over = [true; 2];
                     }
-                    if unit.length == 0 {
+                    if unit.length == 0 || unit.then.is_some() {
                         if let Some(part) = direction.after_skip.take() {
                             finish(&mut tasks, part);
                         }
@@ -168,7 +168,7 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
     tasks.iter().map(Task::line).chain(other).collect()
 }
 
-fn open<'t>(tasks: &'t mut [Task], id: Option<u64>) -> Option<&'t mut Task> {
+fn open(tasks: &mut [Task], id: Option<u64>) -> Option<&mut Task> {
     tasks
         .iter_mut()
         .find(|task| task.owes && !task.has_ended && (id.is_none() || task.id == id))
