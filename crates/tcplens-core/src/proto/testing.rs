@@ -173,7 +173,7 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
                         other.push(format!("then {then:?}"));
                         over = [true; 2];
                     }
-                    if unit.length == 0 {
+                    if unit.length == 0 || unit.then.is_some() {
                         if let Some(part) = direction.after_skip.take() {
                             finish(&mut tasks, part);
                         }
