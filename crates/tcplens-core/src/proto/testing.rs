@@ -186,7 +186,7 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
     tasks.iter().map(Task::line).chain(other).collect()
 }
 
-fn open<'t>(tasks: &'t mut [Task], id: Option<u64>) -> Option<&'t mut Task> {
+fn open(tasks: &mut [Task], id: Option<u64>) -> Option<&mut Task> {
     tasks
         .iter_mut()
         .find(|task| task.waits() && (id.is_none() || task.id == id))
