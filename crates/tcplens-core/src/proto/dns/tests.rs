@@ -458,6 +458,8 @@ fn streams_are_recognised_from_any_message_on() {
     for cut in 0..query.len() {
         assert_eq!(Dns::probe(C, &query[..cut]), Guess::Maybe, "{cut}");
     }
+    let windows = [ask(7, "example.test", 252), b"MS".to_vec()].concat();
+    assert_eq!(Dns::probe(C, &over_tcp(&[windows])), Guess::Yes);
     for other in [
         &b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"[..],
         b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n",

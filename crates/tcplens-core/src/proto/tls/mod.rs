@@ -478,7 +478,8 @@ impl Tls {
             line.piece(if is_early { "TLS 0-RTT" } else { "TLS" });
         });
         Part::Request(Request {
-            closes: !is_early,
+            // The handshake goes on beside early data.
+            closes: !is_early || self.is_concluded,
             ..Request::whole()
         })
     }

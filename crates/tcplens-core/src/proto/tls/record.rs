@@ -17,6 +17,9 @@ const LONGEST_ALERT: u16 = 128;
 /// Longest hello that is collected. Chosen: with large post-quantum keys they have 2 KiB.
 const LONGEST_HELLO: usize = 32 * 1024;
 
+/// Bytes of records it may be spread over; one more record must fit into the 64 KiB that are kept.
+const LONGEST_SPAN: usize = 40 * 1024;
+
 /// Content types.
 pub(super) mod content {
     pub(in super::super) const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -126,6 +129,9 @@ pub(super) fn first_message(bytes: &[u8]) -> First<'_> {
             all.to_mut().extend_from_slice(payload);
         }
         at += record.total();
+        if at > LONGEST_SPAN {
+            return First::Broken;
+        }
         let Some([_, length @ ..]) = all.first_chunk::<MESSAGE_HEADER>() else {
             continue;
         };

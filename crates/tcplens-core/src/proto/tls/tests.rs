@@ -604,6 +604,13 @@ fn what_is_no_record_is_said() {
         tls(&[(C, b"GET / HTTP/1.1\r\n\r\n")]),
         ["lost ToServer Malformed"]
     );
+    // A hello in records of one byte.
+    let crumbs: Vec<u8> = message(1, &[3; 20_000])
+        .iter()
+        .flat_map(|byte| record(22, &[*byte]))
+        .collect();
+    let said: Vec<Said<'_>> = crumbs.chunks(1000).map(|part| (C, part)).collect();
+    assert_eq!(run(Tls::default(), &said), ["lost ToServer Malformed"]);
     let long = [22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff, 3, 3];
     let filled = [&long[..], &[0; 16384 - 6]].concat();
     assert_eq!(tls(&[(C, &filled)]), ["lost ToServer Malformed"]);
