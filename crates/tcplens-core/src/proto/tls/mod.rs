@@ -15,15 +15,19 @@
 //! a key update, data of two bytes that look like an alert.
 
 mod hello;
+mod probe;
 mod record;
 mod registry;
 #[cfg(test)]
 mod tests;
+mod tickets;
 
 use super::{Context, Guess, Loss, Outcome, Parser, Part, Request, Response, Step, Unit, Way};
 use crate::record::Protocol;
 use hello::{ClientHello, ServerHello, TLS13};
+use probe::{probe_record, probe_ssl2};
 use record::{First, HEADER, Record, Walk, content, first_message, handshake};
+use tickets::{Ticket, Tickets};
 
 /// What the content type and the usual tag add to a message in a record of TLS 1.3.
 const OVERHEAD: u16 = 17;
@@ -43,12 +47,6 @@ const CERTIFICATE_VERIFY: [std::ops::RangeInclusive<u16>; 7] = [
     409..=409,
     537..=537,
 ];
-/// Longest session ticket that is taken for one. Chosen: most have less than 300 bytes, client certificates inside add to it.
-const LONGEST_TICKET: u16 = 2048;
-/// Most tickets after a handshake. Chosen.
-const MOST_TICKETS: u8 = 8;
-/// Bytes of an SSL 2.0 hello before its lists.
-const SSL2_HEADER: usize = 11;
 
 /// TLS on one connection.
 #[derive(Debug, Default)]
@@ -89,16 +87,6 @@ enum Stage {
     Open,
     /// A fatal alert was.
     Failed,
-}
-
-/// The first records of a TLS 1.3 server after the handshake: tickets while they are of one length.
-#[derive(Debug, Default)]
-struct Tickets {
-    length: u16,
-    count: u8,
-    are_over: bool,
-    /// The first was taken for the response to what waited.
-    is_in_response: bool,
 }
 
 impl Parser for Tls {
@@ -496,7 +484,6 @@ impl Tls {
         }
     }
 
-    /// `0x80 len | type 1 | version | cipher specs' length | session id's | challenge's`.
     fn ssl2_hello(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Step {
         match probe_ssl2(bytes) {
             Guess::Maybe => Step::Wait,
@@ -512,92 +499,4 @@ impl Tls {
             }
         }
     }
-}
-
-/// What a server's record after the handshake is.
-enum Ticket {
-    /// A session ticket, as the one before it was.
-    Is,
-    /// The first that is none, after tickets of which the first was taken for a response.
-    Was,
-    /// None, or it cannot be told.
-    IsNot,
-}
-
-impl Tickets {
-    fn next(&mut self, length: u16, turn: Option<Way>, takes_tickets: bool) -> Ticket {
-        if self.are_over || !takes_tickets {
-            return Ticket::IsNot;
-        }
-        if self.count == 0 && length <= LONGEST_TICKET {
-            self.count = 1;
-            self.length = length;
-            self.is_in_response = turn == Some(Way::ToServer);
-            return Ticket::IsNot;
-        }
-        if self.count > 0 && self.count < MOST_TICKETS && length == self.length {
-            self.count += 1;
-            return Ticket::Is;
-        }
-        self.are_over = true;
-        if self.count > 1 && self.is_in_response {
-            Ticket::Was
-        } else {
-            Ticket::IsNot
-        }
-    }
-}
-
-fn probe_record(way: Way, record: Record, bytes: &[u8]) -> Guess {
-    let is_hello = match (way, record.content, bytes.get(HEADER)) {
-        (_, content::HANDSHAKE, None) => return Guess::Maybe,
-        (Way::ToServer, content::HANDSHAKE, Some(&handshake::CLIENT_HELLO))
-        | (Way::ToClient, content::HANDSHAKE, Some(&handshake::SERVER_HELLO)) => true,
-        (_, content::ALERT, Some(level)) if record.length == 2 && !matches!(level, 1 | 2) => {
-            return Guess::No;
-        }
-        _ => false,
-    };
-    if is_hello {
-        // Length of the message, then its version.
-        let Some(&[a, b, c, major, minor]) = bytes.get(HEADER + 1..HEADER + 6) else {
-            return Guess::Maybe;
-        };
-        let is_length = (38..=0xffff).contains(&record::be24([a, b, c]));
-        if !is_length || !matches!((major, minor), (3, 0..=4) | (0x7f, _)) {
-            return Guess::No;
-        }
-    } else if record.is_ssl3() {
-        return Guess::No;
-    }
-    // Whatever follows is a record, too.
-    let next = bytes.get(record.total()..).unwrap_or_default();
-    if next.len() >= HEADER && Record::read(next).is_none() {
-        Guess::No
-    } else {
-        Guess::Yes
-    }
-}
-
-fn probe_ssl2(bytes: &[u8]) -> Guess {
-    let is_start = bytes
-        .get(2)
-        .is_none_or(|kind| *kind == handshake::CLIENT_HELLO)
-        && bytes.get(3).is_none_or(|major| *major == 3)
-        && bytes.get(4).is_none_or(|minor| *minor <= 4);
-    if !is_start {
-        return Guess::No;
-    }
-    let Some(header) = bytes.first_chunk::<SSL2_HEADER>() else {
-        return Guess::Maybe;
-    };
-    let word = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
-    let (ciphers, session, challenge) = (word(5), word(7), word(9));
-    let length = 2 + (word(0) & 0x7fff);
-    let is_hello = ciphers > 0
-        && ciphers.is_multiple_of(3)
-        && matches!(session, 0 | 16 | 32)
-        && (16..=32).contains(&challenge)
-        && length == SSL2_HEADER + ciphers + session + challenge;
-    if is_hello { Guess::Yes } else { Guess::No }
 }
