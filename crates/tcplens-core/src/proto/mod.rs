@@ -9,6 +9,7 @@ use crate::record::Protocol;
 
 pub mod dns;
 pub mod http;
+pub mod memcached;
 pub mod redis;
 pub mod tls;
 
