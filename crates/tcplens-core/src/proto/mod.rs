@@ -5,6 +5,8 @@
 //! sequence numbers or other connections. Pairing, times and the time budget are made once for all protocols in
 //! `analyze::exchange`.
 
+pub mod mysql;
+mod sql;
 mod text;
 mod unit;
 
