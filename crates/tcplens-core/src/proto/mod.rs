@@ -6,6 +6,7 @@
 //! `analyze::exchange`.
 
 pub mod mysql;
+pub mod postgres;
 mod sql;
 mod text;
 mod unit;
