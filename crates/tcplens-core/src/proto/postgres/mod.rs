@@ -52,8 +52,8 @@ pub struct Postgres {
     known: Option<Box<Known>>,
     encryption: Option<Encryption>,
     copying: Copying,
-    /// The client has not sent the Sync of its extended request.
-    is_group: bool,
+    /// What the extended request does of which the client has not sent the Sync.
+    group: Option<Does>,
     /// The client's password messages belong to a login.
     is_login: bool,
     /// A part of a response was seen and its end was not.
@@ -68,13 +68,25 @@ struct Known {
 }
 
 /// What an extended request does; the greatest of its messages counts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Does {
     Sync,
     Close,
     Describe,
     Prepare,
     Execute,
+}
+
+impl Does {
+    fn name(self) -> &'static str {
+        match self {
+            Does::Sync => "sync",
+            Does::Close => "close",
+            Does::Describe => "describe",
+            Does::Prepare => "prepare",
+            Does::Execute => "execute",
+        }
+    }
 }
 
 /// What an extended request is about.
@@ -112,7 +124,7 @@ impl Parser for Postgres {
         self.encryption = None;
         match way {
             Way::ToServer => {
-                self.is_group = false;
+                self.group = None;
                 self.is_login = false;
             }
             Way::ToClient => self.has_begun = false,
@@ -130,7 +142,7 @@ impl Postgres {
         };
         let aside = Unit::new(header.whole, Part::Aside);
         match header.kind {
-            _ if self.is_group => self.rest_of_group(bytes, context.is_end),
+            _ if self.group.is_some() => self.rest_of_group(bytes, context),
             b'S' if self.copying == Copying::In => {
                 // The server drops the Sync of a COPY FROM STDIN that came before the data; libpq sends it again.
                 Ok(aside.step())
@@ -274,7 +286,9 @@ impl Postgres {
             }
             at += header.whole;
             ends = header.kind == b'S';
-            if ends || header.kind == b'H' || does == Does::Execute {
+            // A Flush that comes first says nothing (libpq in pipeline mode).
+            let is_flushed = header.kind == b'H' && does > Does::Sync;
+            if ends || is_flushed || does == Does::Execute {
                 break;
             }
         }
@@ -286,7 +300,7 @@ impl Postgres {
                 self.keep(b"", text);
             }
         }
-        self.is_group = !ends;
+        self.group = (!ends).then_some(does);
         self.describe(does, subject, context);
         let request = Request {
             ends,
@@ -297,13 +311,7 @@ impl Postgres {
     }
 
     fn describe(&self, does: Does, subject: Subject<'_>, context: &mut Context<'_>) {
-        let operation = match does {
-            Does::Sync => "sync",
-            Does::Close => "close",
-            Does::Describe => "describe",
-            Does::Prepare => "prepare",
-            Does::Execute => "execute",
-        };
+        let operation = does.name();
         context.texts.operation(operation.as_bytes());
         let known = self.known.as_deref();
         let (text, name) = match subject {
@@ -325,7 +333,11 @@ impl Postgres {
     }
 
     /// Further messages of an extended request, as many as there are.
-    fn rest_of_group(&mut self, bytes: &[u8], is_end: bool) -> Result<Step, BadLength> {
+    fn rest_of_group(
+        &mut self,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> Result<Step, BadLength> {
         let mut at = 0;
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
@@ -338,7 +350,7 @@ impl Postgres {
             let mut ends = false;
             match header.kind {
                 b'P' | b'B' | b'C' => {
-                    let Some(body) = enough(rest, HEADER, header.whole, is_end) else {
+                    let Some(body) = enough(rest, HEADER, header.whole, context.is_end) else {
                         break;
                     };
                     let (first, rest) = string(body).unwrap_or_default();
@@ -356,16 +368,23 @@ impl Postgres {
                 b'E' | b'D' | b'H' | b'd' | b'c' | b'f' => {}
                 _ => {
                     // The request is over without a Sync.
-                    self.is_group = false;
+                    self.group = None;
                     if at == 0 {
                         return Ok(Unit::new(header.whole, Part::Aside).step());
                     }
                     break;
                 }
             }
+            if let b'B' | b'E' = header.kind
+                && self.group < Some(Does::Execute)
+            {
+                // Prepared and flushed, then executed (asyncpg): that counts, under the text that was prepared.
+                self.group = Some(Does::Execute);
+                context.texts.operation(Does::Execute.name().as_bytes());
+            }
             at += header.whole;
             if ends {
-                self.is_group = false;
+                self.group = None;
                 return Ok(Unit::new(at, Part::Request(Request::more(true))).step());
             }
         }

@@ -411,6 +411,7 @@ fn unnamed_statement_prepared_apart() {
     );
 }
 
+/// The operation that the second piece says is not for this test bench, which keeps the first.
 #[test]
 fn flush_shows_answers_before_the_sync() {
     let said = [
@@ -455,6 +456,21 @@ fn pipelined_groups() {
             r#"execute "DO 2" 46 -> error 22012 "22012 division by zero" 60"#,
             r#"query "DO 3" 10 -> ok 14"#,
         ]
+    );
+}
+
+#[test]
+fn flush_that_comes_first_decides_nothing() {
+    let group = [
+        message(b'H', b""),
+        parse("", "DO 1"),
+        bind("", ""),
+        execute(""),
+        sync(),
+    ];
+    assert_eq!(
+        lines(&[(C, group.concat()), (S, bound("DO"))]),
+        [r#"execute "DO 1" 51 -> ok 63"#]
     );
 }
 
