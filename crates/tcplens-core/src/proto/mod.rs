@@ -87,8 +87,8 @@ macro_rules! protocols {
 
 // The order is that of recognition: what more traffic is comes first.
 protocols! {
-    redis::Redis => Redis,
     http::Http => Http,
+    redis::Redis => Redis,
     memcached::Memcached => Memcached,
     tls::Tls => Tls,
     mysql::Mysql => Mysql,

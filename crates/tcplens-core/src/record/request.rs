@@ -43,7 +43,8 @@ record! {
         operation: Option<&'a str> = text,
         /// One printable line that says what was asked for, cut at `--summary-bytes`.
         summary: Option<&'a str> = text,
-        /// How it went: `ok`, `error`, `none` (no reply is owed), `unanswered`.
+        /// How it went: `ok`, `error`, `none` (no reply is owed), `unanswered`; of a response that was cut off as far as it
+        /// told, and `ended_by` says what cut it off.
         status: Status = word,
         /// The protocol's number for it.
         status_code: Option<u64> = count,

@@ -133,10 +133,16 @@ pub(crate) fn budget(stages: [u64; 4], loss: u64, window: u64, server_rtt: u64) 
 }
 
 impl RequestRow {
+    /// Whether its response was seen to its end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.status, Status::Ok | Status::Error) && self.ended_by == EndedBy::Response
+    }
+
     /// The time budget in ns, in the order of [`Verdict`]; it sums to T3 - T0.
     #[must_use]
     pub fn budget(&self) -> Option<[u64; 7]> {
-        if !matches!(self.status, Status::Ok | Status::Error) {
+        if !self.is_whole() {
             return None;
         }
         if let Some(troubled) = &self.troubled {
@@ -170,7 +176,7 @@ impl<'a> RequestRef<'a> {
         let t2 = seen(row.times.first_response);
         let is_early = t2.is_some_and(|t2| t1.is_none_or(|t1| t2 < t1));
         // A response that was cut off has no last byte.
-        let is_answered = matches!(row.status, Status::Ok | Status::Error);
+        let is_answered = row.is_whole();
         let t3 = seen(row.times.last_response).filter(|_| is_answered);
         let t4 = seen(row.times.acknowledged).filter(|_| is_answered);
         let all = row.budget();

@@ -642,13 +642,12 @@ impl Work<'_, '_> {
         n
     }
 
-    /// Whatever waits is over. What has been answered as far as can be told without what would have come next (turns, a
-    /// handshake whose outcome is known) counts as answered, the rest not.
+    /// Whatever waits is over.
     fn finish_all(&mut self, ended_by: EndedBy) {
         while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_none()) {
             let task = &self.busy.tasks[n];
-            let is_told = task.protocol == Protocol::Turn || task.outcome.is_some() && task.is_open;
-            if task.is_answering() && is_told {
+            // A turn may have been over, for all that is known.
+            if task.is_answering() && task.protocol == Protocol::Turn {
                 self.answered(n);
             } else {
                 self.unanswered(n, ended_by);
@@ -656,12 +655,16 @@ impl Work<'_, '_> {
         }
     }
 
-    /// The `n`th task gets no (whole) answer, or owes none.
+    /// The `n`th task gets no answer, or owes none; or its answer was cut off: then it went as far as was told.
     fn unanswered(&mut self, n: usize, ended_by: EndedBy) {
         let Some(task) = self.busy.tasks.get_mut(n) else {
             return;
         };
         let (status, ended_by) = match task.owes {
+            _ if task.is_answering() && task.outcome.is_some() => {
+                let is_error = task.outcome.is_some_and(|outcome| outcome.is_error);
+                (if is_error { Status::Error } else { Status::Ok }, ended_by)
+            }
             Owes::Reply => (Status::Unanswered, ended_by),
             Owes::Nothing => (Status::None, ended_by),
             Owes::Perhaps => (Status::None, EndedBy::Response),

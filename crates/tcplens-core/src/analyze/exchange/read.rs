@@ -16,7 +16,7 @@ use crate::wire::segment::Segment;
 const MOST_UNREAD: usize = 64 << 10;
 const MOST_RUNS: usize = 512;
 /// Bytes after which a connection that may still be anything is taken by turns.
-const ENOUGH_TO_TELL: usize = 512;
+const ENOUGH_TO_TELL: usize = 8192;
 
 /// Walks the runs that bytes came in.
 struct Cursor<'a> {
@@ -442,7 +442,6 @@ impl Work<'_, '_> {
             cut: false,
             end: Seq(0),
             over: None,
-            is_open: request.closes,
         };
         said.add_to(&mut task);
         self.busy.tasks.push_back(task);

@@ -49,8 +49,6 @@ pub(super) struct Task {
     pub has_ended: bool,
     pub gap: bool,
     pub cut: bool,
-    /// Its end shows only in what comes next: what was seen of its response may be all.
-    pub is_open: bool,
     /// What ended it, when it is over and only waits for the ACK of its last byte.
     pub over: Option<(Status, EndedBy)>,
 }
