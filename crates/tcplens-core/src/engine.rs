@@ -223,6 +223,7 @@ impl Lane {
 
     /// Runs the segments of a batch through their shards.
     /// `bytes` are those of the batch.
+    #[inline(never)] // Of its own, so that its loop has the registers.
     pub fn run(&mut self, work: &Work, bytes: &[u8]) {
         for segment in &work.segments {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];

@@ -243,7 +243,8 @@ impl Shard {
         let (place, _) = self
             .table
             .elsewhere(&seg.flow, seg.hash)
-            .find(|(_, flow)| flow.fits(seg))?;
+            .filter(|(_, flow)| flow.fits(seg))
+            .min_by_key(|(_, flow)| flow.first_frame)?;
         self.table.at_mut(place).in_any_context = true;
         Some(place)
     }
@@ -403,7 +404,9 @@ impl Shard {
         self.report(place, now, out);
         let fresh = self.new_flow(seg);
         let deadline = fresh.deadline;
-        *self.table.at_mut(place) = fresh;
+        let flow = self.table.at_mut(place);
+        let hash = flow.hash;
+        *flow = Flow { hash, ..fresh };
         self.counts.connections += 1;
         self.expect(deadline, place);
     }
@@ -567,7 +570,7 @@ impl Shard {
         };
         let best = candidates
             .filter(|(_, flow)| quotes(flow))
-            .min_by_key(|(_, flow)| flow.key != quoted.flow);
+            .min_by_key(|(_, flow)| (flow.key != quoted.flow, flow.first_frame));
         let Some((place, _)) = best else {
             return;
         };
@@ -597,9 +600,8 @@ impl Shard {
     }
 
     fn let_one_go(&mut self, place: Place, now: Moment, out: &mut Records) {
-        let hash = self.hash_key.hash(&self.table.at(place).key);
         self.report(place, now, out);
-        self.table.remove(place, hash);
+        self.table.remove(place);
     }
 
     /// The last record of a connection that leaves the table.

@@ -47,6 +47,8 @@ pub struct Flow {
     pub odd: Option<Box<[Odd; 2]>>,
     /// The undecided attempt's place in the shard's openings.
     pub opening: u32,
+    /// Low half of the hash of `key`; the table's.
+    pub hash: u32,
     /// Tick at which the next part is due; see `--active`.
     pub part_tick: u32,
     /// Segments seen a second time.
@@ -127,6 +129,7 @@ impl Flow {
             last_frame: 0,
             odd: None,
             opening: NO_OPENING,
+            hash: 0,
             part_tick: 0,
             duplicates: 0,
             exchange: NO_EXCHANGE,

@@ -59,8 +59,7 @@ impl Shard {
             && flow.deadline == until
             && self.hash_key.hash(&flow.key) == hash
         {
-            self.report(place, now, out);
-            self.table.remove(place, hash);
+            self.let_one_go(place, now, out);
         }
     }
 

@@ -127,7 +127,8 @@ impl<'a> Question<'a> {
         Some((question, end + 4))
     }
 
-    /// FNV-1a of name (in lower case: a server may change it), type and class.
+    /// FNV-1a of the name (in lower case: a server may change it). Type and class are left out: who asks the same name of
+    /// the same server twice uses two ids, and what tells a damaged answer's question is its name.
     pub(super) fn hash(&self) -> u32 {
         let mut hash = 0x811c_9dc5_u32;
         let mut add = |byte: u8| hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -135,14 +136,6 @@ impl<'a> Question<'a> {
             add(label.len() as u8);
             label.iter().for_each(|byte| add(byte.to_ascii_lowercase()));
         });
-        for byte in self
-            .kind
-            .to_be_bytes()
-            .into_iter()
-            .chain(self.class.to_be_bytes())
-        {
-            add(byte);
-        }
         // The low bits alone are used.
         hash ^ hash >> 14 ^ hash >> 28
     }

@@ -4,7 +4,7 @@
 //! what the answers say, EDNS options, signatures. mDNS, LLMNR and NetBIOS names are left out by their ports
 //! ([`is_lookalike_port`]): they are no request with one answer.
 //!
-//! A request is one message with QR clear. Its number is the DNS id together with a hash of opcode, name, type and class,
+//! A request is one message with QR clear. Its number is the DNS id together with a hash of opcode and name,
 //! so that a late or forged answer to another question pairs with nothing.
 
 mod message;

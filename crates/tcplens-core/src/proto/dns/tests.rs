@@ -279,7 +279,8 @@ fn a_repeated_query_has_the_same_number() {
     assert_eq!(first.0, u64::from(first.1));
     assert_eq!(first, number(&ask(1, "Example.Test", 1)));
     assert_ne!(first, number(&ask(2, "example.test", 1)));
-    assert_ne!(first, number(&ask(1, "example.test", 28)));
+    // One name is asked for with one id at a time: what differs in type is damaged.
+    assert_eq!(first, number(&ask(1, "example.test", 28)));
     assert_ne!(first, number(&ask(1, "example.tesu", 1)));
 }
 
