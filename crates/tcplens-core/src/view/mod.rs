@@ -9,6 +9,7 @@ mod handshakes;
 mod histogram;
 mod peers;
 mod reading;
+pub mod requests;
 mod sightings;
 mod standouts;
 mod words;
@@ -17,6 +18,7 @@ pub use findings::{Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
 pub use peers::{Leg, PEERS, Peer, Peers, ServerKey};
+pub use requests::{RequestGroup, RequestSummary};
 pub use sightings::{Cause, Few, Sighting};
 pub use standouts::{STANDOUTS, Standouts};
 
