@@ -3,6 +3,10 @@
 
 mod connections;
 mod handshakes;
+mod request_summary;
+mod requests;
 
 pub use connections::ConnectionText;
 pub use handshakes::HandshakeText;
+pub use request_summary::{RequestEnd, histograms, summary};
+pub use requests::{RequestColumn, RequestText};
