@@ -13,7 +13,7 @@ use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
 use crate::shard::{Counts, SHARDS, Settings, Shard};
 use crate::time::Timestamp;
-use crate::wire::segment::{IcmpError, Segment};
+use crate::wire::segment::{IcmpError, Segment, has};
 use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
 
 /// What one lane has to do for one batch.
@@ -23,14 +23,30 @@ pub struct Work {
     pub segments: Vec<Segment>,
     /// ICMP errors.
     pub icmp: Vec<IcmpError>,
+    /// Payload that is not in the batch: of reassembled datagrams.
+    reassembled: Vec<u8>,
 }
 
 /// Bit of [`Segment::has`]: see [`Work::segments`].
 pub const ICMP: u8 = 0x80;
 
 impl Work {
+    /// What was captured of a segment's payload.
+    #[inline]
+    fn payload<'a>(&'a self, seg: &Segment, bytes: &'a [u8]) -> &'a [u8] {
+        let from = if seg.has & has::REASSEMBLED == 0 {
+            bytes
+        } else {
+            &self.reassembled
+        };
+        let at = seg.payload_at as usize;
+        from.get(at..at + seg.payload_captured as usize)
+            .unwrap_or_default()
+    }
+
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
+        self.reassembled.clear();
         self.segments.clear();
         self.icmp.clear();
     }
@@ -168,11 +184,12 @@ impl Lane {
     }
 
     /// Runs the segments of a batch through their shards.
-    pub fn run(&mut self, work: &Work) {
+    /// `bytes` are those of the batch.
+    pub fn run(&mut self, work: &Work, bytes: &[u8]) {
         for segment in &work.segments {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & ICMP == 0 {
-                shard.segment(segment, &mut self.records);
+                shard.segment(segment, work.payload(segment, bytes), &mut self.records);
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
                 shard.icmp(error, &mut self.records);
             }
@@ -341,7 +358,7 @@ impl Engine {
                     self.front.leave_out();
                 }
             }
-            self.lane.run(&self.work[0]);
+            self.lane.run(&self.work[0], &batch.bytes);
             self.work[0].clear();
         }
         self.lane.advance(self.front.clock);

@@ -5,11 +5,14 @@
 
 mod expiry;
 mod openings;
+mod requests;
 
 use std::collections::VecDeque;
 
 use self::expiry::{skip_parts, tick_of, ticks_in};
 use self::openings::Openings;
+use self::requests::Requests;
+use crate::analyze::exchange::ReadCounts;
 use crate::analyze::{self, Context};
 use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
@@ -61,6 +64,8 @@ pub struct Settings {
     pub connections: bool,
     /// Protocols that may be recognised; empty for all.
     pub protocols: Vec<Protocol>,
+    /// Most bytes of messages that are not complete, in all shards.
+    pub limit_held: usize,
     /// Longest summary of a request, in bytes.
     pub summary_bytes: usize,
     /// Seed of the flow hash.
@@ -81,6 +86,7 @@ impl Default for Settings {
             requests: true,
             connections: true,
             protocols: Vec::new(),
+            limit_held: 256 << 20,
             summary_bytes: 128,
             hash_seed: 0,
         }
@@ -102,6 +108,8 @@ pub struct Counts {
     pub late_segments: u64,
     /// Holes given up because one direction had too many.
     pub holes: u64,
+    /// What reading requests counted.
+    pub read: ReadCounts,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -112,6 +120,7 @@ impl std::ops::AddAssign for Counts {
         self.late_syns += other.late_syns;
         self.late_segments += other.late_segments;
         self.holes += other.holes;
+        self.read += other.read;
     }
 }
 
@@ -125,6 +134,7 @@ pub struct Shard {
     handshakes: bool,
     connections: bool,
     hash_key: HashKey,
+    requests: Option<Requests>,
     table: Table,
     openings: Openings,
     gone: Gone,
@@ -153,6 +163,7 @@ impl Shard {
             handshakes: settings.handshakes,
             connections: settings.connections,
             hash_key: HashKey::new(settings.hash_seed),
+            requests: settings.requests.then(|| Requests::new(settings)),
             table: Table::default(),
             openings: Openings::default(),
             gone: Gone::default(),
@@ -166,7 +177,7 @@ impl Shard {
 
     /// Takes a segment of this shard.
     #[inline]
-    pub fn segment(&mut self, seg: &Segment, out: &mut Records) {
+    pub fn segment(&mut self, seg: &Segment, payload: &[u8], out: &mut Records) {
         self.advance(seg.clock, out);
         let place = match self.table.find(seg) {
             Some(place) => place,
@@ -176,15 +187,15 @@ impl Shard {
             },
         };
         if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
-            self.syn_on_known(place, seg, out);
+            self.syn_on_known(place, seg, payload, out);
         } else {
-            self.take(place, seg, out);
+            self.take(place, seg, payload, out);
         }
     }
 
     /// A segment of the flow at `place`; false if it is a second sighting.
     #[inline]
-    fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) -> bool {
+    fn take(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
         let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
         let (side, peer) = if seg.from == 0 {
@@ -205,6 +216,9 @@ impl Shard {
         } else {
             self.turn(place, seg, facts, out);
         }
+        if self.requests.is_some() {
+            self.exchange(place, seg, facts, payload, out);
+        }
         true
     }
 
@@ -218,7 +232,7 @@ impl Shard {
             }
             Phase::Opening => self.opening(place, seg, out),
             Phase::Closed => self.after_close(place, seg, facts, out),
-            Phase::Vacant => {}
+            Phase::Vacant | Phase::Datagrams => {}
         }
     }
 
@@ -310,7 +324,7 @@ impl Shard {
 
     /// A segment with SYN for a tuple that is known: part of its handshake, a repeat, or a new connection.
     #[inline(never)]
-    fn syn_on_known(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+    fn syn_on_known(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) {
         let flow = self.table.at(place);
         let side = &flow.sides[usize::from(seg.from)];
         let from_client = seg.from == flow.client;
@@ -357,7 +371,7 @@ impl Shard {
             flow.role_from = RoleFrom::Syn;
             flow.opening = self.openings.insert(opening);
         }
-        let is_taken = self.take(place, seg, out);
+        let is_taken = self.take(place, seg, payload, out);
         if is_taken && is_late && !is_new {
             self.counts.late_syns += 1;
         }
@@ -590,6 +604,7 @@ impl Shard {
 
     /// The last record of a connection that leaves the table.
     fn report(&mut self, place: Place, now: Moment, out: &mut Records) {
+        let (protocol, requests) = self.end_exchange(place, now, out);
         let flow = self.table.at(place);
         if let Some(odd) = &flow.odd {
             self.counts.holes += odd
@@ -601,7 +616,7 @@ impl Shard {
             .remember(self.hash_key.hash(&flow.key), flow, now.clock);
         if self.connections {
             let part = (flow.parts > 0).then(|| u64::from(flow.parts) + 1);
-            let record = analyze::connection(&self.context, flow, part, true);
+            let record = analyze::connection(&self.context, flow, part, true, (protocol, requests));
             let rank = Rank {
                 at: now,
                 first_frame: flow.first_frame,

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use tcplens_capture::file::{MergedSource, Status};
@@ -232,6 +232,8 @@ struct Round {
     first: Option<Timestamp>,
     /// Lanes that have not run it.
     left: usize,
+    /// Where its payload is.
+    batch: Option<Arc<Batch>>,
     is_idle: bool,
 }
 
@@ -262,7 +264,15 @@ struct Shared<'a, 'p, 'v> {
 /// What a thread does next.
 enum Task<'a, 'p, 'v> {
     Show(&'a mut Show<'v>, Round),
-    Lane(usize, &'a mut Lane, u64, Work, Records, Timestamp),
+    Lane(
+        usize,
+        &'a mut Lane,
+        u64,
+        Work,
+        Records,
+        Timestamp,
+        Option<Arc<Batch>>,
+    ),
     Decode(&'a mut Decode, Option<Batch>, Round),
     Read(&'a mut Reader<'p>, Batch),
     Wait,
@@ -351,7 +361,7 @@ fn lock<'m, 'a, 'p, 'v>(
 /// What a thread brings back.
 enum Done<'a, 'p, 'v> {
     Show(&'a mut Show<'v>, Round),
-    Lane(usize, &'a mut Lane, u64, Work, Records),
+    Lane(usize, &'a mut Lane, u64, Work, Records, Option<Arc<Batch>>),
     Decode(&'a mut Decode, Option<Batch>, Round, Result<bool>),
     Read(&'a mut Reader<'p>, Batch, Result<Status>),
     Nothing,
@@ -368,12 +378,13 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                 show.records(&mut round.records, round.watermark);
                 Done::Show(show, round)
             }
-            Task::Lane(n, lane, number, work, records, clock) => {
+            Task::Lane(n, lane, number, work, records, clock, batch) => {
                 lane.records = records;
-                lane.run(&work);
+                let bytes = batch.as_ref().map_or(&[][..], |batch| &batch.bytes);
+                lane.run(&work, bytes);
                 lane.advance(clock);
                 let records = std::mem::take(&mut lane.records);
-                Done::Lane(n, lane, number, work, records)
+                Done::Lane(n, lane, number, work, records, batch)
             }
             Task::Decode(decode, batch, mut round) => {
                 round.is_idle = batch.is_none();
@@ -450,7 +461,16 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
         let round = &mut self.rounds[usize::try_from(number - self.shown).ok()?];
         let work = std::mem::take(&mut round.work[n]);
         let records = std::mem::take(&mut round.records[n]);
-        Some(Task::Lane(n, lane, number, work, records, round.clock))
+        let batch = round.batch.clone();
+        Some(Task::Lane(
+            n,
+            lane,
+            number,
+            work,
+            records,
+            round.clock,
+            batch,
+        ))
     }
 
     fn put_back(&mut self, done: Done<'a, 'p, 'v>) {
@@ -461,7 +481,8 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
                 self.show = Some(show);
                 self.spare_rounds.push(round);
             }
-            Done::Lane(n, lane, number, mut work, records) => {
+            Done::Lane(n, lane, number, mut work, records, batch) => {
+                drop(batch);
                 self.lanes[n] = Some(lane);
                 work.clear();
                 let at = (number - self.shown) as usize;
@@ -469,12 +490,17 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
                     round.work[n] = work;
                     round.records[n] = records;
                     round.left -= 1;
+                    if round.left == 0 {
+                        let batch = round.batch.take().and_then(Arc::into_inner);
+                        self.spare_batches.extend(batch);
+                    }
                 }
             }
-            Done::Decode(decode, batch, round, goes_on) => {
+            Done::Decode(decode, batch, mut round, goes_on) => {
                 self.decode = Some(decode);
+                // The lanes read payload in it.
+                round.batch = batch.map(Arc::new);
                 self.rounds.push_back(round);
-                self.spare_batches.extend(batch);
                 self.note(goes_on);
             }
             Done::Read(reader, batch, status) => {

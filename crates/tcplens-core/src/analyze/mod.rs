@@ -1,6 +1,7 @@
 //! From what a shard knows of a flow to its records.
 
 mod connection;
+pub(crate) mod exchange;
 mod handshake;
 
 pub use connection::connection;
