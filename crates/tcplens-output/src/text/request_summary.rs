@@ -83,7 +83,7 @@ fn sentence(all: &RequestGroup, slow_from: Option<Span>, text: &mut String) {
         ("with errors", all.status(Status::Error)),
         ("that no reply is owed", all.status(Status::None)),
         ("unanswered", all.unanswered()),
-        ("not answered yet, or not to be seen", all.undecided),
+        ("undecided (cut off by a gap, or by the end)", all.undecided),
     ];
     let mut separator = ": ";
     for (what, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
@@ -234,7 +234,8 @@ fn histogram(name: &str, group: &RequestGroup, color: bool, out: &mut Vec<u8>) {
                 max,
                 width: BAR,
             };
-            let tenths = u128::from(value) * 1000 / u128::from(answered.max(1));
+            let whole = u128::from(answered.max(1));
+            let tenths = (u128::from(value) * 1000 + whole / 2) / whole;
             let line = format!(
                 "{:>16} {:>12} {:>3}.{} % {bar}",
                 bucket_name(n),
