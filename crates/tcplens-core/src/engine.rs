@@ -109,12 +109,50 @@ impl Front {
             Decoded::Segment => {
                 self.segment.clock = self.clock;
                 self.segment.frame = self.frame;
-                let lane = self.lane(self.segment.hash);
-                lanes[lane].segments.push(self.segment);
+                if self.segment.payload_at == 0 && self.segment.payload_length > 0 {
+                    self.hand_on(self.segment, bytes, lanes);
+                } else {
+                    let lane = self.lane(self.segment.hash);
+                    lanes[lane].segments.push(self.segment);
+                }
             }
             Decoded::Icmp(error) => self.icmp(error, lanes),
+            Decoded::Other if self.decoder.datagram().is_some() => self.datagram(bytes, lanes),
             Decoded::Other => {}
         }
+    }
+
+    /// Hands on the UDP datagram that the latest packet was.
+    #[inline(never)]
+    fn datagram(&mut self, bytes: &[u8], lanes: &mut [Work]) {
+        let Some(datagram) = self.decoder.datagram() else {
+            return;
+        };
+        let mut segment = Segment {
+            clock: self.clock,
+            frame: self.frame,
+            ..*datagram
+        };
+        segment.has |= has::DATAGRAM;
+        self.hand_on(segment, bytes, lanes);
+    }
+
+    /// Puts a segment into its lane, with its payload if that is nowhere in the batch.
+    fn hand_on(&mut self, mut segment: Segment, bytes: &[u8], lanes: &mut [Work]) {
+        let work = &mut lanes[self.lane(segment.hash)];
+        if segment.payload_at == 0 && segment.payload_length > 0 {
+            let payload = self.decoder.payload(bytes, &segment);
+            segment.has |= has::REASSEMBLED;
+            segment.payload_at = work.reassembled.len() as u32;
+            segment.payload_captured = payload.len() as u32;
+            work.reassembled.extend_from_slice(payload);
+        }
+        work.segments.push(segment);
+    }
+
+    /// What requests are read from is kept: UDP datagrams, and what is reassembled.
+    pub fn keep_packets(&mut self) {
+        self.decoder.keep_packets();
     }
 
     #[cold]
@@ -188,8 +226,11 @@ impl Lane {
     pub fn run(&mut self, work: &Work, bytes: &[u8]) {
         for segment in &work.segments {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
-            if segment.has & ICMP == 0 {
+            if segment.has & (ICMP | has::DATAGRAM) == 0 {
                 shard.segment(segment, work.payload(segment, bytes), &mut self.records);
+            } else if segment.has & ICMP == 0 {
+                let payload = work.payload(segment, bytes);
+                shard.datagram(segment, payload, &mut self.records);
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
                 shard.icmp(error, &mut self.records);
             }
@@ -333,7 +374,13 @@ impl Engine {
     #[must_use]
     pub fn new(decode: DecodeSettings, settings: &Settings) -> Engine {
         Engine {
-            front: Front::new(decode, 1),
+            front: {
+                let mut front = Front::new(decode, 1);
+                if settings.requests {
+                    front.keep_packets();
+                }
+                front
+            },
             lane: Lane::new(settings, 1),
             merge: Merge::default(),
             work: [Work::default()],

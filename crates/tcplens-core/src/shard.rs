@@ -606,6 +606,9 @@ impl Shard {
     fn report(&mut self, place: Place, now: Moment, out: &mut Records) {
         let (protocol, requests) = self.end_exchange(place, now, out);
         let flow = self.table.at(place);
+        if flow.is_datagram() {
+            return;
+        }
         if let Some(odd) = &flow.odd {
             self.counts.holes += odd
                 .iter()

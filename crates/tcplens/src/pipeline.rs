@@ -55,6 +55,9 @@ pub(crate) fn run(
         front: Front::new(plan.decode, lanes),
         link: None,
     };
+    if plan.settings.requests {
+        decode.front.keep_packets();
+    }
     let mut show = Show {
         merge: Merge::default(),
         view,

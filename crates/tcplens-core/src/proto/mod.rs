@@ -7,7 +7,10 @@
 
 use crate::record::Protocol;
 
+pub mod dns;
 pub mod redis;
+pub mod tls;
+
 mod text;
 mod unit;
 
@@ -79,6 +82,7 @@ macro_rules! protocols {
 // The order is that of recognition: what more traffic is comes first.
 protocols! {
     redis::Redis => Redis,
+    dns::Dns => Dns,
 }
 
 /// What a parser thinks of the first bytes of one direction.

@@ -18,7 +18,7 @@ use self::task::{Finished, MANY_WORDS, MOST_SENT, Task};
 use super::Context;
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::flow::Flow;
-use crate::proto::{AnyParser, Loss, Way};
+use crate::proto::{AnyParser, Loss, Owes, Way};
 use crate::record::{EndedBy, HandshakeOutcome, Protocol, RequestRow, Status, Times};
 use crate::tcp::seen::Sighting;
 use crate::tcp::seq::Seq;
@@ -569,7 +569,18 @@ impl Work<'_, '_> {
     }
 
     /// A response has ended at `at`: the task is over. What it waited for behind others is known now.
-    fn answered(&mut self, n: usize) {
+    fn answered(&mut self, mut n: usize) {
+        // What may go without an answer, and is older, did.
+        while let Some(older) = self
+            .busy
+            .pending
+            .iter()
+            .take(n)
+            .position(|task| task.owes == Owes::Perhaps)
+        {
+            self.unanswered(older, EndedBy::Response);
+            n -= 1;
+        }
         let Some(task) = self.busy.pending.remove(n) else {
             return;
         };
@@ -667,10 +678,10 @@ impl Work<'_, '_> {
         let Some(task) = self.busy.pending.remove(n) else {
             return;
         };
-        let status = if task.owes {
-            Status::Unanswered
-        } else {
-            Status::None
+        let (status, ended_by) = match task.owes {
+            Owes::Reply => (Status::Unanswered, ended_by),
+            Owes::Nothing => (Status::None, ended_by),
+            Owes::Perhaps => (Status::None, EndedBy::Response),
         };
         let finished = self.over(task, status, ended_by, None);
         self.emit(finished);

@@ -2,12 +2,14 @@
 
 use super::task::{Open, Run, Task, Waiting};
 use super::{MOST_PENDING, Speaks, TRIES, Work, bit};
+use crate::proto::dns;
 use crate::proto::{
-    AnyParser, Context, Guess, Loss, Owes, Part, Request, Response, Step, Texts, Unit, Way,
+    AnyParser, Context, Guess, Loss, Outcome, Owes, Part, Request, Response, Step, Texts, Unit, Way,
 };
 use crate::record::{EndedBy, HandshakeOutcome, Protocol, RoleFrom, Times};
 use crate::tcp::seq::Seq;
 use crate::time::Timestamp;
+use crate::wire::segment::Segment;
 
 /// Most bytes that a parser may wait on, and most segments that may bring them: a parser looks at all of it again with
 /// each.
@@ -318,6 +320,7 @@ impl Work<'_, '_> {
     fn part_begins(&mut self, unit: &Unit, said: Said, first: Run) {
         match unit.part {
             Part::Aside => {}
+            Part::Conclusion(outcome) => self.concluded(outcome, said),
             Part::Request(request) if request.begins => {
                 self.request_begins(&request, unit.length, said, first)
             }
@@ -333,22 +336,31 @@ impl Work<'_, '_> {
                     return;
                 };
                 let task = &mut self.busy.pending[n];
+                if response.restarts {
+                    task.times.first_response = None;
+                    task.bytes[1] = 0;
+                }
                 if task.times.first_response.is_none() {
                     task.times.first_response = Some(first.time);
                     task.frames[1] = first.frame;
                 }
                 task.bytes[1] += unit.length;
-                if let Some(outcome) = response.outcome
-                    && !(task.outcome.is_some_and(|known| known.is_error) && !outcome.is_error)
-                {
-                    task.outcome = Some(outcome);
-                }
+                task.learn(response.outcome);
                 said.add_to(task);
             }
         }
     }
 
     fn request_begins(&mut self, request: &Request, length: u64, said: Said, first: Run) {
+        while request.closes
+            && let Some(task) = self.busy.pending.front()
+        {
+            if task.times.first_response.is_some() {
+                self.answered(0);
+            } else {
+                self.unanswered(0, EndedBy::Gap);
+            }
+        }
         if self.busy.pending.len() >= MOST_PENDING {
             self.desk.counts.pending_limit += 1;
             self.unanswered(0, EndedBy::Gap);
@@ -357,13 +369,13 @@ impl Work<'_, '_> {
             self.stretches_begin(first.time);
         }
         self.core.tasks += 1;
-        let waiting = self.busy.pending.iter().filter(|task| task.owes);
+        let waiting = self.busy.pending.iter().filter(|task| task.waits());
         let mut task = Task {
             number: self.core.tasks,
             id: request.id,
             tag: request.tag,
             protocol: said.protocol,
-            owes: request.owes == Owes::Reply,
+            owes: request.owes,
             has_ended: false,
             outcome: None,
             words: Default::default(),
@@ -396,20 +408,39 @@ impl Work<'_, '_> {
 
     /// The request that a further piece belongs to: the latest that has not ended.
     fn asking(&mut self, request: &Request) -> Option<&mut Task> {
-        let pending = self.busy.pending.iter_mut().rev();
-        let mut open = pending.filter(|task| !task.has_ended);
-        open.find(|task| request.id.is_none() || task.id == request.id)
+        let is_its = |task: &Task| request.id.is_none() || task.id == request.id;
+        let mut pending = self.busy.pending.iter();
+        let open = pending.rposition(|task| !task.has_ended && is_its(task));
+        // Where the end cannot be told, every piece so far was the last.
+        let n = open.or_else(|| {
+            let mut pending = self.busy.pending.iter();
+            pending.rposition(|task| task.times.first_response.is_none() && is_its(task))
+        });
+        self.busy.pending.get_mut(n?)
     }
 
     /// Which of the waiting requests a response belongs to.
     fn answered_by(&self, response: &Response) -> Option<usize> {
         let mut waiting = self.busy.pending.iter();
-        waiting.position(|task| task.owes && (response.id.is_none() || task.id == response.id))
+        waiting.position(|task| task.waits() && (response.id.is_none() || task.id == response.id))
+    }
+
+    /// The response to the oldest request that waits is complete as it stands.
+    fn concluded(&mut self, outcome: Option<Outcome>, said: Said) {
+        let Some(n) = self.busy.pending.iter().position(Task::waits) else {
+            return;
+        };
+        let task = &mut self.busy.pending[n];
+        task.learn(outcome);
+        said.add_to(task);
+        if task.times.first_response.is_some() || outcome.is_some() {
+            self.answered(n);
+        }
     }
 
     fn part_ends(&mut self, part: Part, time: Timestamp, end: Seq) {
         match part {
-            Part::Aside => {}
+            Part::Aside | Part::Conclusion(_) => {}
             Part::Request(request) => {
                 if !request.ends && request.owes == Owes::Reply {
                     return;
@@ -417,11 +448,13 @@ impl Work<'_, '_> {
                 let Some(task) = self.asking(&request) else {
                     return;
                 };
-                task.owes &= request.owes == Owes::Reply;
+                if request.owes != Owes::Reply {
+                    task.owes = request.owes;
+                }
                 if request.ends {
                     task.has_ended = true;
                     task.times.last_request = Some(time);
-                    if !task.owes {
+                    if !task.waits() {
                         let number = task.number;
                         let n = self
                             .busy
@@ -558,13 +591,49 @@ impl Work<'_, '_> {
         }
     }
 
-    /// A whole datagram.
-    pub(super) fn datagram(
-        &mut self,
-        _seg: &crate::wire::segment::Segment,
-        _way: Way,
-        _payload: &[u8],
-    ) {
+    /// A whole datagram: DNS. The same query again is a repeat of the one that waits.
+    pub(super) fn datagram(&mut self, seg: &Segment, way: Way, payload: &[u8]) {
+        let words = self.busy.words.len();
+        let mut context = Context {
+            asked: &Waiting(&self.busy.pending),
+            texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
+            protocol: None,
+            is_end: false,
+        };
+        let step = dns::datagram(way, payload, &mut context);
+        let said = Said::of(&context, Protocol::Dns);
+        self.core.protocol = Some(Protocol::Dns);
+        let run = Run {
+            length: seg.payload_length,
+            time: seg.time,
+            frame: seg.frame,
+        };
+        match step {
+            Step::Unit(mut unit) => {
+                let waits = |id| self.busy.pending.iter().find(|task| task.id == id);
+                if let Part::Request(request) = unit.part
+                    && let Some(task) = waits(request.id)
+                {
+                    let first = task.times.first_request;
+                    self.core.repeats += 1;
+                    self.busy.loss.add(first, seg.time);
+                    self.busy.words.truncate(words);
+                    return;
+                }
+                unit.length = u64::from(seg.payload_length);
+                self.part_begins(&unit, said, run);
+                if payload.len() < seg.payload_length as usize {
+                    let pending = self.busy.pending.iter_mut();
+                    pending.for_each(|task| task.cut = true);
+                }
+                self.part_ends(unit.part, seg.time, Seq(0));
+            }
+            Step::Lost(loss) => {
+                self.busy.words.truncate(words);
+                self.count_loss(Protocol::Dns, loss);
+            }
+            Step::Wait => self.busy.words.truncate(words),
+        }
     }
 
     /// Nothing more comes in `way`: a response without a length ends here.

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::budget::Stretches;
 use super::stream::Early;
-use crate::proto::{Asked, Outcome, Part};
+use crate::proto::{Asked, Outcome, Owes, Part};
 use crate::record::{EndedBy, Protocol, Status, Times};
 use crate::tcp::seq::Seq;
 use crate::time::Timestamp;
@@ -20,8 +20,8 @@ pub(super) struct Task {
     /// The parser's.
     pub tag: u32,
     pub protocol: Protocol,
-    /// A reply is owed.
-    pub owes: bool,
+    /// Whether a reply is owed.
+    pub owes: Owes,
     /// Its last byte was seen.
     pub has_ended: bool,
     pub outcome: Option<Outcome>,
@@ -42,6 +42,23 @@ pub(super) struct Task {
     pub end: Seq,
     /// The ACK that covers what was seen of its response (protocol-blind turns: more may come).
     pub acknowledged: Option<Timestamp>,
+}
+
+impl Task {
+    /// How it went, as far as a piece tells; an error stays.
+    pub(super) fn learn(&mut self, outcome: Option<Outcome>) {
+        let was_error = self.outcome.is_some_and(|known| known.is_error);
+        if let Some(outcome) = outcome
+            && (outcome.is_error || !was_error)
+        {
+            self.outcome = Some(outcome);
+        }
+    }
+
+    /// Whether a response may come.
+    pub(super) fn waits(&self) -> bool {
+        self.owes != Owes::Nothing
+    }
 }
 
 /// A request that is over, and waits for the ACK of its last byte.
@@ -161,12 +178,12 @@ pub(super) struct Waiting<'a>(pub &'a VecDeque<Task>);
 
 impl Asked for Waiting<'_> {
     fn nth(&self, n: usize) -> Option<u32> {
-        let mut owing = self.0.iter().filter(|task| task.owes);
+        let mut owing = self.0.iter().filter(|task| task.waits());
         owing.nth(n).map(|task| task.tag)
     }
 
     fn with_id(&self, id: u64) -> Option<u32> {
-        let mut owing = self.0.iter().filter(|task| task.owes);
+        let mut owing = self.0.iter().filter(|task| task.waits());
         owing.find(|task| task.id == Some(id)).map(|task| task.tag)
     }
 }
