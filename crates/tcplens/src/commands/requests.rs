@@ -239,7 +239,8 @@ impl RequestView<'_> {
             let extra = TcpkitExtra {
                 ports: command.common.who.ports.clone(),
                 drops: health.kernel_drops,
-                packets: (shape == TcpkitShape::Tcpkit1).then_some(self.packets),
+                // Of datagrams there are no connection records.
+                packets: Some(self.packets).filter(|packets| *packets != [0; 2]),
             };
             let document = tcpkit::document(&self.summary, shape, &extra);
             if let Target::Text(lines) = &mut self.target {

@@ -153,6 +153,8 @@ impl SlowRequests {
         let mut pass = Pass::new(self.directory, self.slowest.into_values());
         let mut source = MergedSource::open(files, Options::default())?;
         let mut decoder = Decoder::new(DecodeSettings::default());
+        // Requests over UDP have packets, too.
+        decoder.keep_packets();
         let (mut batch, mut segment) = (Batch::default(), Segment::default());
         let mut frame = 0;
         while pass.goes_on()
@@ -162,13 +164,19 @@ impl SlowRequests {
             for packet in &batch.packets {
                 frame += 1;
                 let link = link_of(&batch.interfaces, packet);
-                if decoder.decode(&batch.bytes, packet, link, &mut segment) == Decoded::Segment {
+                let is_segment =
+                    decoder.decode(&batch.bytes, packet, link, &mut segment) == Decoded::Segment;
+                let segment = match decoder.datagram() {
+                    Some(datagram) if !is_segment => datagram,
+                    _ => &segment,
+                };
+                if is_segment || decoder.datagram().is_some() {
                     let seen = Seen {
                         frame,
                         packet,
                         data: batch.data(packet),
                     };
-                    pass.packet(&segment, seen, &batch.interfaces)?;
+                    pass.packet(segment, seen, &batch.interfaces)?;
                 }
             }
         }
