@@ -8,6 +8,7 @@
 use crate::record::Protocol;
 
 pub mod dns;
+pub mod http;
 pub mod redis;
 pub mod tls;
 
@@ -82,6 +83,7 @@ macro_rules! protocols {
 // The order is that of recognition: what more traffic is comes first.
 protocols! {
     redis::Redis => Redis,
+    http::Http => Http,
     dns::Dns => Dns,
 }
 

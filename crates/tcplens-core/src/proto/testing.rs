@@ -22,6 +22,8 @@ struct Task {
     request_bytes: u64,
     response_bytes: u64,
     owes: bool,
+    /// A reply may not come: settled when a younger request gets one, or at the end.
+    is_quiet: bool,
     tag: u32,
     has_ended: bool,
     /// It waits no more, answered or not.
@@ -55,7 +57,7 @@ impl Task {
             "{protocol}{} {:?} {}",
             self.operation, self.summary, self.request_bytes
         );
-        if !self.owes {
+        if !self.owes || (self.is_quiet && self.response_bytes == 0) {
             return format!("{request} -> none");
         }
         if !self.has_ended {
@@ -171,7 +173,7 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
                         other.push(format!("then {then:?}"));
                         over = [true; 2];
                     }
-                    if unit.length == 0 {
+                    if unit.length == 0 || unit.then.is_some() {
                         if let Some(part) = direction.after_skip.take() {
                             finish(&mut tasks, part);
                         }
@@ -186,10 +188,13 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
     tasks.iter().map(Task::line).chain(other).collect()
 }
 
-fn open<'t>(tasks: &'t mut [Task], id: Option<u64>) -> Option<&'t mut Task> {
-    tasks
-        .iter_mut()
-        .find(|task| task.waits() && (id.is_none() || task.id == id))
+fn open(tasks: &mut [Task], id: Option<u64>) -> Option<&mut Task> {
+    let is_it = |task: &Task| task.waits() && (id.is_none() || task.id == id);
+    let at = tasks.iter().position(is_it)?;
+    for older in &mut tasks[..at] {
+        older.owes &= !(older.is_quiet && older.response_bytes == 0);
+    }
+    tasks.get_mut(at)
 }
 
 fn begin(
@@ -216,7 +221,8 @@ fn begin(
                 operation,
                 summary,
                 request_bytes: length,
-                owes: request.owes == Owes::Reply,
+                owes: request.owes != Owes::Nothing,
+                is_quiet: request.owes == Owes::Perhaps,
                 tag: request.tag,
                 ..Task::default()
             });
@@ -227,7 +233,8 @@ fn begin(
                 .rfind(|task| request.id.is_none() || task.id == request.id);
             let task = of.expect("more of a request that did not begin");
             task.request_bytes += length;
-            task.owes &= request.owes == Owes::Reply;
+            task.owes &= request.owes != Owes::Nothing;
+            task.is_quiet |= request.owes == Owes::Perhaps;
         }
         Part::Response(response) => match open(tasks, response.id) {
             Some(task) => {

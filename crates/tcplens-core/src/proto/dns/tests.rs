@@ -388,7 +388,7 @@ fn a_transfer_with_a_hole_ends_with_a_soa() {
     let zone = [question("example.test", 252, 1)];
     let key = key_of(&ask(9, "example.test", 252));
     let of = |records: &[Vec<u8>]| message(9, 0x8480, [&zone, records, &[], &[]]);
-    let mut ends = |dns: &mut Dns, records: &[Vec<u8>]| {
+    let ends = |dns: &mut Dns, records: &[Vec<u8>]| {
         let message = of(records);
         dns.transfer_ends(key, Header::read(&message).unwrap(), &message)
     };
