@@ -9,4 +9,5 @@ mod requests;
 pub use connections::ConnectionText;
 pub use handshakes::HandshakeText;
 pub use request_summary::{RequestEnd, histograms, summary};
+pub(crate) use request_summary::{operation_name, time_of};
 pub use requests::{RequestColumn, RequestText};

@@ -175,7 +175,7 @@ fn table(columns: &'static [Column], groups: Groups<'_>, color: bool, out: &mut 
         for per_mille in [500, 990, 1000] {
             span(&mut table, group.total.quantile(per_mille));
         }
-        span(&mut table, sum(group));
+        span(&mut table, time_of(group));
     }
     out.push(b'\n');
     table.print(out);
@@ -185,7 +185,7 @@ fn table(columns: &'static [Column], groups: Groups<'_>, color: bool, out: &mut 
 }
 
 /// All answered requests' time together; none if none was answered.
-fn sum(group: &RequestGroup) -> Option<Span> {
+pub(crate) fn time_of(group: &RequestGroup) -> Option<Span> {
     let ns = u64::try_from(group.total.sum_ns()).unwrap_or(u64::MAX);
     (group.total.count() > 0).then_some(Span::from_ns(ns))
 }
