@@ -114,6 +114,8 @@ impl Trouble {
         if is_slow(request, Some(slow_from()))
             && !waits_on_purpose(request)
             && let (Some(verdict), Some(budget)) = (request.verdict, budget(request))
+            // That the other end of the world is far is worth saying only if it alone is slow.
+            && (verdict != Verdict::Network || budget[verdict as usize] >= slow_from())
         {
             let slow = self.slow[verdict as usize].get_or_insert_default();
             see(&mut slow.seen, Some(budget[verdict as usize]));
@@ -168,10 +170,9 @@ fn waits_on_purpose(request: &Request<'_>) -> bool {
     ];
     let operation = request.operation.unwrap_or_default();
     match request.protocol {
-        Protocol::Turn | Protocol::Websocket => matches!(
-            request.verdict,
-            Some(Verdict::Server | Verdict::Client | Verdict::Queue | Verdict::Transfer)
-        ),
+        Protocol::Turn | Protocol::Websocket => {
+            !matches!(request.verdict, Some(Verdict::Loss | Verdict::Window))
+        }
         Protocol::Redis if operation.starts_with("XREAD") => {
             let summary = request.summary.unwrap_or_default();
             summary.to_ascii_uppercase().contains(" BLOCK ")

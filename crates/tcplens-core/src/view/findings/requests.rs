@@ -59,11 +59,11 @@ impl Server<'_> {
                 ),
             ),
             Verdict::Network => (
-                Class::Slow,
+                Class::Note,
                 "slow_network",
                 Suspect::Network,
                 format!(
-                    "The way to {name} makes requests slow: most of their time is one round trip between here and it."
+                    "It is far from here to {name}: most of the time of slow requests is one round trip between here and it."
                 ),
             ),
             Verdict::Loss => (
