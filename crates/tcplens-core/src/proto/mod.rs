@@ -9,7 +9,12 @@ use crate::record::Protocol;
 
 pub mod dns;
 pub mod http;
+pub mod memcached;
+pub mod mongodb;
+pub mod mysql;
+pub mod postgres;
 pub mod redis;
+mod sql;
 pub mod tls;
 
 mod text;
@@ -84,6 +89,11 @@ macro_rules! protocols {
 protocols! {
     redis::Redis => Redis,
     http::Http => Http,
+    memcached::Memcached => Memcached,
+    tls::Tls => Tls,
+    mysql::Mysql => Mysql,
+    postgres::Postgres => Postgres,
+    mongodb::Mongodb => Mongodb,
     dns::Dns => Dns,
 }
 

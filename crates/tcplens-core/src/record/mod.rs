@@ -25,6 +25,7 @@ pub use health::Health;
 pub use id::ConnectionId;
 pub use request::Request;
 pub use row::{RequestRef, RequestRow, Times};
+pub(crate) use row::{budget, stages};
 pub use word::{
     Close, Direction, EndedBy, HandshakeOutcome, Outcome, Protocol, RoleFrom, Side, Status,
     Suspect, Vantage, Verdict, Word,

@@ -67,25 +67,85 @@ pub struct RequestRow {
     pub retransmits: u32,
     /// Shortest round trips to client and server, in ns.
     pub rtt: [Option<u64>; 2],
-    /// The time budget in ns, in the order of [`Verdict`].
-    pub budget: Option<[u64; 7]>,
+    /// End of the response before it on a connection that answers in order; [`Timestamp::MIN`] for none.
+    pub queue_end: Timestamp,
+    /// The time budget in ns, in the order of [`Verdict`], where loss or a closed window have a part in it; where not, it
+    /// follows from the times.
+    pub troubled: Option<Box<[u64; 7]>>,
     /// Packet numbers of T0 and T2; 0 where there is none.
     pub frames: [u64; 2],
 }
 
-/// T0 to T4.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// T0 to T4; [`Timestamp::MIN`] for what was not seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// T0.
+    /// T0; always seen.
     pub first_request: Timestamp,
-    /// T1; absent while the request has not ended.
-    pub last_request: Option<Timestamp>,
+    /// T1.
+    pub last_request: Timestamp,
     /// T2.
-    pub first_response: Option<Timestamp>,
+    pub first_response: Timestamp,
     /// T3; of a response that was cut off, its last byte.
-    pub last_response: Option<Timestamp>,
+    pub last_response: Timestamp,
     /// T4.
-    pub acknowledged: Option<Timestamp>,
+    pub acknowledged: Timestamp,
+}
+
+impl Times {
+    /// T0 to T3, if all were seen and are in order.
+    #[must_use]
+    pub fn in_order(&self) -> Option<[Timestamp; 4]> {
+        let times = [
+            self.first_request,
+            self.last_request,
+            self.first_response,
+            self.last_response,
+        ];
+        // What was not seen is before everything.
+        (self.last_request != Timestamp::MIN && times.is_sorted()).then_some(times)
+    }
+}
+
+/// The stages of a request, without trouble: client, queue, server and network, transfer.
+#[must_use]
+pub(crate) fn stages(
+    [t0, t1, t2, t3]: [Timestamp; 4],
+    queue_end: Timestamp,
+) -> [(Timestamp, Timestamp); 4] {
+    let queue_end = queue_end.clamp(t1, t2);
+    [(t0, t1), (t1, queue_end), (queue_end, t2), (t2, t3)]
+}
+
+/// The budget of a request, in the order of [`Verdict`], from the ns of its [`stages`] and of loss and window.
+#[must_use]
+pub(crate) fn budget(stages: [u64; 4], loss: u64, window: u64, server_rtt: u64) -> [u64; 7] {
+    let [client, queue, answer, transfer] = stages;
+    let network = answer.min(server_rtt);
+    [
+        client,
+        queue,
+        answer - network,
+        network,
+        loss,
+        window,
+        transfer,
+    ]
+}
+
+impl RequestRow {
+    /// The time budget in ns, in the order of [`Verdict`]; it sums to T3 - T0.
+    #[must_use]
+    pub fn budget(&self) -> Option<[u64; 7]> {
+        if !matches!(self.status, Status::Ok | Status::Error) {
+            return None;
+        }
+        if let Some(troubled) = &self.troubled {
+            return Some(**troubled);
+        }
+        let times = self.times.in_order()?;
+        let ns = stages(times, self.queue_end).map(|(from, to)| to.since(from).map_or(0, Span::ns));
+        Some(budget(ns, 0, 0, self.rtt[1]?))
+    }
 }
 
 /// A request by reference: its row, and the words of its batch.
@@ -104,19 +164,17 @@ impl<'a> RequestRef<'a> {
         let row = self.row;
         let (client_ip, client_port) = end(&row.flow, row.client);
         let (server_ip, server_port) = end(&row.flow, 1 - row.client);
-        let Times {
-            first_request: t0,
-            last_request: t1,
-            first_response: t2,
-            last_response: t3,
-            acknowledged: t4,
-        } = row.times;
-        let early =
-            matches!((t1, t2), (Some(t1), Some(t2)) if t2 < t1) || t1.is_none() && t2.is_some();
-        let answered = matches!(row.status, Status::Ok | Status::Error);
+        let seen = |time: Timestamp| (time != Timestamp::MIN).then_some(time);
+        let t0 = row.times.first_request;
+        let t1 = seen(row.times.last_request);
+        let t2 = seen(row.times.first_response);
+        let is_early = t2.is_some_and(|t2| t1.is_none_or(|t1| t2 < t1));
         // A response that was cut off has no last byte.
-        let t3 = t3.filter(|_| answered);
-        let budget = |n: usize| row.budget.map(|budget| Span::from_ns(budget[n]));
+        let is_answered = matches!(row.status, Status::Ok | Status::Error);
+        let t3 = seen(row.times.last_response).filter(|_| is_answered);
+        let t4 = seen(row.times.acknowledged).filter(|_| is_answered);
+        let all = row.budget();
+        let budget = |n: usize| all.map(|budget| Span::from_ns(budget[n]));
         let in_file = |frame: u64| (frame > 0 && row.vantage == Vantage::File).then_some(frame);
         Request {
             time: t0,
@@ -142,17 +200,17 @@ impl<'a> RequestRef<'a> {
             request_bytes: row.request_bytes,
             response_bytes: row.response_bytes,
             upload_us: between(Some(t0), t1),
-            process_us: if early { None } else { between(t1, t2) },
+            process_us: if is_early { None } else { between(t1, t2) },
             transfer_us: between(t2, t3),
             total_us: between(Some(t0), t3),
-            delivered_us: between(Some(t0), t4.filter(|_| answered)),
+            delivered_us: between(Some(t0), t4),
             queued: u64::from(row.queued),
             task: row.task,
             retransmits: u64::from(row.retransmits),
             reordered: row.reordered,
             cut: row.cut,
             gap: row.gap,
-            early,
+            early: is_early,
             client_rtt_us: row.rtt[0].map(Span::from_ns),
             server_rtt_us: row.rtt[1].map(Span::from_ns),
             in_client_us: budget(0),
@@ -162,7 +220,7 @@ impl<'a> RequestRef<'a> {
             in_loss_us: budget(4),
             in_window_us: budget(5),
             in_transfer_us: budget(6),
-            verdict: row.budget.map(verdict),
+            verdict: all.map(verdict),
             request_frame: in_file(row.frames[0]),
             response_frame: in_file(row.frames[1]),
         }

@@ -130,7 +130,7 @@ impl Shard {
         out: &mut Records,
     ) -> Option<Place> {
         let ports = seg.flow.ports;
-        if ports.into_iter().any(dns::is_multicast_port) {
+        if ports.into_iter().any(dns::is_lookalike_port) {
             return None;
         }
         let is_dns_port = ports.contains(&dns::PORT);

@@ -10,6 +10,7 @@
 //! ```
 //! The rest of T1..T2 is network up to the shortest round trip to the server and back, then server.
 
+use crate::record;
 use crate::time::Timestamp;
 
 /// Most intervals kept of one kind. Chosen: a request with more losses than this is slow for one reason.
@@ -71,7 +72,7 @@ impl Stretches {
         self.open = None;
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty() && self.open.is_none()
     }
 
@@ -91,12 +92,12 @@ impl Stretches {
     }
 }
 
-/// What the budget is made of.
+/// What the budget of a request in trouble is made of.
 pub(super) struct Ground<'a> {
     /// T0, T1, T2, T3; in order.
     pub times: [Timestamp; 4],
     /// End of the response before it.
-    pub queue_end: Option<Timestamp>,
+    pub queue_end: Timestamp,
     /// Shortest round trip to the server, in ns.
     pub server_rtt: u64,
     /// When something lost was not repaired.
@@ -108,34 +109,23 @@ pub(super) struct Ground<'a> {
 impl Ground<'_> {
     /// ns by cause, in the order of [`Verdict`](crate::record::Verdict); they sum to T3 - T0.
     pub(super) fn budget(&self) -> [u64; 7] {
-        let [t0, t1, t2, t3] = self.times;
-        let queue_end = self.queue_end.map_or(t1, |end| end.clamp(t1, t2));
-        let mut all = [0; 7];
-        // What is given to client, queue, server and network, transfer; and whose window holds it up.
         let [to_server, to_client] = self.window;
-        let parts = [
-            (t0, t1, 0, to_server),
-            (t1, queue_end, 1, to_client),
-            (queue_end, t2, 2, to_client),
-            (t2, t3, 6, to_client),
-        ];
-        for (from, to, cause, window) in parts {
-            let (lost, held) = self.taken(from, to, window);
-            all[4] += lost;
-            all[5] += held;
-            all[cause] += ns(from, to) - lost - held;
+        // While the request is being sent the server's window holds it up, from then on the client's the response.
+        let windows = [to_server, to_client, to_client, to_client];
+        let (mut loss, mut window) = (0, 0);
+        let mut rest = [0; 4];
+        let stages = record::stages(self.times, self.queue_end);
+        for (n, (from, to)) in stages.into_iter().enumerate() {
+            let (lost, held) = self.taken(from, to, windows[n]);
+            loss += lost;
+            window += held;
+            rest[n] = ns(from, to) - lost - held;
         }
-        let network = all[2].min(self.server_rtt);
-        all[2] -= network;
-        all[3] = network;
-        all
+        record::budget(rest, loss, window, self.server_rtt)
     }
 
     /// How much of `from..to` goes to loss, and how much of the rest to the window.
     fn taken(&self, from: Timestamp, to: Timestamp, window: &Stretches) -> (u64, u64) {
-        if self.loss.is_empty() && window.is_empty() {
-            return (0, 0);
-        }
         let lost: Vec<_> = self.loss.within(from, to).collect();
         let mut loss = Stretches::default();
         lost.iter().for_each(|&(a, b)| loss.add(a, b));
@@ -178,7 +168,7 @@ mod tests {
         let [to_server, to_client] = window.map(stretches);
         Ground {
             times: times.map(Timestamp),
-            queue_end: queue_end.map(Timestamp),
+            queue_end: queue_end.map_or(Timestamp::MIN, Timestamp),
             server_rtt,
             loss: &stretches(loss),
             window: [&to_server, &to_client],

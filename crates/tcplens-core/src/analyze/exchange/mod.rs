@@ -14,7 +14,7 @@ mod task;
 
 use self::budget::Ground;
 pub(crate) use self::task::Busy;
-use self::task::{Finished, MANY_WORDS, MOST_SENT, Task};
+use self::task::{MANY_WORDS, MOST_SENT, NEVER, Task};
 use super::Context;
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::flow::Flow;
@@ -184,6 +184,14 @@ struct Core {
     protocol: Option<Protocol>,
 }
 
+impl Core {
+    /// Whether a side has no room for a segment of the other.
+    #[inline]
+    fn is_narrow(&self) -> bool {
+        self.ways.iter().any(|way| way.bits & bit::NARROW != 0)
+    }
+}
+
 /// An exchange at work: its parts, and the desk.
 struct Work<'w, 'd> {
     core: &'w mut Core,
@@ -224,95 +232,112 @@ impl Exchange {
         payload: &[u8],
     ) {
         let way = way_of(desk.flow, seg);
-        self.core
-            .window(desk.flow, seg, way, self.busy.as_deref_mut());
+        self.window(desk.flow, seg, way);
         let is_data = seg.payload_length > 0 && facts.sighting.is_some();
         let ends = seg.flags & flags::FIN != 0;
         if self.busy.is_none() && !is_data && !ends {
             return;
         }
-        let mut busy = self
-            .busy
-            .take()
-            .or_else(|| desk.pool.pop())
-            .unwrap_or_default();
-        let held = busy.held();
-        let mut work = Work {
-            core: &mut self.core,
-            busy: &mut busy,
-            desk,
-        };
-        if seg.flags & flags::ACK != 0 {
-            work.acknowledges(seg, way);
-        }
-        if is_data {
-            work.data(seg, facts, way, payload);
-        }
-        if ends {
-            let direction = &mut work.core.ways[way as usize];
-            let behind_syn = u32::from(seg.flags & flags::SYN != 0);
-            direction.fin = Seq(seg.seq).plus(seg.payload_length + behind_syn);
-            direction.bits |= bit::FIN;
-            if direction.bits & bit::STARTED == 0 {
-                direction.next = direction.fin;
-                direction.bits |= bit::STARTED;
+        self.at_work(desk, |work| {
+            if seg.flags & flags::ACK != 0 && way == Way::ToServer {
+                work.acknowledges(seg);
             }
-        }
-        work.overdue(seg);
-        work.fins(seg.time);
-        *desk.held = (*desk.held + busy.held()).saturating_sub(held);
-        self.put_back(busy, desk);
+            if is_data {
+                work.data(seg, facts, way, payload);
+            }
+            if ends {
+                work.fin(seg, way);
+            }
+            if work.busy.is_rare {
+                work.clean(seg, way);
+            }
+            work.fins(seg.time);
+        });
     }
 
     /// A datagram of a flow over UDP.
     pub(crate) fn datagram(&mut self, desk: &mut Desk<'_>, seg: &Segment, payload: &[u8]) {
         let way = way_of(desk.flow, seg);
-        let mut busy = self
-            .busy
-            .take()
-            .or_else(|| desk.pool.pop())
-            .unwrap_or_default();
-        let held = busy.held();
-        let mut work = Work {
-            core: &mut self.core,
-            busy: &mut busy,
-            desk,
-        };
-        work.datagram(seg, way, payload);
-        *desk.held = (*desk.held + busy.held()).saturating_sub(held);
-        self.put_back(busy, desk);
+        self.at_work(desk, |work| work.datagram(seg, way, payload));
     }
 
     /// The connection is over, or given up: what is outstanding is reported.
     pub(crate) fn end(&mut self, desk: &mut Desk<'_>, ended_by: EndedBy, at: Timestamp) {
-        let Some(mut busy) = self.busy.take() else {
+        if self.busy.is_none() {
             return;
-        };
-        let held = busy.held();
+        }
+        self.at_work(desk, |work| {
+            work.give_up_holes(at);
+            work.finish_all(ended_by);
+            work.emit_all();
+            work.busy.reset();
+        });
+    }
+
+    /// Calls `each` with what a connection needs while something is going on, taken from the pool and given back.
+    #[inline]
+    fn at_work(&mut self, desk: &mut Desk<'_>, each: impl FnOnce(&mut Work<'_, '_>)) {
+        /// Enough for the connections that are busy at the same time, most of the time.
+        const POOL: usize = 64;
+        let known = self.busy.take().or_else(|| desk.pool.pop());
+        let mut busy = known.unwrap_or_default();
         let mut work = Work {
             core: &mut self.core,
             busy: &mut busy,
             desk,
         };
-        work.give_up_holes(at);
-        work.finish_all(ended_by);
-        work.emit_finished();
-        *desk.held = desk.held.saturating_sub(held);
-        busy.reset();
-        self.put_back(busy, desk);
-    }
-
-    fn put_back(&mut self, mut busy: Box<Busy>, desk: &mut Desk<'_>) {
-        if !busy.is_idle() {
-            self.busy = Some(busy);
+        each(&mut work);
+        if busy.is_idle() {
+            *desk.held = desk.held.saturating_sub(std::mem::take(&mut busy.counted));
+            busy.reset();
+            if desk.pool.len() < POOL && busy.is_small() {
+                desk.pool.push(busy);
+            }
             return;
         }
-        /// Enough for the connections that are busy at the same time, most of the time.
-        const POOL: usize = 64;
-        *desk.held = desk.held.saturating_sub(busy.held());
-        busy.reset();
-        if desk.pool.len() < POOL && busy.is_small() {
-            desk.pool.push(busy);
+        if busy.is_large() || busy.counted > 0 {
+            let held = busy.held();
+            let before = std::mem::replace(&mut busy.counted, held);
+            *desk.held = (*desk.held + held).saturating_sub(before);
+        }
+        self.busy = Some(busy);
+    }
+
+    /// Notes whether the sender of `seg` has room for a segment of its peer.
+    #[inline]
+    fn window(&mut self, flow: &Flow, seg: &Segment, way: Way) {
+        if seg.flags & (flags::SYN | flags::RST) != 0 {
+            return;
+        }
+        let from = usize::from(seg.from);
+        // Unless both offered scaling, windows are as they stand; where that was not seen, only zero says anything.
+        let [a, b] = flow.wscale;
+        let shift = if a == NO_SCALE || b == NO_SCALE {
+            0
+        } else {
+            flow.wscale[from]
+        };
+        let least = u32::from(flow.mss[from]).max(1);
+        let narrow = u32::from(seg.window) << shift < least;
+        let direction = &mut self.core.ways[1 - way as usize];
+        let was = direction.bits & bit::NARROW != 0;
+        if narrow != was {
+            self.window_changes(1 - way as usize, narrow, seg.time);
+        }
+    }
+
+    #[cold]
+    fn window_changes(&mut self, w: usize, narrow: bool, at: Timestamp) {
+        self.core.ways[w].bits ^= bit::NARROW;
+        let Some(busy) = &mut self.busy else {
+            return;
+        };
+        busy.is_rare = true;
+        let stretches = &mut busy.window[w];
+        if narrow {
+            stretches.begin(at);
+        } else {
+            stretches.end(at);
         }
     }
 }
@@ -322,43 +347,6 @@ fn way_of(flow: &Flow, seg: &Segment) -> Way {
         Way::ToServer
     } else {
         Way::ToClient
-    }
-}
-
-impl Core {
-    /// Notes whether the sender of `seg` has room for a segment of its peer.
-    #[inline]
-    fn window(&mut self, flow: &Flow, seg: &Segment, way: Way, busy: Option<&mut Busy>) {
-        if seg.flags & (flags::SYN | flags::RST) != 0 {
-            return;
-        }
-        let from = usize::from(seg.from);
-        // Unless both offered scaling, windows are as they stand; where it is not known, only zero says anything.
-        let shift = flow
-            .wscale
-            .iter()
-            .all(|&shift| shift != NO_SCALE)
-            .then_some(flow.wscale[from]);
-        let is_known = flow.handshake == HandshakeOutcome::Established;
-        let narrow = match shift {
-            Some(shift) => u32::from(seg.window) << shift < u32::from(flow.mss[from]),
-            None if is_known => u32::from(seg.window) < u32::from(flow.mss[from]),
-            None => seg.window == 0,
-        };
-        let other = 1 - way as usize;
-        let direction = &mut self.ways[other];
-        let was = direction.bits & bit::NARROW != 0;
-        if narrow != was {
-            direction.bits ^= bit::NARROW;
-            if let Some(busy) = busy {
-                let stretches = &mut busy.window[other];
-                if narrow {
-                    stretches.begin(seg.time);
-                } else {
-                    stretches.end(seg.time);
-                }
-            }
-        }
     }
 }
 
@@ -372,22 +360,22 @@ pub(crate) fn offered(seg: &Segment) -> (u16, u8) {
     /// RFC 7323 section 2.3.
     const MOST_SHIFT: u8 = 14;
     let has = |bit: u8| seg.syn.bits & bit != 0;
-    (
-        if has(syn_option::MSS) {
-            seg.syn.mss
-        } else {
-            DEFAULT_MSS
-        },
-        if has(syn_option::WSCALE) {
-            seg.syn.wscale.min(MOST_SHIFT)
-        } else {
-            NO_SCALE
-        },
-    )
+    let mss = if has(syn_option::MSS) {
+        seg.syn.mss
+    } else {
+        DEFAULT_MSS
+    };
+    let shift = if has(syn_option::WSCALE) {
+        seg.syn.wscale.min(MOST_SHIFT)
+    } else {
+        NO_SCALE
+    };
+    (mss, shift)
 }
 
 impl Work<'_, '_> {
     /// Takes payload: in order it is read, early it waits, late it is dropped.
+    #[inline]
     fn data(&mut self, seg: &Segment, facts: Facts, way: Way, payload: &[u8]) {
         let w = way as usize;
         let is_syn = seg.flags & flags::SYN != 0;
@@ -403,14 +391,31 @@ impl Work<'_, '_> {
             };
             direction.bits |= bit::STARTED;
         }
+        let is_in_order = start == direction.next && facts.sighting == Some(Sighting::New);
+        if is_in_order && payload.len() == seg.payload_length as usize && !self.busy.is_rare {
+            direction.next = start.plus(seg.payload_length);
+            self.read(way, payload, seg.time, seg.frame);
+            if self.busy.is_rare && !self.busy.tasks.is_empty() {
+                self.note_sent(w, start.plus(seg.payload_length), seg.time);
+            }
+        } else {
+            self.unusual(seg, facts, way, start, payload);
+        }
+    }
+
+    #[inline(never)]
+    fn unusual(&mut self, seg: &Segment, facts: Facts, way: Way, start: Seq, payload: &[u8]) {
+        let w = way as usize;
         let end = start.plus(seg.payload_length);
         match facts.sighting {
             Some(Sighting::Repeat | Sighting::Partial) => {
-                self.core.repeats += 1;
-                let first = self.first_sighting(w, start).unwrap_or(seg.time);
-                self.busy.loss.add(first, seg.time);
+                self.core.repeats = self.core.repeats.saturating_add(1);
+                if let Some(first) = self.first_sighting(w, start) {
+                    self.busy.is_rare = true;
+                    self.busy.loss.add(first, seg.time);
+                }
             }
-            Some(Sighting::Fill(_)) => self.core.fills += 1,
+            Some(Sighting::Fill(_)) => self.core.fills = self.core.fills.saturating_add(1),
             Some(Sighting::New) | None => {}
         }
         let next = self.core.ways[w].next;
@@ -419,8 +424,10 @@ impl Work<'_, '_> {
             return;
         }
         if seen < 0 {
+            self.busy.is_rare = true;
             self.busy.loss.begin(seg.time);
-            self.busy.early[w].keep(start, seg.payload_length, payload, seg.frame, seg.clock);
+            let early = &mut self.busy.early[w];
+            early.keep(start, seg.payload_length, payload, seg.frame, seg.clock);
             self.note_sent(w, end, seg.time);
             return;
         }
@@ -428,16 +435,15 @@ impl Work<'_, '_> {
         let bytes = payload.get(seen as usize..).unwrap_or_default();
         let cut = seg.payload_length - seen - bytes.len() as u32;
         self.deliver(way, bytes, cut, seg.time, seg.frame);
-        self.note_sent(w, end, seg.time);
+        if self.busy.is_rare && !self.busy.tasks.is_empty() {
+            self.note_sent(w, end, seg.time);
+        }
         if !self.busy.early[w].is_empty() {
             self.catch_up(way, seg.time);
         }
     }
 
     fn note_sent(&mut self, w: usize, end: Seq, at: Timestamp) {
-        if self.busy.pending.is_empty() {
-            return;
-        }
         let sent = &mut self.busy.sent[w];
         if sent.len() >= MOST_SENT {
             sent.pop_front();
@@ -445,12 +451,19 @@ impl Work<'_, '_> {
         sent.push_back((end, at));
     }
 
-    /// When the byte at `start` was first seen, as far as that is remembered.
+    /// When the byte at `start` was first seen, as far as that is remembered; `None` if nothing asks for it.
     fn first_sighting(&self, w: usize, start: Seq) -> Option<Timestamp> {
-        let sent = &self.busy.sent[w];
-        sent.iter()
-            .find(|(end, _)| start.before(*end))
-            .map(|&(_, at)| at)
+        let mut sent = self.busy.sent[w].iter();
+        if let Some(&(_, at)) = sent.find(|(end, _)| start.before(*end)) {
+            return Some(at);
+        }
+        // Of messages of one segment nothing is kept but their times.
+        let tasks = self.busy.tasks.iter().rev();
+        let mut times = tasks.map(|task| match w {
+            0 => task.last_request,
+            _ => task.last_response,
+        });
+        times.find(|&time| time != NEVER)
     }
 
     /// Reads what waited for what has come now.
@@ -472,13 +485,22 @@ impl Work<'_, '_> {
             self.read(way, bytes, at, frame);
         }
         if cut > 0 {
-            self.core.ways[way as usize].next = self.core.ways[way as usize].next.plus(cut);
+            let direction = &mut self.core.ways[way as usize];
+            direction.next = direction.next.plus(cut);
             self.missing(way, cut, true, at, frame);
         }
     }
 
-    /// Gives up what was acknowledged and is overdue, and what too much waits behind.
-    fn overdue(&mut self, seg: &Segment) {
+    /// Forgets what was acknowledged, and gives up holes that will not be filled.
+    #[inline(never)]
+    fn clean(&mut self, seg: &Segment, way: Way) {
+        if seg.flags & flags::ACK != 0 {
+            let ack = Seq(seg.ack);
+            let sent = &mut self.busy.sent[1 - way as usize];
+            while sent.front().is_some_and(|&(end, _)| end.offset(ack) <= 0) {
+                sent.pop_front();
+            }
+        }
         for way in [Way::ToServer, Way::ToClient] {
             let w = way as usize;
             if self.busy.early[w].is_empty() {
@@ -525,157 +547,118 @@ impl Work<'_, '_> {
         self.catch_up(way, at);
     }
 
-    /// Takes the ACK of `seg` to what `way`'s peer sent.
-    fn acknowledges(&mut self, seg: &Segment, way: Way) {
+    /// Takes the client's ACK to the responses that it covers.
+    #[inline]
+    fn acknowledges(&mut self, seg: &Segment) {
         let ack = Seq(seg.ack);
-        let sent = &mut self.busy.sent[1 - way as usize];
-        while sent.front().is_some_and(|&(end, _)| end.offset(ack) <= 0) {
-            sent.pop_front();
-        }
-        if way == Way::ToClient {
-            return;
-        }
-        for task in &mut self.busy.pending {
-            let is_begun = task.times.first_response.is_some();
-            if is_begun && task.acknowledged.is_none() && task.end.offset(ack) <= 0 {
-                task.acknowledged = Some(seg.time);
+        let mut n = 0;
+        while let Some(task) = self.busy.tasks.get_mut(n) {
+            if task.is_answering() && task.end.offset(ack) <= 0 {
+                if task.acknowledged == NEVER {
+                    task.acknowledged = seg.time;
+                }
+                if task.over.is_some() {
+                    self.emit(n);
+                    continue;
+                }
+            } else if task.id.is_none() {
+                // Those behind it are answered later.
+                break;
             }
+            n += 1;
         }
-        while let Some(first) = self.busy.finished.front_mut()
-            && first.task.end.offset(ack) <= 0
-        {
-            first.task.acknowledged.get_or_insert(seg.time);
-            if let Some(finished) = self.busy.finished.pop_front() {
-                self.emit(finished);
-            }
+    }
+
+    /// A FIN, and where it stands.
+    fn fin(&mut self, seg: &Segment, way: Way) {
+        let direction = &mut self.core.ways[way as usize];
+        let behind_syn = u32::from(seg.flags & flags::SYN != 0);
+        direction.fin = Seq(seg.seq).plus(seg.payload_length + behind_syn);
+        direction.bits |= bit::FIN;
+        if direction.bits & bit::STARTED == 0 {
+            direction.next = direction.fin;
+            direction.bits |= bit::STARTED;
         }
     }
 
     /// Ends the directions whose FIN is reached, and what waits for a side that has closed.
+    #[inline]
     fn fins(&mut self, at: Timestamp) {
         for way in [Way::ToServer, Way::ToClient] {
-            let direction = &mut self.core.ways[way as usize];
+            let direction = &self.core.ways[way as usize];
             let is_reached = direction.bits & (bit::FIN | bit::ENDED) == bit::FIN
                 && direction.next.offset(direction.fin) >= 0;
             if is_reached {
-                direction.bits |= bit::ENDED;
-                self.end_of_stream(way, at);
-                if way == Way::ToClient {
-                    // Nobody will answer any more.
-                    self.finish_all(EndedBy::ServerClose);
-                }
+                self.ends(way, at);
             }
         }
     }
 
-    /// A response has ended at `at`: the task is over. What it waited for behind others is known now.
-    fn answered(&mut self, mut n: usize) {
-        // What may go without an answer, and is older, did.
-        while let Some(older) = self
-            .busy
-            .pending
-            .iter()
-            .take(n)
-            .position(|task| task.owes == Owes::Perhaps)
-        {
-            self.unanswered(older, EndedBy::Response);
-            n -= 1;
+    #[inline(never)]
+    fn ends(&mut self, way: Way, at: Timestamp) {
+        self.core.ways[way as usize].bits |= bit::ENDED;
+        self.end_of_stream(way, at);
+        if way == Way::ToClient {
+            // Nobody will answer any more.
+            let client_left = self.core.ways[Way::ToServer as usize].bits & bit::FIN != 0;
+            self.finish_all(if client_left {
+                EndedBy::ClientClose
+            } else {
+                EndedBy::ServerClose
+            });
         }
-        let Some(task) = self.busy.pending.remove(n) else {
+    }
+
+    /// The response to the `n`th task has ended: it is over, and waits only for the ACK of its last byte.
+    #[inline]
+    fn answered(&mut self, n: usize) {
+        let Some(task) = self.busy.tasks.get_mut(n) else {
             return;
         };
         let is_error = task.outcome.is_some_and(|outcome| outcome.is_error);
         let status = if is_error { Status::Error } else { Status::Ok };
-        let queue_end = task.id.is_none().then_some(self.core.last_end);
-        if let Some(end) = task.times.last_response {
-            self.core.last_end = end;
+        if task.id.is_none() {
+            task.queue_end = self.core.last_end;
         }
-        let finished = self.over(task, status, EndedBy::Response, queue_end);
-        if self.desk.flow.is_datagram() {
-            self.emit(finished);
-        } else {
-            self.busy.finished.push_back(finished);
-        }
-    }
-
-    /// What is known of a task when it is over.
-    fn over(
-        &mut self,
-        task: Task,
-        status: Status,
-        ended_by: EndedBy,
-        queue_end: Option<Timestamp>,
-    ) -> Finished {
-        let flow = &*self.desk.flow;
-        let rtt = [flow.client, 1 - flow.client].map(|side| {
-            let odd = flow.odd.as_deref().map(|odd| &odd[usize::from(side)]);
-            let rtt = flow.sides[usize::from(side)].rtt(odd);
-            rtt.map(|(_, min, _)| min)
-        });
-        let Times {
-            first_request: t0,
-            last_request,
-            first_response,
-            last_response,
-            ..
-        } = task.times;
-        let times = match (last_request, first_response, last_response) {
-            (Some(t1), Some(t2), Some(t3)) => Some([t0, t1, t2, t3]),
-            _ => None,
-        };
-        let is_answered = matches!(status, Status::Ok | Status::Error);
-        let budget = match (times, rtt[1]) {
-            (Some(times), Some(server_rtt)) if is_answered && times.is_sorted() => Some(
-                Ground {
-                    times,
-                    queue_end,
-                    server_rtt,
-                    loss: &self.busy.loss,
-                    window: [&self.busy.window[0], &self.busy.window[1]],
-                }
-                .budget(),
-            ),
-            _ => None,
-        };
-        // What is over before the oldest request that waits is of no use any more.
-        let oldest = self
-            .busy
-            .pending
-            .front()
-            .map(|task| task.times.first_request);
-        if let Some(oldest) = oldest {
-            self.busy.loss.forget_before(oldest);
-            self.busy
-                .window
-                .iter_mut()
-                .for_each(|window| window.forget_before(oldest));
-        }
-        Finished {
-            repeats: self.core.repeats - task.before[0],
-            fills: self.core.fills - task.before[1],
-            task,
-            status,
-            ended_by,
-            queue_end,
-            budget,
-            rtt,
+        self.core.last_end = task.last_response.max(self.core.last_end);
+        task.repeats = self.core.repeats.wrapping_sub(task.repeats);
+        task.fills = self.core.fills.wrapping_sub(task.fills);
+        task.over = Some((status, EndedBy::Response));
+        let is_complete = task.acknowledged != NEVER || self.desk.flow.is_datagram();
+        let n = self.older_go_without(n);
+        if is_complete {
+            self.emit(n);
         }
     }
 
-    /// Whatever waits is over, unanswered; a turn whose response has begun counts as answered.
+    /// What may go without an answer, and is older than the `n`th, did. Where that one is then.
+    #[inline]
+    fn older_go_without(&mut self, mut n: usize) -> usize {
+        let goes = |task: &Task| task.over.is_none() && task.owes == Owes::Perhaps;
+        while let Some(older) = self.busy.tasks.iter().take(n).position(goes) {
+            self.unanswered(older, EndedBy::Response);
+            n -= 1;
+        }
+        n
+    }
+
+    /// Whatever waits is over. What has been answered as far as can be told without what would have come next (turns, a
+    /// handshake whose outcome is known) counts as answered, the rest not.
     fn finish_all(&mut self, ended_by: EndedBy) {
-        while let Some(task) = self.busy.pending.front() {
-            let is_turn = task.protocol == Protocol::Turn && task.outcome.is_none();
-            if is_turn && task.times.first_response.is_some() {
-                self.turn_ends();
+        while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_none()) {
+            let task = &self.busy.tasks[n];
+            let is_told = task.protocol == Protocol::Turn || task.outcome.is_some() && task.is_open;
+            if task.is_answering() && is_told {
+                self.answered(n);
             } else {
-                self.unanswered(0, ended_by);
+                self.unanswered(n, ended_by);
             }
         }
     }
 
+    /// The `n`th task gets no (whole) answer, or owes none.
     fn unanswered(&mut self, n: usize, ended_by: EndedBy) {
-        let Some(task) = self.busy.pending.remove(n) else {
+        let Some(task) = self.busy.tasks.get_mut(n) else {
             return;
         };
         let (status, ended_by) = match task.owes {
@@ -683,31 +666,48 @@ impl Work<'_, '_> {
             Owes::Nothing => (Status::None, ended_by),
             Owes::Perhaps => (Status::None, EndedBy::Response),
         };
-        let finished = self.over(task, status, ended_by, None);
-        self.emit(finished);
+        task.repeats = self.core.repeats.wrapping_sub(task.repeats);
+        task.fills = self.core.fills.wrapping_sub(task.fills);
+        task.over = Some((status, ended_by));
+        self.emit(n);
     }
 
-    fn emit_finished(&mut self) {
-        while let Some(finished) = self.busy.finished.pop_front() {
-            self.emit(finished);
+    fn emit_all(&mut self) {
+        while !self.busy.tasks.is_empty() {
+            self.emit(0);
         }
     }
 
-    fn emit(&mut self, finished: Finished) {
-        let Finished {
-            task,
-            status,
-            ended_by,
-            queue_end: _,
-            budget,
-            rtt,
-            repeats,
-            fills,
-        } = finished;
+    /// The `n`th task becomes a record.
+    fn emit(&mut self, n: usize) {
+        let Some(task) = self.busy.tasks.get(n) else {
+            return;
+        };
         let flow = &*self.desk.flow;
         let context = self.desk.context;
         let direction = context.roles.direction(&flow.key, flow.client);
-        let [operation, summary, status_text] = task.words;
+        let rtt = [flow.client, 1 - flow.client].map(|side| {
+            let odd = flow.odd.as_deref().map(|odd| &odd[usize::from(side)]);
+            flow.sides[usize::from(side)]
+                .rtt(odd)
+                .map(|(_, min, _)| min)
+        });
+        let times = Times {
+            first_request: task.first_request,
+            last_request: task.last_request,
+            first_response: task.first_response,
+            last_response: task.last_response,
+            acknowledged: task.acknowledged,
+        };
+        let (status, ended_by) = task
+            .over
+            .unwrap_or((Status::Unanswered, EndedBy::Observation));
+        let troubled = if self.busy.is_rare {
+            self.trouble(&times, task.queue_end, rtt[1])
+        } else {
+            None
+        };
+        let [operation, summary, status_text] = task.words.clone();
         let row = RequestRow {
             flow: flow.key,
             client: flow.client,
@@ -722,24 +722,22 @@ impl Work<'_, '_> {
             status,
             ended_by,
             capture_loss: task.gap,
-            reordered: fills > 0,
+            reordered: task.fills > 0,
             cut: task.cut,
             gap: task.gap,
             status_code: task.outcome.and_then(|outcome| outcome.code),
             operation,
             summary,
             status_text,
-            times: Times {
-                acknowledged: task.acknowledged,
-                ..task.times
-            },
+            times,
             request_bytes: task.bytes[0],
             response_bytes: task.bytes[1],
             task: task.number,
             queued: task.queued,
-            retransmits: repeats,
+            retransmits: task.repeats,
             rtt,
-            budget,
+            queue_end: task.queue_end,
+            troubled,
             frames: task.frames,
         };
         let place = Place {
@@ -748,10 +746,47 @@ impl Work<'_, '_> {
             kind: Kind::Request,
         };
         self.desk.out.request(place, row, &self.busy.words);
-        if self.busy.pending.is_empty() && self.busy.finished.is_empty() {
+        self.busy.tasks.remove(n);
+        if self.busy.tasks.is_empty() {
             self.busy.words.clear();
         } else if self.busy.words.len() > MANY_WORDS {
             self.busy.compact_words();
+        }
+        if self.busy.is_rare {
+            self.forget();
+        }
+    }
+
+    /// The time budget of a request in whose time something was lost or held up.
+    #[inline(never)]
+    fn trouble(
+        &self,
+        times: &Times,
+        queue_end: Timestamp,
+        server_rtt: Option<u64>,
+    ) -> Option<Box<[u64; 7]>> {
+        let Busy { loss, window, .. } = &*self.busy;
+        if loss.is_empty() && window.iter().all(budget::Stretches::is_empty) {
+            return None;
+        }
+        let ground = Ground {
+            times: times.in_order()?,
+            queue_end,
+            server_rtt: server_rtt?,
+            loss,
+            window: [&window[0], &window[1]],
+        };
+        Some(Box::new(ground.budget()))
+    }
+
+    /// What is over before the oldest task that is left is of no use any more.
+    #[inline(never)]
+    fn forget(&mut self) {
+        let oldest = self.busy.tasks.front().map(|task| task.first_request);
+        if let Some(oldest) = oldest {
+            self.busy.loss.forget_before(oldest);
+            let windows = self.busy.window.iter_mut();
+            windows.for_each(|window| window.forget_before(oldest));
         }
     }
 

@@ -1,12 +1,12 @@
 //! From bytes in order to parts of tasks: recognising the protocol, reading units, turns, holes.
 
-use super::task::{Open, Run, Task, Waiting};
+use super::task::{NEVER, Open, Run, Task, Waiting};
 use super::{MOST_PENDING, Speaks, TRIES, Work, bit};
 use crate::proto::dns;
 use crate::proto::{
     AnyParser, Context, Guess, Loss, Outcome, Owes, Part, Request, Response, Step, Texts, Unit, Way,
 };
-use crate::record::{EndedBy, HandshakeOutcome, Protocol, RoleFrom, Times};
+use crate::record::{EndedBy, HandshakeOutcome, Protocol, RoleFrom};
 use crate::tcp::seq::Seq;
 use crate::time::Timestamp;
 use crate::wire::segment::Segment;
@@ -54,38 +54,61 @@ enum Recognised {
 
 impl Work<'_, '_> {
     /// Bytes that continue the stream, all of one packet.
-    pub(super) fn read(&mut self, mut way: Way, bytes: &[u8], time: Timestamp, frame: u64) {
-        let w = way as usize;
-        if self.core.ways[w].bits & bit::LOST != 0 && !self.has_footing(way, bytes) {
-            return;
-        }
+    #[inline]
+    pub(super) fn read(&mut self, way: Way, bytes: &[u8], time: Timestamp, frame: u64) {
         let run = Run {
             length: bytes.len() as u32,
             time,
             frame,
         };
+        let is_plain = !self.busy.is_rare
+            && self.core.ways[way as usize].bits & bit::LOST == 0
+            && !matches!(self.core.speaks, Speaks::Unknown(_));
+        if is_plain {
+            let used = self.parse(way, bytes, &[run]);
+            if used < bytes.len() {
+                self.keep_unread(way, &bytes[used..], run);
+            }
+        } else {
+            self.read_with_care(way, bytes, run);
+        }
+    }
+
+    #[inline(never)]
+    fn keep_unread(&mut self, way: Way, bytes: &[u8], run: Run) {
+        let w = way as usize;
+        self.busy.is_rare = true;
+        self.busy.unread[w].extend_from_slice(bytes);
+        self.busy.runs[w].push(Run {
+            length: bytes.len() as u32,
+            ..run
+        });
+        self.keep_bounds(way);
+    }
+
+    #[inline(never)]
+    fn read_with_care(&mut self, mut way: Way, bytes: &[u8], run: Run) {
+        let w = way as usize;
+        if self.core.ways[w].bits & bit::LOST != 0 && !self.has_footing(way, bytes) {
+            return;
+        }
         if self.busy.unread[w].is_empty() {
             let used = self.read_all(&mut way, bytes, &[run]);
             if used < bytes.len() {
-                let w = way as usize;
-                self.busy.unread[w].extend_from_slice(&bytes[used..]);
-                self.busy.runs[w].push(Run {
-                    length: (bytes.len() - used) as u32,
-                    ..run
-                });
+                self.keep_unread(way, &bytes[used..], run);
             }
-        } else {
-            let mut unread = std::mem::take(&mut self.busy.unread[w]);
-            let mut runs = std::mem::take(&mut self.busy.runs[w]);
-            unread.extend_from_slice(bytes);
-            runs.push(run);
-            let used = self.read_all(&mut way, &unread, &runs);
-            unread.drain(..used);
-            drop_front(&mut runs, used);
-            let w = way as usize;
-            self.busy.unread[w] = unread;
-            self.busy.runs[w] = runs;
+            return;
         }
+        let mut unread = std::mem::take(&mut self.busy.unread[w]);
+        let mut runs = std::mem::take(&mut self.busy.runs[w]);
+        unread.extend_from_slice(bytes);
+        runs.push(run);
+        let used = self.read_all(&mut way, &unread, &runs);
+        unread.drain(..used);
+        drop_front(&mut runs, used);
+        let w = way as usize;
+        self.busy.unread[w] = unread;
+        self.busy.runs[w] = runs;
         self.keep_bounds(way);
     }
 
@@ -228,7 +251,9 @@ impl Work<'_, '_> {
         let mut cursor = Cursor { runs, from: 0 };
         let mut at = 0;
         while at < bytes.len() {
-            if let Some(open) = &mut self.busy.open[w] {
+            if self.busy.is_rare
+                && let Some(open) = &mut self.busy.open[w]
+            {
                 let more = open.left.min((bytes.len() - at) as u64);
                 open.left -= more;
                 at += more as usize;
@@ -249,7 +274,7 @@ impl Work<'_, '_> {
                 }
                 Speaks::Known(parser) => {
                     let mut context = Context {
-                        asked: &Waiting(&self.busy.pending),
+                        asked: &Waiting(&self.busy.tasks),
                         texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
                         protocol: None,
                         is_end: false,
@@ -281,14 +306,16 @@ impl Work<'_, '_> {
                     self.part_begins(&unit, said, first);
                     let here = unit.length.min((bytes.len() - at) as u64);
                     at += here as usize;
-                    self.busy.open[w] = Some(Open {
-                        part: unit.part,
-                        then: unit.then,
-                        left: unit.length - here,
-                    });
                     if here == unit.length {
                         let last = cursor.at(at - 1);
-                        self.open_ends(way, last.time, bytes.len() - at);
+                        self.unit_ends(way, unit.part, unit.then, last.time, bytes.len() - at);
+                    } else {
+                        self.busy.is_rare = true;
+                        self.busy.open[w] = Some(Open {
+                            part: unit.part,
+                            then: unit.then,
+                            left: unit.length - here,
+                        });
                     }
                 }
             }
@@ -301,19 +328,35 @@ impl Work<'_, '_> {
         let Some(open) = self.busy.open[way as usize].take() else {
             return;
         };
+        self.unit_ends(way, open.part, open.then, time, behind);
+    }
+
+    /// A unit of `way` is complete: its last byte came at `time`, `behind` bytes follow it.
+    #[inline]
+    fn unit_ends(
+        &mut self,
+        way: Way,
+        part: Part,
+        then: Option<Protocol>,
+        time: Timestamp,
+        behind: usize,
+    ) {
         let end = self.core.ways[way as usize].next.minus(behind as u32);
-        self.part_ends(open.part, time, end);
-        match open.then {
-            None => {}
-            Some(then) => {
-                self.core.speaks = match AnyParser::new(then) {
-                    Some(parser) => Speaks::Known(parser),
-                    None => Speaks::Unknown(0),
-                };
-                if then != Protocol::Turn {
-                    self.core.protocol = Some(then);
-                }
-            }
+        self.part_ends(part, time, end);
+        if let Some(then) = then {
+            self.switch(then);
+        }
+    }
+
+    /// Another protocol is spoken from here on.
+    #[inline(never)]
+    fn switch(&mut self, then: Protocol) {
+        self.core.speaks = match AnyParser::new(then) {
+            Some(parser) => Speaks::Known(parser),
+            None => Speaks::Unknown(0),
+        };
+        if then != Protocol::Turn {
+            self.core.protocol = Some(then);
         }
     }
 
@@ -335,13 +378,13 @@ impl Work<'_, '_> {
                     self.desk.counts.unpaired[said.protocol as usize] += 1;
                     return;
                 };
-                let task = &mut self.busy.pending[n];
+                let task = &mut self.busy.tasks[n];
                 if response.restarts {
-                    task.times.first_response = None;
+                    task.first_response = NEVER;
                     task.bytes[1] = 0;
                 }
-                if task.times.first_response.is_none() {
-                    task.times.first_response = Some(first.time);
+                if !task.is_answering() {
+                    task.first_response = first.time;
                     task.frames[1] = first.frame;
                 }
                 task.bytes[1] += unit.length;
@@ -353,23 +396,28 @@ impl Work<'_, '_> {
 
     fn request_begins(&mut self, request: &Request, length: u64, said: Said, first: Run) {
         while request.closes
-            && let Some(task) = self.busy.pending.front()
+            && let Some(task) = self.busy.tasks.front()
         {
-            if task.times.first_response.is_some() {
+            if task.over.is_some() {
+                self.emit(0);
+            } else if task.is_answering() {
                 self.answered(0);
             } else {
                 self.unanswered(0, EndedBy::Gap);
             }
         }
-        if self.busy.pending.len() >= MOST_PENDING {
+        if self.busy.tasks.len() >= MOST_PENDING {
             self.desk.counts.pending_limit += 1;
-            self.unanswered(0, EndedBy::Gap);
+            match self.busy.tasks.front() {
+                Some(task) if task.over.is_some() => self.emit(0),
+                _ => self.unanswered(0, EndedBy::Gap),
+            }
         }
-        if self.busy.pending.is_empty() {
+        if self.busy.tasks.is_empty() && self.core.is_narrow() {
             self.stretches_begin(first.time);
         }
         self.core.tasks += 1;
-        let waiting = self.busy.pending.iter().filter(|task| task.waits());
+        let waiting = self.busy.tasks.iter().filter(|task| task.waits());
         let mut task = Task {
             number: self.core.tasks,
             id: request.id,
@@ -378,26 +426,32 @@ impl Work<'_, '_> {
             owes: request.owes,
             has_ended: false,
             outcome: None,
-            words: Default::default(),
-            times: Times {
-                first_request: first.time,
-                ..Times::default()
-            },
+            words: [0..0, 0..0, 0..0],
+            first_request: first.time,
+            last_request: NEVER,
+            first_response: NEVER,
+            last_response: NEVER,
+            acknowledged: NEVER,
+            queue_end: NEVER,
             frames: [first.frame, 0],
             bytes: [length, 0],
             queued: waiting.count() as u32,
-            before: [self.core.repeats, self.core.fills],
+            repeats: self.core.repeats,
+            fills: self.core.fills,
             gap: false,
             cut: false,
             end: Seq(0),
-            acknowledged: None,
+            over: None,
+            is_open: request.closes,
         };
         said.add_to(&mut task);
-        self.busy.pending.push_back(task);
+        self.busy.tasks.push_back(task);
     }
 
     /// From here on stretches count: those that last already begin here.
+    #[cold]
     fn stretches_begin(&mut self, at: Timestamp) {
+        self.busy.is_rare = true;
         for (window, way) in self.busy.window.iter_mut().zip(&self.core.ways) {
             window.clear();
             if way.bits & bit::NARROW != 0 {
@@ -409,31 +463,31 @@ impl Work<'_, '_> {
     /// The request that a further piece belongs to: the latest that has not ended.
     fn asking(&mut self, request: &Request) -> Option<&mut Task> {
         let is_its = |task: &Task| request.id.is_none() || task.id == request.id;
-        let mut pending = self.busy.pending.iter();
-        let open = pending.rposition(|task| !task.has_ended && is_its(task));
+        let mut pending = self.busy.tasks.iter();
+        let open = pending.rposition(|task| task.over.is_none() && !task.has_ended && is_its(task));
         // Where the end cannot be told, every piece so far was the last.
         let n = open.or_else(|| {
-            let mut pending = self.busy.pending.iter();
-            pending.rposition(|task| task.times.first_response.is_none() && is_its(task))
+            let mut pending = self.busy.tasks.iter();
+            pending.rposition(|task| !task.is_answering() && is_its(task))
         });
-        self.busy.pending.get_mut(n?)
+        self.busy.tasks.get_mut(n?)
     }
 
     /// Which of the waiting requests a response belongs to.
     fn answered_by(&self, response: &Response) -> Option<usize> {
-        let mut waiting = self.busy.pending.iter();
+        let mut waiting = self.busy.tasks.iter();
         waiting.position(|task| task.waits() && (response.id.is_none() || task.id == response.id))
     }
 
     /// The response to the oldest request that waits is complete as it stands.
     fn concluded(&mut self, outcome: Option<Outcome>, said: Said) {
-        let Some(n) = self.busy.pending.iter().position(Task::waits) else {
+        let Some(n) = self.busy.tasks.iter().position(Task::waits) else {
             return;
         };
-        let task = &mut self.busy.pending[n];
+        let task = &mut self.busy.tasks[n];
         task.learn(outcome);
         said.add_to(task);
-        if task.times.first_response.is_some() || outcome.is_some() {
+        if task.is_answering() || outcome.is_some() {
             self.answered(n);
         }
     }
@@ -453,12 +507,12 @@ impl Work<'_, '_> {
                 }
                 if request.ends {
                     task.has_ended = true;
-                    task.times.last_request = Some(time);
+                    task.last_request = time;
                     if !task.waits() {
                         let number = task.number;
                         let n = self
                             .busy
-                            .pending
+                            .tasks
                             .iter()
                             .position(|task| task.number == number);
                         self.unanswered(n.unwrap_or_default(), EndedBy::Response);
@@ -469,9 +523,10 @@ impl Work<'_, '_> {
                 let Some(n) = self.answered_by(&response) else {
                     return;
                 };
-                let task = &mut self.busy.pending[n];
-                task.times.last_response = Some(time);
+                let task = &mut self.busy.tasks[n];
+                task.last_response = time;
                 task.end = end;
+                task.acknowledged = NEVER;
                 if response.ends {
                     self.answered(n);
                 }
@@ -487,38 +542,39 @@ impl Work<'_, '_> {
         };
         match way {
             Way::ToServer => {
-                let is_answered = |task: &Task| task.times.first_response.is_some();
-                if self.busy.pending.front().is_some_and(is_answered) {
-                    self.turn_ends();
-                }
-                if self.busy.pending.is_empty() {
+                let current = self.busy.tasks.iter().rposition(|task| task.over.is_none());
+                let is_new = match current {
+                    Some(n) if self.busy.tasks[n].is_answering() => {
+                        self.answered(n);
+                        true
+                    }
+                    Some(_) => false,
+                    None => true,
+                };
+                if is_new {
                     self.request_begins(&Request::begin(), 0, said, first);
                 }
-                if let Some(task) = self.busy.pending.back_mut() {
+                if let Some(task) = self.busy.tasks.back_mut() {
                     task.bytes[0] += length as u64;
-                    task.times.last_request = Some(last.time);
+                    task.last_request = last.time;
                 }
             }
             Way::ToClient => {
                 let next = self.core.ways[way as usize].next;
-                if let Some(task) = self.busy.pending.front_mut() {
-                    if task.times.first_response.is_none() {
-                        task.times.first_response = Some(first.time);
+                let current = self.busy.tasks.back_mut();
+                if let Some(task) = current.filter(|task| task.over.is_none()) {
+                    if !task.is_answering() {
+                        task.first_response = first.time;
                         task.frames[1] = first.frame;
                     }
                     task.has_ended = true;
                     task.bytes[1] += length as u64;
-                    task.times.last_response = Some(last.time);
+                    task.last_response = last.time;
                     task.end = next;
-                    task.acknowledged = None;
+                    task.acknowledged = NEVER;
                 }
             }
         }
-    }
-
-    /// The turn that waits is over: its last response byte was the last.
-    pub(super) fn turn_ends(&mut self) {
-        self.answered(0);
     }
 
     /// `length` bytes will never be seen here, or were not captured (`is_cut`).
@@ -532,7 +588,12 @@ impl Work<'_, '_> {
     ) {
         self.desk.counts.gaps += u64::from(!is_cut);
         let w = way as usize;
-        for task in &mut self.busy.pending {
+        for task in self
+            .busy
+            .tasks
+            .iter_mut()
+            .filter(|task| task.over.is_none())
+        {
             task.cut |= is_cut;
             task.gap |= !is_cut;
         }
@@ -577,11 +638,10 @@ impl Work<'_, '_> {
         if let Some(loss) = loss {
             self.count_loss(protocol, loss);
         }
-        while !self.busy.pending.is_empty() {
-            if let Some(task) = self.busy.pending.front_mut() {
-                task.gap |= loss.is_none() && !task.cut;
-            }
-            self.unanswered(0, EndedBy::Gap);
+        while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_none()) {
+            let task = &mut self.busy.tasks[n];
+            task.gap |= loss.is_none() && !task.cut;
+            self.unanswered(n, EndedBy::Gap);
         }
         if loss.is_some() && self.core.tasks == 0 && self.desk.rules.turns {
             // It was none of that protocol.
@@ -595,7 +655,7 @@ impl Work<'_, '_> {
     pub(super) fn datagram(&mut self, seg: &Segment, way: Way, payload: &[u8]) {
         let words = self.busy.words.len();
         let mut context = Context {
-            asked: &Waiting(&self.busy.pending),
+            asked: &Waiting(&self.busy.tasks),
             texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
             protocol: None,
             is_end: false,
@@ -610,12 +670,13 @@ impl Work<'_, '_> {
         };
         match step {
             Step::Unit(mut unit) => {
-                let waits = |id| self.busy.pending.iter().find(|task| task.id == id);
+                let mut waiting = self.busy.tasks.iter().filter(|task| task.waits());
                 if let Part::Request(request) = unit.part
-                    && let Some(task) = waits(request.id)
+                    && let Some(task) = waiting.find(|task| task.id == request.id)
                 {
-                    let first = task.times.first_request;
-                    self.core.repeats += 1;
+                    let first = task.first_request;
+                    self.core.repeats = self.core.repeats.saturating_add(1);
+                    self.busy.is_rare = true;
                     self.busy.loss.add(first, seg.time);
                     self.busy.words.truncate(words);
                     return;
@@ -623,7 +684,7 @@ impl Work<'_, '_> {
                 unit.length = u64::from(seg.payload_length);
                 self.part_begins(&unit, said, run);
                 if payload.len() < seg.payload_length as usize {
-                    let pending = self.busy.pending.iter_mut();
+                    let pending = self.busy.tasks.iter_mut();
                     pending.for_each(|task| task.cut = true);
                 }
                 self.part_ends(unit.part, seg.time, Seq(0));
@@ -651,7 +712,7 @@ impl Work<'_, '_> {
             let words = self.busy.words.len();
             let unread = std::mem::take(&mut self.busy.unread[w]);
             let mut context = Context {
-                asked: &Waiting(&self.busy.pending),
+                asked: &Waiting(&self.busy.tasks),
                 texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
                 protocol: None,
                 is_end: true,
@@ -691,7 +752,8 @@ impl Work<'_, '_> {
     }
 
     fn last_response_time(&self) -> Option<Timestamp> {
-        self.busy.pending.front()?.times.last_response
+        let mut waiting = self.busy.tasks.iter().filter(|task| task.waits());
+        Some(waiting.next()?.last_response).filter(|&time| time != NEVER)
     }
 }
 

@@ -6,43 +6,57 @@ use std::ops::Range;
 use super::budget::Stretches;
 use super::stream::Early;
 use crate::proto::{Asked, Outcome, Owes, Part};
-use crate::record::{EndedBy, Protocol, Status, Times};
+use crate::record::{EndedBy, Protocol, Status};
 use crate::tcp::seq::Seq;
 use crate::time::Timestamp;
 
-/// A request that has begun.
+/// A request from its first byte to its record.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
     /// Ordinal on its connection, from 1.
     pub number: u64,
     /// For protocols that pair by number.
     pub id: Option<u64>,
-    /// The parser's.
-    pub tag: u32,
-    pub protocol: Protocol,
-    /// Whether a reply is owed.
-    pub owes: Owes,
-    /// Its last byte was seen.
-    pub has_ended: bool,
-    pub outcome: Option<Outcome>,
-    /// Where the connection's words hold operation, summary, status text.
-    pub words: [Range<u32>; 3],
-    pub times: Times,
+    /// T0.
+    pub first_request: Timestamp,
+    /// T1 to T4; [`NEVER`] for what has not come.
+    pub last_request: Timestamp,
+    pub first_response: Timestamp,
+    pub last_response: Timestamp,
+    /// The ACK that covers what was seen of its response so far.
+    pub acknowledged: Timestamp,
+    /// When it is over: the end of the response before it; [`NEVER`] where there is none, or it does not matter.
+    pub queue_end: Timestamp,
     /// Packets of T0 and T2.
     pub frames: [u64; 2],
     /// Bytes of request and response.
     pub bytes: [u64; 2],
+    /// Where the connection's words hold operation, summary, status text.
+    pub words: [Range<u32>; 3],
+    pub outcome: Option<Outcome>,
+    /// The parser's.
+    pub tag: u32,
     /// Requests that waited when it began.
     pub queued: u32,
-    /// The connection's repeats and fills when it began.
-    pub before: [u32; 2],
-    pub gap: bool,
-    pub cut: bool,
+    /// The connection's repeats and fills when it began; when it is over, those that came since.
+    pub repeats: u32,
+    pub fills: u32,
     /// Just behind its last response byte so far.
     pub end: Seq,
-    /// The ACK that covers what was seen of its response (protocol-blind turns: more may come).
-    pub acknowledged: Option<Timestamp>,
+    pub protocol: Protocol,
+    pub owes: Owes,
+    /// Its last byte was seen.
+    pub has_ended: bool,
+    pub gap: bool,
+    pub cut: bool,
+    /// Its end shows only in what comes next: what was seen of its response may be all.
+    pub is_open: bool,
+    /// What ended it, when it is over and only waits for the ACK of its last byte.
+    pub over: Option<(Status, EndedBy)>,
 }
+
+/// The time of what has not come.
+pub(super) const NEVER: Timestamp = Timestamp::MIN;
 
 impl Task {
     /// How it went, as far as a piece tells; an error stays.
@@ -56,22 +70,16 @@ impl Task {
     }
 
     /// Whether a response may come.
+    #[inline]
     pub(super) fn waits(&self) -> bool {
-        self.owes != Owes::Nothing
+        self.over.is_none() && self.owes != Owes::Nothing
     }
-}
 
-/// A request that is over, and waits for the ACK of its last byte.
-#[derive(Debug)]
-pub(super) struct Finished {
-    pub task: Task,
-    pub status: Status,
-    pub ended_by: EndedBy,
-    pub queue_end: Option<Timestamp>,
-    pub budget: Option<[u64; 7]>,
-    pub rtt: [Option<u64>; 2],
-    pub repeats: u32,
-    pub fills: u32,
+    /// Whether anything of a response was seen.
+    #[inline]
+    pub(super) fn is_answering(&self) -> bool {
+        self.first_response != NEVER
+    }
 }
 
 /// A unit that is longer than what is there.
@@ -95,11 +103,14 @@ pub(super) struct Run {
 /// What a connection needs only while something is going on; taken from a pool and given back.
 #[derive(Debug, Default)]
 pub(crate) struct Busy {
-    /// Requests whose response has not ended, in the order in which they began.
-    pub(super) pending: VecDeque<Task>,
-    pub(super) finished: VecDeque<Finished>,
-    /// The words of both.
+    /// Requests that are not over, or wait for an ACK, in the order in which they began.
+    pub(super) tasks: VecDeque<Task>,
+    /// Their words.
     pub(super) words: Vec<u8>,
+    /// Something of what follows is in use. What is usual, whole messages in order, leaves it untouched.
+    pub(super) is_rare: bool,
+    /// Bytes it was last counted with.
+    pub(super) counted: usize,
     /// By direction: bytes that the parser waits to see more of, and when they came.
     pub(super) unread: [Vec<u8>; 2],
     pub(super) runs: [Vec<Run>; 2],
@@ -119,19 +130,28 @@ pub(super) const MANY_WORDS: usize = 64 << 10;
 
 impl Busy {
     /// Whether nothing is going on.
+    #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.pending.is_empty()
-            && self.finished.is_empty()
-            && self.unread.iter().all(Vec::is_empty)
-            && self.early.iter().all(Early::is_empty)
-            && self.open.iter().all(Option::is_none)
+        self.tasks.is_empty()
+            && (!self.is_rare
+                || self.unread.iter().all(Vec::is_empty)
+                    && self.early.iter().all(Early::is_empty)
+                    && self.open.iter().all(Option::is_none))
     }
 
     /// As new, but for its memory.
+    #[inline]
     pub(super) fn reset(&mut self) {
-        self.pending.clear();
-        self.finished.clear();
+        self.tasks.clear();
         self.words.clear();
+        if self.is_rare {
+            self.reset_rare();
+        }
+    }
+
+    #[inline(never)]
+    fn reset_rare(&mut self) {
+        self.is_rare = false;
         self.unread.iter_mut().for_each(Vec::clear);
         self.runs.iter_mut().for_each(Vec::clear);
         self.early.iter_mut().for_each(Early::clear);
@@ -145,25 +165,25 @@ impl Busy {
     pub(super) fn held(&self) -> usize {
         let unread: usize = self.unread.iter().map(Vec::len).sum();
         let early: usize = self.early.iter().map(Early::held).sum();
-        unread + early + self.words.len() + self.pending.len() * size_of::<Task>()
+        unread + early + self.words.len() + self.tasks.len() * size_of::<Task>()
+    }
+
+    /// Whether what it holds is worth counting.
+    #[inline]
+    pub(super) fn is_large(&self) -> bool {
+        self.is_rare || self.tasks.len() > 4
     }
 
     /// Whether its memory is worth keeping for another connection.
     pub(super) fn is_small(&self) -> bool {
         let bytes = self.words.capacity() + self.unread.iter().map(Vec::capacity).sum::<usize>();
-        bytes <= 32 << 10 && self.pending.capacity() <= 256
+        bytes <= 32 << 10 && self.tasks.capacity() <= 64
     }
 
     /// Drops the words that nothing points to any more.
     pub(super) fn compact_words(&mut self) {
         let mut kept = Vec::new();
-        let finished = self.finished.iter_mut().map(|finished| &mut finished.task);
-        for range in self
-            .pending
-            .iter_mut()
-            .chain(finished)
-            .flat_map(|task| &mut task.words)
-        {
+        for range in self.tasks.iter_mut().flat_map(|task| &mut task.words) {
             let start = kept.len() as u32;
             let words = self.words.get(range.start as usize..range.end as usize);
             kept.extend_from_slice(words.unwrap_or_default());

@@ -342,6 +342,8 @@ pub(super) fn judge(message: &[u8], length: Option<usize>) -> Guess {
     }
     match records.at {
         Some(at) if at == length => Guess::Yes,
+        // Windows servers mark their transfer queries so: more than one record in a message is welcome.
+        Some(at) if message.get(at..) == Some(b"MS") => Guess::Yes,
         Some(_) => Guess::No,
         // The question alone is long enough a proof while the rest is on its way, or was not captured.
         None if header.questions == 1 && (!is_complete || !is_stream && seen > 0) => Guess::Yes,

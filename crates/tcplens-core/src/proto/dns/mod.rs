@@ -1,8 +1,8 @@
 //! DNS over UDP and TCP (RFC 1035; updates RFC 2136, notify RFC 1996, transfers RFC 5936 and RFC 1995, EDNS RFC 6891).
 //!
 //! Read: header, question, the types of all records, OPT for the extended rcode, SOA serials of a transfer. Not read:
-//! what the answers say, EDNS options, signatures. mDNS and LLMNR are left out by their ports ([`is_multicast_port`]),
-//! NetBIOS names by their looks: they are no request with one answer.
+//! what the answers say, EDNS options, signatures. mDNS, LLMNR and NetBIOS names are left out by their ports
+//! ([`is_lookalike_port`]): they are no request with one answer.
 //!
 //! A request is one message with QR clear. Its number is the DNS id together with a hash of opcode, name, type and class,
 //! so that a late or forged answer to another question pairs with nothing.
@@ -27,10 +27,11 @@ const LONGEST_WAIT: usize = 65536;
 /// How many outstanding queries are looked at for an answer that does not repeat its question. Chosen.
 const SEARCHED: usize = 256;
 
-/// Ports of mDNS (RFC 6762) and LLMNR (RFC 4795): the same format, but one question has many answers, or none.
+/// Ports of mDNS (RFC 6762), LLMNR (RFC 4795) and NetBIOS names (RFC 1002): the same format, but one question has many
+/// answers, or none.
 #[must_use]
-pub fn is_multicast_port(port: u16) -> bool {
-    matches!(port, 5353 | 5355)
+pub fn is_lookalike_port(port: u16) -> bool {
+    matches!(port, 137 | 5353 | 5355)
 }
 
 /// Which way a datagram goes if it is DNS: `ToServer` for a query. On any port what it holds must be DNS beyond

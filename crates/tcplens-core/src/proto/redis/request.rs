@@ -188,10 +188,11 @@ impl Redis {
         match failed {
             Some(Step::Wait) if bytes.len() >= LONGEST_WAIT => {}
             Some(step) => return Err(step),
-            None if must_be_whole && (left > 0 || at > bytes.len()) => {
-                if bytes.len() < LONGEST_WAIT {
-                    return Err(Step::Wait);
-                }
+            None if must_be_whole
+                && (left > 0 || at > bytes.len())
+                && bytes.len() < LONGEST_WAIT =>
+            {
+                return Err(Step::Wait);
             }
             None => {}
         }
