@@ -95,10 +95,18 @@ fn sentence(all: &RequestGroup, slow_from: Option<Span>, text: &mut String) {
             text,
             "; {} slow ({} or more)",
             Count(all.slow),
-            Duration(from)
+            exactly(from)
         );
     }
     text.push('\n');
+}
+
+/// `100 ms`, `0.5 ms`: a threshold is not rounded.
+fn exactly(span: Span) -> String {
+    let ns = span.ns();
+    let mut text = format!("{}.{:06}", ns / 1_000_000, ns % 1_000_000);
+    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    text + " ms"
 }
 
 type Groups<'s> = Vec<(String, &'s RequestGroup)>;

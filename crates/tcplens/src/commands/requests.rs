@@ -66,7 +66,8 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         target,
         choice: Choice::new(&command.which),
         summary: RequestSummary::new(command.which.slower_than),
-        has_lines: !output.quiet && command.stats_format.is_none(),
+        // Quiet text is the summary only; TCP-RT's lines are for programs.
+        has_lines: (is_tcprt || !output.quiet) && command.stats_format.is_none(),
         printed: 0,
         judged_by_first_byte: 0,
         packets: [0; 2],
