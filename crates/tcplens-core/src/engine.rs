@@ -31,9 +31,10 @@ pub struct Work {
 pub const ICMP: u8 = 0x80;
 
 impl Work {
-    /// What was captured of a segment's payload.
+    /// What was captured of a segment's payload; `bytes` are those of the batch.
     #[inline]
-    fn payload<'a>(&'a self, seg: &Segment, bytes: &'a [u8]) -> &'a [u8] {
+    #[must_use]
+    pub fn payload<'a>(&'a self, seg: &Segment, bytes: &'a [u8]) -> &'a [u8] {
         let from = if seg.has & has::REASSEMBLED == 0 {
             bytes
         } else {

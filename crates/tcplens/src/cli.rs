@@ -10,8 +10,10 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use options::{Bounds, Format, Output, Source, Who};
+pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, Which};
 
 mod options;
+mod requests;
 mod values;
 
 /// Shows why TCP is slow or failing: every failed handshake, lossy path and stalled connection.
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Report(Report),
     /// A line per connection attempt, and a summary
     Handshakes(Handshakes),
+    /// A line per request and its response, and a summary
+    Requests(Requests),
     /// A line per connection
     Connections(Connections),
     /// Every record, for machines
@@ -187,6 +191,7 @@ const TOP_HELP: &str = "\
 Examples:
   tcplens shop.pcap                       what is wrong in a capture
   tcplens handshakes shop.pcap port 6379  every attempt to connect to redis
+  tcplens requests shop.pcap -t 100       what took 100 ms or more
   tcplens records shop.pcap.zst           for machines
 
 Without a command it is `report`; its options: tcplens report --help.

@@ -29,6 +29,7 @@ mod handshakes;
 mod lines;
 mod records;
 mod report;
+mod requests;
 mod summary;
 
 /// Bytes per connection that `--limit-memory` counts with (measured; see the bench kit's memory
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Report(report) => report::run(&report),
         Command::Handshakes(handshakes) => handshakes::run(&handshakes),
+        Command::Requests(requests) => requests::run(&requests),
         Command::Connections(connections) => connections::run(&connections),
         Command::Records(records) => records::run(&records),
         Command::Completions(completions) => generated::completions(&completions),

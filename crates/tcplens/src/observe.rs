@@ -18,7 +18,7 @@ use tcplens_core::wire::{Checksum, DecodeSettings};
 use tcplens_output::SinkEnd;
 
 use crate::gate::Gate;
-use crate::pipeline;
+use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
 
 /// What is observed, and how.
@@ -75,6 +75,17 @@ pub(crate) struct Observed {
 
 /// Reads everything, on one thread or several.
 pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
+    let source = open(&plan)?;
+    let gate = Gate::new(&plan)?;
+    let ran = pipeline::run(&plan, source, gate, view)?;
+    conclude(&plan, ran)
+}
+
+/// Opens the files.
+///
+/// # Errors
+/// They cannot be read, or the packets are to be saved in one of them.
+pub(crate) fn open(plan: &Plan) -> Result<MergedSource> {
     let options = Options {
         follow: plan.follow,
         ..Options::default()
@@ -88,8 +99,14 @@ pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
             path.display()
         );
     }
-    let gate = Gate::new(&plan)?;
-    let ran = pipeline::run(&plan, source, gate, view)?;
+    Ok(source)
+}
+
+/// What came of it, once everything has run.
+///
+/// # Errors
+/// What was written cannot be completed, or nothing could be decoded.
+pub(crate) fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     plan.progress.finish();
     let mut warnings = Vec::new();
     if let Some(written) = ran.gate.finish()?
@@ -110,7 +127,7 @@ pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
         None => false,
     };
     let damages: Vec<_> = ran.source.damages().cloned().collect();
-    let mut health = health(&plan, &ran.front, ran.counts, ran.records);
+    let mut health = health(plan, &ran.front, ran.counts, ran.records);
     health.damaged_at = damages.first().map(|damage| damage.at);
     if let ([("unknown_link_type", n)], Some(LinkType(number))) =
         (health.undecoded.as_slice(), ran.link)
