@@ -11,7 +11,7 @@ use std::collections::binary_heap::PeekMut;
 use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
-use crate::shard::{Counts, SHARDS, Settings, Shard};
+use crate::shard::{Counts, Owner, SHARDS, Settings, Shard};
 use crate::time::Timestamp;
 use crate::wire::segment::{IcmpError, Segment};
 use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
@@ -34,6 +34,15 @@ impl Work {
         self.segments.clear();
         self.icmp.clear();
     }
+}
+
+/// What carries a packet's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }
 
 /// From packets to segments on their lanes: decoding, packet numbers, the engine clock.
@@ -120,6 +129,33 @@ impl Front {
         shard_of(hash) & (self.lanes - 1)
     }
 
+    /// Keeps what [`latest`](Self::latest) and [`payload`](Self::payload) tell.
+    pub fn keep_packets(&mut self) {
+        self.decoder.keep_packets();
+    }
+
+    /// What the packet was that was just decoded, told as a segment; `None` if it was neither TCP nor UDP.
+    #[must_use]
+    pub fn latest(&self) -> Option<(Transport, Segment)> {
+        // Only a packet that gave a segment sets the frame of the one that is reused.
+        if self.segment.frame == self.frame {
+            return Some((Transport::Tcp, self.segment));
+        }
+        let datagram = self.decoder.datagram()?;
+        let stamped = Segment {
+            clock: self.clock,
+            frame: self.frame,
+            ..*datagram
+        };
+        Some((Transport::Udp, stamped))
+    }
+
+    /// The captured payload of [`latest`](Self::latest). `bytes` are those of its batch.
+    #[must_use]
+    pub fn payload<'a>(&'a self, bytes: &'a [u8], of: &Segment) -> &'a [u8] {
+        self.decoder.payload(bytes, of)
+    }
+
     /// Before every record that comes of packets yet to be read.
     #[must_use]
     pub fn watermark(&self) -> Place {
@@ -173,6 +209,19 @@ impl Lane {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & ICMP == 0 {
                 shard.segment(segment, &mut self.records);
+            } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
+                shard.icmp(error, &mut self.records);
+            }
+        }
+    }
+
+    /// The same, and notes for each segment whose it is, for who looks at packets themselves.
+    pub fn run_and_tell(&mut self, work: &Work, owners: &mut Vec<Owner>) {
+        for segment in &work.segments {
+            let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
+            if segment.has & ICMP == 0 {
+                shard.segment(segment, &mut self.records);
+                owners.extend(shard.owner(segment));
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
                 shard.icmp(error, &mut self.records);
             }
@@ -254,6 +303,16 @@ impl Merge {
         until: Place,
         mut each: impl FnMut(AnyRecord<'_>),
     ) {
+        self.merge_placed(batches, until, |_, record| each(record));
+    }
+
+    /// The same, with the place of each record.
+    pub fn merge_placed<'r>(
+        &mut self,
+        batches: impl IntoIterator<Item = &'r mut Records>,
+        until: Place,
+        mut each: impl FnMut(Place, AnyRecord<'_>),
+    ) {
         for batch in batches {
             if !batch.is_empty() {
                 batch.sort();
@@ -269,8 +328,8 @@ impl Merge {
         {
             let run = head.0.1;
             let held = &mut self.held[run];
-            if let Some((_, record)) = held.records.get(held.next) {
-                each(record);
+            if let Some((place, record)) = held.records.get(held.next) {
+                each(place, record);
             }
             held.next += 1;
             match held.records.place(held.next) {
