@@ -11,7 +11,7 @@ use std::collections::binary_heap::PeekMut;
 use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
-use crate::shard::{Counts, SHARDS, Settings, Shard};
+use crate::shard::{Counts, Owner, SHARDS, Settings, Shard};
 use crate::time::Timestamp;
 use crate::wire::segment::{IcmpError, Segment, has};
 use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
@@ -51,6 +51,15 @@ impl Work {
         self.segments.clear();
         self.icmp.clear();
     }
+}
+
+/// What carries a packet's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }
 
 /// From packets to segments on their lanes: decoding, packet numbers, the engine clock.
@@ -126,13 +135,8 @@ impl Front {
     /// Hands on the UDP datagram that the latest packet was.
     #[inline(never)]
     fn datagram(&mut self, bytes: &[u8], lanes: &mut [Work]) {
-        let Some(datagram) = self.decoder.datagram() else {
+        let Some((_, mut segment)) = self.latest() else {
             return;
-        };
-        let mut segment = Segment {
-            clock: self.clock,
-            frame: self.frame,
-            ..*datagram
         };
         segment.has |= has::DATAGRAM;
         self.hand_on(segment, bytes, lanes);
@@ -149,11 +153,6 @@ impl Front {
             work.reassembled.extend_from_slice(payload);
         }
         work.segments.push(segment);
-    }
-
-    /// What requests are read from is kept: UDP datagrams, and what is reassembled.
-    pub fn keep_packets(&mut self) {
-        self.decoder.keep_packets();
     }
 
     #[cold]
@@ -173,6 +172,34 @@ impl Front {
     #[inline]
     fn lane(&self, hash: u64) -> usize {
         shard_of(hash) & (self.lanes - 1)
+    }
+
+    /// Keeps UDP datagrams, and what is reassembled: what requests are read from, and what [`latest`](Self::latest) and
+    /// [`payload`](Self::payload) tell.
+    pub fn keep_packets(&mut self) {
+        self.decoder.keep_packets();
+    }
+
+    /// What the packet was that was just decoded, told as a segment; `None` if it was neither TCP nor UDP.
+    #[must_use]
+    pub fn latest(&self) -> Option<(Transport, Segment)> {
+        // Only a packet that gave a segment sets the frame of the one that is reused.
+        if self.segment.frame == self.frame {
+            return Some((Transport::Tcp, self.segment));
+        }
+        let datagram = self.decoder.datagram()?;
+        let stamped = Segment {
+            clock: self.clock,
+            frame: self.frame,
+            ..*datagram
+        };
+        Some((Transport::Udp, stamped))
+    }
+
+    /// The captured payload of [`latest`](Self::latest). `bytes` are those of its batch.
+    #[must_use]
+    pub fn payload<'a>(&'a self, bytes: &'a [u8], of: &Segment) -> &'a [u8] {
+        self.decoder.payload(bytes, of)
     }
 
     /// Before every record that comes of packets yet to be read.
@@ -232,6 +259,22 @@ impl Lane {
                 shard.segment(segment, work.payload(segment, bytes), &mut self.records);
             } else if segment.has & ICMP == 0 {
                 let payload = work.payload(segment, bytes);
+                shard.datagram(segment, payload, &mut self.records);
+            } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
+                shard.icmp(error, &mut self.records);
+            }
+        }
+    }
+
+    /// The same, and notes for each segment whose it is, for who looks at packets themselves.
+    pub fn run_and_tell(&mut self, work: &Work, bytes: &[u8], owners: &mut Vec<Owner>) {
+        for segment in &work.segments {
+            let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
+            let payload = work.payload(segment, bytes);
+            if segment.has & (ICMP | has::DATAGRAM) == 0 {
+                shard.segment(segment, payload, &mut self.records);
+                owners.extend(shard.owner(segment));
+            } else if segment.has & ICMP == 0 {
                 shard.datagram(segment, payload, &mut self.records);
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
                 shard.icmp(error, &mut self.records);
@@ -314,6 +357,16 @@ impl Merge {
         until: Place,
         mut each: impl FnMut(AnyRecord<'_>),
     ) {
+        self.merge_placed(batches, until, |_, record| each(record));
+    }
+
+    /// The same, with the place of each record.
+    pub fn merge_placed<'r>(
+        &mut self,
+        batches: impl IntoIterator<Item = &'r mut Records>,
+        until: Place,
+        mut each: impl FnMut(Place, AnyRecord<'_>),
+    ) {
         for batch in batches {
             if !batch.is_empty() {
                 batch.sort();
@@ -329,8 +382,8 @@ impl Merge {
         {
             let run = head.0.1;
             let held = &mut self.held[run];
-            if let Some((_, record)) = held.records.get(held.next) {
-                each(record);
+            if let Some((place, record)) = held.records.get(held.next) {
+                each(place, record);
             }
             held.next += 1;
             match held.records.place(held.next) {

@@ -18,7 +18,7 @@ use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
 use crate::flow::table::{Place, Table};
 use crate::flow::{Flow, NO_OPENING, Phase};
-use crate::record::{Close, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage};
+use crate::record::{Close, ConnectionId, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage};
 use crate::roles::Roles;
 use crate::tcp::handshake::{Opening, Step};
 use crate::tcp::seen::Sighting;
@@ -124,6 +124,17 @@ impl std::ops::AddAssign for Counts {
     }
 }
 
+/// Whose a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The segment's packet number.
+    pub frame: u64,
+    /// Its connection.
+    pub connection_id: ConnectionId,
+    /// Whether the client sent it.
+    pub is_from_client: bool,
+}
+
 /// See the module.
 pub struct Shard {
     context: Context,
@@ -191,6 +202,17 @@ impl Shard {
         } else {
             self.take(place, seg, payload, out);
         }
+    }
+
+    /// Whose a segment is that was just taken; `None` if it was late for a connection that is gone.
+    #[must_use]
+    pub fn owner(&self, seg: &Segment) -> Option<Owner> {
+        let flow = self.table.at(self.table.find(seg)?);
+        Some(Owner {
+            frame: seg.frame,
+            connection_id: self.context.id(flow),
+            is_from_client: seg.from == flow.client,
+        })
     }
 
     /// A segment of the flow at `place`; false if it is a second sighting.

@@ -30,6 +30,7 @@ mod lines;
 mod records;
 mod report;
 mod requests;
+mod script;
 mod summary;
 
 /// Bytes per connection that `--limit-memory` counts with (measured; see the bench kit's memory
@@ -47,6 +48,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Requests(requests) => requests::run(&requests),
         Command::Connections(connections) => connections::run(&connections),
         Command::Records(records) => records::run(&records),
+        Command::Script(script) => script::run(&script),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }
@@ -116,12 +118,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .map_or(u64::MAX, |bytes| bytes / CONNECTION_BYTES);
     let limit = bounds.limit_connections.min(by_memory).max(1);
     let settings = Settings {
-        roles: Roles {
-            server_ports: common.who.ports.clone(),
-            servers: common.who.servers.clone(),
-            local: common.who.local.clone(),
-            side: common.who.side.map(Into::into),
-        },
+        roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),
         active: bounds.active.map(nanoseconds),
@@ -160,6 +157,16 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         },
         stop: stop_on_signals()?,
     })
+}
+
+/// Who is who, by the options.
+fn roles(common: &Common) -> Roles {
+    Roles {
+        server_ports: common.who.ports.clone(),
+        servers: common.who.servers.clone(),
+        local: common.who.local.clone(),
+        side: common.who.side.map(Into::into),
+    }
 }
 
 /// Whether lines appear on a terminal while reading goes on: a progress bar would run through them.

@@ -8,12 +8,13 @@ use anyhow::{Result, bail};
 use tcplens_capture::file::{Damage, MergedSource, Options};
 use tcplens_capture::process;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::engine::Front;
+use tcplens_core::engine::{Front, Transport};
 use tcplens_core::filter::packet::PacketFilter;
-use tcplens_core::packet::LinkType;
+use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::record::{Health, SCHEMA_VERSION};
-use tcplens_core::shard::{Counts, Settings};
+use tcplens_core::shard::{Counts, Owner, Settings};
 use tcplens_core::time::{Span, Timestamp};
+use tcplens_core::wire::segment::Segment;
 use tcplens_core::wire::{Checksum, DecodeSettings};
 use tcplens_output::SinkEnd;
 
@@ -55,10 +56,51 @@ pub(crate) trait View: Send {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd>;
     /// The time of the first packet, before any record: zero of `--time relative`.
     fn first_packet(&mut self, _at: Timestamp) {}
+    /// What it wants to see of packets.
+    fn packets(&self) -> Packets {
+        Packets::None
+    }
+    /// A packet, before every record that it made final and after every record that was final before it: in an order that
+    /// depends on nothing but the packets. Only called if [`packets`](Self::packets) asks for it.
+    fn packet(&mut self, _packet: &Seen<'_>) -> Result<(), SinkEnd> {
+        Ok(())
+    }
+    /// The engine clock is there; called before the record or packet of that moment, and after each batch.
+    fn clock(&mut self, _at: Timestamp) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// Nothing to read right now (a followed file): flush for whoever waits.
     fn idle(&mut self) -> Result<(), SinkEnd> {
         Ok(())
     }
+}
+
+/// What a view wants to see of packets themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packets {
+    /// Nothing.
+    None,
+    /// What they are made of.
+    Plain,
+    /// Also whose they are: costs a look into the flow table each.
+    Owned,
+}
+
+/// A TCP or UDP packet as a view sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// What carries its payload.
+    pub transport: Transport,
+    /// Its headers; of UDP those fields that UDP has.
+    pub segment: &'a Segment,
+    /// What was captured of its payload.
+    pub payload: &'a [u8],
+    /// Bytes on the wire, all headers included.
+    pub wire_length: u32,
+    /// All interfaces.
+    pub interfaces: &'a [Interface],
+    /// Whose it is, where that was asked for and is known.
+    pub owner: Option<&'a Owner>,
 }
 
 /// What came of it.

@@ -92,6 +92,26 @@ pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
     })
 }
 
+/// `NAME=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err(format!(
+            "{text:?} is no pair; write NAME=VALUE, such as ms=5"
+        )),
+    }
+}
+
+/// Memory in which Lua can begin at all.
+pub(crate) fn script_memory(text: &str) -> Result<u64, String> {
+    match units::parse_size(text).map_err(|error| error.to_string())? {
+        0..MIB => Err("Lua itself needs that; write 1MiB or more".into()),
+        bytes => Ok(bytes),
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
 /// A number above zero.
 pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
     match text.parse() {
