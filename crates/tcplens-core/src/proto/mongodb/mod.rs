@@ -184,8 +184,8 @@ impl Mongodb {
         };
         Some(Part::Response(Response {
             id: Some(number(to)),
-            ends: !goes_on || is_streamed,
             outcome,
+            ..Response::more(!goes_on || is_streamed)
         }))
     }
 }

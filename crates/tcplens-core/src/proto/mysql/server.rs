@@ -45,9 +45,8 @@ impl Mysql {
                         self.phase = Phase::First;
                     }
                     let response = Response {
-                        id: None,
-                        ends: true,
                         outcome,
+                        ..Response::more(true)
                     };
                     return Unit::new(at, Part::Response(response)).step();
                 }

@@ -143,9 +143,8 @@ impl Postgres {
 
 fn piece(length: usize, ends: bool, outcome: Option<Outcome>) -> Step {
     let response = Response {
-        id: None,
-        ends,
         outcome,
+        ..Response::more(ends)
     };
     Unit::new(length, Part::Response(response)).step()
 }
