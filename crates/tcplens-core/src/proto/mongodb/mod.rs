@@ -183,10 +183,9 @@ impl Mongodb {
             _ => None,
         };
         Some(Part::Response(Response {
-            restarts: false,
             id: Some(number(to)),
-            ends: !goes_on || is_streamed,
             outcome,
+            ..Response::more(!goes_on || is_streamed)
         }))
     }
 }

@@ -83,17 +83,20 @@ pub(super) struct Failure<'a> {
 }
 
 impl<'a> Failure<'a> {
-    pub(super) fn read(mut body: &'a [u8]) -> Failure<'a> {
+    /// Reads the fields, the last of which may be cut.
+    pub(super) fn read(body: &'a [u8]) -> Failure<'a> {
         let mut failure = Failure::default();
-        while let Some((&[field, ref value @ ..], rest)) = string(body) {
-            match field {
+        for field in body.split(|byte| *byte == 0) {
+            let Some((kind, value)) = field.split_first() else {
+                break;
+            };
+            match kind {
                 // The severity: not translated where there is a `V`, which comes behind `S`.
                 b'S' | b'V' => failure.is_fatal = matches!(value, b"FATAL" | b"PANIC"),
                 b'C' => failure.state = value,
                 b'M' => failure.message = value,
                 _ => {}
             }
-            body = rest;
         }
         failure
     }

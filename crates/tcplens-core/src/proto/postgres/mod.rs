@@ -8,15 +8,13 @@
 //! Reference: PostgreSQL documentation, chapter "Frontend/Backend Protocol".
 
 mod message;
+mod server;
 #[cfg(test)]
 mod tests;
 
-use self::message::{BadLength, Failure, HEADER, Header, code, string, u32_at};
+use self::message::{BadLength, HEADER, Header, code, string, u32_at};
 use super::sql::{self, LOOK, Statements};
-use super::{
-    Context, Guess, Loss, Outcome, Owes, Parser, Part, Request, Response, Step, Unit, Way,
-};
-use crate::record::Protocol;
+use super::{Context, Guess, Loss, Owes, Parser, Part, Request, Step, Unit, Way};
 
 /// Bytes of an extended request that are waited for, to tell what it does. Chosen: beyond the text of most statements.
 const LOOK_AHEAD: usize = 8 * LOOK;
@@ -98,15 +96,6 @@ enum Subject<'a> {
     Portal(&'a [u8]),
 }
 
-/// What a message of the server is.
-enum Meaning {
-    Aside,
-    /// Of a response that goes on.
-    More,
-    /// The last of a response.
-    End,
-}
-
 impl Parser for Postgres {
     fn probe(way: Way, bytes: &[u8]) -> Guess {
         message::probe(way, bytes)
@@ -147,13 +136,14 @@ impl Postgres {
                 // The server drops the Sync of a COPY FROM STDIN that came before the data; libpq sends it again.
                 Ok(aside.step())
             }
-            b'P' | b'B' | b'E' | b'D' | b'C' | b'H' | b'S' => self.group(bytes, context),
+            b'P' | b'B' | b'E' | b'D' | b'C' | b'S' => self.group(bytes, context),
             b'Q' | b'F' => Ok(simple(header, bytes, context)),
             b'p' if self.is_login => {
                 Ok(Unit::new(header.whole, Part::Request(Request::more(true))).step())
             }
             b'd' => Ok(Unit::new(copy_data(bytes), Part::Aside).step()),
-            b'c' | b'f' | b'p' | b'X' => Ok(aside.step()),
+            // A Flush on its own asks for nothing (libpq in pipeline mode begins with one).
+            b'H' | b'c' | b'f' | b'p' | b'X' => Ok(aside.step()),
             _ => Err(BadLength),
         }
     }
@@ -286,9 +276,7 @@ impl Postgres {
             }
             at += header.whole;
             ends = header.kind == b'S';
-            // A Flush that comes first says nothing (libpq in pipeline mode).
-            let is_flushed = header.kind == b'H' && does > Does::Sync;
-            if ends || is_flushed || does == Does::Execute {
+            if ends || header.kind == b'H' || does == Does::Execute {
                 break;
             }
         }
@@ -422,137 +410,6 @@ impl Postgres {
             names.take(name);
         }
     }
-
-    /// Reads messages up to the end of a response or of what is there.
-    fn read_server(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Result<Step, BadLength> {
-        if let Some(asked) = self.encryption.take() {
-            let answer = Unit::new(1, Part::Aside);
-            match (bytes.first(), asked) {
-                (Some(b'S'), Encryption::Tls) => {
-                    return Ok(Step::Unit(Unit {
-                        then: Some(Protocol::Tls),
-                        ..answer
-                    }));
-                }
-                (Some(b'G'), Encryption::Gss) => return Ok(Step::Lost(Loss::Unsupported)),
-                (Some(b'N'), _) => return Ok(answer.step()),
-                // A server that does not know the request answers with an error.
-                _ => {}
-            }
-        }
-        let asked = context.asked.oldest();
-        let mut at = 0;
-        let mut outcome = None;
-        while at < bytes.len() {
-            let rest = bytes.get(at..).unwrap_or_default();
-            let header = match Header::read(rest) {
-                Ok(Some(header)) => header,
-                Ok(None) => break,
-                Err(bad) if at == 0 => return Err(bad),
-                Err(_) => break,
-            };
-            let wanted = match header.kind {
-                b'E' => header.whole,
-                b'R' => header.whole.min(HEADER + 4),
-                _ => HEADER,
-            };
-            let Some(body) = enough(rest, HEADER, wanted, context.is_end) else {
-                break;
-            };
-            let Some(meaning) = self.meaning(header.kind, body, asked, &mut outcome, context)
-            else {
-                if at == 0 {
-                    return Err(BadLength);
-                }
-                break;
-            };
-            at += header.whole;
-            match meaning {
-                Meaning::Aside => return Ok(Unit::new(at, Part::Aside).step()),
-                Meaning::More => self.has_begun = true,
-                Meaning::End => {
-                    self.has_begun = false;
-                    return Ok(piece(at, true, outcome));
-                }
-            }
-        }
-        Ok(match at {
-            0 => Step::Wait,
-            _ => piece(at, false, outcome),
-        })
-    }
-
-    /// What a message of the server is; none if there is no such message. Only asides come as long as none has begun a
-    /// response.
-    fn meaning(
-        &mut self,
-        kind: u8,
-        body: &[u8],
-        asked: Option<u32>,
-        outcome: &mut Option<Outcome>,
-        context: &mut Context<'_>,
-    ) -> Option<Meaning> {
-        let is_idle = !self.has_begun && asked.is_none();
-        if self.copying == Copying::Both {
-            if kind == b'Z' {
-                self.copying = Copying::No;
-            }
-            return Some(Meaning::Aside);
-        }
-        Some(match kind {
-            b'Z' => {
-                self.is_login = false;
-                self.copying = Copying::No;
-                Meaning::End
-            }
-            b'E' if is_idle => Meaning::Aside,
-            b'E' => {
-                let failure = Failure::read(body);
-                if outcome.is_none() {
-                    context.texts.status_text(|line| {
-                        line.bytes(failure.state);
-                        line.blank();
-                        sql::write(line, failure.message);
-                    });
-                    *outcome = Some(Outcome {
-                        is_error: true,
-                        code: failure.code(),
-                    });
-                }
-                if failure.is_fatal || asked == Some(tag::LOGIN) {
-                    self.is_login = false;
-                    return Some(Meaning::End);
-                }
-                Meaning::More
-            }
-            // What a login demands is an aside, that it is content is its answer.
-            b'R' if u32_at(body, 0) == Some(0) => Meaning::More,
-            b'R' | b'v' | b'A' if !self.has_begun => Meaning::Aside,
-            b'S' | b'N' if is_idle => Meaning::Aside,
-            b'G' => {
-                self.copying = Copying::In;
-                Meaning::More
-            }
-            b'W' => {
-                // The request is done: what follows has no end.
-                self.copying = Copying::Both;
-                Meaning::End
-            }
-            b'R' | b'v' | b'A' | b'S' | b'N' | b'K' | b'T' | b'D' | b'C' | b'1' | b'2' | b'3'
-            | b'n' | b's' | b't' | b'I' | b'H' | b'd' | b'c' | b'V' => Meaning::More,
-            _ => return None,
-        })
-    }
-}
-
-fn piece(length: usize, ends: bool, outcome: Option<Outcome>) -> Step {
-    let response = Response {
-        restarts: false,
-        id: None,
-        ends,
-        outcome,
-    };
-    Unit::new(length, Part::Response(response)).step()
 }
 
 /// A simple query or a function call.

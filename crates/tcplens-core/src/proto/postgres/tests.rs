@@ -460,7 +460,7 @@ fn pipelined_groups() {
 }
 
 #[test]
-fn flush_that_comes_first_decides_nothing() {
+fn flush_on_its_own_is_an_aside() {
     let group = [
         message(b'H', b""),
         parse("", "DO 1"),
@@ -470,7 +470,7 @@ fn flush_that_comes_first_decides_nothing() {
     ];
     assert_eq!(
         lines(&[(C, group.concat()), (S, bound("DO"))]),
-        [r#"execute "DO 1" 51 -> ok 63"#]
+        [r#"execute "DO 1" 46 -> ok 63"#, "aside ToServer 5"]
     );
 }
 
