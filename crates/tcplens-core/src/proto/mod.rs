@@ -6,6 +6,7 @@
 //! `analyze::exchange`.
 
 pub mod http;
+pub mod http2;
 mod text;
 mod unit;
 
