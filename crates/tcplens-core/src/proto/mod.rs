@@ -9,6 +9,7 @@ pub mod http;
 pub mod http2;
 mod text;
 mod unit;
+pub mod websocket;
 
 pub use text::{Line, Texts};
 pub use unit::{Asked, Loss, Outcome, Owes, Part, Request, Response, Step, Unit, Way};
