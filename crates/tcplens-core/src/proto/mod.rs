@@ -9,6 +9,7 @@ use crate::record::Protocol;
 
 pub mod dns;
 pub mod http;
+pub mod http2;
 pub mod memcached;
 pub mod mongodb;
 pub mod mysql;
@@ -16,6 +17,7 @@ pub mod postgres;
 pub mod redis;
 mod sql;
 pub mod tls;
+pub mod websocket;
 
 mod text;
 mod unit;

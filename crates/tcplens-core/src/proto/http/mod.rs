@@ -323,9 +323,13 @@ fn request_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     if !version.starts_with(b" HTTP/1.") || !version[8].is_ascii_digit() {
         return None;
     }
-    let space = line.iter().position(|byte| *byte == b' ')?;
-    let (method, target) = (line.get(..space)?, line.get(space + 1..)?);
-    (is_method(method) && begins_target(*target.first()?)).then_some((method, target))
+    // One without a target is answered by 400: a request all the same.
+    let space = line.iter().position(|byte| *byte == b' ');
+    let space = space.unwrap_or(line.len());
+    let method = line.get(..space)?;
+    let target = line.get(space + 1..).unwrap_or_default();
+    let begins = target.first().is_none_or(|byte| begins_target(*byte));
+    (is_method(method) && begins).then_some((method, target))
 }
 
 /// A token as methods are: registered ones have letters, and blanks as `-` (RFC 9110 s16.1). Longest registered:

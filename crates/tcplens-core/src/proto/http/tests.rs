@@ -273,6 +273,13 @@ fn what_cannot_be_read() {
     }
     check(&[(C, b"get foo\r\n")], &["lost ToServer Malformed"]);
     check(
+        &[
+            (C, b"GET HTTP/1.1\r\n\r\n"),
+            (S, b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        ],
+        &[r#"GET "GET " 16 -> error 400 "Bad Request" 28"#],
+    );
+    check(
         &[(S, b"HTTP/1.1 099 No\r\n\r\n")],
         &["lost ToClient Malformed"],
     );
@@ -370,7 +377,10 @@ fn probe_is_strict() {
         (b"SSH-2.0-OpenSSH_9.2\r\n", Guess::No),
         (b"DESCRIBE rtsp://a/b RTSP/1.0\r\n", Guess::No),
         (b"INVITE sip:a@b SIP/2.0\r\n", Guess::No),
-        (b"GET  HTTP/1.1\r\n", Guess::No),
+        (b"GET  HTTP/1.1\r\n", Guess::Yes),
+        (b"GET HTTP/1.1\r\n", Guess::Yes),
+        (b"GET \x01 HTTP/1.1\r\n", Guess::No),
+        (b" HTTP/1.1\r\n", Guess::No),
         (b"\x16\x03\x01\x02\x00\x01", Guess::No),
         (b"\x00\x00\x00\x0d\x00\x12", Guess::No),
         (b"Q\x00\x00\x00\x0dselect 1", Guess::No),
