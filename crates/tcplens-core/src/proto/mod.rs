@@ -5,6 +5,7 @@
 //! sequence numbers or other connections. Pairing, times and the time budget are made once for all protocols in
 //! `analyze::exchange`.
 
+pub mod kafka;
 pub mod memcached;
 pub mod redis;
 mod text;
