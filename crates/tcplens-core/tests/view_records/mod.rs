@@ -109,6 +109,8 @@ pub(crate) fn connection(second: i64, client: &str, server: &str, port: u64) -> 
         close: Close::Fin,
         part: None,
         is_final: true,
+        protocol: None,
+        requests: None,
         duplicates: 0,
         client: sent(12),
         server: sent(8),

@@ -12,9 +12,7 @@ mod body;
 #[cfg(test)]
 mod tests;
 
-use super::{
-    Context, Guess, Loss, Outcome, Owes, Parser, Part, Request, Response, Step, Unit, Way,
-};
+use super::{Context, Guess, Loss, Owes, Parser, Part, Request, Response, Step, Unit, Way};
 use api::{Api, api};
 use body::Cursor;
 
@@ -199,14 +197,11 @@ impl Kafka {
                 .texts
                 .status_text(|line| line.piece(api::error(code)));
         }
+        // -1, "unknown", has only its name.
+        let told = u32::try_from(code).ok().filter(|code| *code != 0);
         let response = Response {
             id: Some(id),
-            ends: true,
-            outcome: Some(Outcome {
-                is_error: code != 0,
-                // -1, "unknown", has only its name.
-                code: u32::try_from(code).ok().filter(|code| *code != 0),
-            }),
+            ..Response::whole(code != 0, told)
         };
         Ok(Unit::new(length, Part::Response(response)))
     }

@@ -209,6 +209,7 @@ pub(super) fn reply(bytes: &[u8], context: &mut Context<'_>) -> Result<Unit, Ste
     let is_last = header.opcode != opcode::STAT || header.body == 0 || header.status != 0;
     let code = (header.status != 0).then_some(u32::from(header.status));
     let response = Response {
+        restarts: false,
         id: Some(id),
         ends: is_last,
         outcome: Some(Outcome { is_error, code }),

@@ -202,7 +202,12 @@ impl Memcached {
         }
         Ok(Unit::new(
             at,
-            Part::Response(Response { id, ends, outcome }),
+            Part::Response(Response {
+                id,
+                ends,
+                restarts: false,
+                outcome,
+            }),
         ))
     }
 
