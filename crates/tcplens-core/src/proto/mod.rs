@@ -10,6 +10,7 @@ use crate::record::Protocol;
 pub mod dns;
 pub mod http;
 pub mod http2;
+pub mod kafka;
 pub mod memcached;
 pub mod mongodb;
 pub mod mysql;
@@ -89,6 +90,7 @@ macro_rules! protocols {
 
 // The order is that of recognition: what more traffic is comes first.
 protocols! {
+    http2::Http2 => Http2,
     http::Http => Http,
     redis::Redis => Redis,
     memcached::Memcached => Memcached,
@@ -97,6 +99,8 @@ protocols! {
     postgres::Postgres => Postgres,
     mongodb::Mongodb => Mongodb,
     dns::Dns => Dns,
+    kafka::Kafka => Kafka,
+    websocket::Websocket => Websocket,
 }
 
 /// What a parser thinks of the first bytes of one direction.
