@@ -71,7 +71,7 @@ fn fates() -> Vec<Request<'static>> {
         unanswered(EndedBy::Observation, web(7, 0)),
         Request {
             protocol: Protocol::Turn,
-            operation: None,
+            operation: Some("data"),
             summary: None,
             in_loss_us: ms(20_997),
             total_us: ms(21_001),

@@ -42,7 +42,7 @@ pub(crate) enum Command {
     /// A line per connection attempt, and a summary
     Handshakes(Handshakes),
     /// A line per request and its response, and a summary
-    Requests(Requests),
+    Requests(Box<Requests>),
     /// A line per connection
     Connections(Connections),
     /// Every record, for machines

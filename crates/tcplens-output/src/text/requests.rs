@@ -7,7 +7,7 @@
 
 use std::str::FromStr;
 
-use tcplens_core::record::{EndedBy, Request, Status, Verdict, Word};
+use tcplens_core::record::{EndedBy, Protocol, Request, Status, Verdict, Word};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::requests::budget;
 
@@ -269,19 +269,22 @@ fn spans(out: &mut Vec<u8>, named: impl Iterator<Item = (&'static str, Option<Sp
     out.extend_from_slice(if out.len() > start { b"ms" } else { b"-" });
 }
 
-/// The summary; without one the operation, or what is known of a protocol that is not.
+/// The summary; without one the operation. Of turns, which have no words of their own, the bytes: `turn: 31 > 5 bytes`.
 fn what(out: &mut Vec<u8>, request: &Request<'_>) {
-    match request.summary.or(request.operation) {
-        Some(text) => printable(out, text),
-        None => {
-            out.extend_from_slice(request.protocol.word().unwrap_or_default().as_bytes());
-            out.extend_from_slice(b": ");
-            number(out, request.request_bytes);
-            out.extend_from_slice(b" > ");
-            number(out, request.response_bytes);
-            out.extend_from_slice(b" bytes");
-        }
+    let protocol = request.protocol.word().unwrap_or_default();
+    if request.protocol == Protocol::Turn {
+        printable(out, request.summary.unwrap_or(protocol));
+        out.extend_from_slice(b": ");
+        number(out, request.request_bytes);
+        out.extend_from_slice(b" > ");
+        number(out, request.response_bytes);
+        out.extend_from_slice(b" bytes");
+        return;
     }
+    printable(
+        out,
+        request.summary.or(request.operation).unwrap_or(protocol),
+    );
 }
 
 /// Milliseconds with three decimals, cut as tcpkit cuts them.
