@@ -196,7 +196,11 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Heal
         .filter(|(_, n)| *n > 0)
         .map(|(reason, n)| (reason.word(), n))
         .collect();
-    let limits = decoded.limit_hits().chain([("holes", shards.holes)]);
+    let limits = decoded
+        .limit_hits()
+        .chain([("holes", shards.holes)])
+        .chain(shards.read.limit_hits());
+    let unparsed = shards.read.unparsed().filter(|(_, n)| *n > 0);
     Health {
         time: front.last,
         vantage: plan.settings.vantage,
@@ -214,6 +218,8 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Heal
         evicted_connections: shards.evicted,
         late_syns: shards.late_syns,
         late_segments: shards.late_segments,
+        stream_gaps: shards.read.gaps,
+        unparsed_messages: unparsed.collect(),
         limit_hits: limits.filter(|(_, n)| *n > 0).collect(),
         records: vec![
             ("handshake", records[0]),

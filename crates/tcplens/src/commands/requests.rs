@@ -286,8 +286,11 @@ impl RequestView<'_> {
 }
 
 /// Messages that no parser could read.
-fn unparsed(_health: &Health) -> Vec<(String, u64)> {
-    Vec::new()
+fn unparsed(health: &Health) -> Vec<(String, u64)> {
+    let counts = health.unparsed_messages.iter();
+    counts
+        .map(|&(word, n)| (word.replace('.', " "), n))
+        .collect()
 }
 
 /// Appends what `write` writes of text.
