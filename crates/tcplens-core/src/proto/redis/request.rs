@@ -262,7 +262,11 @@ impl Redis {
         if count == 0 {
             return Ok(Unit::new(end + 1, Part::Aside));
         }
-        if !words[0].iter().all(u8::is_ascii_graphic) {
+        // Redis too hangs up on HTTP without a word.
+        let is_http = [&b"POST"[..], b"Host:"]
+            .iter()
+            .any(|word| words[0].eq_ignore_ascii_case(word));
+        if is_http || !words[0].iter().all(u8::is_ascii_graphic) {
             return Err(MALFORMED);
         }
         let command = command(words[0]);
@@ -412,10 +416,10 @@ fn skip_arguments(bytes: &[u8], mut at: usize, mut left: u32) -> Read<(usize, u3
 }
 
 /// The words of an inline request: blanks between, quotes around those that contain some (sdssplitargs).
-struct Words<'a>(&'a [u8]);
+pub(super) struct Words<'a>(pub(super) &'a [u8]);
 
-struct Word<'a> {
-    bytes: &'a [u8],
+pub(super) struct Word<'a> {
+    pub(super) bytes: &'a [u8],
     /// Backslashes in it are escapes.
     is_escaped: bool,
 }
