@@ -1,6 +1,6 @@
 //! Records on their way from shards to views: with their rank, in no order until [`Records::sort`].
 
-use crate::record::{Connection, Handshake};
+use crate::record::{Connection, Handshake, RequestRef, RequestRow};
 use crate::time::Timestamp;
 
 /// The record kinds that shards make, in the order in which they stand when all else is equal.
@@ -10,6 +10,8 @@ pub enum Kind {
     /// [`Handshake`].
     #[default]
     Handshake,
+    /// A request ([`RequestRow`]).
+    Request,
     /// [`Connection`].
     Connection,
 }
@@ -88,6 +90,8 @@ impl From<Moment> for Place {
 pub enum AnyRecord<'a> {
     /// A connection attempt.
     Handshake(&'a Handshake),
+    /// A request and its response.
+    Request(RequestRef<'a>),
     /// A connection or a part of one.
     Connection(&'a Connection),
 }
@@ -97,6 +101,9 @@ pub enum AnyRecord<'a> {
 pub struct Records {
     places: Vec<(Place, u32)>,
     handshakes: Vec<Handshake>,
+    requests: Vec<RequestRow>,
+    /// The words of requests.
+    words: Vec<u8>,
     connections: Vec<Connection>,
 }
 
@@ -105,6 +112,18 @@ impl Records {
     pub fn handshake(&mut self, place: Place, record: Handshake) {
         self.places.push((place, self.handshakes.len() as u32));
         self.handshakes.push(record);
+    }
+
+    /// Adds a request; its words are those of the ranges in `words`.
+    pub fn request(&mut self, place: Place, mut row: RequestRow, words: &[u8]) {
+        for range in [&mut row.operation, &mut row.summary, &mut row.status_text] {
+            let start = self.words.len() as u32;
+            let text = words.get(range.start as usize..range.end as usize);
+            self.words.extend_from_slice(text.unwrap_or_default());
+            *range = start..self.words.len() as u32;
+        }
+        self.places.push((place, self.requests.len() as u32));
+        self.requests.push(row);
     }
 
     /// Adds a connection.
@@ -146,6 +165,10 @@ impl Records {
             place,
             match place.kind {
                 Kind::Handshake => AnyRecord::Handshake(self.handshakes.get(at)?),
+                Kind::Request => AnyRecord::Request(RequestRef {
+                    row: self.requests.get(at)?,
+                    words: &self.words,
+                }),
                 Kind::Connection => AnyRecord::Connection(self.connections.get(at)?),
             },
         ))
@@ -155,6 +178,8 @@ impl Records {
     pub fn clear(&mut self) {
         self.places.clear();
         self.handshakes.clear();
+        self.requests.clear();
+        self.words.clear();
         self.connections.clear();
     }
 }

@@ -11,9 +11,9 @@ use std::collections::binary_heap::PeekMut;
 use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
-use crate::shard::{Counts, SHARDS, Settings, Shard};
+use crate::shard::{Counts, Owner, SHARDS, Settings, Shard};
 use crate::time::Timestamp;
-use crate::wire::segment::{IcmpError, Segment};
+use crate::wire::segment::{IcmpError, Segment, has};
 use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
 
 /// What one lane has to do for one batch.
@@ -23,17 +23,43 @@ pub struct Work {
     pub segments: Vec<Segment>,
     /// ICMP errors.
     pub icmp: Vec<IcmpError>,
+    /// Payload that is not in the batch: of reassembled datagrams.
+    reassembled: Vec<u8>,
 }
 
 /// Bit of [`Segment::has`]: see [`Work::segments`].
 pub const ICMP: u8 = 0x80;
 
 impl Work {
+    /// What was captured of a segment's payload; `bytes` are those of the batch.
+    #[inline]
+    #[must_use]
+    pub fn payload<'a>(&'a self, seg: &Segment, bytes: &'a [u8]) -> &'a [u8] {
+        let from = if seg.has & has::REASSEMBLED == 0 {
+            bytes
+        } else {
+            &self.reassembled
+        };
+        let at = seg.payload_at as usize;
+        from.get(at..at + seg.payload_captured as usize)
+            .unwrap_or_default()
+    }
+
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
+        self.reassembled.clear();
         self.segments.clear();
         self.icmp.clear();
     }
+}
+
+/// What carries a packet's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }
 
 /// From packets to segments on their lanes: decoding, packet numbers, the engine clock.
@@ -93,12 +119,40 @@ impl Front {
             Decoded::Segment => {
                 self.segment.clock = self.clock;
                 self.segment.frame = self.frame;
-                let lane = self.lane(self.segment.hash);
-                lanes[lane].segments.push(self.segment);
+                if self.segment.payload_at == 0 && self.segment.payload_length > 0 {
+                    self.hand_on(self.segment, bytes, lanes);
+                } else {
+                    let lane = self.lane(self.segment.hash);
+                    lanes[lane].segments.push(self.segment);
+                }
             }
             Decoded::Icmp(error) => self.icmp(error, lanes),
+            Decoded::Other if self.decoder.datagram().is_some() => self.datagram(bytes, lanes),
             Decoded::Other => {}
         }
+    }
+
+    /// Hands on the UDP datagram that the latest packet was.
+    #[inline(never)]
+    fn datagram(&mut self, bytes: &[u8], lanes: &mut [Work]) {
+        let Some((_, mut segment)) = self.latest() else {
+            return;
+        };
+        segment.has |= has::DATAGRAM;
+        self.hand_on(segment, bytes, lanes);
+    }
+
+    /// Puts a segment into its lane, with its payload if that is nowhere in the batch.
+    fn hand_on(&mut self, mut segment: Segment, bytes: &[u8], lanes: &mut [Work]) {
+        let work = &mut lanes[self.lane(segment.hash)];
+        if segment.payload_at == 0 && segment.payload_length > 0 {
+            let payload = self.decoder.payload(bytes, &segment);
+            segment.has |= has::REASSEMBLED;
+            segment.payload_at = work.reassembled.len() as u32;
+            segment.payload_captured = payload.len() as u32;
+            work.reassembled.extend_from_slice(payload);
+        }
+        work.segments.push(segment);
     }
 
     #[cold]
@@ -118,6 +172,34 @@ impl Front {
     #[inline]
     fn lane(&self, hash: u64) -> usize {
         shard_of(hash) & (self.lanes - 1)
+    }
+
+    /// Keeps UDP datagrams, and what is reassembled: what requests are read from, and what [`latest`](Self::latest) and
+    /// [`payload`](Self::payload) tell.
+    pub fn keep_packets(&mut self) {
+        self.decoder.keep_packets();
+    }
+
+    /// What the packet was that was just decoded, told as a segment; `None` if it was neither TCP nor UDP.
+    #[must_use]
+    pub fn latest(&self) -> Option<(Transport, Segment)> {
+        // Only a packet that gave a segment sets the frame of the one that is reused.
+        if self.segment.frame == self.frame {
+            return Some((Transport::Tcp, self.segment));
+        }
+        let datagram = self.decoder.datagram()?;
+        let stamped = Segment {
+            clock: self.clock,
+            frame: self.frame,
+            ..*datagram
+        };
+        Some((Transport::Udp, stamped))
+    }
+
+    /// The captured payload of [`latest`](Self::latest). `bytes` are those of its batch.
+    #[must_use]
+    pub fn payload<'a>(&'a self, bytes: &'a [u8], of: &Segment) -> &'a [u8] {
+        self.decoder.payload(bytes, of)
     }
 
     /// Before every record that comes of packets yet to be read.
@@ -168,11 +250,32 @@ impl Lane {
     }
 
     /// Runs the segments of a batch through their shards.
-    pub fn run(&mut self, work: &Work) {
+    /// `bytes` are those of the batch.
+    #[inline(never)] // Of its own, so that its loop has the registers.
+    pub fn run(&mut self, work: &Work, bytes: &[u8]) {
         for segment in &work.segments {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
-            if segment.has & ICMP == 0 {
-                shard.segment(segment, &mut self.records);
+            if segment.has & (ICMP | has::DATAGRAM) == 0 {
+                shard.segment(segment, work.payload(segment, bytes), &mut self.records);
+            } else if segment.has & ICMP == 0 {
+                let payload = work.payload(segment, bytes);
+                shard.datagram(segment, payload, &mut self.records);
+            } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
+                shard.icmp(error, &mut self.records);
+            }
+        }
+    }
+
+    /// The same, and notes for each segment whose it is, for who looks at packets themselves.
+    pub fn run_and_tell(&mut self, work: &Work, bytes: &[u8], owners: &mut Vec<Owner>) {
+        for segment in &work.segments {
+            let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
+            let payload = work.payload(segment, bytes);
+            if segment.has & (ICMP | has::DATAGRAM) == 0 {
+                shard.segment(segment, payload, &mut self.records);
+                owners.extend(shard.owner(segment));
+            } else if segment.has & ICMP == 0 {
+                shard.datagram(segment, payload, &mut self.records);
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
                 shard.icmp(error, &mut self.records);
             }
@@ -254,6 +357,16 @@ impl Merge {
         until: Place,
         mut each: impl FnMut(AnyRecord<'_>),
     ) {
+        self.merge_placed(batches, until, |_, record| each(record));
+    }
+
+    /// The same, with the place of each record.
+    pub fn merge_placed<'r>(
+        &mut self,
+        batches: impl IntoIterator<Item = &'r mut Records>,
+        until: Place,
+        mut each: impl FnMut(Place, AnyRecord<'_>),
+    ) {
         for batch in batches {
             if !batch.is_empty() {
                 batch.sort();
@@ -269,8 +382,8 @@ impl Merge {
         {
             let run = head.0.1;
             let held = &mut self.held[run];
-            if let Some((_, record)) = held.records.get(held.next) {
-                each(record);
+            if let Some((place, record)) = held.records.get(held.next) {
+                each(place, record);
             }
             held.next += 1;
             match held.records.place(held.next) {
@@ -316,7 +429,13 @@ impl Engine {
     #[must_use]
     pub fn new(decode: DecodeSettings, settings: &Settings) -> Engine {
         Engine {
-            front: Front::new(decode, 1),
+            front: {
+                let mut front = Front::new(decode, 1);
+                if settings.requests {
+                    front.keep_packets();
+                }
+                front
+            },
             lane: Lane::new(settings, 1),
             merge: Merge::default(),
             work: [Work::default()],
@@ -341,7 +460,7 @@ impl Engine {
                     self.front.leave_out();
                 }
             }
-            self.lane.run(&self.work[0]);
+            self.lane.run(&self.work[0], &batch.bytes);
             self.work[0].clear();
         }
         self.lane.advance(self.front.clock);

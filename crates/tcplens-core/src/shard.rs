@@ -5,17 +5,20 @@
 
 mod expiry;
 mod openings;
+mod requests;
 
 use std::collections::VecDeque;
 
 use self::expiry::{skip_parts, tick_of, ticks_in};
 use self::openings::Openings;
+use self::requests::Requests;
+use crate::analyze::exchange::ReadCounts;
 use crate::analyze::{self, Context};
 use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
 use crate::flow::table::{Place, Table};
 use crate::flow::{Flow, NO_OPENING, Phase};
-use crate::record::{Close, HandshakeOutcome, Outcome, RoleFrom, Vantage};
+use crate::record::{Close, ConnectionId, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage};
 use crate::roles::Roles;
 use crate::tcp::handshake::{Opening, Step};
 use crate::tcp::seen::Sighting;
@@ -56,7 +59,15 @@ pub struct Settings {
     /// Which record kinds are wanted.
     pub handshakes: bool,
     /// Which record kinds are wanted.
+    pub requests: bool,
+    /// Which record kinds are wanted.
     pub connections: bool,
+    /// Protocols that may be recognised; empty for all.
+    pub protocols: Vec<Protocol>,
+    /// Most bytes of messages that are not complete, in all shards.
+    pub limit_held: usize,
+    /// Longest summary of a request, in bytes.
+    pub summary_bytes: usize,
     /// Seed of the flow hash.
     pub hash_seed: u64,
 }
@@ -72,7 +83,11 @@ impl Default for Settings {
             limit_connections: 1_000_000,
             keep_duplicates: false,
             handshakes: true,
+            requests: true,
             connections: true,
+            protocols: Vec::new(),
+            limit_held: 256 << 20,
+            summary_bytes: 128,
             hash_seed: 0,
         }
     }
@@ -93,6 +108,8 @@ pub struct Counts {
     pub late_segments: u64,
     /// Holes given up because one direction had too many.
     pub holes: u64,
+    /// What reading requests counted.
+    pub read: ReadCounts,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -103,7 +120,19 @@ impl std::ops::AddAssign for Counts {
         self.late_syns += other.late_syns;
         self.late_segments += other.late_segments;
         self.holes += other.holes;
+        self.read += other.read;
     }
+}
+
+/// Whose a segment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The segment's packet number.
+    pub frame: u64,
+    /// Its connection.
+    pub connection_id: ConnectionId,
+    /// Whether the client sent it.
+    pub is_from_client: bool,
 }
 
 /// See the module.
@@ -116,6 +145,7 @@ pub struct Shard {
     handshakes: bool,
     connections: bool,
     hash_key: HashKey,
+    requests: Option<Requests>,
     table: Table,
     openings: Openings,
     gone: Gone,
@@ -144,6 +174,7 @@ impl Shard {
             handshakes: settings.handshakes,
             connections: settings.connections,
             hash_key: HashKey::new(settings.hash_seed),
+            requests: settings.requests.then(|| Requests::new(settings)),
             table: Table::default(),
             openings: Openings::default(),
             gone: Gone::default(),
@@ -157,7 +188,7 @@ impl Shard {
 
     /// Takes a segment of this shard.
     #[inline]
-    pub fn segment(&mut self, seg: &Segment, out: &mut Records) {
+    pub fn segment(&mut self, seg: &Segment, payload: &[u8], out: &mut Records) {
         self.advance(seg.clock, out);
         let place = match self.table.find(seg) {
             Some(place) => place,
@@ -167,15 +198,26 @@ impl Shard {
             },
         };
         if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
-            self.syn_on_known(place, seg, out);
+            self.syn_on_known(place, seg, payload, out);
         } else {
-            self.take(place, seg, out);
+            self.take(place, seg, payload, out);
         }
+    }
+
+    /// Whose a segment is that was just taken; `None` if it was late for a connection that is gone.
+    #[must_use]
+    pub fn owner(&self, seg: &Segment) -> Option<Owner> {
+        let flow = self.table.at(self.table.find(seg)?);
+        Some(Owner {
+            frame: seg.frame,
+            connection_id: self.context.id(flow),
+            is_from_client: seg.from == flow.client,
+        })
     }
 
     /// A segment of the flow at `place`; false if it is a second sighting.
     #[inline]
-    fn take(&mut self, place: Place, seg: &Segment, out: &mut Records) -> bool {
+    fn take(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
         let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
         let (side, peer) = if seg.from == 0 {
@@ -196,6 +238,9 @@ impl Shard {
         } else {
             self.turn(place, seg, facts, out);
         }
+        if self.requests.is_some() {
+            self.exchange(place, seg, facts, payload, out);
+        }
         true
     }
 
@@ -209,7 +254,7 @@ impl Shard {
             }
             Phase::Opening => self.opening(place, seg, out),
             Phase::Closed => self.after_close(place, seg, facts, out),
-            Phase::Vacant => {}
+            Phase::Vacant | Phase::Datagrams => {}
         }
     }
 
@@ -220,7 +265,8 @@ impl Shard {
         let (place, _) = self
             .table
             .elsewhere(&seg.flow, seg.hash)
-            .find(|(_, flow)| flow.fits(seg))?;
+            .filter(|(_, flow)| flow.fits(seg))
+            .min_by_key(|(_, flow)| flow.first_frame)?;
         self.table.at_mut(place).in_any_context = true;
         Some(place)
     }
@@ -301,7 +347,7 @@ impl Shard {
 
     /// A segment with SYN for a tuple that is known: part of its handshake, a repeat, or a new connection.
     #[inline(never)]
-    fn syn_on_known(&mut self, place: Place, seg: &Segment, out: &mut Records) {
+    fn syn_on_known(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) {
         let flow = self.table.at(place);
         let side = &flow.sides[usize::from(seg.from)];
         let from_client = seg.from == flow.client;
@@ -348,7 +394,7 @@ impl Shard {
             flow.role_from = RoleFrom::Syn;
             flow.opening = self.openings.insert(opening);
         }
-        let is_taken = self.take(place, seg, out);
+        let is_taken = self.take(place, seg, payload, out);
         if is_taken && is_late && !is_new {
             self.counts.late_syns += 1;
         }
@@ -380,7 +426,9 @@ impl Shard {
         self.report(place, now, out);
         let fresh = self.new_flow(seg);
         let deadline = fresh.deadline;
-        *self.table.at_mut(place) = fresh;
+        let flow = self.table.at_mut(place);
+        let hash = flow.hash;
+        *flow = Flow { hash, ..fresh };
         self.counts.connections += 1;
         self.expect(deadline, place);
     }
@@ -544,7 +592,7 @@ impl Shard {
         };
         let best = candidates
             .filter(|(_, flow)| quotes(flow))
-            .min_by_key(|(_, flow)| flow.key != quoted.flow);
+            .min_by_key(|(_, flow)| (flow.key != quoted.flow, flow.first_frame));
         let Some((place, _)) = best else {
             return;
         };
@@ -574,14 +622,17 @@ impl Shard {
     }
 
     fn let_one_go(&mut self, place: Place, now: Moment, out: &mut Records) {
-        let hash = self.hash_key.hash(&self.table.at(place).key);
         self.report(place, now, out);
-        self.table.remove(place, hash);
+        self.table.remove(place);
     }
 
     /// The last record of a connection that leaves the table.
     fn report(&mut self, place: Place, now: Moment, out: &mut Records) {
+        let (protocol, requests) = self.end_exchange(place, now, out);
         let flow = self.table.at(place);
+        if flow.is_datagram() {
+            return;
+        }
         if let Some(odd) = &flow.odd {
             self.counts.holes += odd
                 .iter()
@@ -592,7 +643,7 @@ impl Shard {
             .remember(self.hash_key.hash(&flow.key), flow, now.clock);
         if self.connections {
             let part = (flow.parts > 0).then(|| u64::from(flow.parts) + 1);
-            let record = analyze::connection(&self.context, flow, part, true);
+            let record = analyze::connection(&self.context, flow, part, true, (protocol, requests));
             let rank = Rank {
                 at: now,
                 first_frame: flow.first_frame,

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 mod view_records;
+#[path = "view_records/requests.rs"]
+mod view_requests;
 
 use std::fmt::Write;
 
@@ -10,11 +12,19 @@ use tcplens_core::record::*;
 use tcplens_core::view::{Findings, HandshakeSummary, Report};
 
 use view_records::*;
+use view_requests::{at, request, unanswered};
 
 #[derive(Clone)]
 enum Made {
     Handshake(Box<Handshake>),
     Connection(Box<Connection>),
+    Request(Box<Request<'static>>),
+}
+
+impl From<Request<'static>> for Made {
+    fn from(record: Request<'static>) -> Made {
+        Made::Request(Box::new(record))
+    }
 }
 
 impl From<Handshake> for Made {
@@ -32,10 +42,11 @@ impl From<Connection> for Made {
 fn report<'m>(records: impl IntoIterator<Item = &'m Made>) -> Report {
     let mut report = Report::default();
     for record in records {
-        report.add(match record {
-            Made::Handshake(record) => AnyRecord::Handshake(record),
-            Made::Connection(record) => AnyRecord::Connection(record),
-        });
+        match record {
+            Made::Handshake(record) => report.add(AnyRecord::Handshake(record)),
+            Made::Connection(record) => report.add(AnyRecord::Connection(record)),
+            Made::Request(record) => report.request(record),
+        }
     }
     report
 }
@@ -517,6 +528,181 @@ fn what_the_observation_lost_is_remarked() {
         ..health()
     };
     check_with(connections(0..1, gap), &health, "capture");
+}
+
+fn requests(numbers: std::ops::Range<u64>, make: impl Fn(u64) -> Request<'static>) -> Vec<Made> {
+    numbers.map(|n| make(n).into()).collect()
+}
+
+/// A request of 4 ms.
+fn quick(n: u64) -> Request<'static> {
+    request(n, SERVER, 6379, 0)
+}
+
+/// A request of half a second, most of it for one reason.
+fn slow(n: u64, verdict: Verdict) -> Request<'static> {
+    let mut slow = Request {
+        total_us: ms(504),
+        verdict: Some(verdict),
+        ..quick(n)
+    };
+    let part = match verdict {
+        Verdict::Client => &mut slow.in_client_us,
+        Verdict::Queue => &mut slow.in_queue_us,
+        Verdict::Server => &mut slow.in_server_us,
+        Verdict::Network => &mut slow.in_network_us,
+        Verdict::Loss => &mut slow.in_loss_us,
+        Verdict::Window => &mut slow.in_window_us,
+        Verdict::Transfer => &mut slow.in_transfer_us,
+    };
+    *part = ms(500);
+    slow
+}
+
+#[test]
+fn slow_requests_are_told_with_what_made_them_slow() {
+    for (verdict, name) in [
+        (Verdict::Client, "slow_upload"),
+        (Verdict::Queue, "queueing"),
+        (Verdict::Server, "slow_server"),
+        (Verdict::Network, "slow_network"),
+        (Verdict::Loss, "loss_slows_requests"),
+        (Verdict::Window, "window_limited"),
+        (Verdict::Transfer, "slow_transfer"),
+    ] {
+        let records = [
+            requests(0..96, quick),
+            requests(96..99, |n| slow(n, verdict)),
+            requests(99..100, |n| Request {
+                operation: Some("SET"),
+                ..slow(n, verdict)
+            }),
+        ];
+        check(records.concat(), name);
+    }
+}
+
+#[test]
+fn a_server_that_does_not_read_is_told_from_clients_that_do_not() {
+    check(
+        requests(0..3, |n| Request {
+            request_bytes: 1_000_000,
+            ..slow(n, Verdict::Window)
+        }),
+        "window_limited_server",
+    );
+}
+
+#[test]
+fn a_few_slow_requests_among_many_are_nothing() {
+    let few = |slow_ones: u64| {
+        [
+            requests(0..400, quick),
+            requests(400..400 + slow_ones, |n| slow(n, Verdict::Server)),
+        ]
+        .concat()
+    };
+    check(few(4), NOTHING);
+    check(requests(0..2, |n| slow(n, Verdict::Server)), NOTHING);
+}
+
+#[test]
+fn what_waits_on_purpose_is_not_slow() {
+    check(
+        requests(0..9, |n| Request {
+            operation: Some("BLPOP"),
+            ..slow(n, Verdict::Server)
+        }),
+        NOTHING,
+    );
+    check(
+        requests(0..9, |n| Request {
+            operation: Some("XREAD"),
+            summary: Some("XREAD BLOCK 0 STREAMS s $"),
+            ..slow(n, Verdict::Server)
+        }),
+        NOTHING,
+    );
+    // Client bytes, then server bytes: whether that is a question and its answer is not known.
+    check(
+        requests(0..9, |n| Request {
+            protocol: Protocol::Turn,
+            operation: None,
+            summary: None,
+            ..slow(n, Verdict::Server)
+        }),
+        NOTHING,
+    );
+}
+
+#[test]
+fn errors_are_the_servers_unless_it_says_that_the_client_is_wrong() {
+    let error = |n| Request {
+        status: Status::Error,
+        status_text: Some("-LOADING Redis is loading the dataset in memory"),
+        ..quick(n)
+    };
+    check(
+        [requests(0..30, quick), requests(30..33, error)].concat(),
+        "request_errors",
+    );
+    let missing = |n| Request {
+        protocol: Protocol::Http,
+        status_code: Some(404),
+        status_text: Some("Not Found"),
+        ..error(n)
+    };
+    check(requests(0..3, missing), "request_errors_client");
+    check(
+        [requests(0..70, quick), requests(70..73, error)].concat(),
+        NOTHING,
+    );
+}
+
+#[test]
+fn requests_without_an_answer_are_told_if_one_would_have_been_seen() {
+    let without = |by| move |n| unanswered(by, quick(n));
+    check(
+        [
+            requests(0..20, quick),
+            requests(20..22, without(EndedBy::Reset)),
+            requests(22..23, without(EndedBy::ServerClose)),
+        ]
+        .concat(),
+        "unanswered_requests",
+    );
+    check(requests(0..9, without(EndedBy::Observation)), NOTHING);
+    check(requests(0..9, without(EndedBy::Gap)), NOTHING);
+    check(
+        requests(0..9, |n| Request {
+            capture_loss: true,
+            ..without(EndedBy::Reset)(n)
+        }),
+        NOTHING,
+    );
+}
+
+#[test]
+fn a_report_knows_the_slowest_requests_whatever_their_order() {
+    let records = [
+        requests(0..30, quick),
+        requests(30..32, |n| slow(n, Verdict::Server)),
+    ]
+    .concat();
+    let report = report(records.iter().rev());
+    let slowest = report.slowest_requests().most();
+    assert_eq!(slowest.len(), 10);
+    let times: Vec<_> = slowest.iter().map(|slow| slow.time).collect();
+    assert_eq!(times[..4], [at(30), at(31), at(0), at(1)]);
+    assert_eq!(report.first(), Some(at(0)));
+    let findings = report.finish(&health());
+    assert!(
+        findings
+            .checked
+            .contains("32 requests (slow, queued, with an error, unanswered), 0 connections"),
+        "{}",
+        findings.checked
+    );
 }
 
 #[test]

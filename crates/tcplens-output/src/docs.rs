@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use tcplens_core::record::{Connection, Field, Finding, Handshake, Health, Record, SCHEMA_VERSION};
+use tcplens_core::record::{
+    Connection, Field, Finding, Handshake, Health, Record, Request, SCHEMA_VERSION,
+};
 
 /// The whole file.
 #[must_use]
@@ -12,6 +14,7 @@ pub fn record_reference() -> String {
         "{INTRODUCTION}Version of this contract (`health.schema_version`): {SCHEMA_VERSION}.\n"
     );
     section::<Handshake>(&mut text);
+    section::<Request<'_>>(&mut text);
     section::<Connection>(&mut text);
     section::<Finding>(&mut text);
     section::<Health>(&mut text);
@@ -111,6 +114,7 @@ mod tests {
             });
         }
         check::<Handshake>();
+        check::<Request<'_>>();
         check::<Connection>();
         check::<Finding>();
         check::<Health>();

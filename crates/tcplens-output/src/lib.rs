@@ -16,6 +16,8 @@ pub mod report;
 pub mod rfc3339;
 pub mod sink;
 pub mod table;
+pub mod tcpkit;
+pub mod tcprt;
 pub mod text;
 pub mod time_style;
 pub mod units;

@@ -3,6 +3,7 @@
 
 mod foot;
 mod prose;
+mod requests;
 mod tables;
 
 use std::fmt::Write;
@@ -67,7 +68,8 @@ pub fn render(
     if report.first().is_some() || !findings.findings.is_empty() {
         page.findings(findings);
     } else {
-        page.text.push_str("\nNo TCP connection seen.\n");
+        page.text
+            .push_str("\nNo TCP connection seen, and no request.\n");
     }
     tables::print(&mut page, report);
     foot::print(&mut page, report, health);
@@ -108,7 +110,14 @@ impl Page<'_> {
             line,
             "; {}, {}, {}, {}.",
             things(report.handshakes().attempts(), "connection attempt"),
-            things(totals.connections, "connection"),
+            match report.requests().all().requests() {
+                0 => things(totals.connections, "connection"),
+                n => format!(
+                    "{}, {}",
+                    things(totals.connections, "connection"),
+                    things(n, "request")
+                ),
+            },
             things(report.servers().len() as u64, "server"),
             things(report.clients().len() as u64, "client")
         );
@@ -157,15 +166,25 @@ impl Page<'_> {
 
     /// The command that shows it, on a line of its own to be copied, and the packets to look at.
     fn show(&mut self, indent: &str, finding: &Finding) {
-        let command = match finding.code {
+        let (command, options) = match finding.code {
+            "slow_server"
+            | "slow_network"
+            | "loss_slows_requests"
+            | "window_limited"
+            | "queueing"
+            | "slow_upload"
+            | "slow_transfer" => ("requests", " -t 100 --columns budget"),
+            "request_errors" => ("requests", " --status error"),
+            "unanswered_requests" => ("requests", " --status unanswered"),
             "refused" | "unanswered" | "unreachable" | "aborted" | "reset_in_handshake"
-            | "unacknowledged" | "syn_repeated" | "synack_repeated" => "handshakes",
-            _ => "connections",
+            | "unacknowledged" | "syn_repeated" | "synack_repeated" => ("handshakes", ""),
+            _ => ("connections", ""),
         };
         let mut line = format!("{indent}show: tcplens {command}");
         for source in self.options.sources {
             let _ = write!(line, " -r {}", quoted(source));
         }
+        line.push_str(options);
         if let Some(filter) = &finding.filter {
             let _ = write!(line, " '{filter}'");
         }

@@ -118,6 +118,8 @@ fn health(undecoded: Vec<(&'static str, u64)>) -> Health {
         evicted_connections: 0,
         late_syns: 0,
         late_segments: 0,
+        stream_gaps: 0,
+        unparsed_messages: Vec::new(),
         limit_hits: Vec::new(),
         records: Vec::new(),
         records_dropped: Vec::new(),

@@ -1,4 +1,5 @@
 //! The report as text, from records made by hand: the whole page.
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::*;
@@ -10,7 +11,11 @@ use tcplens_output::time_style::{TimeFormat, TimeStyle};
 #[path = "../../tcplens-core/tests/view_records/mod.rs"]
 mod view_records;
 
+#[path = "../../tcplens-core/tests/view_records/requests.rs"]
+mod view_requests;
+
 use view_records::*;
+use view_requests::{at, request, unanswered};
 
 fn shop() -> Report {
     let mut report = Report::default();
@@ -85,6 +90,43 @@ fn without_trouble_it_says_what_was_checked() {
     assert_eq!(
         page(&report, &health(), false, 80),
         include_str!("report/well.txt")
+    );
+}
+
+/// A slow web server, a redis that is loading, and nothing else.
+fn kitchen() -> Report {
+    let mut report = Report::default();
+    for n in 0..20 {
+        report.request(&request(n, "10.0.0.1", 6379, n % 3));
+    }
+    for n in 20..24 {
+        report.request(&Request {
+            status: Status::Error,
+            status_text: Some("-LOADING Redis is loading the dataset in memory"),
+            ..request(n, "10.0.0.1", 6379, 0)
+        });
+        report.request(&Request {
+            client_ip: "2001:db8::7".parse().unwrap(),
+            protocol: Protocol::Http,
+            operation: Some("POST"),
+            summary: Some("POST /checkout/basket/8f2c7d10-aa4b/confirm HTTP/1.1"),
+            ..request(n, "2001:db8::1", 80, 250)
+        });
+    }
+    let cut = unanswered(EndedBy::Reset, request(30, "10.0.0.1", 6379, 0));
+    report.request(&Request {
+        time: at(31),
+        ..cut.clone()
+    });
+    report.request(&cut);
+    report
+}
+
+#[test]
+fn a_report_says_which_requests_are_slow_and_where_their_time_went() {
+    assert_eq!(
+        page(&kitchen(), &health(), false, 100),
+        include_str!("report/kitchen.txt")
     );
 }
 

@@ -8,10 +8,13 @@ use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, Args, Command as Definition, CommandFactory, FromArgMatches, Parser};
 use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
+use tcplens_core::time::Span;
 
 pub(crate) use options::{Bounds, Format, Output, Source, Who};
+pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, Which};
 
 mod options;
+mod requests;
 mod values;
 
 /// Shows why TCP is slow or failing: every failed handshake, lossy path and stalled connection.
@@ -38,10 +41,14 @@ pub(crate) enum Command {
     Report(Report),
     /// A line per connection attempt, and a summary
     Handshakes(Handshakes),
+    /// A line per request and its response, and a summary
+    Requests(Box<Requests>),
     /// A line per connection
     Connections(Connections),
     /// Every record, for machines
     Records(Records),
+    /// A Lua script over packets and records
+    Script(Script),
     /// A script that completes tcplens command lines in a shell
     Completions(Completions),
     /// The manual page, or all of them
@@ -112,7 +119,7 @@ pub(crate) struct Records {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Record kinds to print, health last [default: handshake,connection,health]
+    /// Record kinds to print, health last [default: handshake,request,connection,health]
     #[arg(
         long,
         value_name = "KIND,...",
@@ -131,6 +138,36 @@ pub(crate) struct Records {
         display_order = 0
     )]
     pub format: Format,
+}
+
+/// `script`.
+#[derive(Args, Debug)]
+#[command(after_help = SCRIPT_HELP)]
+pub(crate) struct Script {
+    /// A Lua script, or the name of one that comes along: example, dns, tcp-connect, slow-log, top-keys
+    #[arg(value_name = "SCRIPT", help_heading = "Arguments")]
+    pub script: PathBuf,
+    /// What all commands have.
+    #[command(flatten)]
+    pub common: Common,
+    /// What the script finds as arg.NAME; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::pair, help_heading = "Script")]
+    pub arg: Vec<(String, String)>,
+    /// Call on_tick every so much packet time
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "1", help_heading = "Script")]
+    pub interval: Span,
+    /// Give up at the first error of the script
+    #[arg(long, help_heading = "Script")]
+    pub strict: bool,
+    /// Let the script open files and run programs: io, os, require, load
+    #[arg(long, help_heading = "Script")]
+    pub allow_io: bool,
+    /// Memory the script may hold
+    #[arg(long, value_name = "SIZE", value_parser = values::script_memory, default_value = "256MiB", help_heading = "Script")]
+    pub script_memory: u64,
+    /// What one call may last, counted as instructions of 10 ns
+    #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "100ms", help_heading = "Script")]
+    pub script_time: Span,
 }
 
 /// `completions`.
@@ -171,6 +208,8 @@ pub(crate) struct Common {
 pub(crate) enum KindChoice {
     /// Connection attempts.
     Handshake,
+    /// Requests and their responses.
+    Request,
     /// Connections.
     Connection,
     /// What is wrong.
@@ -185,6 +224,7 @@ const TOP_HELP: &str = "\
 Examples:
   tcplens shop.pcap                       what is wrong in a capture
   tcplens handshakes shop.pcap port 6379  every attempt to connect to redis
+  tcplens requests shop.pcap -t 100       what took 100 ms or more
   tcplens records shop.pcap.zst           for machines
 
 Without a command it is `report`; its options: tcplens report --help.
@@ -226,6 +266,18 @@ Examples:
   tcplens records shop.pcap --kind connection -f csv  one kind as CSV
   tcplens records big.pcap -o r.jsonl.zst --rotate 1h
                               compressed, a file per hour of packet time";
+
+const SCRIPT_HELP: &str = "\
+The script defines process(packet), called for every TCP and UDP packet,
+or on_request(r), on_handshake(h), on_connection(c), on_tick(seconds),
+on_exit(): docs/scripts.md. tcpkit's scripts run as they are.
+
+Examples:
+  tcplens script tcp-connect shop.pcap    how long connecting takes
+  tcplens script dns shop.pcap port 53    DNS queries and their answers
+  tcplens script mine.lua shop.pcap       your own
+  tcplens script slow-log shop.pcap --arg ms=5
+                                          requests that took 5 ms or more";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

@@ -29,6 +29,8 @@ mod handshakes;
 mod lines;
 mod records;
 mod report;
+mod requests;
+mod script;
 mod summary;
 
 /// Bytes per connection that `--limit-memory` counts with (measured; see the bench kit's memory
@@ -43,8 +45,10 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Report(report) => report::run(&report),
         Command::Handshakes(handshakes) => handshakes::run(&handshakes),
+        Command::Requests(requests) => requests::run(&requests),
         Command::Connections(connections) => connections::run(&connections),
         Command::Records(records) => records::run(&records),
+        Command::Script(script) => script::run(&script),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }
@@ -54,6 +58,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     handshakes: bool,
+    requests: bool,
     connections: bool,
 }
 
@@ -113,18 +118,14 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .map_or(u64::MAX, |bytes| bytes / CONNECTION_BYTES);
     let limit = bounds.limit_connections.min(by_memory).max(1);
     let settings = Settings {
-        roles: Roles {
-            server_ports: common.who.ports.clone(),
-            servers: common.who.servers.clone(),
-            local: common.who.local.clone(),
-            side: common.who.side.map(Into::into),
-        },
+        roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),
         active: bounds.active.map(nanoseconds),
         limit_connections: usize::try_from(limit).unwrap_or(usize::MAX),
         keep_duplicates: source.keep_duplicates,
         handshakes: wanted.handshakes,
+        requests: wanted.requests,
         connections: wanted.connections,
         ..Settings::default()
     };
@@ -156,6 +157,16 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         },
         stop: stop_on_signals()?,
     })
+}
+
+/// Who is who, by the options.
+fn roles(common: &Common) -> Roles {
+    Roles {
+        server_ports: common.who.ports.clone(),
+        servers: common.who.servers.clone(),
+        local: common.who.local.clone(),
+        side: common.who.side.map(Into::into),
+    }
 }
 
 /// Whether lines appear on a terminal while reading goes on: a progress bar would run through them.

@@ -9,6 +9,7 @@ mod observe;
 mod pipeline;
 mod progress;
 mod say;
+mod script;
 mod sources;
 mod status;
 

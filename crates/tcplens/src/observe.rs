@@ -8,17 +8,18 @@ use anyhow::{Result, bail};
 use tcplens_capture::file::{Damage, MergedSource, Options};
 use tcplens_capture::process;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::engine::Front;
+use tcplens_core::engine::{Front, Transport};
 use tcplens_core::filter::packet::PacketFilter;
-use tcplens_core::packet::LinkType;
+use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::record::{Health, SCHEMA_VERSION};
-use tcplens_core::shard::{Counts, Settings};
+use tcplens_core::shard::{Counts, Owner, Settings};
 use tcplens_core::time::{Span, Timestamp};
+use tcplens_core::wire::segment::Segment;
 use tcplens_core::wire::{Checksum, DecodeSettings};
 use tcplens_output::SinkEnd;
 
 use crate::gate::Gate;
-use crate::pipeline;
+use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
 
 /// What is observed, and how.
@@ -55,10 +56,51 @@ pub(crate) trait View: Send {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd>;
     /// The time of the first packet, before any record: zero of `--time relative`.
     fn first_packet(&mut self, _at: Timestamp) {}
+    /// What it wants to see of packets.
+    fn packets(&self) -> Packets {
+        Packets::None
+    }
+    /// A packet, before every record that it made final and after every record that was final before it: in an order that
+    /// depends on nothing but the packets. Only called if [`packets`](Self::packets) asks for it.
+    fn packet(&mut self, _packet: &Seen<'_>) -> Result<(), SinkEnd> {
+        Ok(())
+    }
+    /// The engine clock is there; called before the record or packet of that moment, and after each batch.
+    fn clock(&mut self, _at: Timestamp) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// Nothing to read right now (a followed file): flush for whoever waits.
     fn idle(&mut self) -> Result<(), SinkEnd> {
         Ok(())
     }
+}
+
+/// What a view wants to see of packets themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packets {
+    /// Nothing.
+    None,
+    /// What they are made of.
+    Plain,
+    /// Also whose they are: costs a look into the flow table each.
+    Owned,
+}
+
+/// A TCP or UDP packet as a view sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// What carries its payload.
+    pub transport: Transport,
+    /// Its headers; of UDP those fields that UDP has.
+    pub segment: &'a Segment,
+    /// What was captured of its payload.
+    pub payload: &'a [u8],
+    /// Bytes on the wire, all headers included.
+    pub wire_length: u32,
+    /// All interfaces.
+    pub interfaces: &'a [Interface],
+    /// Whose it is, where that was asked for and is known.
+    pub owner: Option<&'a Owner>,
 }
 
 /// What came of it.
@@ -75,6 +117,17 @@ pub(crate) struct Observed {
 
 /// Reads everything, on one thread or several.
 pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
+    let source = open(&plan)?;
+    let gate = Gate::new(&plan)?;
+    let ran = pipeline::run(&plan, source, gate, view)?;
+    conclude(&plan, ran)
+}
+
+/// Opens the files.
+///
+/// # Errors
+/// They cannot be read, or the packets are to be saved in one of them.
+pub(crate) fn open(plan: &Plan) -> Result<MergedSource> {
     let options = Options {
         follow: plan.follow,
         ..Options::default()
@@ -88,8 +141,14 @@ pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
             path.display()
         );
     }
-    let gate = Gate::new(&plan)?;
-    let ran = pipeline::run(&plan, source, gate, view)?;
+    Ok(source)
+}
+
+/// What came of it, once everything has run.
+///
+/// # Errors
+/// What was written cannot be completed, or nothing could be decoded.
+pub(crate) fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     plan.progress.finish();
     let mut warnings = Vec::new();
     if let Some(written) = ran.gate.finish()?
@@ -110,7 +169,7 @@ pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
         None => false,
     };
     let damages: Vec<_> = ran.source.damages().cloned().collect();
-    let mut health = health(&plan, &ran.front, ran.counts, ran.records);
+    let mut health = health(plan, &ran.front, ran.counts, ran.records);
     health.damaged_at = damages.first().map(|damage| damage.at);
     if let ([("unknown_link_type", n)], Some(LinkType(number))) =
         (health.undecoded.as_slice(), ran.link)
@@ -130,14 +189,18 @@ pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
     })
 }
 
-fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 2]) -> Health {
+fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Health {
     let decoded = front.counts();
     let undecoded = decoded
         .all_undecoded()
         .filter(|(_, n)| *n > 0)
         .map(|(reason, n)| (reason.word(), n))
         .collect();
-    let limits = decoded.limit_hits().chain([("holes", shards.holes)]);
+    let limits = decoded
+        .limit_hits()
+        .chain([("holes", shards.holes)])
+        .chain(shards.read.limit_hits());
+    let unparsed = shards.read.unparsed().filter(|(_, n)| *n > 0);
     Health {
         time: front.last,
         vantage: plan.settings.vantage,
@@ -155,8 +218,14 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 2]) -> Heal
         evicted_connections: shards.evicted,
         late_syns: shards.late_syns,
         late_segments: shards.late_segments,
+        stream_gaps: shards.read.gaps,
+        unparsed_messages: unparsed.collect(),
         limit_hits: limits.filter(|(_, n)| *n > 0).collect(),
-        records: vec![("handshake", records[0]), ("connection", records[1])],
+        records: vec![
+            ("handshake", records[0]),
+            ("request", records[1]),
+            ("connection", records[2]),
+        ],
         records_dropped: Vec::new(),
         damaged_at: None,
         cpu_us: process::cpu_time()

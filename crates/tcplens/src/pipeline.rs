@@ -6,20 +6,22 @@
 //! order within each stage, so the records are the same with any number of threads.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use tcplens_capture::file::{MergedSource, Status};
 use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
-use tcplens_core::engine::{Front, Lane, Merge, Work, link_of, steps};
+use tcplens_core::engine::{Front, Lane, Merge, Transport, Work, link_of, steps};
 use tcplens_core::packet::{Batch, LinkType, Packet};
-use tcplens_core::shard::{Counts, SHARDS};
+use tcplens_core::shard::{Counts, Owner, SHARDS};
 use tcplens_core::time::Timestamp;
+use tcplens_core::wire::segment::Segment;
 use tcplens_output::SinkEnd;
 
 use crate::gate::Gate;
-use crate::observe::{Plan, View};
+use crate::observe::{Packets, Plan, Seen, View};
 
 /// What is left when everything has run.
 pub(crate) struct Ran {
@@ -31,8 +33,8 @@ pub(crate) struct Ran {
     pub front: Front,
     /// What the shards counted.
     pub counts: Counts,
-    /// Records by kind: handshakes, connections.
-    pub records: [u64; 2],
+    /// Records by kind: handshakes, requests, connections.
+    pub records: [u64; 3],
     /// Why the view took no more.
     pub end: Option<SinkEnd>,
     /// Link type of the latest packet.
@@ -47,18 +49,27 @@ pub(crate) fn run(
     view: &mut dyn View,
 ) -> Result<Ran> {
     let threads = plan.threads.max(1);
-    let lanes = (threads * LANES_PER_THREAD).next_power_of_two();
-    let lanes = lanes.clamp(LEAST_LANES, SHARDS);
+    let lanes = if threads == 1 {
+        LANES_ALONE
+    } else {
+        (threads * LANES_PER_THREAD).next_power_of_two().min(SHARDS)
+    };
     let mut reader = Reader { plan, source };
+    let packets = view.packets();
     let mut decode = Decode {
         gate,
         front: Front::new(plan.decode, lanes),
         link: None,
+        keeps_packets: packets != Packets::None,
     };
+    if plan.settings.requests || decode.keeps_packets {
+        decode.front.keep_packets();
+    }
     let mut show = Show {
         merge: Merge::default(),
         view,
-        records: [0; 2],
+        packets,
+        records: [0; 3],
         end: None,
         is_begun: false,
     };
@@ -107,17 +118,23 @@ struct Decode {
     gate: Gate,
     front: Front,
     link: Option<LinkType>,
+    /// For the view.
+    keeps_packets: bool,
 }
 
 impl Decode {
-    /// Decodes the packets of a batch into the lanes' work.
-    fn batch(&mut self, batch: &Batch, work: &mut [Work]) {
+    /// Decodes the packets of a batch into the lanes' work; `kept` gets those that the view will see.
+    #[inline(never)] // Of its own, so that its loop has the registers.
+    fn batch(&mut self, batch: &Batch, work: &mut [Work], kept: &mut Kept) {
         for packets in batch.packets.chunks(CHUNK) {
             touch(batch, packets);
             for packet in packets {
                 let link = link_of(&batch.interfaces, packet);
                 if self.gate.takes(batch, packet, link) {
                     self.front.packet(&batch.bytes, packet, link, work);
+                    if self.keeps_packets {
+                        kept.take(&self.front, batch, packet);
+                    }
                 } else {
                     self.front.leave_out();
                 }
@@ -126,6 +143,50 @@ impl Decode {
         if let Some(packet) = batch.packets.last() {
             self.link = Some(link_of(&batch.interfaces, packet));
         }
+    }
+}
+
+/// The packets of a batch for a view that looks at packets.
+#[derive(Default)]
+struct Kept {
+    packets: Vec<KeptPacket>,
+    /// Payloads that are nowhere in the batch: reassembled ones.
+    payloads: Vec<u8>,
+    /// The batch itself: its bytes and interfaces.
+    batch: Option<Arc<Batch>>,
+}
+
+struct KeptPacket {
+    transport: Transport,
+    segment: Segment,
+    wire_length: u32,
+    /// Where its payload is in `payloads`; else it is in the batch.
+    payload: Option<Range<usize>>,
+}
+
+impl Kept {
+    fn take(&mut self, front: &Front, batch: &Batch, packet: &Packet) {
+        let Some((transport, segment)) = front.latest() else {
+            return;
+        };
+        let payload = (segment.payload_at == 0).then(|| {
+            let from = self.payloads.len();
+            self.payloads
+                .extend_from_slice(front.payload(&batch.bytes, &segment));
+            from..self.payloads.len()
+        });
+        self.packets.push(KeptPacket {
+            transport,
+            segment,
+            wire_length: packet.length,
+            payload,
+        });
+    }
+
+    /// Empties it, keeping its memory.
+    fn clear(&mut self) {
+        self.packets.clear();
+        self.payloads.clear();
     }
 }
 
@@ -148,7 +209,8 @@ fn touch(batch: &Batch, packets: &[Packet]) {
 struct Show<'v> {
     merge: Merge,
     view: &'v mut dyn View,
-    records: [u64; 2],
+    packets: Packets,
+    records: [u64; 3],
     end: Option<SinkEnd>,
     is_begun: bool,
 }
@@ -171,20 +233,103 @@ impl Show<'_> {
             end,
             ..
         } = self;
-        merge.merge(batches, until, |record| {
-            records[match record {
-                AnyRecord::Handshake(_) => 0,
-                AnyRecord::Connection(_) => 1,
-            }] += 1;
+        merge.merge_placed(batches, until, |place, record| {
+            count(records, record);
             if end.is_none() {
-                *end = view.record(record).err();
+                let shown = view.clock(place.at.clock);
+                *end = shown.and_then(|()| view.record(record)).err();
             }
         });
+    }
+
+    /// The same, with the packets among the records: each where it belongs.
+    fn packets_and_records(&mut self, round: &mut Round) {
+        let Some(batch) = round.kept.batch.take() else {
+            // A pause of a followed file.
+            self.records(&mut round.records, round.watermark);
+            return;
+        };
+        let Show {
+            merge,
+            view,
+            records,
+            end,
+            ..
+        } = self;
+        let Round {
+            kept,
+            owners,
+            records: batches,
+            watermark,
+            clock,
+            ..
+        } = round;
+        // Each lane has them in the order of packets already, which the sort makes use of.
+        let mut whose: Vec<Owner> = owners.drain(..).flatten().collect();
+        whose.sort_by_key(|owner| owner.frame);
+        let mut whose = whose.iter().peekable();
+        let mut packets = kept.packets.iter().peekable();
+        let mut show = |view: &mut dyn View, packet: &KeptPacket| {
+            let frame = packet.segment.frame;
+            while whose.next_if(|owner| owner.frame < frame).is_some() {}
+            let at = packet.segment.payload_at as usize;
+            let payload = match &packet.payload {
+                Some(range) => kept.payloads.get(range.clone()),
+                None => (batch.bytes).get(at..at + packet.segment.payload_captured as usize),
+            };
+            view.clock(packet.segment.clock)?;
+            view.packet(&Seen {
+                transport: packet.transport,
+                segment: &packet.segment,
+                payload: payload.unwrap_or_default(),
+                wire_length: packet.wire_length,
+                interfaces: &batch.interfaces,
+                owner: whose.next_if(|owner| owner.frame == frame),
+            })
+        };
+        merge.merge_placed(batches.iter_mut(), *watermark, |place, record| {
+            count(records, record);
+            while end.is_none()
+                && let Some(packet) = packets.next_if(|packet| packet.moment() <= place.at)
+            {
+                *end = show(*view, packet).err();
+            }
+            if end.is_none() {
+                let shown = view.clock(place.at.clock);
+                *end = shown.and_then(|()| view.record(record)).err();
+            }
+        });
+        for packet in packets {
+            if end.is_none() {
+                *end = show(*view, packet).err();
+            }
+        }
+        if end.is_none() {
+            *end = view.clock(*clock).err();
+        }
+        kept.batch = Some(batch);
     }
 
     fn idle(&mut self) {
         if self.end.is_none() {
             self.end = self.view.idle().err();
+        }
+    }
+}
+
+fn count(records: &mut [u64; 3], record: AnyRecord<'_>) {
+    records[match record {
+        AnyRecord::Handshake(_) => 0,
+        AnyRecord::Request(_) => 1,
+        AnyRecord::Connection(_) => 2,
+    }] += 1;
+}
+
+impl KeptPacket {
+    fn moment(&self) -> Moment {
+        Moment {
+            clock: self.segment.clock,
+            frame: self.segment.frame,
         }
     }
 }
@@ -213,8 +358,9 @@ fn finish(front: &mut Front, lanes: &mut [Lane], show: &mut Show<'_>) {
 /// Lanes for each thread, so that a free one is found. Sixteen for two threads, with every waiter woken each time, gave
 /// 1.59 times the speed of one thread on large packets; four, with waiters woken only if there are any, 1.81.
 const LANES_PER_THREAD: usize = 2;
-/// A lane's flows fit the cache better than all: 5 to 9 % less time on redis10m with one thread, nothing on http10m.
-const LEAST_LANES: usize = 4;
+/// Lanes of one thread. A lane's flows fit the cache better than all: four lanes took 5 to 9 % less time than one on
+/// redis10m, sixteen 2 to 6 % less than four, there and on http10m.
+const LANES_ALONE: usize = 16;
 /// Batches that are read and not decoded.
 const READ_AHEAD: usize = 2;
 /// Batches that are decoded and not shown.
@@ -225,13 +371,29 @@ const ROUNDS: usize = 4;
 struct Round {
     work: Vec<Work>,
     records: Vec<Records>,
+    /// What the view will see of packets.
+    kept: Kept,
+    /// Whose they are, by lane.
+    owners: Vec<Vec<Owner>>,
     clock: Timestamp,
     /// Before all records of later rounds.
     watermark: Place,
     first: Option<Timestamp>,
     /// Lanes that have not run it.
     left: usize,
+    /// Where its payload is.
+    batch: Option<Arc<Batch>>,
     is_idle: bool,
+}
+
+/// A lane's share of a round.
+struct Share {
+    work: Work,
+    records: Records,
+    /// Where the view asks for them.
+    owners: Option<Vec<Owner>>,
+    /// Where payload is.
+    batch: Option<Arc<Batch>>,
 }
 
 /// What the threads share. A stage that is `None` is with a thread.
@@ -249,6 +411,8 @@ struct Shared<'a, 'p, 'v> {
     next: Vec<u64>,
     spare_batches: Vec<Batch>,
     spare_rounds: Vec<Round>,
+    /// What the view wants to see of packets.
+    packets: Packets,
     /// Threads that wait for a change.
     waiting: usize,
     /// Nothing more is read.
@@ -261,7 +425,7 @@ struct Shared<'a, 'p, 'v> {
 /// What a thread does next.
 enum Task<'a, 'p, 'v> {
     Show(&'a mut Show<'v>, Round),
-    Lane(usize, &'a mut Lane, u64, Work, Records, Timestamp),
+    Lane(usize, &'a mut Lane, u64, Share, Timestamp),
     Decode(&'a mut Decode, Option<Batch>, Round),
     Read(&'a mut Reader<'p>, Batch),
     Wait,
@@ -276,6 +440,7 @@ fn flow(
     show: &mut Show<'_>,
 ) -> Result<()> {
     let shared = Mutex::new(Shared {
+        packets: show.packets,
         reader: Some(reader),
         decode: Some(decode),
         next: vec![0; lanes.len()],
@@ -350,8 +515,8 @@ fn lock<'m, 'a, 'p, 'v>(
 /// What a thread brings back.
 enum Done<'a, 'p, 'v> {
     Show(&'a mut Show<'v>, Round),
-    Lane(usize, &'a mut Lane, u64, Work, Records),
-    Decode(&'a mut Decode, Option<Batch>, Round, Result<bool>),
+    Lane(usize, &'a mut Lane, u64, Share),
+    Decode(&'a mut Decode, Round, Result<bool>),
     Read(&'a mut Reader<'p>, Batch, Result<Status>),
     Nothing,
 }
@@ -364,27 +529,40 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                 if round.is_idle {
                     show.idle();
                 }
-                show.records(&mut round.records, round.watermark);
+                match show.packets {
+                    Packets::None => show.records(&mut round.records, round.watermark),
+                    Packets::Plain | Packets::Owned => show.packets_and_records(&mut round),
+                }
                 Done::Show(show, round)
             }
-            Task::Lane(n, lane, number, work, records, clock) => {
-                lane.records = records;
-                lane.run(&work);
+            Task::Lane(n, lane, number, mut share, clock) => {
+                lane.records = share.records;
+                let bytes = share.batch.as_ref().map_or(&[][..], |batch| &batch.bytes);
+                match &mut share.owners {
+                    Some(owners) => lane.run_and_tell(&share.work, bytes, owners),
+                    None => lane.run(&share.work, bytes),
+                }
                 lane.advance(clock);
-                let records = std::mem::take(&mut lane.records);
-                Done::Lane(n, lane, number, work, records)
+                share.records = std::mem::take(&mut lane.records);
+                share.batch = None;
+                Done::Lane(n, lane, number, share)
             }
-            Task::Decode(decode, batch, mut round) => {
+            Task::Decode(decode, mut batch, mut round) => {
                 round.is_idle = batch.is_none();
                 round.first = None;
                 if let Some(batch) = &batch {
                     round.first = batch.packets.first().map(|packet| packet.time);
-                    decode.batch(batch, &mut round.work);
+                    decode.batch(batch, &mut round.work, &mut round.kept);
+                }
+                // The lanes read payload in it, and the view may.
+                round.batch = batch.take().map(Arc::new);
+                if decode.keeps_packets {
+                    round.kept.batch.clone_from(&round.batch);
                 }
                 round.clock = decode.front.clock;
                 round.watermark = decode.front.watermark();
                 let goes_on = decode.gate.goes_on();
-                Done::Decode(decode, batch, round, goes_on)
+                Done::Decode(decode, round, goes_on)
             }
             Task::Read(reader, mut batch) => {
                 let status = reader.next(&mut batch);
@@ -421,6 +599,7 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
             round
                 .records
                 .resize_with(self.lanes.len(), Records::default);
+            round.owners.resize_with(self.lanes.len(), Vec::new);
             round.left = self.lanes.len();
             return Task::Decode(decode, batch, round);
         }
@@ -447,33 +626,44 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
         let lane = self.lanes[n].take()?;
         self.next[n] += 1;
         let round = &mut self.rounds[usize::try_from(number - self.shown).ok()?];
-        let work = std::mem::take(&mut round.work[n]);
-        let records = std::mem::take(&mut round.records[n]);
-        Some(Task::Lane(n, lane, number, work, records, round.clock))
+        let share = Share {
+            work: std::mem::take(&mut round.work[n]),
+            records: std::mem::take(&mut round.records[n]),
+            owners: (self.packets == Packets::Owned).then(|| std::mem::take(&mut round.owners[n])),
+            batch: round.batch.clone(),
+        };
+        Some(Task::Lane(n, lane, number, share, round.clock))
     }
 
     fn put_back(&mut self, done: Done<'a, 'p, 'v>) {
         match done {
-            Done::Show(show, round) => {
+            Done::Show(show, mut round) => {
+                self.spare_batches
+                    .extend(round.kept.batch.take().and_then(Arc::into_inner));
+                round.kept.clear();
                 // The reader of the results went away, or a sink failed: nothing more is read.
                 self.is_over |= show.end.is_some();
                 self.show = Some(show);
                 self.spare_rounds.push(round);
             }
-            Done::Lane(n, lane, number, mut work, records) => {
+            Done::Lane(n, lane, number, mut share) => {
                 self.lanes[n] = Some(lane);
-                work.clear();
+                share.work.clear();
                 let at = (number - self.shown) as usize;
                 if let Some(round) = self.rounds.get_mut(at) {
-                    round.work[n] = work;
-                    round.records[n] = records;
+                    round.work[n] = share.work;
+                    round.records[n] = share.records;
+                    round.owners[n] = share.owners.unwrap_or_default();
                     round.left -= 1;
+                    if round.left == 0 {
+                        let batch = round.batch.take().and_then(Arc::into_inner);
+                        self.spare_batches.extend(batch);
+                    }
                 }
             }
-            Done::Decode(decode, batch, round, goes_on) => {
+            Done::Decode(decode, round, goes_on) => {
                 self.decode = Some(decode);
                 self.rounds.push_back(round);
-                self.spare_batches.extend(batch);
                 self.note(goes_on);
             }
             Done::Read(reader, batch, status) => {

@@ -87,6 +87,11 @@ pub(crate) fn of_run(observed: &Observed) -> ExitCode {
     if is_whole { COMPLETE } else { PARTIAL }.into()
 }
 
+/// The status of a run that came to its end and lost something that was told already.
+pub(crate) fn partial() -> ExitCode {
+    PARTIAL.into()
+}
+
 /// What the observation itself lost, a sentence each.
 fn losses(health: &Health) -> Vec<String> {
     let mut losses = Vec::new();

@@ -1,5 +1,6 @@
 //! Writes capture files: pcap with nanoseconds, or pcapng when the name says so; compressed when
-//! the name says so. Not a copy of the input file: packets only, no comments, names or statistics.
+//! the name says so. Not a copy of the input file: packets only, without its comments, names or statistics. A caller may
+//! give a packet a comment of its own.
 //!
 //! References: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
 
@@ -127,12 +128,28 @@ impl CaptureWriter {
         data: &[u8],
         interfaces: &[Interface],
     ) -> Result<(), FileError> {
+        self.write_commented(packet, data, interfaces, "")
+    }
+
+    /// The same with a comment, unless that is empty: pcapng only, pcap has none. Cut at 65,535 bytes.
+    ///
+    /// # Errors
+    /// As [`CaptureWriter::write`].
+    pub fn write_commented(
+        &mut self,
+        packet: &Packet,
+        data: &[u8],
+        interfaces: &[Interface],
+        comment: &str,
+    ) -> Result<(), FileError> {
         let whole = data.len();
         let data = data.get(..USUAL_MAX_RECORD as usize).unwrap_or(data);
         self.written.cut_packets += u64::from(data.len() < whole);
         match self.format {
             Format::Pcap(header) => self.pcap(packet, data, interfaces, header)?,
-            Format::Pcapng { declared } => self.pcapng(packet, data, interfaces, declared)?,
+            Format::Pcapng { declared } => {
+                self.pcapng(packet, data, interfaces, declared, comment)?;
+            }
         }
         self.written.packets += 1;
         Ok(())
@@ -217,6 +234,7 @@ impl CaptureWriter {
         data: &[u8],
         interfaces: &[Interface],
         declared: usize,
+        comment: &str,
     ) -> Result<(), FileError> {
         self.interface(packet, interfaces)?;
         for interface in interfaces.get(declared..).unwrap_or_default() {
@@ -232,7 +250,12 @@ impl CaptureWriter {
         self.written.clamped_times += u64::from(packet.time.0 < 0);
         let ns = packet.time.0.max(0);
         let padding = data.len().next_multiple_of(4) - data.len();
-        let length = (32 + data.len() + padding) as u32;
+        let mut options = Vec::new();
+        if !comment.is_empty() {
+            option(&mut options, 1, comment.as_bytes());
+            option(&mut options, 0, &[]);
+        }
+        let length = (32 + data.len() + padding + options.len()) as u32;
         let (high, low) = ((ns >> 32) as u32, ns as u32);
         let mut head = [0; 28];
         fill(
@@ -250,6 +273,7 @@ impl CaptureWriter {
         self.put(&head)?;
         self.put(data)?;
         self.put(&[0; 3][..padding])?;
+        self.put(&options)?;
         self.put(&length.to_le_bytes())
     }
 
@@ -331,21 +355,15 @@ fn section_header() -> [u8; 28] {
 /// pcapng.
 fn interface_block(interface: &Interface) -> Option<Vec<u8>> {
     let mut options = Vec::new();
-    let mut option = |code: u16, value: &[u8]| {
-        options.extend_from_slice(&code.to_le_bytes());
-        options.extend_from_slice(&(value.len() as u16).to_le_bytes());
-        options.extend_from_slice(value);
-        options.resize(options.len().next_multiple_of(4), 0);
-    };
     if let Some(name) = &interface.name {
         let name = name.as_bytes();
-        option(2, name.get(..255).unwrap_or(name));
+        option(&mut options, 2, name.get(..255).unwrap_or(name));
     }
-    option(9, &[9]);
+    option(&mut options, 9, &[9]);
     if interface.fcs_bytes > 0 {
-        option(13, &[interface.fcs_bytes]);
+        option(&mut options, 13, &[interface.fcs_bytes]);
     }
-    option(0, &[]);
+    option(&mut options, 0, &[]);
     let length = (20 + options.len()) as u32;
     let link_type = u16::try_from(interface.link_type.0).ok()?;
     let mut block = vec![0; 16];
@@ -353,6 +371,15 @@ fn interface_block(interface: &Interface) -> Option<Vec<u8>> {
     block.extend_from_slice(&options);
     block.extend_from_slice(&length.to_le_bytes());
     Some(block)
+}
+
+/// Appends one option of a pcapng block: code, length, value, padding. 0 ends the list.
+fn option(options: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
+    options.extend_from_slice(&code.to_le_bytes());
+    options.extend_from_slice(&length.to_le_bytes());
+    options.extend_from_slice(value.get(..length.into()).unwrap_or(value));
+    options.resize(options.len().next_multiple_of(4), 0);
 }
 
 /// Writes words in little-endian order.

@@ -202,3 +202,37 @@ fn another_reader_agrees_about_what_we_write_and_read() {
         );
     }
 }
+
+#[test]
+fn a_packet_may_have_a_comment_which_readers_of_packets_pass_over() {
+    let table = [interface(1, Some("eth0"), 0)];
+    let packet = Packet {
+        time: Timestamp(1_795_223_302_384_589_048),
+        at: 0,
+        captured: 5,
+        length: 5,
+        interface: 0,
+    };
+    for (suffix, has_comment) in [(".pcapng", true), (".pcap", false)] {
+        let temp = Temp::new(suffix);
+        let mut writer = CaptureWriter::create(&temp.0).unwrap();
+        writer.write(&packet, b"first", &table).unwrap();
+        let comment = "redis GET: 0.124 ms\nGET caf\u{e9}";
+        writer
+            .write_commented(&packet, b"other", &table, comment)
+            .unwrap();
+        assert_eq!(writer.finish().unwrap().packets, 2);
+        let packets = read(&temp.0).unwrap().packets;
+        let data: Vec<_> = packets.iter().map(|seen| seen.data.as_slice()).collect();
+        assert_eq!(data, [b"first", b"other"]);
+        assert_eq!(
+            parsed(&temp.0).unwrap(),
+            [b"first".to_vec(), b"other".to_vec()]
+        );
+        let bytes = std::fs::read(&temp.0).unwrap();
+        // Code 1, the length, the text: opt_comment (draft-ietf-opsawg-pcapng section 3.5).
+        let option = [&[1, 0, comment.len() as u8, 0], comment.as_bytes()].concat();
+        let found = bytes.windows(option.len()).any(|window| window == option);
+        assert_eq!(found, has_comment);
+    }
+}

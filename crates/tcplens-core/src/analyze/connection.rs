@@ -2,14 +2,21 @@
 
 use super::Context;
 use crate::flow::{Flow, Phase};
-use crate::record::{Close, Connection, Sent};
+use crate::record::{Close, Connection, Protocol, Sent};
 use crate::roles::end;
 use crate::tcp::track::{Odd, Side};
 use crate::time::{Span, Timestamp};
 
-/// The record of a connection as it stands. `part` is its ordinal if it is reported in parts.
+/// The record of a connection as it stands. `part` is its ordinal if it is reported in parts; the last argument says what
+/// is spoken, and how many requests there were, where requests are looked at.
 #[must_use]
-pub fn connection(context: &Context, flow: &Flow, part: Option<u64>, is_final: bool) -> Connection {
+pub fn connection(
+    context: &Context,
+    flow: &Flow,
+    part: Option<u64>,
+    is_final: bool,
+    (protocol, requests): (Option<Protocol>, Option<u64>),
+) -> Connection {
     let (client_ip, client_port) = end(&flow.key, flow.client);
     let (server_ip, server_port) = end(&flow.key, 1 - flow.client);
     let direction = context.roles.direction(&flow.key, flow.client);
@@ -37,6 +44,8 @@ pub fn connection(context: &Context, flow: &Flow, part: Option<u64>, is_final: b
         close: if is_final { flow.close } else { Close::Open },
         part,
         is_final,
+        protocol,
+        requests,
         duplicates: u64::from(flow.duplicates),
         client,
         server,

@@ -1,6 +1,7 @@
 //! From what a shard knows of a flow to its records.
 
 mod connection;
+pub(crate) mod exchange;
 mod handshake;
 
 pub use connection::connection;
@@ -34,7 +35,8 @@ impl Context {
         }
     }
 
-    fn id(&self, flow: &crate::flow::Flow) -> ConnectionId {
+    /// The name of a connection.
+    pub(crate) fn id(&self, flow: &crate::flow::Flow) -> ConnectionId {
         ConnectionId {
             first: flow.first,
             flow: self.id_key.name(&flow.key),

@@ -3,6 +3,7 @@
 pub mod gone;
 pub mod table;
 
+use crate::analyze::exchange::NO_SCALE;
 use crate::record::{Close, HandshakeOutcome, RoleFrom, Side as TapSide};
 use crate::tcp::track::{Odd, Side};
 use crate::time::Timestamp;
@@ -18,6 +19,8 @@ pub enum Phase {
     Opening,
     /// Established, or taken up in mid-connection.
     Open,
+    /// Datagrams of UDP, not a connection.
+    Datagrams,
     /// Over, and kept for a while for late segments.
     Closed,
 }
@@ -44,10 +47,18 @@ pub struct Flow {
     pub odd: Option<Box<[Odd; 2]>>,
     /// The undecided attempt's place in the shard's openings.
     pub opening: u32,
+    /// Low half of the hash of `key`; the table's.
+    pub hash: u32,
     /// Tick at which the next part is due; see `--active`.
     pub part_tick: u32,
     /// Segments seen a second time.
     pub duplicates: u32,
+    /// The connection's place in the shard's exchanges.
+    pub exchange: u32,
+    /// Maximum segment size that each end offered, in bytes.
+    pub mss: [u16; 2],
+    /// Window scale shift that each end offered; [`NO_SCALE`](crate::analyze::exchange::NO_SCALE) for none.
+    pub wscale: [u8; 2],
     /// Parts reported so far.
     pub parts: u16,
     /// Outermost VLAN id, 0 outside VLANs.
@@ -80,6 +91,9 @@ const _: () = assert!(
     "a flow must fit the memory bound per connection"
 );
 
+/// The index of no exchange.
+pub const NO_EXCHANGE: u32 = u32::MAX;
+
 /// The index of no opening.
 pub const NO_OPENING: u32 = u32::MAX;
 
@@ -96,6 +110,12 @@ impl Flow {
         side.fits(peer, seg)
     }
 
+    /// Whether it is a flow of UDP datagrams.
+    #[must_use]
+    pub fn is_datagram(&self) -> bool {
+        self.phase == Phase::Datagrams
+    }
+
     /// A flow slot that is not in use.
     #[must_use]
     pub fn vacant() -> Flow {
@@ -109,8 +129,12 @@ impl Flow {
             last_frame: 0,
             odd: None,
             opening: NO_OPENING,
+            hash: 0,
             part_tick: 0,
             duplicates: 0,
+            exchange: NO_EXCHANGE,
+            mss: [0; 2],
+            wscale: [NO_SCALE; 2],
             parts: 0,
             vlan: 0,
             tunnel: Tunnel::None,

@@ -1,7 +1,8 @@
-//! The table of flows of one shard: an open-addressing index of 8-byte slots over a slab of flows.
+//! The table of flows of one shard: an index in groups of eight slots over a slab of flows.
 //!
 //! The slab grows by chunks, so that no flow ever moves and memory grows by what is used; the index doubles at three
-//! quarters. The caller keeps the bound.
+//! quarters. What finds no room in its group goes to the next, and is counted on the way: a search ends at the first
+//! group that nothing went past (as in F14, Facebook 2019). The caller keeps the bound.
 
 use super::{Flow, Phase};
 use crate::wire::segment::{FlowKey, Segment};
@@ -13,22 +14,52 @@ const CHUNK: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(u32);
 
+/// Flows per group of the index.
+const GROUP: usize = 8;
+
+/// Eight slots of the index, searched at once: no loop whose end cannot be predicted.
 #[derive(Clone, Copy)]
-struct Slot {
-    /// Low half of the key's hash; where it belongs is its low bits.
-    tag: u32,
-    /// Place of the flow, or `u32::MAX` for none.
-    place: u32,
+struct Group {
+    /// A byte of each flow's hash, 0 where there is none.
+    tags: [u8; GROUP],
+    /// Flows that belong here or before, and found room only after this group.
+    beyond: u32,
+    places: [u32; GROUP],
 }
 
-const EMPTY: Slot = Slot {
-    tag: 0,
-    place: u32::MAX,
+const EMPTY: Group = Group {
+    tags: [0; GROUP],
+    beyond: 0,
+    places: [0; GROUP],
 };
+
+impl Group {
+    /// The top bit of the byte of each slot with this tag.
+    #[inline(always)]
+    fn matches(&self, tag: u8) -> u64 {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const LOW: u64 = 0x7f * ONES;
+        // Bytes that are 0 in the difference (Warren, Hacker's Delight, section 6-1).
+        let difference = u64::from_le_bytes(self.tags) ^ (ONES * u64::from(tag));
+        !(((difference & LOW) + LOW) | difference | LOW)
+    }
+
+    #[inline]
+    fn place(&self, matches: u64) -> Place {
+        Place(self.places[matches.trailing_zeros() as usize / 8 % GROUP])
+    }
+}
+
+/// The byte of a hash that is kept in the index.
+#[inline(always)]
+fn tag(hash: u32) -> u8 {
+    // The cast keeps the low byte of what is left: the upper one.
+    ((hash >> 24) as u8).max(1)
+}
 
 /// See the module.
 pub struct Table {
-    index: Vec<Slot>,
+    groups: Vec<Group>,
     chunks: Vec<Box<[Flow; CHUNK]>>,
     vacant: Vec<u32>,
     len: usize,
@@ -37,7 +68,7 @@ pub struct Table {
 impl Default for Table {
     fn default() -> Self {
         Table {
-            index: vec![EMPTY; 16],
+            groups: vec![EMPTY; 2],
             chunks: Vec::new(),
             vacant: Vec::new(),
             len: 0,
@@ -60,7 +91,7 @@ impl Table {
     }
 
     /// The flow that a segment belongs to: the one with its key, else one with its ends that was seen in several contexts
-    /// and that it fits.
+    /// and that it fits; the latest of these.
     #[inline]
     #[must_use]
     pub fn find(&self, seg: &Segment) -> Option<Place> {
@@ -70,10 +101,10 @@ impl Table {
                 return Some(place);
             }
             if flow.in_any_context && flow.key.has_ends_of(&seg.flow) && flow.fits(seg) {
-                known_elsewhere = Some(place);
+                known_elsewhere = known_elsewhere.max(Some((flow.first_frame, place)));
             }
         }
-        known_elsewhere
+        known_elsewhere.map(|(_, place)| place)
     }
 
     /// Flows with the ends of this key, in other contexts.
@@ -86,24 +117,28 @@ impl Table {
             .filter(|(_, flow)| flow.key.has_ends_of(key))
     }
 
-    /// Flows whose hash has the same low half: nearly always one or none.
+    /// Flows whose hash may be the same: nearly always one or none. In no order that means anything.
     #[inline]
     fn with_hash(&self, hash: u64) -> impl Iterator<Item = (Place, &Flow)> {
-        let mask = self.index.len() - 1;
+        let mask = self.groups.len() - 1;
         // The cast keeps the low half.
-        let tag = hash as u32;
-        let mut at = tag as usize & mask;
+        let hash = hash as u32;
+        let tag = tag(hash);
+        let mut at = hash as usize & mask;
+        let mut group = &self.groups[at];
+        let mut matches = group.matches(tag);
         std::iter::from_fn(move || {
-            loop {
-                let slot = self.index[at];
-                if slot.place == u32::MAX {
+            while matches == 0 {
+                if group.beyond == 0 {
                     return None;
                 }
                 at = (at + 1) & mask;
-                if slot.tag == tag {
-                    return Some((Place(slot.place), self.at(Place(slot.place))));
-                }
+                group = &self.groups[at];
+                matches = group.matches(tag);
             }
+            let place = group.place(matches);
+            matches &= matches - 1;
+            Some((place, self.at(place)))
         })
     }
 
@@ -124,57 +159,49 @@ impl Table {
 
     /// Puts a flow into the table; its key must not be there.
     pub fn insert(&mut self, hash: u64, flow: Flow) -> Place {
-        if (self.len + 1) * 4 > self.index.len() * 3 {
+        // Three quarters of the slots.
+        if self.len + 1 > self.groups.len() * (GROUP * 3 / 4) {
             self.grow();
         }
         if self.vacant.is_empty() {
             self.add_chunk();
         }
-        let place = self.vacant.pop().unwrap_or_default();
-        *self.at_mut(Place(place)) = flow;
+        let place = Place(self.vacant.pop().unwrap_or_default());
+        // The cast keeps the low half.
+        let hash = hash as u32;
+        let kept = self.at_mut(place);
+        *kept = flow;
+        kept.hash = hash;
         self.len += 1;
-        link(
-            &mut self.index,
-            Slot {
-                tag: hash as u32,
-                place,
-            },
-        );
-        Place(place)
+        link(&mut self.groups, hash, place);
+        place
     }
 
     /// Takes a flow out; the slot keeps nothing of it.
-    pub fn remove(&mut self, place: Place, hash: u64) {
-        let mask = self.index.len() - 1;
-        let mut hole = hash as usize & mask;
-        while self.index[hole].place != place.0 {
-            debug_assert!(
-                self.index[hole].place != u32::MAX,
-                "a place that is not in the index"
-            );
-            hole = (hole + 1) & mask;
-        }
-        // Later slots of the same run move back, so that no tombstone is needed.
-        let mut at = hole;
-        loop {
-            at = (at + 1) & mask;
-            let slot = self.index[at];
-            if slot.place == u32::MAX {
-                break;
-            }
-            let home = slot.tag as usize & mask;
-            let stays = (at.wrapping_sub(home) & mask) < (at.wrapping_sub(hole) & mask);
-            if !stays {
-                self.index[hole] = slot;
-                hole = at;
-            }
-        }
-        self.index[hole] = EMPTY;
-        self.len -= 1;
-        self.vacant.push(place.0);
+    pub fn remove(&mut self, place: Place) {
         let flow = self.at_mut(place);
+        let hash = flow.hash;
         flow.phase = Phase::Vacant;
         flow.odd = None;
+        self.len -= 1;
+        self.vacant.push(place.0);
+        let mask = self.groups.len() - 1;
+        let mut at = hash as usize & mask;
+        // Bounded, though every place is in the index.
+        for _ in 0..=mask {
+            let group = &mut self.groups[at];
+            let mut matches = group.matches(tag(hash));
+            while matches != 0 {
+                if group.place(matches) == place {
+                    group.tags[matches.trailing_zeros() as usize / 8 % GROUP] = 0;
+                    return;
+                }
+                matches &= matches - 1;
+            }
+            group.beyond -= 1;
+            at = (at + 1) & mask;
+        }
+        debug_assert!(false, "a place that is not in the index");
     }
 
     /// All flows in use, in the order of their places, which does not depend on hashes.
@@ -188,11 +215,11 @@ impl Table {
 
     #[cold]
     fn grow(&mut self) {
-        let mut index = vec![EMPTY; self.index.len() * 2];
-        for slot in self.index.iter().filter(|slot| slot.place != u32::MAX) {
-            link(&mut index, *slot);
+        let mut groups = vec![EMPTY; self.groups.len() * 2];
+        for (place, flow) in self.iter() {
+            link(&mut groups, flow.hash, place);
         }
-        self.index = index;
+        self.groups = groups;
     }
 
     #[cold]
@@ -204,13 +231,21 @@ impl Table {
     }
 }
 
-fn link(index: &mut [Slot], slot: Slot) {
-    let mask = index.len() - 1;
-    let mut at = slot.tag as usize & mask;
-    while index[at].place != u32::MAX {
+fn link(groups: &mut [Group], hash: u32, place: Place) {
+    let mask = groups.len() - 1;
+    let mut at = hash as usize & mask;
+    loop {
+        let group = &mut groups[at];
+        let free = group.matches(0);
+        if free != 0 {
+            let slot = free.trailing_zeros() as usize / 8 % GROUP;
+            group.tags[slot] = tag(hash);
+            group.places[slot] = place.0;
+            return;
+        }
+        group.beyond += 1;
         at = (at + 1) & mask;
     }
-    index[at] = slot;
 }
 
 #[cfg(test)]
@@ -255,7 +290,7 @@ mod tests {
         }
         for n in (0..1000).step_by(3) {
             let place = find(&table, n).unwrap();
-            table.remove(place, hash(n));
+            table.remove(place);
         }
         for n in 0..1000 {
             let found = find(&table, n).map(|place| table.at(place).first_frame);

@@ -5,17 +5,103 @@
 //! sequence numbers or other connections. Pairing, times and the time budget are made once for all protocols in
 //! `analyze::exchange`.
 
+use crate::record::Protocol;
+
+pub mod dns;
 pub mod http;
 pub mod http2;
+pub mod kafka;
+pub mod memcached;
+pub mod mongodb;
+pub mod mysql;
+pub mod postgres;
+pub mod redis;
+mod sql;
+pub mod tls;
+pub mod websocket;
+
 mod text;
 mod unit;
-pub mod websocket;
 
 pub use text::{Line, Texts};
 pub use unit::{Asked, Loss, Outcome, Owes, Part, Request, Response, Step, Unit, Way};
 
 #[cfg(test)]
 pub(crate) mod testing;
+
+/// Makes the closed set of parsers from the table below: a protocol is one file and one line.
+macro_rules! protocols {
+    ($( $module:ident :: $parser:ident => $protocol:ident ),+ $(,)?) => {
+        /// A connection's parser.
+        pub enum AnyParser {
+            $(
+                #[doc = concat!("See [`", stringify!($module), "`].")]
+                $protocol($module::$parser),
+            )+
+        }
+
+        impl AnyParser {
+            /// Protocols that are recognised by their bytes, in the order in which they are tried.
+            pub const RECOGNISED: &'static [Protocol] = &[$( Protocol::$protocol ),+];
+
+            /// A fresh parser; `None` for what has none.
+            #[must_use]
+            pub fn new(protocol: Protocol) -> Option<AnyParser> {
+                match protocol {
+                    $( Protocol::$protocol => Some(AnyParser::$protocol($module::$parser::default())), )+
+                    _ => None,
+                }
+            }
+
+            /// [`Parser::probe`] of a protocol.
+            #[must_use]
+            pub fn probe(protocol: Protocol, way: Way, bytes: &[u8]) -> Guess {
+                match protocol {
+                    $( Protocol::$protocol => $module::$parser::probe(way, bytes), )+
+                    _ => Guess::No,
+                }
+            }
+
+            /// Whose parser it is.
+            #[must_use]
+            pub fn protocol(&self) -> Protocol {
+                match self {
+                    $( AnyParser::$protocol(_) => Protocol::$protocol, )+
+                }
+            }
+
+            /// [`Parser::read`].
+            #[inline]
+            pub fn read(&mut self, way: Way, bytes: &[u8], context: &mut Context<'_>) -> Step {
+                match self {
+                    $( AnyParser::$protocol(parser) => parser.read(way, bytes, context), )+
+                }
+            }
+
+            /// [`Parser::lost`].
+            pub fn lost(&mut self, way: Way) {
+                match self {
+                    $( AnyParser::$protocol(parser) => parser.lost(way), )+
+                }
+            }
+        }
+    };
+}
+
+// The order is that of recognition: what more traffic is comes first.
+protocols! {
+    http2::Http2 => Http2,
+    http::Http => Http,
+    redis::Redis => Redis,
+    memcached::Memcached => Memcached,
+    tls::Tls => Tls,
+    mysql::Mysql => Mysql,
+    postgres::Postgres => Postgres,
+    mongodb::Mongodb => Mongodb,
+    dns::Dns => Dns,
+    kafka::Kafka => Kafka,
+    websocket::Websocket => Websocket,
+}
 
 /// What a parser thinks of the first bytes of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +122,7 @@ pub struct Context<'a> {
     /// Operation, summary and status text of the unit that is being read. Empty when `read` is called.
     pub texts: Texts<'a>,
     /// Set when the request speaks another protocol than its parser's own (gRPC inside HTTP/2).
-    pub protocol: Option<crate::record::Protocol>,
+    pub protocol: Option<Protocol>,
     /// The sender has closed its direction (FIN), and `bytes` is all there will ever be.
     pub is_end: bool,
 }
@@ -45,7 +131,7 @@ pub struct Context<'a> {
 ///
 /// Bytes come as they came off the wire: any split, any garbage. A parser never panics, never allocates in proportion to
 /// what a length field claims, and says [`Step::Lost`] when the bytes are not its protocol.
-pub trait Parser {
+pub trait Parser: Default {
     /// Whether these can be the first bytes that `way` sends on a connection of this protocol. Also asked in
     /// mid-connection, with the first bytes of a segment: then `Yes` means that a message begins here. Strict enough
     /// that other protocols' bytes and random ones are not taken.

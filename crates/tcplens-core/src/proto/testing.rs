@@ -2,7 +2,7 @@
 //!
 //! Pairing here is the plain rule of `analyze::exchange` without times: by number, or first in first out.
 
-use super::{Asked, Context, Guess, Owes, Parser, Part, Step, Texts, Way};
+use super::{Asked, Context, Guess, Outcome, Owes, Parser, Part, Step, Texts, Way};
 
 /// Bytes that one direction sends at once.
 pub(crate) type Said<'a> = (Way, &'a [u8]);
@@ -22,12 +22,32 @@ struct Task {
     request_bytes: u64,
     response_bytes: u64,
     owes: bool,
+    /// A reply may not come: settled when a younger request gets one, or at the end.
+    is_quiet: bool,
     tag: u32,
     has_ended: bool,
+    /// It waits no more, answered or not.
+    is_closed: bool,
     outcome: Option<(bool, Option<u32>)>,
 }
 
 impl Task {
+    fn waits(&self) -> bool {
+        self.owes && !self.has_ended && !self.is_closed
+    }
+
+    fn tell(&mut self, outcome: Option<Outcome>, status_text: String) {
+        let was_error = self.outcome.is_some_and(|(is_error, _)| is_error);
+        if let Some(outcome) = outcome
+            && (outcome.is_error || !was_error)
+        {
+            self.outcome = Some((outcome.is_error, outcome.code));
+        }
+        if !status_text.is_empty() {
+            self.status_text = status_text;
+        }
+    }
+
     fn line(&self) -> String {
         let protocol = match self.protocol {
             Some(protocol) => format!("{protocol:?} "),
@@ -37,7 +57,7 @@ impl Task {
             "{protocol}{} {:?} {}",
             self.operation, self.summary, self.request_bytes
         );
-        if !self.owes {
+        if !self.owes || (self.is_quiet && self.response_bytes == 0) {
             return format!("{request} -> none");
         }
         if !self.has_ended {
@@ -59,11 +79,11 @@ struct Waiting<'a>(&'a [Task]);
 
 impl Asked for Waiting<'_> {
     fn nth(&self, n: usize) -> Option<u32> {
-        let mut open = self.0.iter().filter(|task| task.owes && !task.has_ended);
+        let mut open = self.0.iter().filter(|task| task.waits());
         open.nth(n).map(|task| task.tag)
     }
     fn with_id(&self, id: u64) -> Option<u32> {
-        let mut open = self.0.iter().filter(|task| task.owes && !task.has_ended);
+        let mut open = self.0.iter().filter(|task| task.waits());
         open.find(|task| task.id == Some(id)).map(|task| task.tag)
     }
 }
@@ -77,7 +97,7 @@ struct Direction {
 }
 
 /// What came of a conversation: a line per request in the order in which they began, then lines for what else
-/// happened: `aside to_client 5`, `lost to_server Malformed`, `then Turn`, `unpaired 5` (a response without request).
+/// happened: `aside ToClient 5`, `conclusion ToServer 5`, `lost to_server Malformed`, `then Turn`, `unpaired 5` (a response without request).
 pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
     let mut ways = [Direction::default(), Direction::default()];
     let mut tasks: Vec<Task> = Vec::new();
@@ -169,9 +189,12 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
 }
 
 fn open(tasks: &mut [Task], id: Option<u64>) -> Option<&mut Task> {
-    tasks
-        .iter_mut()
-        .find(|task| task.owes && !task.has_ended && (id.is_none() || task.id == id))
+    let is_it = |task: &Task| task.waits() && (id.is_none() || task.id == id);
+    let at = tasks.iter().position(is_it)?;
+    for older in &mut tasks[..at] {
+        older.owes &= !(older.is_quiet && older.response_bytes == 0);
+    }
+    tasks.get_mut(at)
 }
 
 fn begin(
@@ -185,40 +208,53 @@ fn begin(
 ) {
     match part {
         Part::Aside => other.push(format!("aside {way:?} {length}")),
-        Part::Request(request) if request.begins => tasks.push(Task {
-            id: request.id,
-            protocol,
-            operation,
-            summary,
-            request_bytes: length,
-            owes: request.owes == Owes::Reply,
-            tag: request.tag,
-            ..Task::default()
-        }),
+        Part::Request(request) if request.begins => {
+            if request.closes {
+                for task in tasks.iter_mut() {
+                    task.has_ended |= task.response_bytes > 0;
+                    task.is_closed = true;
+                }
+            }
+            tasks.push(Task {
+                id: request.id,
+                protocol,
+                operation,
+                summary,
+                request_bytes: length,
+                owes: request.owes != Owes::Nothing,
+                is_quiet: request.owes == Owes::Perhaps,
+                tag: request.tag,
+                ..Task::default()
+            });
+        }
         Part::Request(request) => {
             let of = tasks
                 .iter_mut()
                 .rfind(|task| request.id.is_none() || task.id == request.id);
             let task = of.expect("more of a request that did not begin");
             task.request_bytes += length;
-            task.owes &= request.owes == Owes::Reply;
+            task.owes &= request.owes != Owes::Nothing;
+            task.is_quiet |= request.owes == Owes::Perhaps;
         }
         Part::Response(response) => match open(tasks, response.id) {
             Some(task) => {
-                task.response_bytes += length;
-                if let Some(outcome) = response.outcome
-                    && !task
-                        .outcome
-                        .is_some_and(|(is_error, _)| is_error && !outcome.is_error)
-                {
-                    task.outcome = Some((outcome.is_error, outcome.code));
-                }
-                if !status_text.is_empty() {
-                    task.status_text = status_text;
-                }
+                task.response_bytes = if response.restarts {
+                    length
+                } else {
+                    task.response_bytes + length
+                };
+                task.tell(response.outcome, status_text);
             }
             None => other.push(format!("unpaired {length}")),
         },
+        Part::Conclusion(outcome) => {
+            other.push(format!("conclusion {way:?} {length}"));
+            if let Some(task) = open(tasks, None) {
+                task.has_ended |= task.response_bytes > 0 || outcome.is_some();
+                task.is_closed = true;
+                task.tell(outcome, status_text);
+            }
+        }
     }
 }
 
@@ -238,7 +274,7 @@ pub(crate) fn run_split<P: Parser>(new: impl Fn() -> P, said: &[Said<'_>]) -> Ve
     let stable = |lines: Vec<String>| -> Vec<String> {
         lines
             .into_iter()
-            .filter(|line| !line.starts_with("aside"))
+            .filter(|line| !line.starts_with("aside") && !line.starts_with("conclusion"))
             .collect()
     };
     let whole = run(new(), said);

@@ -35,6 +35,12 @@ impl<'a> Texts<'a> {
         }
     }
 
+    /// The most that a summary shows: a parser that has this many bytes of something long need not wait for the rest.
+    #[must_use]
+    pub fn summary_limit(&self) -> usize {
+        self.summary_limit
+    }
+
     /// The verb: `GET`, `COM_QUERY`, `A`. Escaped, cut at 64 bytes.
     pub fn operation(&mut self, bytes: &[u8]) {
         self.operation = self.write(OPERATION, |line| line.bytes(bytes));

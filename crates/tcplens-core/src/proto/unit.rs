@@ -72,6 +72,10 @@ pub enum Part {
     Request(Request),
     /// A response, or a piece of one.
     Response(Response),
+    /// Neither, of either side; but it shows that the response to the oldest request that waits is complete as it
+    /// stands: its last byte is the last one that was read of it. It may tell how the request went (status text in the
+    /// context's texts). If nothing was read of a response, and no outcome is told, the request stays unanswered.
+    Conclusion(Option<Outcome>),
 }
 
 /// A piece of a request.
@@ -81,8 +85,12 @@ pub struct Request {
     pub id: Option<u64>,
     /// It is the first piece: operation and summary are in the context's texts.
     pub begins: bool,
-    /// It is the last piece. A request that has not ended counts as outstanding all the same.
+    /// It is the last piece. A request that has not ended counts as outstanding all the same. Where the end cannot be
+    /// told (turns), every piece ends it, and a further one that comes before the response extends it.
     pub ends: bool,
+    /// Where the end of a response shows only in the next request (turns): what waits when this piece begins is done, and
+    /// its response ends with the last byte that was read of it. What has no response byte is unanswered.
+    pub closes: bool,
     /// Whether a response will come; read from the first piece, or from the last, whichever says `Nothing`.
     pub owes: Owes,
     /// For the parser itself: given back by [`Asked`].
@@ -96,6 +104,9 @@ pub enum Owes {
     Reply,
     /// It is not: status `none`.
     Nothing,
+    /// Only if there is something to say (memcached's quiet commands: a hit, an error). When a younger request gets a
+    /// response first, or the connection ends, none was owed: status `none`.
+    Perhaps,
 }
 
 /// A piece of a response.
@@ -105,6 +116,8 @@ pub struct Response {
     pub id: Option<u64>,
     /// It is the last piece: the request is done.
     pub ends: bool,
+    /// The response begins here: what was taken for its first pieces was something else (a TLS session ticket).
+    pub restarts: bool,
     /// How it went, from the piece that tells; the last one that is not `None` counts, an error is never overwritten by
     /// `ok`. When none was given at the end, `ok`.
     pub outcome: Option<Outcome>,
@@ -140,6 +153,7 @@ impl Request {
             id: None,
             begins: true,
             ends: true,
+            closes: false,
             owes: Owes::Reply,
             tag: 0,
         }
@@ -172,6 +186,7 @@ impl Response {
         Response {
             id: None,
             ends: true,
+            restarts: false,
             outcome: Some(Outcome { is_error, code }),
         }
     }
@@ -182,6 +197,7 @@ impl Response {
         Response {
             id: None,
             ends,
+            restarts: false,
             outcome: None,
         }
     }

@@ -212,6 +212,7 @@ impl Websocket {
         };
         context.texts.status_text(|line| line.bytes(reason));
         Part::Response(Response {
+            restarts: false,
             id: Some(id),
             ends: true,
             outcome: Some(Outcome { is_error, code }),

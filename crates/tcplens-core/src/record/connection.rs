@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Close, ConnectionId, Direction, HandshakeOutcome, RoleFrom, Side, Vantage};
+use super::{Close, ConnectionId, Direction, HandshakeOutcome, Protocol, RoleFrom, Side, Vantage};
 use crate::time::{Span, Timestamp};
 use crate::wire::segment::Tunnel;
 
@@ -97,6 +97,10 @@ record! {
         part: Option<u64> = count,
         /// Whether this is its last record.
         is_final: bool = flag "final",
+        /// What it speaks; absent when requests are not looked at, or there were none.
+        protocol: Option<Protocol> = word,
+        /// Requests on it.
+        requests: Option<u64> = count,
         /// Segments that were seen a second time (mirror port, bridge, `any`) and are counted nowhere else.
         duplicates: u64 = count,
         /// What the client sent.

@@ -5,16 +5,16 @@
 /// Each line is `/// doc`, the field, its type, and the [`Visitor`](super::Visitor) method it goes through. The
 /// method gets `Option::from(field)`, so a field is `T` where it is always known and `Option<T>` where not.
 /// `client: Sent = client_part` includes a part under the prefix `client_`; `is_final: bool = flag "final"` gives a
-/// name that is no identifier.
+/// name that is no identifier. A record that borrows its text has a lifetime: `Request<'a> as "request"`.
 macro_rules! record {
-    ($(#[doc = $doc:literal])+ $name:ident as $kind:literal {
+    ($(#[doc = $doc:literal])+ $name:ident $(<$life:lifetime>)? as $kind:literal {
         $( $(#[doc = $fdoc:literal])+ $field:ident : $ty:ty = $method:ident $($rename:literal)? ),+ $(,)?
     }) => {
         $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $name { $( $(#[doc = $fdoc])+ pub $field: $ty, )+ }
+        pub struct $name $(<$life>)? { $( $(#[doc = $fdoc])+ pub $field: $ty, )+ }
 
-        impl $crate::record::Record for $name {
+        impl $(<$life>)? $crate::record::Record for $name $(<$life>)? {
             const KIND: &'static str = $kind;
             const DOC: &'static str = concat!($($doc, "\n"),+);
             fn fields(each: &mut dyn FnMut(&'static $crate::record::Field)) {

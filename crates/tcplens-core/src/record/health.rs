@@ -38,6 +38,10 @@ record! {
         late_syns: u64 = count,
         /// Segments of connections whose record had been written.
         late_segments: u64 = count,
+        /// Holes in what requests are read from: bytes that were acknowledged and never seen here.
+        stream_gaps: u64 = count,
+        /// Messages that could not be read, by protocol and reason; `unpaired`: responses to requests that were not seen.
+        unparsed_messages: Vec<(&'static str, u64)> = counts,
         /// Times a bound was reached, by bound.
         limit_hits: Vec<(&'static str, u64)> = counts,
         /// Records made, by kind.

@@ -14,6 +14,8 @@ mod finding;
 mod handshake;
 mod health;
 mod id;
+mod request;
+mod row;
 mod word;
 
 pub use connection::{Connection, Sent};
@@ -21,8 +23,12 @@ pub use finding::Finding;
 pub use handshake::Handshake;
 pub use health::Health;
 pub use id::ConnectionId;
+pub use request::Request;
+pub use row::{RequestRef, RequestRow, Times};
+pub(crate) use row::{budget, stages};
 pub use word::{
-    Close, Direction, HandshakeOutcome, Outcome, Protocol, RoleFrom, Side, Suspect, Vantage, Word,
+    Close, Direction, EndedBy, HandshakeOutcome, Outcome, Protocol, RoleFrom, Side, Status,
+    Suspect, Vantage, Verdict, Word,
 };
 
 /// Version of the record contract, in `health.schema_version`. Adding a field does not change it.

@@ -184,6 +184,58 @@ words! {
 }
 
 words! {
+    /// How a request went.
+    Status {
+        /// It was answered.
+        Ok => "ok",
+        /// It was answered with an error.
+        Error => "error",
+        /// No reply is owed.
+        None => "none",
+        /// A reply was owed and never ended.
+        Unanswered => "unanswered",
+    }
+}
+
+words! {
+    /// What ended a request.
+    EndedBy {
+        /// Its response; for one that owes none, its own last byte.
+        Response => "response",
+        /// The client closed the connection.
+        ClientClose => "client_close",
+        /// The server closed the connection.
+        ServerClose => "server_close",
+        /// One side reset the connection.
+        Reset => "reset",
+        /// Bytes were never seen, or could not be read any more.
+        Gap => "gap",
+        /// The observation ended, or gave the connection up.
+        Observation => "observation",
+    }
+}
+
+words! {
+    /// Where most of a request's time went; the order in which equals are decided.
+    Verdict {
+        /// The client was sending the request.
+        Client => "client",
+        /// An earlier request was being answered.
+        Queue => "queue",
+        /// The server had it.
+        Server => "server",
+        /// It was on its way.
+        Network => "network",
+        /// Loss and its repair.
+        Loss => "loss",
+        /// A closed receive window.
+        Window => "window",
+        /// The response was being sent.
+        Transfer => "transfer",
+    }
+}
+
+words! {
     /// The protocol that a request was recognised as.
     Protocol {
         /// Protocol-blind: client bytes, then server bytes.

@@ -59,8 +59,7 @@ impl Shard {
             && flow.deadline == until
             && self.hash_key.hash(&flow.key) == hash
         {
-            self.report(place, now, out);
-            self.table.remove(place, hash);
+            self.let_one_go(place, now, out);
         }
     }
 
@@ -83,6 +82,7 @@ impl Shard {
             let deadline = match flow.phase {
                 Phase::Opening => flow.deadline,
                 Phase::Open => flow.deadline.plus(self.idle),
+                Phase::Datagrams => flow.deadline.plus(self.context.timeout),
                 Phase::Closed | Phase::Vacant => continue,
             };
             let tick = tick_after(deadline);
@@ -141,8 +141,10 @@ impl Shard {
             return;
         }
         flow.parts = flow.parts.saturating_add(1);
+        let spoken = self.spoken(place);
         let flow = self.table.at(place);
-        let record = analyze::connection(&self.context, flow, Some(u64::from(flow.parts)), false);
+        let part = Some(u64::from(flow.parts));
+        let record = analyze::connection(&self.context, flow, part, false, spoken);
         let rank = Rank {
             at: Moment::tick(tick),
             first_frame: flow.first_frame,
@@ -162,7 +164,7 @@ impl Shard {
             .map(|(place, flow)| match flow.phase {
                 Phase::Opening => (0, flow.first, place),
                 Phase::Closed => (1, flow.deadline, place),
-                Phase::Open | Phase::Vacant => (2, flow.deadline, place),
+                Phase::Open | Phase::Datagrams | Phase::Vacant => (2, flow.deadline, place),
             })
             .collect();
         order.sort_unstable();

@@ -56,6 +56,12 @@ impl Histogram {
         self.max
     }
 
+    /// All of them together, in ns.
+    #[must_use]
+    pub fn sum_ns(&self) -> u128 {
+        self.sum_ns
+    }
+
     /// The mean, exact but for the fraction of a nanosecond.
     #[must_use]
     pub fn mean(&self) -> Option<Span> {

@@ -9,23 +9,31 @@ mod handshakes;
 mod histogram;
 mod peers;
 mod reading;
+pub mod requests;
 mod sightings;
 mod standouts;
+pub mod troubles;
 mod words;
 
 pub use findings::{Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
 pub use peers::{Leg, PEERS, Peer, Peers, ServerKey};
+pub use requests::{RequestGroup, RequestSummary};
 pub use sightings::{Cause, Few, Sighting};
 pub use standouts::{STANDOUTS, Standouts};
+pub use troubles::{SlowRequest, SlowestRequests};
 
 use std::net::IpAddr;
+
+use troubles::Troubles;
 
 use reading::{ending, is_one_sided, legs, lost_to_silence, repeats, syns_after_synack};
 
 use crate::batch::AnyRecord;
-use crate::record::{Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Sent, Side};
+use crate::record::{
+    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Request, Sent, Side,
+};
 use crate::time::{Span, Timestamp};
 
 /// Counts of connections as a whole.
@@ -59,6 +67,8 @@ pub struct Report {
     largest: Standouts,
     lossiest: Standouts,
     totals: Totals,
+    requests: RequestSummary,
+    troubles: Troubles,
     one_sided: Sighting,
     missing: Sighting,
     first: Option<Timestamp>,
@@ -81,6 +91,8 @@ impl Default for Report {
                 connection.client.retransmits + connection.server.retransmits
             }),
             totals: Totals::default(),
+            requests: RequestSummary::new(Some(Span::from_ns(thresholds::SLOW_NS))),
+            troubles: Troubles::default(),
             one_sided: Sighting::default(),
             missing: Sighting::default(),
             first: None,
@@ -93,6 +105,7 @@ impl Report {
     pub fn add(&mut self, record: AnyRecord<'_>) {
         match record {
             AnyRecord::Handshake(handshake) => self.handshake(handshake),
+            AnyRecord::Request(request) => self.request(&request.record()),
             AnyRecord::Connection(connection) => self.connection(connection),
         }
     }
@@ -139,6 +152,18 @@ impl Report {
         &self.lossiest
     }
 
+    /// Requests, by server and by operation; slow from [`thresholds::SLOW_NS`] on.
+    #[must_use]
+    pub fn requests(&self) -> &RequestSummary {
+        &self.requests
+    }
+
+    /// The requests that took longest.
+    #[must_use]
+    pub fn slowest_requests(&self) -> &SlowestRequests {
+        &self.troubles.slowest
+    }
+
     /// Counts of connections.
     #[must_use]
     pub fn totals(&self) -> &Totals {
@@ -152,6 +177,14 @@ impl Report {
         let hits = [
             ("report_servers", self.servers.overflow),
             ("report_clients", self.clients.overflow),
+            (
+                "report_request_servers",
+                self.requests.other_servers().requests(),
+            ),
+            (
+                "report_operations",
+                self.requests.other_operations().requests(),
+            ),
         ];
         hits.into_iter().filter(|(_, hits)| *hits > 0).collect()
     }
@@ -212,6 +245,17 @@ impl Report {
             Outcome::Unacknowledged => (Cause::Unacknowledged, handshake.wait_us),
         };
         sight(server, cause, handshake, took);
+    }
+
+    /// Takes one request.
+    pub fn request(&mut self, request: &Request<'_>) {
+        self.saw(request.time);
+        self.requests.add(request);
+        self.troubles.slowest.add(request);
+        let server = (request.server_ip, request.server_port);
+        if self.requests.server(server).is_some() {
+            self.troubles.add(request);
+        }
     }
 
     fn connection(&mut self, connection: &Connection) {

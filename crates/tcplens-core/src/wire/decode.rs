@@ -9,6 +9,7 @@ use super::fastest;
 use super::fragment::{Datagram, DatagramKey, Outcome, Reassembly};
 use super::icmp;
 use super::ip::{self, Body, Fragment, Ip, protocol};
+use super::kept::Kept;
 use super::key::{self, HashKey};
 use super::link::{self, ethertype};
 use super::segment::{IcmpError, Segment, Tunnel, address, has};
@@ -62,6 +63,7 @@ pub struct Decoder {
     checksum: Checksum,
     reassembly: Reassembly,
     counts: DecodeCounts,
+    kept: Kept,
 }
 
 /// What a walk found; small, for it is handed up through every layer.
@@ -119,7 +121,27 @@ impl Decoder {
             checksum: settings.checksum,
             reassembly: Reassembly::default(),
             counts: DecodeCounts::default(),
+            kept: Kept::default(),
         }
+    }
+
+    /// Keeps UDP datagrams and what is reassembled, for [`datagram`](Self::datagram) and [`payload`](Self::payload).
+    pub fn keep_packets(&mut self) {
+        self.kept.is_wanted = true;
+    }
+
+    /// The UDP datagram that the latest packet was, if it gave no segment: addresses, ports, payload, time to live. `clock`
+    /// and `frame` are not filled.
+    #[must_use]
+    pub fn datagram(&self) -> Option<&Segment> {
+        self.kept.datagram.as_ref()
+    }
+
+    /// The captured payload of the latest packet's segment or datagram, also of a reassembled one. `batch_bytes` are those
+    /// of its batch.
+    #[must_use]
+    pub fn payload<'a>(&'a self, batch_bytes: &'a [u8], of: &Segment) -> &'a [u8] {
+        self.kept.payload(batch_bytes, of)
     }
 
     /// Decodes one packet of a batch. `out` is written only in full for [`Decoded::Segment`]; else it may hold parts of
@@ -188,6 +210,10 @@ impl Decoder {
         };
         let found = link::first(link, view, &mut walk.wrapping)
             .and_then(|(next, view)| self.walk(&mut walk, next, view, out));
+        if !matches!(found, Err(Undecoded::Udp)) {
+            // A datagram that carries something else.
+            self.kept.datagram = None;
+        }
         match found {
             Ok(Found::Segment) => Decoded::Segment,
             Ok(Found::Quote { kind, code }) => Decoded::Icmp(IcmpError {
@@ -240,7 +266,15 @@ impl Decoder {
                     }
                 }
                 Next::Protocol(protocol::TCP) => return self.tcp(walk, view, out),
-                Next::Protocol(protocol::UDP) => tunnel::udp(view, &mut walk.wrapping)?,
+                Next::Protocol(protocol::UDP) => {
+                    if self.kept.is_wanted {
+                        let Walk {
+                            time, wrapping, ip, ..
+                        } = walk;
+                        self.kept.udp(view, &self.key, *time, ip, wrapping);
+                    }
+                    tunnel::udp(view, &mut walk.wrapping)?
+                }
                 Next::Protocol(protocol::ICMP | protocol::ICMPV6) => {
                     return self.icmp(walk, view, out);
                 }
@@ -307,6 +341,7 @@ impl Decoder {
             .ok_or(Undecoded::CutTcpHeader)?;
         out.has = 0;
         tcp::fill(out, view, header)?;
+        self.kept.payload_at = view.at.wrapping_add(view.length - out.payload_length);
         let (source_port, destination_port) = tcp::ports(header);
         let Walk {
             time, wrapping, ip, ..
@@ -384,6 +419,9 @@ impl Decoder {
                 length,
                 protocol,
             }) => {
+                if self.kept.is_wanted {
+                    self.kept.reassembled.clone_from(&bytes);
+                }
                 let view = View {
                     bytes: &bytes,
                     length,

@@ -13,6 +13,7 @@ mod fastest;
 pub mod fragment;
 mod icmp;
 mod ip;
+mod kept;
 pub mod key;
 mod link;
 pub mod segment;

@@ -82,6 +82,10 @@ pub mod has {
     pub const DSACK: u8 = 0x04;
     /// TCP options were cut off by the snap length, or malformed: an option that is not there may have been.
     pub const OPTIONS_CUT: u8 = 0x08;
+    /// A UDP datagram, not a TCP segment: of the fields only those that UDP has too are there.
+    pub const DATAGRAM: u8 = 0x40;
+    /// The payload is not in the batch but among what was reassembled.
+    pub const REASSEMBLED: u8 = 0x20;
     /// The TCP checksum is wrong, or the IPv4 header's (only where checksums are checked).
     pub const BAD_CHECKSUM: u8 = 0x10;
 }

@@ -94,6 +94,8 @@ pub(crate) fn connection(n: u64) -> Connection {
         close: Close::Fin,
         part: None,
         is_final: true,
+        protocol: None,
+        requests: None,
         duplicates: 0,
         client: sent(512),
         server: sent(18_244),

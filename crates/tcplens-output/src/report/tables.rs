@@ -12,6 +12,7 @@ use crate::table::{Column, Table};
 pub(super) fn print(page: &mut Page<'_>, report: &Report) {
     outcomes(page, report);
     percentiles(page, report);
+    super::requests::print(page, report);
     servers(page, report);
     clients(page, report);
     let standouts = [
@@ -35,14 +36,31 @@ pub(super) fn print(page: &mut Page<'_>, report: &Report) {
 }
 
 impl Page<'_> {
-    fn table(&self, columns: &'static [Column]) -> Table {
+    pub(super) fn table(&self, columns: &'static [Column]) -> Table {
         Table::new(columns, self.options.color)
     }
 
-    fn rows(&mut self, mut table: Table) {
+    pub(super) fn rows(&mut self, mut table: Table) {
         let mut out = Vec::new();
         table.print(&mut out);
         self.text.push_str(&String::from_utf8_lossy(&out));
+    }
+
+    /// What a table does not show.
+    pub(super) fn rest(&mut self, all: u64, overflow: u64) {
+        let hidden = all.saturating_sub(self.options.rows as u64);
+        if hidden > 0 {
+            self.prose("", &format!("... and {} more.", Count(hidden)));
+        }
+        if overflow > 0 {
+            self.prose(
+                "",
+                &format!(
+                    "{} records are of yet others: there were too many to tell apart.",
+                    Count(overflow)
+                ),
+            );
+        }
     }
 }
 
@@ -202,7 +220,7 @@ fn servers(page: &mut Page<'_>, report: &Report) {
         zero_window(&mut table, peer);
     }
     page.rows(table);
-    rest(page, all as u64, report.servers().overflow);
+    page.rest(all as u64, report.servers().overflow);
 }
 
 static CLIENTS: &[Column] = &[
@@ -251,7 +269,7 @@ fn clients(page: &mut Page<'_>, report: &Report) {
         zero_window(&mut table, peer);
     }
     page.rows(table);
-    rest(page, all as u64, report.clients().overflow);
+    page.rest(all as u64, report.clients().overflow);
 }
 
 static CONNECTIONS: &[Column] = &[
@@ -308,23 +326,7 @@ fn failed(peer: &Peer) -> u64 {
     peer.decided() - peer.outcome(Outcome::Established)
 }
 
-fn rest(page: &mut Page<'_>, all: u64, overflow: u64) {
-    let hidden = all.saturating_sub(page.options.rows as u64);
-    if hidden > 0 {
-        page.prose("", &format!("... and {} more.", Count(hidden)));
-    }
-    if overflow > 0 {
-        page.prose(
-            "",
-            &format!(
-                "{} records are of yet others: there were too many to tell apart.",
-                Count(overflow)
-            ),
-        );
-    }
-}
-
-fn number(table: &mut Table, value: u64, paint: Paint) {
+pub(super) fn number(table: &mut Table, value: u64, paint: Paint) {
     table.cell(if value == 0 { Paint::Dim } else { paint }, Count(value));
 }
 
@@ -348,11 +350,11 @@ fn span(table: &mut Table, span: Option<Span>) {
     }
 }
 
-fn quantile(table: &mut Table, histogram: &Histogram, per_mille: u64) {
+pub(super) fn quantile(table: &mut Table, histogram: &Histogram, per_mille: u64) {
     span(table, histogram.quantile(per_mille));
 }
 
-fn share(table: &mut Table, part: u64, whole: u64) {
+pub(super) fn share(table: &mut Table, part: u64, whole: u64) {
     if whole == 0 {
         table.absent();
         return;

@@ -102,7 +102,7 @@ pub(crate) struct Output {
     /// Colour text: auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
-    /// Less: no progress, no summary on stderr; `handshakes`: the summary only
+    /// Less: no progress, no summary on stderr; `handshakes`, `requests`: the summary only
     #[arg(short, long)]
     pub quiet: bool,
     /// More on stderr: what was read and what was not decoded

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use regex_lite::Regex;
 use tcplens_core::roles::Network;
 use tcplens_core::time::{SECOND, Span};
 use tcplens_output::units;
@@ -56,6 +57,61 @@ pub(crate) fn seconds(text: &str) -> Result<Span, String> {
     }
 }
 
+/// A time, in milliseconds where no unit is written.
+pub(crate) fn milliseconds(text: &str) -> Result<Span, String> {
+    let ms = SECOND as u64 / 1000;
+    units::parse_duration_or(text, ms).map_err(|error| error.to_string())
+}
+
+/// `100`, `1KiB-`, `-64KiB` or `1KiB-64KiB`: bytes, both ends included.
+pub(crate) fn sizes(text: &str) -> Result<(u64, u64), String> {
+    let size = |text: &str, absent| match text {
+        "" => Ok(absent),
+        _ => units::parse_size(text).map_err(|error| error.to_string()),
+    };
+    let (low, high) = match text.split_once('-') {
+        Some(("", "")) => return Err("it has no end; write 1KiB-, -64KiB or 1KiB-64KiB".into()),
+        Some((low, high)) => (size(low, 0)?, size(high, u64::MAX)?),
+        None => match units::parse_size(text) {
+            Ok(size) => (size, size),
+            Err(error) => return Err(error.to_string()),
+        },
+    };
+    if low > high {
+        return Err(format!(
+            "the range ends before it begins; write {high}-{low}"
+        ));
+    }
+    Ok((low, high))
+}
+
+/// A regular expression.
+pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|error| {
+        format!("{error}; write a regular expression, such as '^GET /api' or 'user:[0-9]+'")
+    })
+}
+
+/// `NAME=VALUE`.
+pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err(format!(
+            "{text:?} is no pair; write NAME=VALUE, such as ms=5"
+        )),
+    }
+}
+
+/// Memory in which Lua can begin at all.
+pub(crate) fn script_memory(text: &str) -> Result<u64, String> {
+    match units::parse_size(text).map_err(|error| error.to_string())? {
+        0..MIB => Err("Lua itself needs that; write 1MiB or more".into()),
+        bytes => Ok(bytes),
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
 /// A number above zero.
 pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
     match text.parse() {
@@ -79,6 +135,34 @@ mod tests {
         for text in ["", "-", "70000", "80-", "http"] {
             assert!(ports(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_are_ranges_open_at_either_end() {
+        for (text, expected) in [
+            ("100", (100, 100)),
+            ("1KiB-", (1024, u64::MAX)),
+            ("-64", (0, 64)),
+            ("1-1KiB", (1, 1024)),
+        ] {
+            assert_eq!(sizes(text), Ok(expected), "{text}");
+        }
+        assert!(sizes("9-8").unwrap_err().contains("8-9"));
+        for text in ["", "-", "x-", "1-2-3"] {
+            assert!(sizes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_may_have_fractions_and_units() {
+        for (text, ns) in [
+            ("0.5", 500_000),
+            ("100", 100_000_000),
+            ("2s", 2_000_000_000),
+        ] {
+            assert_eq!(milliseconds(text).map(Span::ns), Ok(ns), "{text}");
+        }
+        assert!(milliseconds("-1").is_err());
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
     let words = sources::sort(&common.source, false)?;
     let wanted = Wanted {
         handshakes: false,
+        requests: false,
         connections: true,
     };
     let plan = plan(common, words, wanted, Prints::of(command.format))?;

@@ -27,6 +27,7 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     let filters = Filters::new(std::mem::take(&mut words.handshake_filters), common);
     let wanted = Wanted {
         handshakes: true,
+        requests: false,
         connections: false,
     };
     let plan = plan(common, words, wanted, Prints::of(command.format))?;

@@ -65,6 +65,15 @@ impl Target {
         })
     }
 
+    /// Whether a new file may begin between two lines.
+    pub(super) fn rotates(&self) -> bool {
+        match self {
+            Target::Text(lines) => lines.sink.rotates(),
+            Target::Machine(writer) => writer.sink().rotates(),
+            Target::None => false,
+        }
+    }
+
     /// Whether text is to be coloured.
     pub(super) fn is_colored(&self, output: &Output) -> bool {
         match self {

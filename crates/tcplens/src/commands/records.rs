@@ -26,12 +26,14 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
     let words = sources::sort(&common.source, false)?;
     let printed = Wanted {
         handshakes: asks(KindChoice::Handshake),
+        requests: asks(KindChoice::Request),
         connections: asks(KindChoice::Connection),
     };
     let report = asks(KindChoice::Finding).then(Report::default);
     // Findings rest on both.
     let wanted = Wanted {
         handshakes: printed.handshakes || report.is_some(),
+        requests: printed.requests,
         connections: printed.connections || report.is_some(),
     };
     let plan = plan(common, words, wanted, Prints::of(command.format))?;
@@ -79,7 +81,8 @@ impl View for RecordView {
             AnyRecord::Connection(connection) if self.printed.connections => {
                 writer.write(connection)
             }
-            AnyRecord::Handshake(_) | AnyRecord::Connection(_) => Ok(()),
+            AnyRecord::Request(request) if self.printed.requests => writer.write(&request.record()),
+            AnyRecord::Handshake(_) | AnyRecord::Request(_) | AnyRecord::Connection(_) => Ok(()),
         }
     }
 

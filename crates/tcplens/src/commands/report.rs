@@ -33,6 +33,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         .collect();
     let wanted = Wanted {
         handshakes: true,
+        requests: true,
         connections: true,
     };
     let plan = plan(common, words, wanted, Prints::AtEnd)?;

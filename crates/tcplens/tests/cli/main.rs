@@ -10,6 +10,7 @@ mod capture;
 mod failures;
 mod options;
 mod outputs;
+mod requests;
 mod running;
 mod views;
 

@@ -205,6 +205,7 @@ impl Http {
         let response = Response {
             id: None,
             ends,
+            restarts: false,
             outcome: Some(Outcome {
                 is_error: code >= 400,
                 code: Some(code),

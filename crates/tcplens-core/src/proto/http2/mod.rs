@@ -308,6 +308,7 @@ fn response(frame: &Frame, outcome: Option<Outcome>) -> Part {
         return Part::Aside;
     }
     Part::Response(Response {
+        restarts: false,
         id: Some(u64::from(frame.stream)),
         ends: frame.has(flag::END_STREAM),
         outcome,

@@ -1,14 +1,15 @@
 //! What is wrong, ranked. Each rule looks at one aspect and drafts findings; here they are put in order.
 //!
-//! The order: (0) the capture misled us about most of what it shows; (1) connections failed; (2) connections took longer
-//! than they should; (3) worth knowing: scans, resets that may be habits, long paths; (4) remarks about the capture.
-//! Within a class the number of connections concerned times their share decides, then the time lost.
+//! The order: (0) the capture misled us about most of what it shows; (1) connections or requests failed; (2) they
+//! took longer than they should; (3) worth knowing: scans, resets that may be habits, long paths; (4) remarks about the
+//! capture. Within a class the number of connections or requests concerned times their share decides, then the time lost.
 
 mod attempts;
 mod capture;
 mod endings;
 mod group;
 mod paths;
+mod requests;
 mod server;
 pub mod thresholds;
 
@@ -46,7 +47,7 @@ enum Class {
 struct Draft {
     class: Class,
     code: &'static str,
-    /// Connections or attempts concerned, of how many.
+    /// Connections, attempts or requests concerned, of how many.
     harm: u64,
     of: u64,
     time_ns: u64,
@@ -110,6 +111,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     let mut drafts = group::alike(report, attempts::find(report));
     drafts.extend(paths::find(report));
     drafts.extend(group::alike(report, endings::find(report)));
+    drafts.extend(requests::find(report));
     drafts.extend(capture::find(report, health));
     drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
     let left_out = drafts.len().saturating_sub(FINDINGS) as u64;
@@ -151,9 +153,16 @@ impl Draft {
 }
 
 fn checked(report: &Report) -> String {
+    let requests = match report.requests.all().requests() {
+        0 => String::new(),
+        n => format!(
+            "{} (slow, queued, with an error, unanswered), ",
+            words::count(n, "request")
+        ),
+    };
     let mut text = format!(
-        "{} (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), {} (loss, reset, closed window, delay) \
-         with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
+        "{} (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), {requests}{} (loss, reset, closed \
+         window, delay) with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
         words::count(report.handshakes.attempts(), "connection attempt"),
         words::count(report.totals.connections, "connection"),
         words::count(report.servers.len() as u64, "server"),

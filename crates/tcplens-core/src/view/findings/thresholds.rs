@@ -59,6 +59,26 @@ pub const QUEUE_SAMPLES: u64 = 20;
 /// A peer nearer than this, in ns, has no path to queue on: it acknowledges late itself. Chosen.
 pub const NEAR_NS: u64 = 1_000_000;
 
+/// A request is slow from here on, in ns. Chosen: up to a tenth of a second feels immediate to a person (Nielsen 1993,
+/// after Miller 1968); programs that ask many times have less.
+pub const SLOW_NS: u64 = 100_000_000;
+/// Slow requests to one server for one reason, at least. Chosen: one or two happen.
+pub const SLOW_REQUESTS: u64 = 3;
+/// And from this share of its answered requests on, in per mille. Chosen: the slowest hundredth is what people complain of.
+pub const SLOW_PER_MILLE: u64 = 10;
+
+/// Requests to one server that were answered with an error: at least so many, and one in twenty. Chosen: single misses are
+/// everyday.
+pub const REQUEST_ERRORS: u64 = 3;
+/// See [`REQUEST_ERRORS`].
+pub const REQUEST_ERRORS_PER_MILLE: u64 = 50;
+
+/// Requests to one server that got no answer: at least so many, and one in a hundred. Chosen: a single one may be a program
+/// that ended.
+pub const UNANSWERED: u64 = 2;
+/// See [`UNANSWERED`].
+pub const UNANSWERED_PER_MILLE: u64 = 10;
+
 /// Connections of which one side only was captured, in per mille of all. Chosen.
 pub const ONE_SIDED_PER_MILLE: u64 = 100;
 /// A connection counts as one-sided from so many segments on. Chosen: a lone RST or keep-alive proves nothing.

@@ -1,0 +1,846 @@
+//! Requests and their responses on one connection: pairing, times and the time budget, once for all protocols.
+//!
+//! A segment's payload is put in order ([`stream`]), read by the connection's parser ([`crate::proto`]) and becomes parts
+//! of tasks ([`task`]); a task that is over gets its budget ([`budget`]) and waits for the ACK of its last byte. The time
+//! of a byte is that of the packet that made it, and all before it, known here.
+//!
+//! Pairing: by number where the protocol has numbers, else first in first out. A hole ends it: what was outstanding is
+//! given up (`ended_by: gap`), and each direction is taken up again where a segment begins with a message.
+
+mod budget;
+mod read;
+mod stream;
+mod task;
+
+use self::budget::Ground;
+pub(crate) use self::task::Busy;
+use self::task::{MANY_WORDS, MOST_SENT, NEVER, Task};
+use super::Context;
+use crate::batch::{Kind, Moment, Place, Records};
+use crate::flow::Flow;
+use crate::proto::{AnyParser, Loss, Owes, Way};
+use crate::record::{EndedBy, HandshakeOutcome, Protocol, RequestRow, Status, Times};
+use crate::tcp::seen::Sighting;
+use crate::tcp::seq::Seq;
+use crate::tcp::track::Facts;
+use crate::time::Timestamp;
+use crate::wire::segment::{Segment, flags, syn_option};
+
+/// Most requests of one connection that wait at once; beyond, the oldest is given up.
+const MOST_PENDING: usize = 1024;
+/// How long data that was acknowledged may be overdue before it counts as missed: packets of one connection come from
+/// several queues, and the ACK may overtake here what it acknowledges. Chosen: far above what queues do.
+const OVERDUE: i64 = 10_000_000;
+/// Segments without a message at their start after which an unknown connection is taken by turns.
+const TRIES: u8 = 8;
+
+/// What requests are read by.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    /// Protocols to recognise.
+    pub(crate) protocols: Vec<Protocol>,
+    /// Whether what is not recognised is read by turns.
+    pub(crate) turns: bool,
+    /// Longest summary.
+    pub(crate) summary_bytes: usize,
+    /// Most bytes that the connections of a shard hold at once.
+    pub(crate) most_held: usize,
+}
+
+impl Rules {
+    /// For the protocols that the user named; none means all.
+    pub(crate) fn new(named: &[Protocol], summary_bytes: usize, most_held: usize) -> Rules {
+        let takes = |protocol: Protocol| named.is_empty() || named.contains(&protocol);
+        Rules {
+            protocols: AnyParser::RECOGNISED
+                .iter()
+                .copied()
+                .filter(|&protocol| takes(protocol))
+                .collect(),
+            turns: takes(Protocol::Turn),
+            summary_bytes,
+            most_held,
+        }
+    }
+}
+
+/// What reading requests counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadCounts {
+    /// Times a parser gave up, by protocol (as in [`Protocol::ALL`]) and reason.
+    pub lost: [[u64; 3]; Protocol::ALL.len()],
+    /// Responses to requests that were not seen.
+    pub unpaired: [u64; Protocol::ALL.len()],
+    /// Holes in what is read.
+    pub gaps: u64,
+    /// Requests given up because too many waited.
+    pub pending_limit: u64,
+    /// Messages given up because too many bytes waited.
+    pub held_limit: u64,
+    /// Holes given up because too much waited behind them.
+    pub early_limit: u64,
+}
+
+/// The words of one protocol in `health.unparsed_messages`.
+macro_rules! unparsed_words {
+    ($( $protocol:ident $word:literal ),+ $(,)?) => {
+        fn unparsed_words(protocol: Protocol) -> [&'static str; 4] {
+            match protocol {
+                $( Protocol::$protocol => [
+                    concat!($word, ".malformed"),
+                    concat!($word, ".too_long"),
+                    concat!($word, ".unsupported"),
+                    concat!($word, ".unpaired"),
+                ], )+
+            }
+        }
+    };
+}
+
+unparsed_words! {
+    Turn "turn", Redis "redis", Memcached "memcached", Http "http", Http2 "http2", Grpc "grpc",
+    Websocket "websocket", Mysql "mysql", Postgres "postgres", Dns "dns", Tls "tls", Mongodb "mongodb", Kafka "kafka",
+}
+
+impl ReadCounts {
+    /// What could not be read, by protocol and reason; `unpaired` are responses to requests that were not seen.
+    pub fn unparsed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Protocol::ALL.iter().flat_map(|&protocol| {
+            let [malformed, too_long, unsupported] = self.lost[protocol as usize];
+            let counts = [
+                malformed,
+                too_long,
+                unsupported,
+                self.unpaired[protocol as usize],
+            ];
+            unparsed_words(protocol).into_iter().zip(counts)
+        })
+    }
+
+    /// Bounds that were reached.
+    pub fn limit_hits(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("pending_requests", self.pending_limit),
+            ("held_bytes", self.held_limit),
+            ("early_bytes", self.early_limit),
+        ]
+        .into_iter()
+    }
+}
+
+impl std::ops::AddAssign for ReadCounts {
+    fn add_assign(&mut self, other: ReadCounts) {
+        let lost = self.lost.iter_mut().flatten();
+        lost.zip(other.lost.iter().flatten())
+            .for_each(|(a, b)| *a += b);
+        let unpaired = self.unpaired.iter_mut().zip(other.unpaired);
+        unpaired.for_each(|(a, b)| *a += b);
+        self.gaps += other.gaps;
+        self.pending_limit += other.pending_limit;
+        self.held_limit += other.held_limit;
+        self.early_limit += other.early_limit;
+    }
+}
+
+/// What an exchange works with: its shard's, and the segment that is looked at.
+pub(crate) struct Desk<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) rules: &'a Rules,
+    pub(crate) counts: &'a mut ReadCounts,
+    pub(crate) pool: &'a mut Vec<Box<Busy>>,
+    /// Bytes held by all connections of the shard.
+    pub(crate) held: &'a mut usize,
+    /// Which protocol was recognised last on a server port.
+    pub(crate) hints: &'a mut Hints,
+    pub(crate) flow: &'a mut Flow,
+    pub(crate) out: &'a mut Records,
+    /// When a record that is made now becomes final.
+    pub(crate) now: Moment,
+}
+
+/// The protocol recognised last, by server port: tried first on the next connection to that port.
+pub(crate) struct Hints([(u16, Protocol); 64]);
+
+impl Default for Hints {
+    fn default() -> Hints {
+        Hints([(0, Protocol::Turn); 64])
+    }
+}
+
+impl Hints {
+    fn get(&self, port: u16) -> Option<Protocol> {
+        let (of, protocol) = self.0[usize::from(port) % 64];
+        (of == port && protocol != Protocol::Turn).then_some(protocol)
+    }
+
+    fn set(&mut self, port: u16, protocol: Protocol) {
+        self.0[usize::from(port) % 64] = (port, protocol);
+    }
+}
+
+/// What a connection is read as.
+enum Speaks {
+    /// Nothing was recognised yet, after so many segments.
+    Unknown(u8),
+    /// By turns.
+    Turn,
+    Known(AnyParser),
+}
+
+/// Bits of [`Direction::bits`].
+mod bit {
+    /// `next` is set.
+    pub(super) const STARTED: u8 = 1;
+    /// The parser's footing is lost: bytes count again from a segment that begins with a message.
+    pub(super) const LOST: u8 = 2;
+    /// `fin` is set.
+    pub(super) const FIN: u8 = 4;
+    /// Everything up to the FIN was read.
+    pub(super) const ENDED: u8 = 8;
+    /// The receiver of this direction has room for less than a segment.
+    pub(super) const NARROW: u8 = 16;
+}
+
+#[derive(Clone, Copy, Default)]
+struct Direction {
+    /// What continues the stream.
+    next: Seq,
+    /// Where its FIN stands.
+    fin: Seq,
+    bits: u8,
+}
+
+/// One connection's requests.
+pub(crate) struct Exchange {
+    core: Core,
+    busy: Option<Box<Busy>>,
+}
+
+struct Core {
+    speaks: Speaks,
+    /// To the server, to the client.
+    ways: [Direction; 2],
+    /// Requests so far.
+    tasks: u64,
+    /// End of the latest response.
+    last_end: Timestamp,
+    /// Segments that were seen again, and that came out of order.
+    repeats: u32,
+    fills: u32,
+    /// Spoken, as far as it is known.
+    protocol: Option<Protocol>,
+}
+
+impl Core {
+    /// Whether a side has no room for a segment of the other.
+    #[inline]
+    fn is_narrow(&self) -> bool {
+        self.ways.iter().any(|way| way.bits & bit::NARROW != 0)
+    }
+}
+
+/// An exchange at work: its parts, and the desk.
+struct Work<'w, 'd> {
+    core: &'w mut Core,
+    busy: &'w mut Busy,
+    desk: &'w mut Desk<'d>,
+}
+
+impl Default for Exchange {
+    fn default() -> Exchange {
+        Exchange {
+            core: Core {
+                speaks: Speaks::Unknown(0),
+                ways: [Direction::default(); 2],
+                tasks: 0,
+                last_end: Timestamp::MIN,
+                repeats: 0,
+                fills: 0,
+                protocol: None,
+            },
+            busy: None,
+        }
+    }
+}
+
+impl Exchange {
+    /// What is spoken, and how many requests there were.
+    pub(crate) fn summary(&self) -> (Option<Protocol>, u64) {
+        (self.core.protocol, self.core.tasks)
+    }
+
+    /// A segment of the connection, with what of its payload was captured.
+    #[inline]
+    pub(crate) fn segment(
+        &mut self,
+        desk: &mut Desk<'_>,
+        seg: &Segment,
+        facts: Facts,
+        payload: &[u8],
+    ) {
+        let way = way_of(desk.flow, seg);
+        self.window(desk.flow, seg, way);
+        let is_data = seg.payload_length > 0 && facts.sighting.is_some();
+        let ends = seg.flags & flags::FIN != 0;
+        if self.busy.is_none() && !is_data && !ends {
+            return;
+        }
+        self.at_work(desk, |work| {
+            if seg.flags & flags::ACK != 0 && way == Way::ToServer {
+                work.acknowledges(seg);
+            }
+            if is_data {
+                work.data(seg, facts, way, payload);
+            }
+            if ends {
+                work.fin(seg, way);
+            }
+            if work.busy.is_rare {
+                work.clean(seg, way);
+            }
+            work.fins(seg.time);
+        });
+    }
+
+    /// A datagram of a flow over UDP.
+    pub(crate) fn datagram(&mut self, desk: &mut Desk<'_>, seg: &Segment, payload: &[u8]) {
+        let way = way_of(desk.flow, seg);
+        self.at_work(desk, |work| work.datagram(seg, way, payload));
+    }
+
+    /// The connection is over, or given up: what is outstanding is reported.
+    pub(crate) fn end(&mut self, desk: &mut Desk<'_>, ended_by: EndedBy, at: Timestamp) {
+        if self.busy.is_none() {
+            return;
+        }
+        self.at_work(desk, |work| {
+            work.give_up_holes(at);
+            work.finish_all(ended_by);
+            work.emit_all();
+            work.busy.reset();
+        });
+    }
+
+    /// Calls `each` with what a connection needs while something is going on, taken from the pool and given back.
+    #[inline]
+    fn at_work(&mut self, desk: &mut Desk<'_>, each: impl FnOnce(&mut Work<'_, '_>)) {
+        /// Enough for the connections that are busy at the same time, most of the time.
+        const POOL: usize = 64;
+        let known = self.busy.take().or_else(|| desk.pool.pop());
+        let mut busy = known.unwrap_or_default();
+        let mut work = Work {
+            core: &mut self.core,
+            busy: &mut busy,
+            desk,
+        };
+        each(&mut work);
+        if busy.is_idle() {
+            *desk.held = desk.held.saturating_sub(std::mem::take(&mut busy.counted));
+            busy.reset();
+            if desk.pool.len() < POOL && busy.is_small() {
+                desk.pool.push(busy);
+            }
+            return;
+        }
+        if busy.is_large() || busy.counted > 0 {
+            let held = busy.held();
+            let before = std::mem::replace(&mut busy.counted, held);
+            *desk.held = (*desk.held + held).saturating_sub(before);
+        }
+        self.busy = Some(busy);
+    }
+
+    /// Notes whether the sender of `seg` has room for a segment of its peer.
+    #[inline]
+    fn window(&mut self, flow: &Flow, seg: &Segment, way: Way) {
+        if seg.flags & (flags::SYN | flags::RST) != 0 {
+            return;
+        }
+        let from = usize::from(seg.from);
+        // Unless both offered scaling, windows are as they stand; where that was not seen, only zero says anything.
+        let [a, b] = flow.wscale;
+        let shift = if a == NO_SCALE || b == NO_SCALE {
+            0
+        } else {
+            flow.wscale[from]
+        };
+        let least = u32::from(flow.mss[from]).max(1);
+        let narrow = u32::from(seg.window) << shift < least;
+        let direction = &mut self.core.ways[1 - way as usize];
+        let was = direction.bits & bit::NARROW != 0;
+        if narrow != was {
+            self.window_changes(1 - way as usize, narrow, seg.time);
+        }
+    }
+
+    #[cold]
+    fn window_changes(&mut self, w: usize, narrow: bool, at: Timestamp) {
+        self.core.ways[w].bits ^= bit::NARROW;
+        let Some(busy) = &mut self.busy else {
+            return;
+        };
+        busy.is_rare = true;
+        let stretches = &mut busy.window[w];
+        if narrow {
+            stretches.begin(at);
+        } else {
+            stretches.end(at);
+        }
+    }
+}
+
+fn way_of(flow: &Flow, seg: &Segment) -> Way {
+    if seg.from == flow.client {
+        Way::ToServer
+    } else {
+        Way::ToClient
+    }
+}
+
+/// [`Flow::wscale`] of a side that offered none.
+pub(crate) const NO_SCALE: u8 = u8::MAX;
+
+/// What a SYN says of its sender's windows, for [`Flow::mss`] and [`Flow::wscale`].
+pub(crate) fn offered(seg: &Segment) -> (u16, u8) {
+    /// RFC 9293 section 3.7.1, for a SYN without the option.
+    const DEFAULT_MSS: u16 = 536;
+    /// RFC 7323 section 2.3.
+    const MOST_SHIFT: u8 = 14;
+    let has = |bit: u8| seg.syn.bits & bit != 0;
+    let mss = if has(syn_option::MSS) {
+        seg.syn.mss
+    } else {
+        DEFAULT_MSS
+    };
+    let shift = if has(syn_option::WSCALE) {
+        seg.syn.wscale.min(MOST_SHIFT)
+    } else {
+        NO_SCALE
+    };
+    (mss, shift)
+}
+
+impl Work<'_, '_> {
+    /// Takes payload: in order it is read, early it waits, late it is dropped.
+    #[inline]
+    fn data(&mut self, seg: &Segment, facts: Facts, way: Way, payload: &[u8]) {
+        let w = way as usize;
+        let is_syn = seg.flags & flags::SYN != 0;
+        let start = Seq(seg.seq).plus(u32::from(is_syn));
+        let direction = &mut self.core.ways[w];
+        if direction.bits & bit::STARTED == 0 {
+            let side = &self.desk.flow.sides[usize::from(seg.from)];
+            let isn_seen = self.desk.flow.handshake == HandshakeOutcome::Established;
+            direction.next = if isn_seen && !is_syn {
+                side.low.plus(1)
+            } else {
+                start
+            };
+            direction.bits |= bit::STARTED;
+        }
+        let is_in_order = start == direction.next && facts.sighting == Some(Sighting::New);
+        if is_in_order && payload.len() == seg.payload_length as usize && !self.busy.is_rare {
+            direction.next = start.plus(seg.payload_length);
+            self.read(way, payload, seg.time, seg.frame);
+            if self.busy.is_rare && !self.busy.tasks.is_empty() {
+                self.note_sent(w, start.plus(seg.payload_length), seg.time);
+            }
+        } else {
+            self.unusual(seg, facts, way, start, payload);
+        }
+    }
+
+    #[inline(never)]
+    fn unusual(&mut self, seg: &Segment, facts: Facts, way: Way, start: Seq, payload: &[u8]) {
+        let w = way as usize;
+        let end = start.plus(seg.payload_length);
+        match facts.sighting {
+            Some(Sighting::Repeat | Sighting::Partial) => {
+                self.core.repeats = self.core.repeats.saturating_add(1);
+                if let Some(first) = self.first_sighting(w, start) {
+                    self.busy.is_rare = true;
+                    self.busy.loss.add(first, seg.time);
+                }
+            }
+            Some(Sighting::Fill(_)) => self.core.fills = self.core.fills.saturating_add(1),
+            Some(Sighting::New) | None => {}
+        }
+        let next = self.core.ways[w].next;
+        let seen = next.offset(start);
+        if end.offset(next) <= 0 {
+            return;
+        }
+        if seen < 0 {
+            self.busy.is_rare = true;
+            self.busy.loss.begin(seg.time);
+            let early = &mut self.busy.early[w];
+            early.keep(start, seg.payload_length, payload, seg.frame, seg.clock);
+            self.note_sent(w, end, seg.time);
+            return;
+        }
+        let seen = seen.unsigned_abs();
+        let bytes = payload.get(seen as usize..).unwrap_or_default();
+        let cut = seg.payload_length - seen - bytes.len() as u32;
+        self.deliver(way, bytes, cut, seg.time, seg.frame);
+        if self.busy.is_rare && !self.busy.tasks.is_empty() {
+            self.note_sent(w, end, seg.time);
+        }
+        if !self.busy.early[w].is_empty() {
+            self.catch_up(way, seg.time);
+        }
+    }
+
+    fn note_sent(&mut self, w: usize, end: Seq, at: Timestamp) {
+        let sent = &mut self.busy.sent[w];
+        if sent.len() >= MOST_SENT {
+            sent.pop_front();
+        }
+        sent.push_back((end, at));
+    }
+
+    /// When the byte at `start` was first seen, as far as that is remembered; `None` if nothing asks for it.
+    fn first_sighting(&self, w: usize, start: Seq) -> Option<Timestamp> {
+        let mut sent = self.busy.sent[w].iter();
+        if let Some(&(_, at)) = sent.find(|(end, _)| start.before(*end)) {
+            return Some(at);
+        }
+        // Of messages of one segment nothing is kept but their times.
+        let tasks = self.busy.tasks.iter().rev();
+        let mut times = tasks.map(|task| match w {
+            0 => task.last_request,
+            _ => task.last_response,
+        });
+        times.find(|&time| time != NEVER)
+    }
+
+    /// Reads what waited for what has come now.
+    fn catch_up(&mut self, way: Way, at: Timestamp) {
+        let w = way as usize;
+        while let Some(ready) = self.busy.early[w].take(self.core.ways[w].next) {
+            self.deliver(way, &ready.bytes, ready.cut, at, ready.frame);
+        }
+        if self.busy.early.iter().all(stream::Early::is_empty) {
+            self.busy.loss.end(at);
+        }
+    }
+
+    /// `bytes` continue the stream, and `cut` more that the capture did not take.
+    fn deliver(&mut self, way: Way, bytes: &[u8], cut: u32, at: Timestamp, frame: u64) {
+        let direction = &mut self.core.ways[way as usize];
+        direction.next = direction.next.plus(bytes.len() as u32);
+        if !bytes.is_empty() {
+            self.read(way, bytes, at, frame);
+        }
+        if cut > 0 {
+            let direction = &mut self.core.ways[way as usize];
+            direction.next = direction.next.plus(cut);
+            self.missing(way, cut, true, at, frame);
+        }
+    }
+
+    /// Forgets what was acknowledged, and gives up holes that will not be filled.
+    #[inline(never)]
+    fn clean(&mut self, seg: &Segment, way: Way) {
+        if seg.flags & flags::ACK != 0 {
+            let ack = Seq(seg.ack);
+            let sent = &mut self.busy.sent[1 - way as usize];
+            while sent.front().is_some_and(|&(end, _)| end.offset(ack) <= 0) {
+                sent.pop_front();
+            }
+        }
+        for way in [Way::ToServer, Way::ToClient] {
+            let w = way as usize;
+            if self.busy.early[w].is_empty() {
+                continue;
+            }
+            // Ends of the flow key: who sends in this direction, and who acknowledges it.
+            let client = usize::from(self.desk.flow.client);
+            let receiver = if way == Way::ToServer {
+                1 - client
+            } else {
+                client
+            };
+            while let Some((start, since)) = self.busy.early[w].first() {
+                let peer = &self.desk.flow.sides[receiver];
+                let acknowledged = !peer.acknowledged() || start.offset(peer.ack) <= 0;
+                let overdue = acknowledged && seg.clock.0.saturating_sub(since.0) >= OVERDUE;
+                let over = self.busy.early[w].is_over();
+                if !overdue && !over {
+                    break;
+                }
+                self.desk.counts.early_limit += u64::from(over && !overdue);
+                self.jump(way, start, seg.time);
+            }
+        }
+    }
+
+    /// Every hole that is left is given up.
+    fn give_up_holes(&mut self, at: Timestamp) {
+        for way in [Way::ToServer, Way::ToClient] {
+            while let Some((start, _)) = self.busy.early[way as usize].first() {
+                self.jump(way, start, at);
+            }
+        }
+    }
+
+    /// Goes on at `start`: what lies before it was never seen.
+    fn jump(&mut self, way: Way, start: Seq, at: Timestamp) {
+        let direction = &mut self.core.ways[way as usize];
+        let missing = start.offset(direction.next).max(0).unsigned_abs();
+        direction.next = start;
+        if missing > 0 {
+            self.missing(way, missing, false, at, 0);
+        }
+        self.catch_up(way, at);
+    }
+
+    /// Takes the client's ACK to the responses that it covers.
+    #[inline]
+    fn acknowledges(&mut self, seg: &Segment) {
+        let ack = Seq(seg.ack);
+        let mut n = 0;
+        while let Some(task) = self.busy.tasks.get_mut(n) {
+            if task.is_answering() && task.end.offset(ack) <= 0 {
+                if task.acknowledged == NEVER {
+                    task.acknowledged = seg.time;
+                }
+                if task.over.is_some() {
+                    self.emit(n);
+                    continue;
+                }
+            } else if task.id.is_none() {
+                // Those behind it are answered later.
+                break;
+            }
+            n += 1;
+        }
+    }
+
+    /// A FIN, and where it stands.
+    fn fin(&mut self, seg: &Segment, way: Way) {
+        let direction = &mut self.core.ways[way as usize];
+        let behind_syn = u32::from(seg.flags & flags::SYN != 0);
+        direction.fin = Seq(seg.seq).plus(seg.payload_length + behind_syn);
+        direction.bits |= bit::FIN;
+        if direction.bits & bit::STARTED == 0 {
+            direction.next = direction.fin;
+            direction.bits |= bit::STARTED;
+        }
+    }
+
+    /// Ends the directions whose FIN is reached, and what waits for a side that has closed.
+    #[inline]
+    fn fins(&mut self, at: Timestamp) {
+        for way in [Way::ToServer, Way::ToClient] {
+            let direction = &self.core.ways[way as usize];
+            let is_reached = direction.bits & (bit::FIN | bit::ENDED) == bit::FIN
+                && direction.next.offset(direction.fin) >= 0;
+            if is_reached {
+                self.ends(way, at);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn ends(&mut self, way: Way, at: Timestamp) {
+        self.core.ways[way as usize].bits |= bit::ENDED;
+        self.end_of_stream(way, at);
+        if way == Way::ToClient {
+            // Nobody will answer any more.
+            let client_left = self.core.ways[Way::ToServer as usize].bits & bit::FIN != 0;
+            self.finish_all(if client_left {
+                EndedBy::ClientClose
+            } else {
+                EndedBy::ServerClose
+            });
+        }
+    }
+
+    /// The response to the `n`th task has ended: it is over, and waits only for the ACK of its last byte.
+    #[inline]
+    fn answered(&mut self, n: usize) {
+        let Some(task) = self.busy.tasks.get_mut(n) else {
+            return;
+        };
+        let is_error = task.outcome.is_some_and(|outcome| outcome.is_error);
+        let status = if is_error { Status::Error } else { Status::Ok };
+        if task.id.is_none() {
+            task.queue_end = self.core.last_end;
+        }
+        self.core.last_end = task.last_response.max(self.core.last_end);
+        task.repeats = self.core.repeats.wrapping_sub(task.repeats);
+        task.fills = self.core.fills.wrapping_sub(task.fills);
+        task.over = Some((status, EndedBy::Response));
+        let is_complete = task.acknowledged != NEVER || self.desk.flow.is_datagram();
+        let n = self.older_go_without(n);
+        if is_complete {
+            self.emit(n);
+        }
+    }
+
+    /// What may go without an answer, and is older than the `n`th, did. Where that one is then.
+    #[inline]
+    fn older_go_without(&mut self, mut n: usize) -> usize {
+        let goes = |task: &Task| task.over.is_none() && task.owes == Owes::Perhaps;
+        while let Some(older) = self.busy.tasks.iter().take(n).position(goes) {
+            self.unanswered(older, EndedBy::Response);
+            n -= 1;
+        }
+        n
+    }
+
+    /// Whatever waits is over.
+    fn finish_all(&mut self, ended_by: EndedBy) {
+        while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_none()) {
+            let task = &self.busy.tasks[n];
+            // A turn may have been over, for all that is known.
+            if task.is_answering() && task.protocol == Protocol::Turn {
+                self.answered(n);
+            } else {
+                self.unanswered(n, ended_by);
+            }
+        }
+    }
+
+    /// The `n`th task gets no answer, or owes none; or its answer was cut off: then it went as far as was told.
+    fn unanswered(&mut self, n: usize, ended_by: EndedBy) {
+        let Some(task) = self.busy.tasks.get_mut(n) else {
+            return;
+        };
+        let (status, ended_by) = match task.owes {
+            _ if task.is_answering() && task.outcome.is_some() => {
+                let is_error = task.outcome.is_some_and(|outcome| outcome.is_error);
+                (if is_error { Status::Error } else { Status::Ok }, ended_by)
+            }
+            Owes::Reply => (Status::Unanswered, ended_by),
+            Owes::Nothing => (Status::None, ended_by),
+            Owes::Perhaps => (Status::None, EndedBy::Response),
+        };
+        task.repeats = self.core.repeats.wrapping_sub(task.repeats);
+        task.fills = self.core.fills.wrapping_sub(task.fills);
+        task.over = Some((status, ended_by));
+        self.emit(n);
+    }
+
+    fn emit_all(&mut self) {
+        while !self.busy.tasks.is_empty() {
+            self.emit(0);
+        }
+    }
+
+    /// The `n`th task becomes a record.
+    fn emit(&mut self, n: usize) {
+        let Some(task) = self.busy.tasks.get(n) else {
+            return;
+        };
+        let flow = &*self.desk.flow;
+        let context = self.desk.context;
+        let direction = context.roles.direction(&flow.key, flow.client);
+        let rtt = [flow.client, 1 - flow.client].map(|side| {
+            let odd = flow.odd.as_deref().map(|odd| &odd[usize::from(side)]);
+            flow.sides[usize::from(side)]
+                .rtt(odd)
+                .map(|(_, min, _)| min)
+        });
+        let times = Times {
+            first_request: task.first_request,
+            last_request: task.last_request,
+            first_response: task.first_response,
+            last_response: task.last_response,
+            acknowledged: task.acknowledged,
+        };
+        let (status, ended_by) = task
+            .over
+            .unwrap_or((Status::Unanswered, EndedBy::Observation));
+        let troubled = if self.busy.is_rare {
+            self.trouble(&times, task.queue_end, rtt[1])
+        } else {
+            None
+        };
+        let [operation, summary, status_text] = task.words.clone();
+        let row = RequestRow {
+            flow: flow.key,
+            client: flow.client,
+            role_from: flow.role_from,
+            vantage: context.vantage,
+            direction,
+            tap_side: context.roles.tap_side(direction, flow.tap_side),
+            tunnel: flow.tunnel,
+            vlan: flow.vlan,
+            connection_id: context.id(flow),
+            protocol: task.protocol,
+            status,
+            ended_by,
+            capture_loss: task.gap,
+            reordered: task.fills > 0,
+            cut: task.cut,
+            gap: task.gap,
+            status_code: task.outcome.and_then(|outcome| outcome.code),
+            operation,
+            summary,
+            status_text,
+            times,
+            request_bytes: task.bytes[0],
+            response_bytes: task.bytes[1],
+            task: task.number,
+            queued: task.queued,
+            retransmits: task.repeats,
+            rtt,
+            queue_end: task.queue_end,
+            troubled,
+            frames: task.frames,
+        };
+        let place = Place {
+            at: self.desk.now,
+            first_frame: flow.first_frame,
+            kind: Kind::Request,
+        };
+        self.desk.out.request(place, row, &self.busy.words);
+        self.busy.tasks.remove(n);
+        if self.busy.tasks.is_empty() {
+            self.busy.words.clear();
+        } else if self.busy.words.len() > MANY_WORDS {
+            self.busy.compact_words();
+        }
+        if self.busy.is_rare {
+            self.forget();
+        }
+    }
+
+    /// The time budget of a request in whose time something was lost or held up.
+    #[inline(never)]
+    fn trouble(
+        &self,
+        times: &Times,
+        queue_end: Timestamp,
+        server_rtt: Option<u64>,
+    ) -> Option<Box<[u64; 7]>> {
+        let Busy { loss, window, .. } = &*self.busy;
+        if loss.is_empty() && window.iter().all(budget::Stretches::is_empty) {
+            return None;
+        }
+        let ground = Ground {
+            times: times.in_order()?,
+            queue_end,
+            server_rtt: server_rtt?,
+            loss,
+            window: [&window[0], &window[1]],
+        };
+        Some(Box::new(ground.budget()))
+    }
+
+    /// What is over before the oldest task that is left is of no use any more.
+    #[inline(never)]
+    fn forget(&mut self) {
+        let oldest = self.busy.tasks.front().map(|task| task.first_request);
+        if let Some(oldest) = oldest {
+            self.busy.loss.forget_before(oldest);
+            let windows = self.busy.window.iter_mut();
+            windows.for_each(|window| window.forget_before(oldest));
+        }
+    }
+
+    fn count_loss(&mut self, protocol: Protocol, loss: Loss) {
+        self.desk.counts.lost[protocol as usize][loss as usize] += 1;
+    }
+}

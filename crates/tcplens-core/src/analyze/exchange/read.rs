@@ -1,0 +1,796 @@
+//! From bytes in order to parts of tasks: recognising the protocol, reading units, turns, holes.
+
+use super::task::{NEVER, Open, Run, Task, Waiting};
+use super::{MOST_PENDING, Speaks, TRIES, Work, bit};
+use crate::proto::dns;
+use crate::proto::{
+    AnyParser, Context, Guess, Loss, Outcome, Owes, Part, Request, Response, Step, Texts, Unit, Way,
+};
+use crate::record::{EndedBy, HandshakeOutcome, Protocol, RoleFrom};
+use crate::tcp::seq::Seq;
+use crate::time::Timestamp;
+use crate::wire::segment::Segment;
+
+/// Most bytes that a parser may wait on, and most segments that may bring them: a parser looks at all of it again with
+/// each.
+const MOST_UNREAD: usize = 64 << 10;
+const MOST_RUNS: usize = 512;
+/// Bytes after which a connection that may still be anything is taken by turns.
+const ENOUGH_TO_TELL: usize = 8192;
+
+/// Walks the runs that bytes came in.
+struct Cursor<'a> {
+    runs: &'a [Run],
+    /// Where the first of `runs` begins.
+    from: usize,
+}
+
+impl Cursor<'_> {
+    /// The run that holds the byte at `at`; called with growing positions.
+    fn at(&mut self, at: usize) -> Run {
+        while let [first, _, ..] = self.runs
+            && at >= self.from + first.length as usize
+        {
+            self.from += first.length as usize;
+            self.runs = &self.runs[1..];
+        }
+        self.runs.first().copied().unwrap_or(Run {
+            length: 0,
+            time: Timestamp::MIN,
+            frame: 0,
+        })
+    }
+}
+
+/// What came of the first bytes.
+enum Recognised {
+    /// They are read in this direction.
+    As(Way),
+    /// More must come.
+    NotYet,
+    /// They say nothing.
+    Dropped,
+}
+
+impl Work<'_, '_> {
+    /// Bytes that continue the stream, all of one packet.
+    #[inline]
+    pub(super) fn read(&mut self, way: Way, bytes: &[u8], time: Timestamp, frame: u64) {
+        let run = Run {
+            length: bytes.len() as u32,
+            time,
+            frame,
+        };
+        let is_plain = !self.busy.is_rare
+            && self.core.ways[way as usize].bits & bit::LOST == 0
+            && !matches!(self.core.speaks, Speaks::Unknown(_));
+        if is_plain {
+            let used = self.parse(way, bytes, &[run]);
+            if used < bytes.len() {
+                self.keep_unread(way, &bytes[used..], run);
+            }
+        } else {
+            self.read_with_care(way, bytes, run);
+        }
+    }
+
+    #[inline(never)]
+    fn keep_unread(&mut self, way: Way, bytes: &[u8], run: Run) {
+        let w = way as usize;
+        self.busy.is_rare = true;
+        self.busy.unread[w].extend_from_slice(bytes);
+        self.busy.runs[w].push(Run {
+            length: bytes.len() as u32,
+            ..run
+        });
+        self.keep_bounds(way);
+    }
+
+    #[inline(never)]
+    fn read_with_care(&mut self, mut way: Way, bytes: &[u8], run: Run) {
+        let w = way as usize;
+        if self.core.ways[w].bits & bit::LOST != 0 && !self.has_footing(way, bytes) {
+            return;
+        }
+        if self.busy.unread[w].is_empty() {
+            let used = self.read_all(&mut way, bytes, &[run]);
+            if used < bytes.len() {
+                self.keep_unread(way, &bytes[used..], run);
+            }
+            return;
+        }
+        let mut unread = std::mem::take(&mut self.busy.unread[w]);
+        let mut runs = std::mem::take(&mut self.busy.runs[w]);
+        unread.extend_from_slice(bytes);
+        runs.push(run);
+        let used = self.read_all(&mut way, &unread, &runs);
+        unread.drain(..used);
+        drop_front(&mut runs, used);
+        let w = way as usize;
+        self.busy.unread[w] = unread;
+        self.busy.runs[w] = runs;
+        self.keep_bounds(way);
+    }
+
+    /// Reads what can be read; how many bytes that was. The direction changes if the roles turn out to be the other way.
+    fn read_all(&mut self, way: &mut Way, bytes: &[u8], runs: &[Run]) -> usize {
+        if matches!(self.core.speaks, Speaks::Unknown(_)) {
+            match self.recognise(*way, bytes) {
+                Recognised::As(read_as) => *way = read_as,
+                Recognised::NotYet => return 0,
+                Recognised::Dropped => return bytes.len(),
+            }
+        }
+        self.parse(*way, bytes, runs)
+    }
+
+    fn keep_bounds(&mut self, way: Way) {
+        let w = way as usize;
+        let is_over =
+            self.busy.unread[w].len() > MOST_UNREAD || self.busy.runs[w].len() > MOST_RUNS;
+        if is_over {
+            self.lose_footing(way, Some(Loss::TooLong));
+        } else if !self.busy.unread[w].is_empty() && *self.desk.held > self.desk.rules.most_held {
+            self.desk.counts.held_limit += 1;
+            self.lose_footing(way, None);
+        }
+    }
+
+    /// Whether a segment begins with a message, after the footing was lost.
+    fn has_footing(&mut self, way: Way, bytes: &[u8]) -> bool {
+        let is_start = match &self.core.speaks {
+            Speaks::Known(parser) => AnyParser::probe(parser.protocol(), way, bytes) == Guess::Yes,
+            Speaks::Unknown(_) | Speaks::Turn => true,
+        };
+        if is_start {
+            self.core.ways[way as usize].bits &= !bit::LOST;
+        }
+        is_start
+    }
+
+    /// Tells by the first bytes what is spoken.
+    #[inline(never)]
+    fn recognise(&mut self, way: Way, bytes: &[u8]) -> Recognised {
+        let flow = &*self.desk.flow;
+        let port = flow.key.ports[usize::from(1 - flow.client)];
+        let rules = self.desk.rules;
+        if let Some(hint) = self.desk.hints.get(port)
+            && rules.protocols.contains(&hint)
+            && AnyParser::probe(hint, way, bytes) == Guess::Yes
+        {
+            return self.adopt(hint, way);
+        }
+        let mut may_be = false;
+        for &protocol in &rules.protocols {
+            match AnyParser::probe(protocol, way, bytes) {
+                Guess::Yes => {
+                    self.desk.hints.set(port, protocol);
+                    return self.adopt(protocol, way);
+                }
+                Guess::Maybe => may_be = true,
+                Guess::No => {}
+            }
+        }
+        if may_be && bytes.len() < ENOUGH_TO_TELL {
+            return Recognised::NotYet;
+        }
+        let other = if way == Way::ToServer {
+            Way::ToClient
+        } else {
+            Way::ToServer
+        };
+        if flow.role_from == RoleFrom::Port {
+            let turned =
+                |&&protocol: &&Protocol| AnyParser::probe(protocol, other, bytes) == Guess::Yes;
+            if let Some(&protocol) = rules.protocols.iter().find(turned) {
+                self.turn_around();
+                return self.adopt(protocol, other);
+            }
+        }
+        let Speaks::Unknown(tries) = &mut self.core.speaks else {
+            return Recognised::Dropped;
+        };
+        // In mid-connection this may be the middle of a message.
+        let is_middle = flow.handshake != HandshakeOutcome::Established;
+        if is_middle && *tries < TRIES {
+            *tries += 1;
+            return Recognised::Dropped;
+        }
+        if !rules.turns {
+            return Recognised::Dropped;
+        }
+        self.core.speaks = Speaks::Turn;
+        self.core.protocol.get_or_insert(Protocol::Turn);
+        self.read_what_waits(other);
+        Recognised::As(way)
+    }
+
+    fn adopt(&mut self, protocol: Protocol, way: Way) -> Recognised {
+        let Some(parser) = AnyParser::new(protocol) else {
+            return Recognised::Dropped;
+        };
+        if self.desk.flow.role_from == RoleFrom::Port {
+            self.desk.flow.role_from = RoleFrom::Protocol;
+        }
+        self.core.speaks = Speaks::Known(parser);
+        self.core.protocol = Some(protocol);
+        // What the other side said before comes first.
+        self.read_what_waits(match way {
+            Way::ToServer => Way::ToClient,
+            Way::ToClient => Way::ToServer,
+        });
+        Recognised::As(way)
+    }
+
+    fn read_what_waits(&mut self, way: Way) {
+        let w = way as usize;
+        let mut unread = std::mem::take(&mut self.busy.unread[w]);
+        let mut runs = std::mem::take(&mut self.busy.runs[w]);
+        let used = self.parse(way, &unread, &runs);
+        unread.drain(..used);
+        drop_front(&mut runs, used);
+        self.busy.unread[w] = unread;
+        self.busy.runs[w] = runs;
+    }
+
+    /// Client and server change places: the port guess was wrong.
+    fn turn_around(&mut self) {
+        self.desk.flow.client = 1 - self.desk.flow.client;
+        self.core.ways.swap(0, 1);
+        self.busy.unread.swap(0, 1);
+        self.busy.runs.swap(0, 1);
+        self.busy.early.swap(0, 1);
+        self.busy.open.swap(0, 1);
+        self.busy.sent.swap(0, 1);
+        self.busy.window.swap(0, 1);
+    }
+
+    /// Reads units from the front of `bytes`, which came in `runs`; how many bytes were read.
+    fn parse(&mut self, way: Way, bytes: &[u8], runs: &[Run]) -> usize {
+        let w = way as usize;
+        let mut cursor = Cursor { runs, from: 0 };
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.busy.is_rare
+                && let Some(open) = &mut self.busy.open[w]
+            {
+                let more = open.left.min((bytes.len() - at) as u64);
+                open.left -= more;
+                at += more as usize;
+                if open.left == 0 {
+                    let last = cursor.at(at - 1);
+                    self.open_ends(way, last.time, bytes.len() - at);
+                }
+                continue;
+            }
+            let words = self.busy.words.len();
+            let step = match &mut self.core.speaks {
+                Speaks::Unknown(_) => return at,
+                Speaks::Turn => {
+                    let first = cursor.at(at);
+                    let last = cursor.at(bytes.len() - 1);
+                    self.turn(way, bytes.len() - at, first, last);
+                    return bytes.len();
+                }
+                Speaks::Known(parser) => {
+                    let mut context = Context {
+                        asked: &Waiting(&self.busy.tasks),
+                        texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
+                        protocol: None,
+                        is_end: false,
+                    };
+                    let step = parser.read(way, &bytes[at..], &mut context);
+                    let said = Said::of(&context, parser.protocol());
+                    (step, said)
+                }
+            };
+            match step {
+                (Step::Wait, _) => {
+                    self.busy.words.truncate(words);
+                    break;
+                }
+                (Step::Lost(loss), _) => {
+                    self.busy.words.truncate(words);
+                    self.lose_footing(way, Some(loss));
+                    return bytes.len();
+                }
+                (Step::Unit(unit), said) => {
+                    if unit.length == 0 {
+                        self.lose_footing(way, Some(Loss::Malformed));
+                        return bytes.len();
+                    }
+                    let first = cursor.at(at);
+                    if matches!(unit.part, Part::Aside) {
+                        self.busy.words.truncate(words);
+                    }
+                    self.part_begins(&unit, said, first);
+                    let here = unit.length.min((bytes.len() - at) as u64);
+                    at += here as usize;
+                    if here == unit.length {
+                        let last = cursor.at(at - 1);
+                        self.unit_ends(way, unit.part, unit.then, last.time, bytes.len() - at);
+                    } else {
+                        self.busy.is_rare = true;
+                        self.busy.open[w] = Some(Open {
+                            part: unit.part,
+                            then: unit.then,
+                            left: unit.length - here,
+                        });
+                    }
+                }
+            }
+        }
+        at
+    }
+
+    /// The open unit of `way` is complete: its last byte came at `time`, `behind` bytes follow it.
+    fn open_ends(&mut self, way: Way, time: Timestamp, behind: usize) {
+        let Some(open) = self.busy.open[way as usize].take() else {
+            return;
+        };
+        self.unit_ends(way, open.part, open.then, time, behind);
+    }
+
+    /// A unit of `way` is complete: its last byte came at `time`, `behind` bytes follow it.
+    #[inline]
+    fn unit_ends(
+        &mut self,
+        way: Way,
+        part: Part,
+        then: Option<Protocol>,
+        time: Timestamp,
+        behind: usize,
+    ) {
+        let end = self.core.ways[way as usize].next.minus(behind as u32);
+        self.part_ends(part, time, end);
+        if let Some(then) = then {
+            self.switch(then);
+        }
+    }
+
+    /// Another protocol is spoken from here on.
+    #[inline(never)]
+    fn switch(&mut self, then: Protocol) {
+        self.core.speaks = match AnyParser::new(then) {
+            Some(parser) => Speaks::Known(parser),
+            None => Speaks::Unknown(0),
+        };
+        if then != Protocol::Turn {
+            self.core.protocol = Some(then);
+        }
+    }
+
+    fn part_begins(&mut self, unit: &Unit, said: Said, first: Run) {
+        match unit.part {
+            Part::Aside => {}
+            Part::Conclusion(outcome) => self.concluded(outcome, said),
+            Part::Request(request) if request.begins => {
+                self.request_begins(&request, unit.length, said, first)
+            }
+            Part::Request(request) => {
+                if let Some(task) = self.asking(&request) {
+                    task.bytes[0] += unit.length;
+                    said.add_to(task);
+                }
+            }
+            Part::Response(response) => {
+                let Some(n) = self.answered_by(&response) else {
+                    self.desk.counts.unpaired[said.protocol as usize] += 1;
+                    return;
+                };
+                let task = &mut self.busy.tasks[n];
+                if response.restarts {
+                    task.first_response = NEVER;
+                    task.bytes[1] = 0;
+                }
+                if !task.is_answering() {
+                    task.first_response = first.time;
+                    task.frames[1] = first.frame;
+                }
+                task.bytes[1] += unit.length;
+                task.learn(response.outcome);
+                said.add_to(task);
+            }
+        }
+    }
+
+    fn request_begins(&mut self, request: &Request, length: u64, said: Said, first: Run) {
+        while request.closes
+            && let Some(task) = self.busy.tasks.front()
+        {
+            if task.over.is_some() {
+                self.emit(0);
+            } else if task.is_answering() {
+                self.answered(0);
+            } else {
+                self.unanswered(0, EndedBy::Gap);
+            }
+        }
+        if self.busy.tasks.len() >= MOST_PENDING {
+            self.desk.counts.pending_limit += 1;
+            match self.busy.tasks.front() {
+                Some(task) if task.over.is_some() => self.emit(0),
+                _ => self.unanswered(0, EndedBy::Gap),
+            }
+        }
+        if self.busy.tasks.is_empty() && self.core.is_narrow() {
+            self.stretches_begin(first.time);
+        }
+        self.core.tasks += 1;
+        let waiting = self.busy.tasks.iter().filter(|task| task.waits());
+        let mut task = Task {
+            number: self.core.tasks,
+            id: request.id,
+            tag: request.tag,
+            protocol: said.protocol,
+            owes: request.owes,
+            has_ended: false,
+            outcome: None,
+            words: [0..0, 0..0, 0..0],
+            first_request: first.time,
+            last_request: NEVER,
+            first_response: NEVER,
+            last_response: NEVER,
+            acknowledged: NEVER,
+            queue_end: NEVER,
+            frames: [first.frame, 0],
+            bytes: [length, 0],
+            queued: waiting.count() as u32,
+            repeats: self.core.repeats,
+            fills: self.core.fills,
+            gap: false,
+            cut: false,
+            end: Seq(0),
+            over: None,
+        };
+        said.add_to(&mut task);
+        self.busy.tasks.push_back(task);
+    }
+
+    /// From here on stretches count: those that last already begin here.
+    #[cold]
+    fn stretches_begin(&mut self, at: Timestamp) {
+        self.busy.is_rare = true;
+        for (window, way) in self.busy.window.iter_mut().zip(&self.core.ways) {
+            window.clear();
+            if way.bits & bit::NARROW != 0 {
+                window.begin(at);
+            }
+        }
+    }
+
+    /// The request that a further piece belongs to: the latest that has not ended.
+    fn asking(&mut self, request: &Request) -> Option<&mut Task> {
+        let is_its = |task: &Task| request.id.is_none() || task.id == request.id;
+        let mut pending = self.busy.tasks.iter();
+        let open = pending.rposition(|task| task.over.is_none() && !task.has_ended && is_its(task));
+        // Where the end cannot be told, every piece so far was the last.
+        let n = open.or_else(|| {
+            let mut pending = self.busy.tasks.iter();
+            pending.rposition(|task| !task.is_answering() && is_its(task))
+        });
+        self.busy.tasks.get_mut(n?)
+    }
+
+    /// Which of the waiting requests a response belongs to.
+    fn answered_by(&self, response: &Response) -> Option<usize> {
+        let mut waiting = self.busy.tasks.iter();
+        waiting.position(|task| task.waits() && (response.id.is_none() || task.id == response.id))
+    }
+
+    /// The response to the oldest request that waits is complete as it stands.
+    fn concluded(&mut self, outcome: Option<Outcome>, said: Said) {
+        let Some(n) = self.busy.tasks.iter().position(Task::waits) else {
+            return;
+        };
+        let task = &mut self.busy.tasks[n];
+        task.learn(outcome);
+        said.add_to(task);
+        if task.is_answering() || outcome.is_some() {
+            self.answered(n);
+        }
+    }
+
+    fn part_ends(&mut self, part: Part, time: Timestamp, end: Seq) {
+        match part {
+            Part::Aside | Part::Conclusion(_) => {}
+            Part::Request(request) => {
+                if !request.ends && request.owes == Owes::Reply {
+                    return;
+                }
+                let Some(task) = self.asking(&request) else {
+                    return;
+                };
+                if request.owes != Owes::Reply {
+                    task.owes = request.owes;
+                }
+                if request.ends {
+                    task.has_ended = true;
+                    task.last_request = time;
+                    if !task.waits() {
+                        let number = task.number;
+                        let n = self
+                            .busy
+                            .tasks
+                            .iter()
+                            .position(|task| task.number == number);
+                        self.unanswered(n.unwrap_or_default(), EndedBy::Response);
+                    }
+                }
+            }
+            Part::Response(response) => {
+                let Some(n) = self.answered_by(&response) else {
+                    return;
+                };
+                let task = &mut self.busy.tasks[n];
+                task.last_response = time;
+                task.end = end;
+                task.acknowledged = NEVER;
+                if response.ends {
+                    self.answered(n);
+                }
+            }
+        }
+    }
+
+    /// Bytes that nothing is known of: the client's, then the server's.
+    fn turn(&mut self, way: Way, length: usize, first: Run, last: Run) {
+        let said = Said {
+            protocol: Protocol::Turn,
+            words: Default::default(),
+        };
+        match way {
+            Way::ToServer => {
+                let current = self.busy.tasks.iter().rposition(|task| task.over.is_none());
+                let is_new = match current {
+                    Some(n) if self.busy.tasks[n].is_answering() => {
+                        self.answered(n);
+                        true
+                    }
+                    Some(_) => false,
+                    None => true,
+                };
+                if is_new {
+                    self.request_begins(&Request::begin(), 0, said, first);
+                }
+                if let Some(task) = self.busy.tasks.back_mut() {
+                    task.bytes[0] += length as u64;
+                    task.last_request = last.time;
+                }
+            }
+            Way::ToClient => {
+                let next = self.core.ways[way as usize].next;
+                let current = self.busy.tasks.back_mut();
+                if let Some(task) = current.filter(|task| task.over.is_none()) {
+                    if !task.is_answering() {
+                        task.first_response = first.time;
+                        task.frames[1] = first.frame;
+                    }
+                    task.has_ended = true;
+                    task.bytes[1] += length as u64;
+                    task.last_response = last.time;
+                    task.end = next;
+                    task.acknowledged = NEVER;
+                }
+            }
+        }
+    }
+
+    /// `length` bytes will never be seen here, or were not captured (`is_cut`).
+    pub(super) fn missing(
+        &mut self,
+        way: Way,
+        length: u32,
+        is_cut: bool,
+        time: Timestamp,
+        frame: u64,
+    ) {
+        self.desk.counts.gaps += u64::from(!is_cut);
+        let w = way as usize;
+        for task in self
+            .busy
+            .tasks
+            .iter_mut()
+            .filter(|task| task.over.is_none())
+        {
+            task.cut |= is_cut;
+            task.gap |= !is_cut;
+        }
+        if let Some(open) = &mut self.busy.open[w]
+            && open.left >= u64::from(length)
+        {
+            open.left -= u64::from(length);
+            if open.left == 0 {
+                self.open_ends(way, time, 0);
+            }
+            return;
+        }
+        match &self.core.speaks {
+            Speaks::Turn => {
+                let run = Run {
+                    length,
+                    time,
+                    frame,
+                };
+                self.turn(way, length as usize, run, run);
+            }
+            Speaks::Unknown(_) => {
+                self.busy.unread[w].clear();
+                self.busy.runs[w].clear();
+            }
+            Speaks::Known(_) => self.lose_footing(way, None),
+        }
+    }
+
+    /// What comes next in `way` cannot be told: what is outstanding is given up.
+    fn lose_footing(&mut self, way: Way, loss: Option<Loss>) {
+        let w = way as usize;
+        self.busy.unread[w].clear();
+        self.busy.runs[w].clear();
+        self.busy.open[w] = None;
+        self.core.ways[w].bits |= bit::LOST;
+        let Speaks::Known(parser) = &mut self.core.speaks else {
+            return;
+        };
+        let protocol = parser.protocol();
+        parser.lost(way);
+        if let Some(loss) = loss {
+            self.count_loss(protocol, loss);
+        }
+        while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_none()) {
+            let task = &mut self.busy.tasks[n];
+            task.gap |= loss.is_none() && !task.cut;
+            self.unanswered(n, EndedBy::Gap);
+        }
+        if loss.is_some() && self.core.tasks == 0 && self.desk.rules.turns {
+            // It was none of that protocol.
+            self.core.speaks = Speaks::Turn;
+            self.core.protocol = Some(Protocol::Turn);
+            self.core.ways[w].bits &= !bit::LOST;
+        }
+    }
+
+    /// A whole datagram: DNS. The same query again is a repeat of the one that waits.
+    pub(super) fn datagram(&mut self, seg: &Segment, way: Way, payload: &[u8]) {
+        let words = self.busy.words.len();
+        let mut context = Context {
+            asked: &Waiting(&self.busy.tasks),
+            texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
+            protocol: None,
+            is_end: false,
+        };
+        let step = dns::datagram(way, payload, &mut context);
+        let said = Said::of(&context, Protocol::Dns);
+        self.core.protocol = Some(Protocol::Dns);
+        let run = Run {
+            length: seg.payload_length,
+            time: seg.time,
+            frame: seg.frame,
+        };
+        match step {
+            Step::Unit(mut unit) => {
+                let mut waiting = self.busy.tasks.iter().filter(|task| task.waits());
+                if let Part::Request(request) = unit.part
+                    && let Some(task) = waiting.find(|task| task.id == request.id)
+                {
+                    let first = task.first_request;
+                    self.core.repeats = self.core.repeats.saturating_add(1);
+                    self.busy.is_rare = true;
+                    self.busy.loss.add(first, seg.time);
+                    self.busy.words.truncate(words);
+                    return;
+                }
+                unit.length = u64::from(seg.payload_length);
+                self.part_begins(&unit, said, run);
+                if payload.len() < seg.payload_length as usize {
+                    let pending = self.busy.tasks.iter_mut();
+                    pending.for_each(|task| task.cut = true);
+                }
+                self.part_ends(unit.part, seg.time, Seq(0));
+            }
+            Step::Lost(loss) => {
+                self.busy.words.truncate(words);
+                self.count_loss(Protocol::Dns, loss);
+            }
+            Step::Wait => self.busy.words.truncate(words),
+        }
+    }
+
+    /// Nothing more comes in `way`: a response without a length ends here.
+    pub(super) fn end_of_stream(&mut self, way: Way, at: Timestamp) {
+        /// A parser has at most a head and the end of its body to say.
+        const MOST_STEPS: usize = 4;
+        let w = way as usize;
+        if self.busy.open[w].is_some() {
+            return;
+        }
+        for _ in 0..MOST_STEPS {
+            let Speaks::Known(parser) = &mut self.core.speaks else {
+                return;
+            };
+            let words = self.busy.words.len();
+            let unread = std::mem::take(&mut self.busy.unread[w]);
+            let mut context = Context {
+                asked: &Waiting(&self.busy.tasks),
+                texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
+                protocol: None,
+                is_end: true,
+            };
+            let step = parser.read(way, &unread, &mut context);
+            let said = Said::of(&context, parser.protocol());
+            let run = self.busy.runs[w].first().copied().unwrap_or(Run {
+                length: 0,
+                time: at,
+                frame: 0,
+            });
+            let Step::Unit(unit) = step else {
+                self.busy.words.truncate(words);
+                break;
+            };
+            if unit.length > 0 {
+                self.part_begins(&unit, said, run);
+            }
+            let used = unit.length.min(unread.len() as u64) as usize;
+            let mut unread = unread;
+            unread.drain(..used);
+            drop_front(&mut self.busy.runs[w], used);
+            if used as u64 == unit.length {
+                // The time of a response without a length is that of its last byte, not of the FIN.
+                let last = self.last_response_time().filter(|_| unit.length == 0);
+                let end = self.core.ways[w].next.minus(unread.len() as u32);
+                self.part_ends(unit.part, last.unwrap_or(at), end);
+            }
+            let is_over = unread.is_empty();
+            self.busy.unread[w] = unread;
+            if is_over && unit.length == 0 {
+                break;
+            }
+        }
+        self.busy.unread[w].clear();
+        self.busy.runs[w].clear();
+    }
+
+    fn last_response_time(&self) -> Option<Timestamp> {
+        let mut waiting = self.busy.tasks.iter().filter(|task| task.waits());
+        Some(waiting.next()?.last_response).filter(|&time| time != NEVER)
+    }
+}
+
+/// What a parser said in words, and for which protocol.
+struct Said {
+    protocol: Protocol,
+    words: [std::ops::Range<u32>; 3],
+}
+
+impl Said {
+    fn of(context: &Context<'_>, protocol: Protocol) -> Said {
+        let texts = &context.texts;
+        Said {
+            protocol: context.protocol.unwrap_or(protocol),
+            words: [
+                texts.operation.clone(),
+                texts.summary.clone(),
+                texts.status_text.clone(),
+            ],
+        }
+    }
+
+    /// What was said last counts.
+    fn add_to(self, task: &mut Task) {
+        for (known, said) in task.words.iter_mut().zip(self.words) {
+            if !said.is_empty() {
+                *known = said;
+            }
+        }
+    }
+}
+
+/// Takes `used` bytes off the front of the runs.
+fn drop_front(runs: &mut Vec<Run>, mut used: usize) {
+    runs.retain_mut(|run| {
+        let gone = used.min(run.length as usize);
+        used -= gone;
+        run.length -= gone as u32;
+        run.length > 0
+    });
+}

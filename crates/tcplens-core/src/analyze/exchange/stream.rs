@@ -1,0 +1,150 @@
+//! One direction's bytes in order: what came early waits, what never comes is given up.
+//!
+//! Overlaps: the first copy of a byte counts, as in Linux (tcp_data_queue trims what it has). A segment that continues the
+//! stream is handed on as it lies in the batch, without a copy.
+
+use crate::tcp::seq::Seq;
+use crate::time::Timestamp;
+
+/// Most bytes that wait behind a hole, in one direction. Chosen: a window of most servers' first flights; beyond, the
+/// hole is given up.
+pub(super) const MOST_EARLY: usize = 256 << 10;
+/// Most segments that wait.
+pub(super) const MOST_PIECES: usize = 256;
+
+/// A segment that came before what it continues.
+#[derive(Debug)]
+struct Piece {
+    start: Seq,
+    /// Payload by the IP header; more than `bytes` if the capture cut it.
+    length: u32,
+    bytes: Vec<u8>,
+    frame: u64,
+    /// When it came, by the engine clock.
+    since: Timestamp,
+}
+
+/// What came early, lowest first.
+#[derive(Debug, Default)]
+pub(super) struct Early {
+    pieces: Vec<Piece>,
+    held: usize,
+}
+
+/// A run of bytes that continues the stream.
+pub(super) struct Ready {
+    /// What was captured of it.
+    pub bytes: Vec<u8>,
+    /// Bytes after these that the capture cut.
+    pub cut: u32,
+    /// The packet that brought it.
+    pub frame: u64,
+}
+
+impl Early {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Bytes held.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Whether a bound is passed.
+    pub(super) fn is_over(&self) -> bool {
+        self.held > MOST_EARLY || self.pieces.len() > MOST_PIECES
+    }
+
+    /// Where the first of it starts, and since when it waits.
+    pub(super) fn first(&self) -> Option<(Seq, Timestamp)> {
+        self.pieces.first().map(|piece| (piece.start, piece.since))
+    }
+
+    /// Keeps a segment for later.
+    pub(super) fn keep(
+        &mut self,
+        start: Seq,
+        length: u32,
+        bytes: &[u8],
+        frame: u64,
+        since: Timestamp,
+    ) {
+        let at = self
+            .pieces
+            .partition_point(|piece| piece.start.offset(start) <= 0);
+        self.held += bytes.len();
+        self.pieces.insert(
+            at,
+            Piece {
+                start,
+                length,
+                bytes: bytes.to_vec(),
+                frame,
+                since,
+            },
+        );
+    }
+
+    /// The next run from `next` on, if it is here; what lies before `next` is dropped.
+    pub(super) fn take(&mut self, next: Seq) -> Option<Ready> {
+        loop {
+            let piece = self.pieces.first()?;
+            let seen = next.offset(piece.start);
+            if seen < 0 {
+                return None;
+            }
+            let mut piece = self.pieces.remove(0);
+            self.held -= piece.bytes.len();
+            let seen = seen.unsigned_abs();
+            if seen >= piece.length {
+                continue;
+            }
+            let captured = (piece.bytes.len() as u32).saturating_sub(seen);
+            piece.bytes.drain(..(seen as usize).min(piece.bytes.len()));
+            return Some(Ready {
+                bytes: piece.bytes,
+                cut: piece.length - seen - captured,
+                frame: piece.frame,
+            });
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.pieces.clear();
+        self.held = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_come_out_in_order_each_byte_once() {
+        let mut early = Early::default();
+        early.keep(Seq(20), 5, b"fghij", 3, Timestamp(3));
+        early.keep(Seq(u32::MAX), 3, b"xab", 1, Timestamp(1));
+        early.keep(Seq(15), 8, b"abcdeFGH", 2, Timestamp(2));
+        assert_eq!(early.take(Seq(0)).unwrap().bytes, b"ab");
+        assert!(early.take(Seq(2)).is_none());
+        assert_eq!(early.take(Seq(16)).unwrap().bytes, b"bcdeFGH");
+        let last = early.take(Seq(23)).unwrap();
+        assert_eq!(
+            (last.bytes.as_slice(), last.cut, last.frame),
+            (&b"ij"[..], 0, 3)
+        );
+        assert!(early.is_empty() && early.held() == 0);
+    }
+
+    #[test]
+    fn what_the_capture_cut_is_told() {
+        let mut early = Early::default();
+        early.keep(Seq(10), 100, b"0123456789", 1, Timestamp(0));
+        let ready = early.take(Seq(15)).unwrap();
+        assert_eq!((ready.bytes.as_slice(), ready.cut), (&b"56789"[..], 90));
+        early.keep(Seq(10), 100, b"0123456789", 1, Timestamp(0));
+        let ready = early.take(Seq(50)).unwrap();
+        assert_eq!((ready.bytes.len(), ready.cut), (0, 60));
+    }
+}

@@ -1,0 +1,207 @@
+//! A request on its way to its record, and what its connection keeps while one is.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::budget::Stretches;
+use super::stream::Early;
+use crate::proto::{Asked, Outcome, Owes, Part};
+use crate::record::{EndedBy, Protocol, Status};
+use crate::tcp::seq::Seq;
+use crate::time::Timestamp;
+
+/// A request from its first byte to its record.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    /// Ordinal on its connection, from 1.
+    pub number: u64,
+    /// For protocols that pair by number.
+    pub id: Option<u64>,
+    /// T0.
+    pub first_request: Timestamp,
+    /// T1 to T4; [`NEVER`] for what has not come.
+    pub last_request: Timestamp,
+    pub first_response: Timestamp,
+    pub last_response: Timestamp,
+    /// The ACK that covers what was seen of its response so far.
+    pub acknowledged: Timestamp,
+    /// When it is over: the end of the response before it; [`NEVER`] where there is none, or it does not matter.
+    pub queue_end: Timestamp,
+    /// Packets of T0 and T2.
+    pub frames: [u64; 2],
+    /// Bytes of request and response.
+    pub bytes: [u64; 2],
+    /// Where the connection's words hold operation, summary, status text.
+    pub words: [Range<u32>; 3],
+    pub outcome: Option<Outcome>,
+    /// The parser's.
+    pub tag: u32,
+    /// Requests that waited when it began.
+    pub queued: u32,
+    /// The connection's repeats and fills when it began; when it is over, those that came since.
+    pub repeats: u32,
+    pub fills: u32,
+    /// Just behind its last response byte so far.
+    pub end: Seq,
+    pub protocol: Protocol,
+    pub owes: Owes,
+    /// Its last byte was seen.
+    pub has_ended: bool,
+    pub gap: bool,
+    pub cut: bool,
+    /// What ended it, when it is over and only waits for the ACK of its last byte.
+    pub over: Option<(Status, EndedBy)>,
+}
+
+/// The time of what has not come.
+pub(super) const NEVER: Timestamp = Timestamp::MIN;
+
+impl Task {
+    /// How it went, as far as a piece tells; an error stays.
+    pub(super) fn learn(&mut self, outcome: Option<Outcome>) {
+        let was_error = self.outcome.is_some_and(|known| known.is_error);
+        if let Some(outcome) = outcome
+            && (outcome.is_error || !was_error)
+        {
+            self.outcome = Some(outcome);
+        }
+    }
+
+    /// Whether a response may come.
+    #[inline]
+    pub(super) fn waits(&self) -> bool {
+        self.over.is_none() && self.owes != Owes::Nothing
+    }
+
+    /// Whether anything of a response was seen.
+    #[inline]
+    pub(super) fn is_answering(&self) -> bool {
+        self.first_response != NEVER
+    }
+}
+
+/// A unit that is longer than what is there.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub part: Part,
+    /// What is spoken after it, if that changes.
+    pub then: Option<Protocol>,
+    /// Bytes of it that are still to come.
+    pub left: u64,
+}
+
+/// Bytes that were read at one time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub length: u32,
+    pub time: Timestamp,
+    pub frame: u64,
+}
+
+/// What a connection needs only while something is going on; taken from a pool and given back.
+#[derive(Debug, Default)]
+pub(crate) struct Busy {
+    /// Requests that are not over, or wait for an ACK, in the order in which they began.
+    pub(super) tasks: VecDeque<Task>,
+    /// Their words.
+    pub(super) words: Vec<u8>,
+    /// Something of what follows is in use. What is usual, whole messages in order, leaves it untouched.
+    pub(super) is_rare: bool,
+    /// Bytes it was last counted with.
+    pub(super) counted: usize,
+    /// By direction: bytes that the parser waits to see more of, and when they came.
+    pub(super) unread: [Vec<u8>; 2],
+    pub(super) runs: [Vec<Run>; 2],
+    pub(super) early: [Early; 2],
+    pub(super) open: [Option<Open>; 2],
+    /// By direction: where segments ended and when they came, until they are acknowledged.
+    pub(super) sent: [VecDeque<(Seq, Timestamp)>; 2],
+    pub(super) loss: Stretches,
+    /// By direction of the data: when its receiver had no room.
+    pub(super) window: [Stretches; 2],
+}
+
+/// Most segments remembered in `sent`; a repeat of an earlier one counts as lost since the earliest known.
+pub(super) const MOST_SENT: usize = 256;
+/// Words beyond this are compacted.
+pub(super) const MANY_WORDS: usize = 64 << 10;
+
+impl Busy {
+    /// Whether nothing is going on.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+            && (!self.is_rare
+                || self.unread.iter().all(Vec::is_empty)
+                    && self.early.iter().all(Early::is_empty)
+                    && self.open.iter().all(Option::is_none))
+    }
+
+    /// As new, but for its memory.
+    #[inline]
+    pub(super) fn reset(&mut self) {
+        self.tasks.clear();
+        self.words.clear();
+        if self.is_rare {
+            self.reset_rare();
+        }
+    }
+
+    #[inline(never)]
+    fn reset_rare(&mut self) {
+        self.is_rare = false;
+        self.unread.iter_mut().for_each(Vec::clear);
+        self.runs.iter_mut().for_each(Vec::clear);
+        self.early.iter_mut().for_each(Early::clear);
+        self.open = [None, None];
+        self.sent.iter_mut().for_each(VecDeque::clear);
+        self.loss.clear();
+        self.window.iter_mut().for_each(Stretches::clear);
+    }
+
+    /// Bytes of payload and words it holds.
+    pub(super) fn held(&self) -> usize {
+        let unread: usize = self.unread.iter().map(Vec::len).sum();
+        let early: usize = self.early.iter().map(Early::held).sum();
+        unread + early + self.words.len() + self.tasks.len() * size_of::<Task>()
+    }
+
+    /// Whether what it holds is worth counting.
+    #[inline]
+    pub(super) fn is_large(&self) -> bool {
+        self.is_rare || self.tasks.len() > 4
+    }
+
+    /// Whether its memory is worth keeping for another connection.
+    pub(super) fn is_small(&self) -> bool {
+        let bytes = self.words.capacity() + self.unread.iter().map(Vec::capacity).sum::<usize>();
+        bytes <= 32 << 10 && self.tasks.capacity() <= 64
+    }
+
+    /// Drops the words that nothing points to any more.
+    pub(super) fn compact_words(&mut self) {
+        let mut kept = Vec::new();
+        for range in self.tasks.iter_mut().flat_map(|task| &mut task.words) {
+            let start = kept.len() as u32;
+            let words = self.words.get(range.start as usize..range.end as usize);
+            kept.extend_from_slice(words.unwrap_or_default());
+            *range = start..kept.len() as u32;
+        }
+        self.words = kept;
+    }
+}
+
+/// What parsers may ask of the requests that wait.
+pub(super) struct Waiting<'a>(pub &'a VecDeque<Task>);
+
+impl Asked for Waiting<'_> {
+    fn nth(&self, n: usize) -> Option<u32> {
+        let mut owing = self.0.iter().filter(|task| task.waits());
+        owing.nth(n).map(|task| task.tag)
+    }
+
+    fn with_id(&self, id: u64) -> Option<u32> {
+        let mut owing = self.0.iter().filter(|task| task.waits());
+        owing.find(|task| task.id == Some(id)).map(|task| task.tag)
+    }
+}

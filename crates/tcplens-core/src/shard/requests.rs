@@ -1,0 +1,239 @@
+//! The requests of a shard's connections: where they are kept, and when they are looked at.
+
+use super::{Settings, Shard, moment};
+use crate::analyze::exchange::{Busy, Desk, Exchange, Hints, Rules, offered};
+use crate::batch::{Moment, Records};
+use crate::flow::table::Place;
+use crate::flow::{NO_EXCHANGE, Phase};
+use crate::proto::{Way, dns};
+use crate::record::{Close, EndedBy, Protocol, RoleFrom};
+use crate::tcp::track::Facts;
+use crate::wire::segment::{Segment, flags};
+
+/// Sets the context of a flow of datagrams apart from that of a connection.
+const DATAGRAMS: u32 = 0x4000_0000;
+
+/// Exchanges per chunk of the slab.
+const CHUNK: usize = 64;
+
+/// The exchanges of a shard, and what they share.
+pub(super) struct Requests {
+    pub(super) rules: Rules,
+    /// Grows by chunks, so that memory grows by what is used.
+    chunks: Vec<Vec<Exchange>>,
+    vacant: Vec<u32>,
+    pool: Vec<Box<Busy>>,
+    held: usize,
+    hints: Hints,
+}
+
+impl Requests {
+    pub(super) fn new(settings: &Settings) -> Requests {
+        let most_held = settings.limit_held / super::SHARDS;
+        Requests {
+            rules: Rules::new(&settings.protocols, settings.summary_bytes, most_held),
+            chunks: Vec::new(),
+            vacant: Vec::new(),
+            pool: Vec::new(),
+            held: 0,
+            hints: Hints::default(),
+        }
+    }
+
+    fn add(&mut self) -> u32 {
+        if let Some(at) = self.vacant.pop() {
+            return at;
+        }
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let full = (self.chunks.len() - 1) * CHUNK;
+        let Some(chunk) = self.chunks.last_mut() else {
+            return NO_EXCHANGE;
+        };
+        chunk.push(Exchange::default());
+        (full + chunk.len() - 1) as u32
+    }
+
+    fn get_mut(&mut self, at: u32) -> Option<&mut Exchange> {
+        let chunk = self.chunks.get_mut(at as usize / CHUNK)?;
+        chunk.get_mut(at as usize % CHUNK)
+    }
+
+    fn get(&self, at: u32) -> Option<&Exchange> {
+        self.chunks
+            .get(at as usize / CHUNK)?
+            .get(at as usize % CHUNK)
+    }
+}
+
+impl Shard {
+    /// What a segment means for the requests of its connection.
+    #[inline]
+    pub(super) fn exchange(
+        &mut self,
+        place: Place,
+        seg: &Segment,
+        facts: Facts,
+        payload: &[u8],
+        out: &mut Records,
+    ) {
+        let flow = self.table.at_mut(place);
+        if seg.flags & flags::SYN != 0 {
+            let from = usize::from(seg.from);
+            (flow.mss[from], flow.wscale[from]) = offered(seg);
+        }
+        if flow.exchange == NO_EXCHANGE {
+            if seg.payload_length == 0 {
+                return;
+            }
+            flow.exchange = self.requests.as_mut().map_or(NO_EXCHANGE, Requests::add);
+        }
+        self.with_exchange(place, moment(seg), out, |exchange, desk| {
+            exchange.segment(desk, seg, facts, payload);
+            if seg.flags & flags::RST != 0 && desk.flow.phase == Phase::Closed {
+                exchange.end(desk, EndedBy::Reset, seg.time);
+            }
+        });
+    }
+
+    /// A UDP datagram: looked at if it is DNS, or its flow is known to be.
+    #[inline(never)]
+    pub(crate) fn datagram(&mut self, seg: &Segment, payload: &[u8], out: &mut Records) {
+        self.advance(seg.clock, out);
+        let Some(requests) = &self.requests else {
+            return;
+        };
+        if !requests.rules.protocols.contains(&Protocol::Dns) {
+            return;
+        }
+        let mut seg = *seg;
+        // Its flow is none of TCP's, though the ends may be the same.
+        seg.flow.context ^= DATAGRAMS;
+        let known = self.table.find(&seg);
+        let Some(place) = known.or_else(|| self.begin_datagrams(&seg, payload, out)) else {
+            return;
+        };
+        let flow = self.table.at_mut(place);
+        flow.last = flow.last.max(seg.time);
+        flow.last_frame = seg.frame;
+        flow.deadline = seg.clock;
+        self.with_exchange(place, moment(&seg), out, |exchange, desk| {
+            exchange.datagram(desk, &seg, payload);
+        });
+    }
+
+    fn begin_datagrams(
+        &mut self,
+        seg: &Segment,
+        payload: &[u8],
+        out: &mut Records,
+    ) -> Option<Place> {
+        let ports = seg.flow.ports;
+        if ports.into_iter().any(dns::is_lookalike_port) {
+            return None;
+        }
+        let is_dns_port = ports.contains(&dns::PORT);
+        let way = dns::probe_datagram(payload, is_dns_port)?;
+        if self.table.len() >= self.limit {
+            self.evict(seg, out);
+        }
+        let mut flow = self.new_flow(seg);
+        flow.phase = Phase::Datagrams;
+        flow.client = match way {
+            Way::ToServer => seg.from,
+            Way::ToClient => 1 - seg.from,
+        };
+        if flow.role_from == RoleFrom::Port {
+            flow.role_from = RoleFrom::Protocol;
+        }
+        flow.exchange = self.requests.as_mut()?.add();
+        let place = self.table.insert(seg.hash, flow);
+        let deadline = seg.clock.plus(self.context.timeout);
+        self.expect(deadline, place);
+        Some(place)
+    }
+
+    /// What a connection speaks, and how many requests there were.
+    pub(super) fn spoken(&self, place: Place) -> (Option<Protocol>, Option<u64>) {
+        let Some(requests) = &self.requests else {
+            return (None, None);
+        };
+        match requests.get(self.table.at(place).exchange) {
+            Some(exchange) => {
+                let (protocol, tasks) = exchange.summary();
+                (protocol, Some(tasks))
+            }
+            None => (None, Some(0)),
+        }
+    }
+
+    /// The connection leaves: what is outstanding is reported before it.
+    pub(super) fn end_exchange(
+        &mut self,
+        place: Place,
+        now: Moment,
+        out: &mut Records,
+    ) -> (Option<Protocol>, Option<u64>) {
+        let flow = self.table.at(place);
+        let (at, last) = (flow.exchange, flow.last);
+        let ended_by = match flow.close {
+            Close::Fin => EndedBy::ServerClose,
+            Close::RstByClient | Close::RstByServer => EndedBy::Reset,
+            Close::Superseded => EndedBy::ClientClose,
+            Close::Idle | Close::Failed | Close::Open => EndedBy::Observation,
+        };
+        self.with_exchange(place, now, out, |exchange, desk| {
+            exchange.end(desk, ended_by, last);
+        });
+        let spoken = self.spoken(place);
+        self.table.at_mut(place).exchange = NO_EXCHANGE;
+        if let Some(requests) = &mut self.requests
+            && let Some(exchange) = requests.get_mut(at)
+        {
+            *exchange = Exchange::default();
+            requests.vacant.push(at);
+        }
+        spoken
+    }
+
+    /// The exchange of the flow at `place`, if it has one, at work.
+    #[inline]
+    fn with_exchange(
+        &mut self,
+        place: Place,
+        now: Moment,
+        out: &mut Records,
+        work: impl FnOnce(&mut Exchange, &mut Desk<'_>),
+    ) {
+        let flow = self.table.at_mut(place);
+        let Some(Requests {
+            rules,
+            chunks,
+            vacant: _,
+            pool,
+            held,
+            hints,
+        }) = &mut self.requests
+        else {
+            return;
+        };
+        let at = flow.exchange as usize;
+        let chunk = chunks.get_mut(at / CHUNK);
+        let Some(exchange) = chunk.and_then(|chunk| chunk.get_mut(at % CHUNK)) else {
+            return;
+        };
+        let mut desk = Desk {
+            context: &self.context,
+            rules,
+            counts: &mut self.counts.read,
+            pool,
+            held,
+            hints,
+            flow,
+            out,
+            now,
+        };
+        work(exchange, &mut desk);
+    }
+}

@@ -1,0 +1,237 @@
+//! Requests that are slow, fail, or get no answer, per server. Why a request was slow is its own record's verdict: the
+//! largest part of its time budget.
+
+use std::fmt::Write;
+
+use super::thresholds::{
+    REQUEST_ERRORS, REQUEST_ERRORS_PER_MILLE, SLOW_NS, SLOW_PER_MILLE, SLOW_REQUESTS, UNANSWERED,
+    UNANSWERED_PER_MILLE, is_share,
+};
+use super::{Class, Draft};
+use crate::record::{EndedBy, Suspect, Verdict};
+use crate::view::troubles::{Kinds, Slow};
+use crate::view::words::{addresses, count, duration, endpoint, percent, when};
+use crate::view::{Report, RequestGroup};
+
+pub(super) fn find(report: &Report) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    for (&(ip, port), trouble) in &report.troubles.servers {
+        let Some(group) = report.requests.server((ip, port)) else {
+            continue;
+        };
+        let server = Server {
+            name: endpoint(ip, port),
+            filter: format!("host {ip} and port {port}"),
+            group,
+        };
+        for &verdict in Verdict::ALL {
+            let slow = trouble.slow(verdict);
+            drafts.extend(slow.and_then(|slow| server.slow(verdict, slow)));
+        }
+        drafts.extend(server.errors(trouble.errors()));
+        drafts.extend(server.unanswered(trouble.unanswered()));
+    }
+    drafts
+}
+
+/// A server and all requests to it.
+struct Server<'r> {
+    name: String,
+    filter: String,
+    group: &'r RequestGroup,
+}
+
+impl Server<'_> {
+    fn slow(&self, verdict: Verdict, slow: &Slow) -> Option<Draft> {
+        let (seen, answered) = (&slow.seen, self.group.total.count());
+        if seen.count < SLOW_REQUESTS || !is_share(seen.count, answered, SLOW_PER_MILLE) {
+            return None;
+        }
+        let name = &self.name;
+        let [asked, answer] = slow.bytes;
+        let (class, code, suspect, text) = match verdict {
+            Verdict::Server => (
+                Class::Slow,
+                "slow_server",
+                Suspect::Server,
+                format!(
+                    "{name} itself takes long: most of the time of its slow requests passes inside it."
+                ),
+            ),
+            Verdict::Network => (
+                Class::Note,
+                "slow_network",
+                Suspect::Network,
+                format!(
+                    "It is far from here to {name}: most of the time of slow requests is one round trip between here and it."
+                ),
+            ),
+            Verdict::Loss => (
+                Class::Slow,
+                "loss_slows_requests",
+                Suspect::Network,
+                format!(
+                    "Loss makes requests to {name} slow: most of their time they wait for what has to be sent again."
+                ),
+            ),
+            Verdict::Window if answer >= asked => (
+                Class::Slow,
+                "window_limited",
+                Suspect::Client,
+                format!(
+                    "Clients of {name} read too slowly: most of the time of slow requests their receive window is closed."
+                ),
+            ),
+            Verdict::Window => (
+                Class::Slow,
+                "window_limited",
+                Suspect::Server,
+                format!(
+                    "{name} reads too slowly: most of the time of slow requests its receive window is closed."
+                ),
+            ),
+            Verdict::Queue => (
+                Class::Slow,
+                "queueing",
+                Suspect::Client,
+                format!(
+                    "Requests to {name} queue: most of their time they wait for others on the same connection. More \
+                     connections help, or a look at those others."
+                ),
+            ),
+            Verdict::Client => (
+                Class::Note,
+                "slow_upload",
+                Suspect::Client,
+                format!(
+                    "Clients of {name} take long to send their requests ({}).",
+                    rate(asked, seen.time_ns)
+                ),
+            ),
+            Verdict::Transfer => (
+                Class::Note,
+                "slow_transfer",
+                Suspect::Network,
+                format!(
+                    "Responses of {name} take long to arrive ({}).",
+                    rate(answer, seen.time_ns)
+                ),
+            ),
+        };
+        let mut evidence = format!(
+            "{} of {} took {} or more, mostly for that: it cost {} of their {} ({}), up to {} of one; the median of all \
+             takes {}",
+            seen.count,
+            count(answered, "answered request"),
+            duration(SLOW_NS),
+            duration(seen.time_ns),
+            duration(slow.total_ns),
+            percent(seen.time_ns, slow.total_ns),
+            duration(seen.longest_ns),
+            duration(
+                self.group
+                    .total
+                    .quantile(500)
+                    .map_or(0, crate::time::Span::ns)
+            ),
+        );
+        mostly(&mut evidence, &slow.operations, seen.count);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            evidence,
+            "; by {}; {}.",
+            addresses(&seen.peers, "client"),
+            when(seen.first, seen.last)
+        );
+        let draft = Draft::new(class, code, suspect, seen, answered);
+        Some(draft.says(text, evidence, self.filter.clone()))
+    }
+
+    fn errors(&self, errors: Option<&crate::view::troubles::Errors>) -> Option<Draft> {
+        let errors = errors?;
+        let (seen, decided) = (&errors.seen, self.group.decided());
+        if seen.count < REQUEST_ERRORS || !is_share(seen.count, decided, REQUEST_ERRORS_PER_MILLE) {
+            return None;
+        }
+        let is_of_client = errors.of_client * 2 > seen.count;
+        let (suspect, who) = match is_of_client {
+            true => (Suspect::Client, ", and says that what was asked is wrong"),
+            false => (Suspect::Server, ""),
+        };
+        let text = format!(
+            "{} answers {} of its requests with an error{who}.",
+            self.name,
+            percent(seen.count, decided)
+        );
+        let mut evidence = format!("{} of {}", seen.count, count(decided, "request"));
+        mostly(&mut evidence, &errors.words, seen.count);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            evidence,
+            "; by {}; {}.",
+            addresses(&seen.peers, "client"),
+            when(seen.first, seen.last)
+        );
+        let draft = Draft::new(Class::Failed, "request_errors", suspect, seen, decided);
+        // The time they took is not what they cost.
+        let draft = Draft {
+            time_ns: 0,
+            ..draft
+        };
+        Some(draft.says(text, evidence, self.filter.clone()))
+    }
+
+    fn unanswered(&self, unanswered: Option<&crate::view::troubles::Unanswered>) -> Option<Draft> {
+        let unanswered = unanswered?;
+        let (seen, decided) = (&unanswered.seen, self.group.decided());
+        if seen.count < UNANSWERED || !is_share(seen.count, decided, UNANSWERED_PER_MILLE) {
+            return None;
+        }
+        let ended: Vec<_> = [
+            (EndedBy::ServerClose, "the server closed"),
+            (EndedBy::Reset, "the connection was reset"),
+            (EndedBy::ClientClose, "the client closed"),
+        ]
+        .into_iter()
+        .map(|(by, words)| (unanswered.ended_by[by as usize], words))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, words)| format!("{words} ({n})"))
+        .collect();
+        let text = format!(
+            "{} leaves requests unanswered: {}.",
+            self.name,
+            match ended.is_empty() {
+                true => "nothing came".to_owned(),
+                false => format!("instead {}", ended.join(", ")),
+            }
+        );
+        let mut evidence = format!("{} of {}", seen.count, count(decided, "request"));
+        mostly(&mut evidence, &unanswered.operations, seen.count);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            evidence,
+            "; by {}; {}.",
+            addresses(&seen.peers, "client"),
+            when(seen.first, seen.last)
+        );
+        let suspect = Suspect::Server;
+        let draft = Draft::new(Class::Failed, "unanswered_requests", suspect, seen, decided);
+        Some(draft.says(text, evidence, self.filter.clone()))
+    }
+}
+
+/// Appends `, mostly GET (12)`, if there is a word for them.
+fn mostly(text: &mut String, kinds: &Kinds, of: u64) {
+    if let Some((word, n)) = kinds.most().filter(|(word, _)| !word.is_empty()) {
+        // Writing to a String cannot fail.
+        let _ = match n == of {
+            true => write!(text, ", all {word}"),
+            false => write!(text, ", most often {word} ({n})"),
+        };
+    }
+}
+
+/// `1.5 MB in 12 s`: what was sent and how long that took.
+fn rate(bytes: u64, ns: u64) -> String {
+    format!("{bytes} bytes in {}", duration(ns))
+}

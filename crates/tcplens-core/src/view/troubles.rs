@@ -1,0 +1,299 @@
+//! What is wrong with the requests to one server, as far as single records tell: which were slow and why, which got errors,
+//! which got no answer. And the few slowest of all. What that means is in `findings::requests`.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::requests::{budget, is_slow, is_undecided};
+use super::{Sighting, thresholds};
+use crate::record::{ConnectionId, EndedBy, Protocol, Request, Status, Verdict};
+use crate::time::{Span, Timestamp};
+
+/// Words that are told apart of one trouble. Chosen: a sentence names one or two.
+const KINDS: usize = 16;
+/// Characters of a word.
+const KIND_CHARS: usize = 48;
+
+/// Words and how often each was said; those beyond the bound are counted together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    known: BTreeMap<Box<str>, u64>,
+    /// Said by words beyond the bound.
+    pub others: u64,
+}
+
+impl Kinds {
+    fn add(&mut self, word: &str) {
+        if let Some(count) = self.known.get_mut(word) {
+            *count += 1;
+        } else if self.known.len() < KINDS {
+            self.known.insert(word.into(), 1);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// The word said most often; of equals the first by the alphabet.
+    #[must_use]
+    pub fn most(&self) -> Option<(&str, u64)> {
+        let known = self.known.iter();
+        let (word, count) = known.max_by_key(|(word, count)| (**count, Reverse(*word)))?;
+        Some((word, *count))
+    }
+}
+
+/// Slow requests whose time went mostly to one cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slow {
+    /// When, whose, and the time that went to that cause.
+    pub seen: Sighting,
+    /// Their operations.
+    pub operations: Kinds,
+    /// All of their time, in ns.
+    pub total_ns: u64,
+    /// Their payload: of requests, of responses.
+    pub bytes: [u64; 2],
+}
+
+/// Requests that got no answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unanswered {
+    /// When and whose.
+    pub seen: Sighting,
+    /// Their operations.
+    pub operations: Kinds,
+    /// What ended them, in the order of [`EndedBy::ALL`].
+    pub ended_by: [u64; EndedBy::ALL.len()],
+}
+
+/// Requests that were answered with an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Errors {
+    /// When and whose.
+    pub seen: Sighting,
+    /// What the server said.
+    pub words: Kinds,
+    /// With a status of 400 to 499 in a protocol of HTTP's: the server says that the client is wrong.
+    pub of_client: u64,
+}
+
+/// What is wrong with the requests to one server. Empty for most: boxed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    slow: [Option<Box<Slow>>; Verdict::ALL.len()],
+    errors: Option<Box<Errors>>,
+    unanswered: Option<Box<Unanswered>>,
+}
+
+impl Trouble {
+    /// Slow requests whose time went mostly there.
+    #[must_use]
+    pub fn slow(&self, verdict: Verdict) -> Option<&Slow> {
+        self.slow[verdict as usize].as_deref()
+    }
+
+    /// Requests that were answered with an error.
+    #[must_use]
+    pub fn errors(&self) -> Option<&Errors> {
+        self.errors.as_deref()
+    }
+
+    /// Requests that got no answer.
+    #[must_use]
+    pub fn unanswered(&self) -> Option<&Unanswered> {
+        self.unanswered.as_deref()
+    }
+
+    fn add(&mut self, request: &Request<'_>) {
+        let see = |seen: &mut Sighting, took: Option<Span>| {
+            let (frame, client) = (request.request_frame, request.client_ip);
+            seen.add(request.time, took, frame, client);
+        };
+        let operation = request.operation.unwrap_or_default();
+        if is_slow(request, Some(slow_from()))
+            && !waits_on_purpose(request)
+            && let (Some(verdict), Some(budget)) = (request.verdict, budget(request))
+            // That the other end of the world is far is worth saying only if it alone is slow.
+            && (verdict != Verdict::Network || budget[verdict as usize] >= slow_from())
+        {
+            let slow = self.slow[verdict as usize].get_or_insert_default();
+            see(&mut slow.seen, Some(budget[verdict as usize]));
+            slow.operations.add(operation);
+            let total = request.total_us.map_or(0, Span::ns);
+            slow.total_ns = slow.total_ns.saturating_add(total);
+            let bytes = [request.request_bytes, request.response_bytes];
+            for (sum, more) in slow.bytes.iter_mut().zip(bytes) {
+                *sum = sum.saturating_add(more);
+            }
+        }
+        if request.status == Status::Error {
+            let errors = self.errors.get_or_insert_default();
+            see(&mut errors.seen, request.total_us);
+            errors.words.add(&error_words(request));
+            let is_http = matches!(
+                request.protocol,
+                Protocol::Http | Protocol::Http2 | Protocol::Grpc
+            );
+            let is_client = matches!(request.status_code, Some(400..500));
+            errors.of_client += u64::from(is_http && is_client);
+        }
+        if request.status == Status::Unanswered && !is_undecided(request) && owes_answers(request) {
+            let unanswered = self.unanswered.get_or_insert_default();
+            see(&mut unanswered.seen, None);
+            unanswered.operations.add(operation);
+            unanswered.ended_by[request.ended_by as usize] += 1;
+        }
+    }
+}
+
+fn slow_from() -> Span {
+    Span::from_ns(thresholds::SLOW_NS)
+}
+
+/// Whether a request takes long because that is what it asks for, or may be: redis' blocking commands, and what is not
+/// known to be a request at all.
+fn waits_on_purpose(request: &Request<'_>) -> bool {
+    const BLOCKING: [&str; 12] = [
+        "BLMOVE",
+        "BLMPOP",
+        "BLPOP",
+        "BRPOP",
+        "BRPOPLPUSH",
+        "BZMPOP",
+        "BZPOPMAX",
+        "BZPOPMIN",
+        "PSYNC",
+        "SYNC",
+        "WAIT",
+        "WAITAOF",
+    ];
+    let operation = request.operation.unwrap_or_default();
+    match request.protocol {
+        Protocol::Turn | Protocol::Websocket => {
+            !matches!(request.verdict, Some(Verdict::Loss | Verdict::Window))
+        }
+        Protocol::Redis if operation.starts_with("XREAD") => {
+            let summary = request.summary.unwrap_or_default();
+            summary.to_ascii_uppercase().contains(" BLOCK ")
+        }
+        Protocol::Redis => BLOCKING.contains(&operation),
+        _ => false,
+    }
+}
+
+/// Whether the protocol says that every request is answered: without one, the last words of a client may need none.
+fn owes_answers(request: &Request<'_>) -> bool {
+    !matches!(request.protocol, Protocol::Turn | Protocol::Websocket)
+}
+
+/// `404 Not Found`, `-WRONGTYPE Operation against a key`.
+fn error_words(request: &Request<'_>) -> String {
+    let code = request.status_code.map(|code| code.to_string());
+    let text: Option<String> = request
+        .status_text
+        .map(|text| text.chars().take(KIND_CHARS).collect());
+    match (code, text) {
+        (Some(code), Some(text)) => format!("{code} {text}"),
+        (Some(word), None) | (None, Some(word)) => word,
+        (None, None) => "an error".to_owned(),
+    }
+}
+
+/// One of the slowest requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlowRequest {
+    /// T0.
+    pub time: Timestamp,
+    /// T0 to T3.
+    pub total: Span,
+    /// Address and port of the client.
+    pub client: (IpAddr, u64),
+    /// Of the server.
+    pub server: (IpAddr, u64),
+    /// Where most of the time went.
+    pub verdict: Option<Verdict>,
+    /// Packet of its first byte.
+    pub frame: Option<u64>,
+    /// What it asked for: summary, operation or protocol.
+    pub what: String,
+    connection_id: ConnectionId,
+    task: u64,
+}
+
+/// The [`STANDOUTS`](super::STANDOUTS) slowest requests; of equals the earliest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlowestRequests {
+    most: Vec<SlowRequest>,
+}
+
+impl SlowestRequests {
+    /// From the slowest on.
+    #[must_use]
+    pub fn most(&self) -> &[SlowRequest] {
+        &self.most
+    }
+
+    pub(super) fn add(&mut self, request: &Request<'_>) {
+        let Some(total) = request.total_us else {
+            return;
+        };
+        let own = (
+            Reverse(total),
+            request.time,
+            request.connection_id,
+            request.task,
+        );
+        let rank = |slow: &SlowRequest| {
+            (
+                Reverse(slow.total),
+                slow.time,
+                slow.connection_id,
+                slow.task,
+            )
+        };
+        if self.most.len() >= super::STANDOUTS
+            && self.most.last().is_some_and(|last| rank(last) <= own)
+        {
+            return;
+        }
+        let protocol = crate::record::Word::word(request.protocol).unwrap_or_default();
+        let slow = SlowRequest {
+            time: request.time,
+            total,
+            client: (request.client_ip, request.client_port),
+            server: (request.server_ip, request.server_port),
+            verdict: request.verdict,
+            frame: request.request_frame,
+            what: request
+                .summary
+                .or(request.operation)
+                .unwrap_or(protocol)
+                .to_owned(),
+            connection_id: request.connection_id,
+            task: request.task,
+        };
+        let at = self.most.partition_point(|other| rank(other) <= own);
+        self.most.insert(at, slow);
+        self.most.truncate(super::STANDOUTS);
+    }
+}
+
+/// The troubles of all servers, and the slowest requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Troubles {
+    pub(super) servers: BTreeMap<super::ServerKey, Trouble>,
+    pub(super) slowest: SlowestRequests,
+}
+
+impl Troubles {
+    /// Takes one request to a server that is told apart.
+    pub(super) fn add(&mut self, request: &Request<'_>) {
+        let is_fine = matches!(request.status, Status::Ok | Status::None)
+            && !is_slow(request, Some(slow_from()));
+        if !is_fine {
+            let key = (request.server_ip, request.server_port);
+            self.servers.entry(key).or_default().add(request);
+        }
+    }
+}

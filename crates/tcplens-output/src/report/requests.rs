@@ -1,0 +1,182 @@
+//! The tables of a report about requests: which operations are slow or fail, where the time of each server's requests
+//! went, and the slowest of all. None is printed empty.
+
+use tcplens_core::record::{Status, Verdict, Word};
+use tcplens_core::view::{Report, RequestGroup};
+
+use super::Page;
+use super::tables::{number, quantile, share};
+use crate::color::Paint;
+use crate::human::{Count, Duration, Endpoint};
+use crate::table::{Column, Table};
+use crate::text::{operation_name, time_of};
+
+pub(super) fn print(page: &mut Page<'_>, report: &Report) {
+    operations(page, report);
+    servers(page, report);
+    slowest(page, report);
+}
+
+static OPERATIONS: &[Column] = &[
+    Column::left("OPERATION", 21),
+    Column::right("REQUESTS", 8).group(),
+    Column::right("ERRORS", 6),
+    Column::right("SHARE", 7),
+    Column::right("UNANSWERED", 0),
+    Column::right("P50", 7).group(),
+    Column::right("P90", 7),
+    Column::right("P99", 7),
+    Column::right("MAX", 7),
+    Column::right("TIME", 7).group(),
+    Column::left("MOSTLY", 0),
+];
+
+fn operations(page: &mut Page<'_>, report: &Report) {
+    let mut rows: Vec<_> = report.requests().operations().collect();
+    // The slowest first; of equal ones what took most time.
+    rows.sort_by_key(|(.., group)| {
+        std::cmp::Reverse((group.total.quantile(990), group.total.sum_ns()))
+    });
+    if rows.is_empty() {
+        return;
+    }
+    page.heading(
+        "Slowest operations",
+        "From the first byte of a request to the last of its response. SHARE of errors among those whose fate is known. \
+         TIME: all of them together; MOSTLY: where most of it went.",
+    );
+    let all = rows.len();
+    let mut table = page.table(OPERATIONS);
+    for (protocol, operation, group) in rows.into_iter().take(page.options.rows) {
+        table.cell(Paint::Plain, operation_name(protocol, operation));
+        table.cell(Paint::Plain, Count(group.requests()));
+        number(&mut table, group.status(Status::Error), Paint::Red);
+        share(&mut table, group.status(Status::Error), group.decided());
+        number(&mut table, group.unanswered(), Paint::Red);
+        for per_mille in [500, 900, 990, 1000] {
+            quantile(&mut table, &group.total, per_mille);
+        }
+        time(&mut table, group);
+        mostly(&mut table, group);
+    }
+    page.rows(table);
+    let beyond = report.requests().other_operations().requests();
+    page.rest(all as u64, beyond);
+}
+
+static SERVERS: &[Column] = &[
+    Column::left("SERVER", 21),
+    Column::right("REQUESTS", 8).group(),
+    Column::right("TIME", 7),
+    Column::right("CLIENT", 7).group(),
+    Column::right("QUEUE", 7),
+    Column::right("SERVER", 7),
+    Column::right("NETWORK", 7),
+    Column::right("LOSS", 7),
+    Column::right("WINDOW", 7),
+    Column::right("TRANSFER", 8),
+];
+
+fn servers(page: &mut Page<'_>, report: &Report) {
+    let mut rows: Vec<_> = report
+        .requests()
+        .servers()
+        .filter(|(_, group)| group.budgeted > 0)
+        .collect();
+    rows.sort_by_key(|(_, group)| std::cmp::Reverse(budget_ns(group)));
+    if rows.is_empty() {
+        return;
+    }
+    page.heading(
+        "Where the time of requests went",
+        "CLIENT: sending the request. QUEUE: behind an earlier one of the connection. SERVER: in it. NETWORK: on the way \
+         between here and the server. LOSS: until what was lost came again. WINDOW: the receiver did not read. TRANSFER: \
+         sending the response.",
+    );
+    let all = rows.len();
+    let mut table = page.table(SERVERS);
+    for ((ip, port), group) in rows.into_iter().take(page.options.rows) {
+        table.cell(Paint::Plain, Endpoint(ip, port));
+        table.cell(Paint::Plain, Count(group.budgeted));
+        time(&mut table, group);
+        let all = budget_ns(group);
+        for part in group.budget_ns {
+            share(&mut table, part, all);
+        }
+    }
+    page.rows(table);
+    let beyond = report.requests().other_servers().requests();
+    page.rest(all as u64, beyond);
+}
+
+static SLOWEST: &[Column] = &[
+    Column::right("START", 10),
+    Column::left("CLIENT", 21).group(),
+    Column::left("SERVER", 21),
+    Column::right("TOOK", 7).group(),
+    Column::left("MOSTLY", 8),
+    Column::right("PACKET", 6),
+    Column::left("WHAT", 0).group(),
+];
+
+/// Characters of what was asked for.
+const WHAT: usize = 40;
+
+fn slowest(page: &mut Page<'_>, report: &Report) {
+    let rows = report.slowest_requests().most();
+    let shown = rows.len().min(page.options.rows);
+    if shown == 0 {
+        return;
+    }
+    page.heading("Slowest requests", "");
+    let mut table = page.table(SLOWEST);
+    for slow in &rows[..shown] {
+        let start = &mut page.start;
+        table.cell_with(Paint::Plain, |text| start.write(text, slow.time));
+        table.cell(Paint::Plain, Endpoint(slow.client.0, slow.client.1));
+        table.cell(Paint::Plain, Endpoint(slow.server.0, slow.server.1));
+        table.cell(Paint::Plain, Duration(slow.total));
+        match slow.verdict.word() {
+            Some(word) => table.cell(Paint::Plain, word),
+            None => table.absent(),
+        }
+        match slow.frame {
+            Some(frame) => table.cell(Paint::Plain, frame),
+            None => table.absent(),
+        }
+        let mut what: String = slow.what.chars().take(WHAT).collect();
+        if what.len() < slow.what.len() {
+            what.push_str("...");
+        }
+        table.cell(Paint::Plain, what);
+    }
+    page.rows(table);
+}
+
+fn budget_ns(group: &RequestGroup) -> u64 {
+    group
+        .budget_ns
+        .iter()
+        .fold(0, |sum: u64, part| sum.saturating_add(*part))
+}
+
+fn time(table: &mut Table, group: &RequestGroup) {
+    match time_of(group) {
+        Some(time) => table.cell(Paint::Plain, Duration(time)),
+        None => table.absent(),
+    }
+}
+
+/// `server 92 %`: the largest part of the budget.
+fn mostly(table: &mut Table, group: &RequestGroup) {
+    let all = budget_ns(group);
+    let parts = Verdict::ALL.iter().zip(group.budget_ns);
+    match parts.max_by_key(|&(verdict, part)| (part, std::cmp::Reverse(*verdict))) {
+        Some((verdict, part)) if all > 0 => {
+            let percent = (u128::from(part) * 100 + u128::from(all) / 2) / u128::from(all);
+            let word = verdict.word().unwrap_or_default();
+            table.cell(Paint::Plain, format_args!("{word} {percent} %"));
+        }
+        _ => table.absent(),
+    }
+}

@@ -1,0 +1,287 @@
+//! TCP-RT's lines (`--format tcprt`): R, W, N and P from requests, E from connections, with TCP-RT's columns.
+//!
+//! References: the kernel document Documentation/networking/tcprt.rst, and how TCP-RT's own state machine ends a task.
+//! What packets do not tell is `0`: the congestion window and the smoothed round trip of V7. TCP-RT times the end of a
+//! response by the ACK that covers it (the record's T4); where no such ACK was seen, T3 stands for it. Its shortest round
+//! trip is that of the whole path; here the halves to the client and to the server are added, as far as they are known.
+//!
+//! V6, but for TLS handshakes (`V7 R.H`), and for HTTP if the user asked for that protocol (`V7 R`).
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use tcplens_core::record::{
+    Connection, ConnectionId, Direction, Handshake, Protocol, Request, Status,
+};
+use tcplens_core::time::{SECOND, Span, Timestamp};
+
+use crate::human::Endpoint;
+
+/// Connections that are remembered until their E line. Chosen: as many as are kept at once by default.
+const CONNECTIONS: usize = 1_000_000;
+
+/// Bytes that the TCP timestamp option takes of each segment (RFC 7323, with padding).
+const TIMESTAMPS: u64 = 12;
+
+/// Prints TCP-RT's lines.
+#[derive(Debug, Default)]
+pub struct Tcprt {
+    /// Ports of remote servers: their requests are P lines.
+    peer_ports: Vec<(u16, u16)>,
+    /// HTTP was asked for: its lines are V7.
+    has_http: bool,
+    known: BTreeMap<ConnectionId, Known>,
+    /// Connections that were forgotten before their end, because there were too many: they have no E line.
+    pub forgotten: u64,
+}
+
+/// What is known of a connection that has not ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// Largest segment; 0 where the handshake was not seen.
+    mss: u64,
+    /// Its last task and when that began.
+    last: Option<(u64, Timestamp)>,
+    /// A task that was cut off, until it is known when.
+    pending: Option<Cut>,
+}
+
+/// A task whose connection ended in it: W while it was sent the response, N while it was sending the request.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    time: Timestamp,
+    task: u64,
+    has_response: bool,
+    request_bytes: u64,
+    response_bytes: u64,
+    retransmits: u64,
+    upload_us: u64,
+    process_us: u64,
+    min_rtt_us: u64,
+    reordered: bool,
+}
+
+impl Tcprt {
+    /// Requests to `peer_ports` are those of the observed host: P lines; so are outbound ones. `has_http`: HTTP has V7
+    /// lines.
+    #[must_use]
+    pub fn new(peer_ports: Vec<(u16, u16)>, has_http: bool) -> Tcprt {
+        Tcprt {
+            peer_ports,
+            has_http,
+            ..Tcprt::default()
+        }
+    }
+
+    /// Learns the segment sizes of a connection.
+    pub fn handshake(&mut self, handshake: &Handshake) {
+        let (Some(client), Some(server)) = (handshake.client_mss, handshake.server_mss) else {
+            return;
+        };
+        let options = match handshake.timestamps {
+            Some(true) => TIMESTAMPS,
+            _ => 0,
+        };
+        let mss = client.min(server).saturating_sub(options);
+        self.at(handshake.connection_id).mss = mss;
+    }
+
+    /// Appends the line of a request, unless it has to wait for the end of its connection.
+    pub fn request(&mut self, request: &Request<'_>, out: &mut String) {
+        let is_peer = self.is_peer(request.server_port, request.direction);
+        let (has_http, cut) = (self.has_http, cut(request));
+        let known = self.at(request.connection_id);
+        known.last = Some((request.task, request.time));
+        let mss = known.mss;
+        match request.status {
+            Status::Ok | Status::Error if is_peer => p(request, mss, out),
+            Status::Ok | Status::Error => r(request, mss, has_http, out),
+            // One more request than TCP-RT sees.
+            Status::None => {}
+            Status::Unanswered => known.pending = Some(cut),
+        }
+    }
+
+    /// Appends what is left to say of a connection: W or N, and E.
+    pub fn connection(&mut self, connection: &Connection, out: &mut String) {
+        if !connection.is_final {
+            return;
+        }
+        let Some(known) = self.known.remove(&connection.connection_id) else {
+            return;
+        };
+        let is_peer = self.is_peer(connection.server_port, connection.direction);
+        let Some((task, began)) = known.last else {
+            return;
+        };
+        let ends = Ends::of(
+            is_peer,
+            Endpoint(connection.client_ip, connection.client_port),
+            Endpoint(connection.server_ip, connection.server_port),
+        );
+        let closed = connection.duration_us.map(|duration| {
+            connection
+                .time
+                .plus(duration.ns().min(i64::MAX as u64) as i64)
+        });
+        if let (Some(cut), false) = (known.pending, is_peer) {
+            let since = closed.and_then(|closed| closed.since(cut.time));
+            cut.write(&ends, us(since), known.mss, out);
+        }
+        let (sent, got) = match is_peer {
+            true => (&connection.client, &connection.server),
+            false => (&connection.server, &connection.client),
+        };
+        let rtt = [connection.client.rtt_min_us, connection.server.rtt_min_us];
+        head(out, "V6 E", began, &ends);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "{task} {} 0 {} {} {} ",
+            sent.bytes,
+            got.bytes,
+            sent.retransmits,
+            path(rtt)
+        );
+    }
+
+    fn is_peer(&self, port: u64, direction: Option<Direction>) -> bool {
+        let mut named = self.peer_ports.iter();
+        named.any(|&(low, high)| (u64::from(low)..=u64::from(high)).contains(&port))
+            || direction == Some(Direction::Outbound)
+    }
+
+    fn at(&mut self, id: ConnectionId) -> &mut Known {
+        if self.known.len() >= CONNECTIONS && !self.known.contains_key(&id) {
+            // The oldest: most likely a datagram flow, which has no end.
+            self.known.pop_first();
+            self.forgotten += 1;
+        }
+        self.known.entry(id).or_default()
+    }
+}
+
+/// Peer and local address, in the order in which TCP-RT prints them.
+struct Ends(Endpoint, Endpoint);
+
+impl Ends {
+    fn of(is_peer: bool, client: Endpoint, server: Endpoint) -> Ends {
+        match is_peer {
+            true => Ends(server, client),
+            false => Ends(client, server),
+        }
+    }
+}
+
+fn head(out: &mut String, kind: &str, time: Timestamp, ends: &Ends) {
+    let (seconds, ns) = (time.0.div_euclid(SECOND), time.0.rem_euclid(SECOND));
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{kind} {seconds} {} {} {} ", ns / 1000, ends.0, ends.1);
+}
+
+fn ends(request: &Request<'_>, is_peer: bool) -> Ends {
+    Ends::of(
+        is_peer,
+        Endpoint(request.client_ip, request.client_port),
+        Endpoint(request.server_ip, request.server_port),
+    )
+}
+
+/// A request that the observed host, a server, was sent.
+fn r(request: &Request<'_>, mss: u64, has_http: bool, out: &mut String) {
+    let (kind, is_v7) = match request.protocol {
+        Protocol::Tls => ("V7 R.H", true),
+        Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::Websocket if has_http => {
+            ("V7 R", true)
+        }
+        _ => ("V6 R", false),
+    };
+    head(out, kind, request.time, &ends(request, false));
+    let _ = write!(
+        out,
+        "{} {} {} {} {} {} {} {} {} {mss} ",
+        request.response_bytes,
+        us(request.delivered_us.or(request.total_us)),
+        min_rtt(request),
+        request.retransmits,
+        request.task,
+        us(request.process_us),
+        us(request.upload_us),
+        request.request_bytes,
+        u64::from(request.reordered)
+    );
+    out.push_str(if is_v7 { "0 0 \n" } else { "\n" });
+}
+
+/// A request that the observed host, a client, sent.
+fn p(request: &Request<'_>, mss: u64, out: &mut String) {
+    head(out, "V6 P", request.time, &ends(request, true));
+    let _ = writeln!(
+        out,
+        "{} {} {} {} {} {} {} {} {} {mss} ",
+        request.request_bytes,
+        us(request.total_us),
+        min_rtt(request),
+        request.retransmits,
+        request.task,
+        us(request.process_us),
+        us(request.transfer_us),
+        request.response_bytes,
+        u64::from(request.reordered)
+    );
+}
+
+fn cut(request: &Request<'_>) -> Cut {
+    Cut {
+        time: request.time,
+        task: request.task,
+        has_response: request.response_bytes > 0,
+        request_bytes: request.request_bytes,
+        response_bytes: request.response_bytes,
+        retransmits: request.retransmits,
+        upload_us: us(request.upload_us),
+        process_us: us(request.process_us),
+        min_rtt_us: min_rtt(request),
+        reordered: request.reordered,
+    }
+}
+
+impl Cut {
+    fn write(&self, ends: &Ends, since_us: u64, mss: u64, out: &mut String) {
+        let reordered = u64::from(self.reordered);
+        if self.has_response {
+            head(out, "V6 W", self.time, ends);
+            let _ = writeln!(
+                out,
+                "{} {since_us} {} {} {} {} {} 0 {reordered} {mss} ",
+                self.response_bytes,
+                self.min_rtt_us,
+                self.retransmits,
+                self.task,
+                self.process_us,
+                self.upload_us
+            );
+        } else {
+            head(out, "V6 N", self.time, ends);
+            let _ = writeln!(
+                out,
+                "{} {since_us} {} {reordered} {mss} ",
+                self.task, self.request_bytes
+            );
+        }
+    }
+}
+
+fn min_rtt(request: &Request<'_>) -> u64 {
+    path([request.client_rtt_us, request.server_rtt_us])
+}
+
+/// The whole path: both halves, or the one that is known. Whole µs.
+fn path(halves: [Option<Span>; 2]) -> u64 {
+    let ns = halves.into_iter().flatten().map(Span::ns);
+    ns.fold(0, u64::saturating_add) / 1000
+}
+
+fn us(span: Option<Span>) -> u64 {
+    span.map_or(0, |span| span.ns() / 1000)
+}

@@ -1,0 +1,201 @@
+//! The options of `requests`.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use regex_lite::Regex;
+use tcplens_core::record::{Protocol, Status, Word};
+use tcplens_core::time::Span;
+use tcplens_output::tcpkit::TcpkitShape;
+use tcplens_output::text::RequestColumn;
+
+use super::{Common, values};
+
+/// `requests`.
+#[derive(Args, Debug)]
+#[command(after_help = HELP)]
+pub(crate) struct Requests {
+    /// What all commands have.
+    #[command(flatten)]
+    pub common: Common,
+    /// Which requests.
+    #[command(flatten)]
+    pub which: Which,
+    /// Output format: text, jsonl, csv, tcprt (TCP-RT's V6 and V7 lines) or none
+    #[arg(
+        short,
+        long,
+        default_value = "text",
+        hide_possible_values = true,
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub format: RequestFormat,
+    /// More columns in text: status, protocol, bytes, phases, budget, verdict, task, retransmits, connection, frames
+    #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub columns: Vec<RequestColumn>,
+    /// Cut what was asked for at N bytes
+    #[arg(long, value_name = "N", default_value = "128", value_parser = values::at_least_one)]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub summary_bytes: u64,
+    /// At the end, how long requests took: tcpkit's buckets, by server and by operation
+    #[arg(long, help_heading = "Output", display_order = 0)]
+    pub histogram: bool,
+    /// Instead of lines tcpkit's statistics as JSON: tcpkit0 (an array), tcpkit1 (as 1.0) or tcpkit (as 1.1)
+    #[arg(long, value_name = "SHAPE", help_heading = "Output", display_order = 0)]
+    pub stats_format: Option<TcpkitShape>,
+    /// Save the packets of each slow request here, a pcapng file each
+    #[arg(long, value_name = "DIR", requires = "slower_than")]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub save_slow: Option<PathBuf>,
+    /// With -m raw: every payload byte, the unprintable ones escaped
+    #[arg(
+        short = 'A',
+        long = "payload",
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub payload: bool,
+    /// Ports of remote servers: what is asked there are P lines of TCP-RT (-f tcprt), as outbound requests are
+    #[arg(
+        long = "peer-port",
+        value_name = "PORT,...",
+        help_heading = "Who is who"
+    )]
+    #[arg(value_delimiter = ',', value_parser = values::ports)]
+    pub peer_ports: Vec<(u16, u16)>,
+}
+
+/// Which requests count.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Which requests")]
+pub(crate) struct Which {
+    /// Protocols to recognise, all of them by default; turn: client bytes, then server bytes; raw: a line per packet
+    #[arg(
+        short = 'm',
+        long = "protocol",
+        value_name = "PROTOCOL,...",
+        default_value = "auto"
+    )]
+    #[arg(value_delimiter = ',', value_parser = protocols())]
+    pub protocols: Vec<ProtocolChoice>,
+    /// Print only what took at least so many milliseconds (0.5; or 2s), until the last byte of the response
+    #[arg(short = 't', long, value_name = "MS", value_parser = values::milliseconds)]
+    pub slower_than: Option<Span>,
+    /// Only these operations: GET,SET
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub operation: Vec<String>,
+    /// Only these: ok, error, none (no reply is owed), unanswered
+    #[arg(
+        long,
+        value_name = "STATUS,...",
+        value_delimiter = ',',
+        hide_possible_values = true
+    )]
+    pub status: Vec<StatusChoice>,
+    /// Only requests whose payload is of this size: 100, 1KiB- (at least), -64KiB (at most) or 1KiB-64KiB
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true, value_parser = values::sizes)]
+    pub request_bytes: Option<(u64, u64)>,
+    /// Only requests whose response is of this size
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true, value_parser = values::sizes)]
+    pub response_bytes: Option<(u64, u64)>,
+    /// Only requests whose text (the last column) matches this regular expression
+    #[arg(long, value_name = "PATTERN", value_parser = values::pattern)]
+    pub grep: Option<Regex>,
+}
+
+/// What `-m` can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProtocolChoice {
+    /// Whatever is recognised.
+    Auto,
+    /// This one.
+    One(Protocol),
+    /// Packets.
+    Raw,
+}
+
+impl ProtocolChoice {
+    fn named(name: &str) -> Option<ProtocolChoice> {
+        let mut protocols = Protocol::ALL.iter().copied();
+        match name {
+            "auto" => Some(ProtocolChoice::Auto),
+            "raw" => Some(ProtocolChoice::Raw),
+            _ => protocols
+                .find(|protocol| protocol.word() == Some(name))
+                .map(ProtocolChoice::One),
+        }
+    }
+}
+
+fn protocols() -> impl TypedValueParser<Value = ProtocolChoice> {
+    let words = Protocol::ALL.iter().filter_map(|protocol| protocol.word());
+    let names: Vec<_> = std::iter::once("auto")
+        .chain(words)
+        .chain(["raw"])
+        .collect();
+    PossibleValuesParser::new(names).try_map(|name| {
+        ProtocolChoice::named(&name).ok_or_else(|| format!("{name:?} is no protocol"))
+    })
+}
+
+/// `--format` of `requests`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestFormat {
+    /// Lines for people.
+    Text,
+    /// JSON Lines.
+    Jsonl,
+    /// CSV.
+    Csv,
+    /// TCP-RT's lines.
+    Tcprt,
+    /// Nothing.
+    None,
+}
+
+/// `--status`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StatusChoice {
+    /// Answered.
+    Ok,
+    /// Answered with an error.
+    Error,
+    /// No reply is owed.
+    None,
+    /// Not answered.
+    Unanswered,
+}
+
+impl From<StatusChoice> for Status {
+    fn from(choice: StatusChoice) -> Status {
+        match choice {
+            StatusChoice::Ok => Status::Ok,
+            StatusChoice::Error => Status::Error,
+            StatusChoice::None => Status::None,
+            StatusChoice::Unanswered => Status::Unanswered,
+        }
+    }
+}
+
+// At most 72 columns: a manual page of 80 shows these lines as they are.
+
+const HELP: &str = "\
+A line has the time of the request, who asked whom, the milliseconds
+from the first byte of the request to the last of the response, and what
+was asked for. Requests of one server: a filter expression. Without a
+full response -t compares the time until its first byte. --operation,
+--status, the sizes and --grep also choose what the summary counts.
+
+Examples:
+  tcplens requests shop.pcap                  every request, and a summary
+  tcplens requests shop.pcap -t 100 --columns status,budget
+                             what took 100 ms or more, and where it went
+  tcplens requests shop.pcap -q --histogram host 10.0.0.2 and port 6379
+                             how long one server takes
+  tcplens requests shop.pcap -t 500 --save-slow slow
+                             the packets of each, for Wireshark
+  tcplens requests shop.pcap -m raw -A port 6379
+                             packets with their payload";

@@ -1,0 +1,351 @@
+//! `requests`: a line per request and its response (tcpkit, TCP-RT), and what they amount to at the end.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::{Health, Protocol, Request, Status};
+use tcplens_core::time::{Span, Timestamp};
+use tcplens_core::view::RequestSummary;
+use tcplens_core::view::requests::{is_slow, latency};
+use tcplens_output::SinkEnd;
+use tcplens_output::tcpkit::{self, TcpkitExtra, TcpkitShape};
+use tcplens_output::tcprt::Tcprt;
+use tcplens_output::text::{RequestEnd, RequestText, histograms, summary};
+use tcplens_output::time_style::TimeFormat;
+
+use self::slow::SlowRequests;
+use super::lines::Target;
+use super::{Prints, Wanted, plan, tell};
+use crate::cli::{Format, ProtocolChoice, RequestFormat, Requests, Which};
+use crate::observe::{View, observe};
+use crate::say::{print, say};
+use crate::status::usage;
+use crate::{sources, status};
+
+mod raw;
+mod slow;
+
+pub(super) fn run(command: &Requests) -> Result<ExitCode> {
+    check(command)?;
+    if command.which.protocols.contains(&ProtocolChoice::Raw) {
+        return raw::run(command);
+    }
+    let common = &command.common;
+    let output = &common.output;
+    let words = sources::sort(&common.source, false)?;
+    let mut slow = match &command.save_slow {
+        Some(directory) => Some(SlowRequests::new(directory, &words.files, &common.source)?),
+        None => None,
+    };
+    let is_tcprt = command.format == RequestFormat::Tcprt;
+    let counts_packets = command.stats_format == Some(TcpkitShape::Tcpkit1);
+    let wanted = Wanted {
+        handshakes: is_tcprt,
+        requests: true,
+        connections: is_tcprt || counts_packets,
+    };
+    let format = target_format(command.format);
+    let prints = match command.stats_format {
+        Some(_) => Prints::AtEnd,
+        None => Prints::of(format),
+    };
+    let mut plan = plan(common, words, wanted, prints)?;
+    plan.settings.protocols = protocols(&command.which);
+    plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
+    let files = plan.files.clone();
+    if let Some(slow) = &mut slow {
+        slow.stop_at(&plan.stop);
+    }
+    let target = Target::open(format, output)?;
+    let color = target.is_colored(output);
+    let columns = command.columns.clone();
+    let mut view = RequestView {
+        text: RequestText::new(TimeFormat::new(output.time), columns, color),
+        tcprt: is_tcprt.then(|| Tcprt::new(command.peer_ports.clone(), names_http(&command.which))),
+        target,
+        choice: Choice::new(&command.which),
+        summary: RequestSummary::new(command.which.slower_than),
+        // Quiet text is the summary only; TCP-RT's lines are for programs.
+        has_lines: (is_tcprt || !output.quiet) && command.stats_format.is_none(),
+        printed: 0,
+        judged_by_first_byte: 0,
+        packets: [0; 2],
+        slow,
+    };
+    let observed = observe(plan, &mut view)?;
+    let saved = match view.slow.take() {
+        Some(slow) if !observed.reader_gone => Some(slow.save(&files)?),
+        _ => None,
+    };
+    if !observed.reader_gone {
+        view.finish(command, &observed.health, color)?;
+    }
+    if let (Some(saved), false) = (saved, output.quiet) {
+        say(saved);
+    }
+    tell(common, &observed.health);
+    Ok(status::of_run(&observed))
+}
+
+/// Refuses what makes no sense together.
+fn check(command: &Requests) -> Result<()> {
+    let protocols = &command.which.protocols;
+    let is_raw = protocols.contains(&ProtocolChoice::Raw);
+    if is_raw && protocols.len() > 1 {
+        return Err(usage(
+            "-m raw prints packets, the other protocols requests; name either raw or the others",
+        ));
+    }
+    if command.payload && !is_raw {
+        return Err(usage(
+            "-A prints the payload of packets; write -m raw -A (requests have their text cut at --summary-bytes)",
+        ));
+    }
+    if command.stats_format.is_some() && command.format != RequestFormat::Text {
+        return Err(usage(
+            "--stats-format prints one document instead of lines; leave -f out",
+        ));
+    }
+    if !command.peer_ports.is_empty() && command.format != RequestFormat::Tcprt {
+        return Err(usage(
+            "--peer-port chooses TCP-RT's P lines; write -f tcprt",
+        ));
+    }
+    Ok(())
+}
+
+/// Where lines go; TCP-RT's are text.
+fn target_format(format: RequestFormat) -> Format {
+    match format {
+        RequestFormat::Text | RequestFormat::Tcprt => Format::Text,
+        RequestFormat::Jsonl => Format::Jsonl,
+        RequestFormat::Csv => Format::Csv,
+        RequestFormat::None => Format::None,
+    }
+}
+
+/// The protocols to recognise; none for all.
+fn protocols(which: &Which) -> Vec<Protocol> {
+    let mut named = Vec::new();
+    for choice in &which.protocols {
+        match choice {
+            ProtocolChoice::Auto | ProtocolChoice::Raw => return Vec::new(),
+            ProtocolChoice::One(protocol) => named.push(*protocol),
+        }
+    }
+    named
+}
+
+fn names_http(which: &Which) -> bool {
+    let http = ProtocolChoice::One(Protocol::Http);
+    which.protocols.contains(&http)
+}
+
+/// Which requests count, and which of these are printed.
+struct Choice<'c> {
+    which: &'c Which,
+    protocols: Vec<Protocol>,
+    statuses: Vec<Status>,
+}
+
+impl Choice<'_> {
+    fn new(which: &Which) -> Choice<'_> {
+        Choice {
+            which,
+            protocols: protocols(which),
+            statuses: which.status.iter().map(|&status| status.into()).collect(),
+        }
+    }
+
+    fn counts(&self, request: &Request<'_>) -> bool {
+        let Which {
+            operation,
+            request_bytes,
+            response_bytes,
+            grep,
+            ..
+        } = self.which;
+        let is_within = |range: &Option<(u64, u64)>, bytes| {
+            range.is_none_or(|(low, high)| (low..=high).contains(&bytes))
+        };
+        let is_named = |operation: &String| {
+            let own = request.operation.unwrap_or_default();
+            operation.eq_ignore_ascii_case(own)
+        };
+        let text = request.summary.or(request.operation).unwrap_or_default();
+        (self.protocols.is_empty() || self.protocols.contains(&request.protocol))
+            && (self.statuses.is_empty() || self.statuses.contains(&request.status))
+            && (operation.is_empty() || operation.iter().any(is_named))
+            && is_within(request_bytes, request.request_bytes)
+            && is_within(response_bytes, request.response_bytes)
+            && grep.as_ref().is_none_or(|pattern| pattern.is_match(text))
+    }
+
+    /// A threshold of zero is none.
+    fn prints(&self, request: &Request<'_>) -> bool {
+        match self.which.slower_than {
+            Some(from) if from > Span::default() => is_slow(request, Some(from)),
+            _ => true,
+        }
+    }
+}
+
+struct RequestView<'c> {
+    target: Target,
+    text: RequestText,
+    tcprt: Option<Tcprt>,
+    choice: Choice<'c>,
+    summary: RequestSummary,
+    has_lines: bool,
+    /// Requests that had a line or a record.
+    printed: u64,
+    /// Of these, found slow by the time until the first byte of a response that has no end.
+    judged_by_first_byte: u64,
+    /// Segments with data to and from servers, for tcpkit's statistics.
+    packets: [u64; 2],
+    slow: Option<SlowRequests>,
+}
+
+impl RequestView<'_> {
+    fn request(&mut self, request: &Request<'_>) -> Result<(), SinkEnd> {
+        self.printed += 1;
+        if request.total_us.is_none() && latency(request).is_some() {
+            self.judged_by_first_byte += 1;
+        }
+        let (text, tcprt) = (&mut self.text, &mut self.tcprt);
+        match &mut self.target {
+            Target::Text(lines) if self.has_lines => {
+                lines.write(Some(request.time), |out| match tcprt {
+                    Some(tcprt) => with_string(out, |line| tcprt.request(request, line)),
+                    None => text.encode(request, out),
+                })
+            }
+            Target::Machine(writer) => writer.write(request),
+            Target::Text(_) | Target::None => Ok(()),
+        }
+    }
+
+    /// The statistics, or the summary: after the lines of text, on stderr otherwise.
+    fn finish(mut self, command: &Requests, health: &Health, color: bool) -> Result<(), SinkEnd> {
+        let is_quiet = command.common.output.quiet;
+        let has_threshold = self.summary.slow_from().is_some();
+        if self.judged_by_first_byte > 0 && has_threshold && !is_quiet {
+            say(format_args!(
+                "{} slow requests have no full response: the time until its first byte was compared with -t",
+                self.judged_by_first_byte
+            ));
+        }
+        if let Some(shape) = command.stats_format {
+            let extra = TcpkitExtra {
+                ports: command.common.who.ports.clone(),
+                drops: health.kernel_drops,
+                // Of datagrams there are no connection records.
+                packets: Some(self.packets).filter(|packets| *packets != [0; 2]),
+            };
+            let document = tcpkit::document(&self.summary, shape, &extra);
+            if let Target::Text(lines) = &mut self.target {
+                lines.write(None, |out| {
+                    out.extend_from_slice(document.as_bytes());
+                    out.push(b'\n');
+                })?;
+            }
+            return self.target.finish();
+        }
+        let mut end = Vec::new();
+        let unparsed = unparsed(health);
+        let extra = RequestEnd {
+            unparsed: &unparsed,
+            color,
+        };
+        summary(&self.summary, &extra, &mut end);
+        if command.histogram {
+            histograms(&self.summary, color, &mut end);
+        }
+        match &mut self.target {
+            Target::Text(lines) if self.tcprt.is_none() => {
+                let has_lines = self.has_lines && self.printed > 0;
+                lines.write(None, |out| {
+                    if has_lines {
+                        out.push(b'\n');
+                    }
+                    out.extend_from_slice(&end);
+                })?;
+            }
+            // What `--histogram` asks for is said also if nothing else is.
+            _ if !is_quiet || command.histogram => print(&String::from_utf8_lossy(&end)),
+            _ => {}
+        }
+        if let Some(forgotten) = self.tcprt.map(|tcprt| tcprt.forgotten).filter(|&n| n > 0) {
+            say(format_args!(
+                "{forgotten} connections have no E line: more were open at once than are remembered"
+            ));
+        }
+        self.target.finish()
+    }
+}
+
+/// Messages that no parser could read.
+fn unparsed(health: &Health) -> Vec<(String, u64)> {
+    let counts = health.unparsed_messages.iter();
+    counts
+        .map(|&(word, n)| (word.replace('.', " "), n))
+        .collect()
+}
+
+/// Appends what `write` writes of text.
+fn with_string(out: &mut Vec<u8>, write: impl FnOnce(&mut String)) {
+    let mut line = String::new();
+    write(&mut line);
+    out.extend_from_slice(line.as_bytes());
+}
+
+impl View for RequestView<'_> {
+    fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
+        match record {
+            AnyRecord::Request(reference) => {
+                let request = reference.record();
+                if !self.choice.counts(&request) {
+                    return Ok(());
+                }
+                self.summary.add(&request);
+                if !self.choice.prints(&request) {
+                    return Ok(());
+                }
+                if let Some(slow) = &mut self.slow {
+                    slow.add(&request, &reference.row.flow);
+                }
+                self.request(&request)
+            }
+            AnyRecord::Connection(connection) => {
+                let server = (connection.server_ip, connection.server_port);
+                if connection.is_final && self.summary.server(server).is_some() {
+                    self.packets[0] += connection.client.data_segments;
+                    self.packets[1] += connection.server.data_segments;
+                }
+                match (&mut self.tcprt, &mut self.target) {
+                    (Some(tcprt), Target::Text(lines)) if self.has_lines => {
+                        lines.write(Some(connection.time), |out| {
+                            with_string(out, |line| tcprt.connection(connection, line));
+                        })
+                    }
+                    _ => Ok(()),
+                }
+            }
+            AnyRecord::Handshake(handshake) => {
+                if let Some(tcprt) = &mut self.tcprt {
+                    tcprt.handshake(handshake);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn first_packet(&mut self, at: Timestamp) {
+        self.text.set_origin(at);
+    }
+
+    fn idle(&mut self) -> Result<(), SinkEnd> {
+        self.target.idle()
+    }
+}

@@ -1,0 +1,27 @@
+-- A line for each packet with payload, then the payload:
+--   date.microseconds source=>destination sequence acknowledgment flags size payload
+-- UDP has no sequence, acknowledgment and flags; their places hold a dash.
+--
+--   tcplens script example shop.pcap port 6379
+
+function process(packet)
+  if packet.size == 0 then
+    return
+  end
+  print(
+    string.format(
+      "%s.%06d %s:%d=>%s:%d %s %s %s %d %s",
+      os.date("!%Y-%m-%d %H:%M:%S", packet.tv_sec),
+      packet.tv_usec,
+      packet.sip,
+      packet.sport,
+      packet.dip,
+      packet.dport,
+      packet.seq or "-",
+      packet.ack or "-",
+      packet.flags or "-",
+      packet.size,
+      packet.payload
+    )
+  )
+end
