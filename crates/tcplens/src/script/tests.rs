@@ -782,6 +782,19 @@ fn shipped(name: &str) -> &'static str {
 }
 
 #[test]
+fn the_reference_has_every_field_and_every_script() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scripts.md");
+    let reference = std::fs::read_to_string(path).unwrap();
+    for (name, meaning) in packet::FIELDS {
+        let row = format!("| `{name}` | {meaning} |\n");
+        assert!(reference.contains(&row), "docs/scripts.md lacks {row}");
+    }
+    for (name, _) in shipped::SHIPPED {
+        assert!(reference.contains(&format!("| `{name}` | ")), "{name}");
+    }
+}
+
+#[test]
 fn the_numbers_of_fields_are_theirs() {
     packet::check_numbers();
 }
