@@ -1,5 +1,4 @@
 //! Scripts from inside: what they can reach, what ends them, what they are handed.
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use tcplens_core::batch::{Kind, Place, Records};
 use tcplens_core::engine::Transport;
