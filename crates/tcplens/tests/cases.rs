@@ -53,10 +53,15 @@ fn every_case_prints_what_it_must_with_one_thread_and_with_two() {
 #[test]
 fn every_case_is_whole_and_says_what_is_right() {
     for case in cases() {
-        for file in ["README.md", "make.py", "command"] {
+        for file in ["README.md", "command"] {
             let path = case.join(file);
             assert!(path.is_file(), "{} is missing", path.display());
         }
+        assert!(
+            case.join("make.py").is_file() || case.join("input.pcap").is_file(),
+            "{}: neither a recipe nor a recording",
+            name(&case)
+        );
         assert!(
             case.join("expected").is_file() != case.join("pending").is_file(),
             "{}: either what is expected, or why it is not",

@@ -390,7 +390,9 @@ fn probe(way: Way, bytes: &[u8]) -> Guess {
             Err(_) => return Guess::No,
         };
         let is_data = matches!(frame.kind, Kind::Text | Kind::Binary);
-        if is_data && is_open || frame.kind == Kind::Continuation && !is_open {
+        let is_out_of_place = is_data && is_open || frame.kind == Kind::Continuation && !is_open;
+        // Zeros are common; nobody sends empty fragments.
+        if is_out_of_place || !frame.is_final && frame.length == 0 {
             return Guess::No;
         }
         if is_data || frame.kind == Kind::Continuation {
@@ -416,23 +418,24 @@ fn probe(way: Way, bytes: &[u8]) -> Guess {
             },
             _ => {}
         }
-        if is_here {
-            evidence += match frame.header - if way == Way::ToServer { 4 } else { 0 } {
-                2 => 11,
-                _ => 28,
-            };
-        }
-        if evidence >= ENOUGH {
-            return Guess::Yes;
-        }
+        let length = frame.header - if way == Way::ToServer { 4 } else { 0 };
+        evidence += match frame.kind {
+            _ if !is_here || frame.length == 0 => 0,
+            _ if length > 2 => 28,
+            // So are the names in a certificate: 0x82, length, name.
+            Kind::Binary | Kind::Continuation => 0,
+            Kind::Text | Kind::Close | Kind::Ping | Kind::Pong => 11,
+        };
         if !is_here {
             break;
         }
         is_first = false;
         rest = after;
     }
-    // A few bytes, or a message's beginning: more of it may tell.
-    if is_first && bytes.len() < ENOUGH {
+    if evidence >= ENOUGH {
+        Guess::Yes
+    } else if is_first && bytes.len() < ENOUGH {
+        // A few bytes, or a message's beginning: more of it may tell.
         Guess::Maybe
     } else {
         Guess::No

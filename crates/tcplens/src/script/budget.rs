@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use mlua::debug::Debug;
-use mlua::{Error, Result, VmState};
+use mlua::{Error, Lua, Result, VmState};
 use tcplens_capture::process::cpu_time;
 use tcplens_core::time::Span;
 
@@ -87,7 +87,7 @@ impl Budget {
     /// After [`EVERY`] instructions. The first time beyond the limit the coroutine yields, which no `pcall` sees; where it
     /// cannot (in a function called from C, such as a comparison of table.sort) it goes on, and then an error ends it,
     /// which the sandbox's `pcall` passes on.
-    pub(super) fn hook(&self, debug: &Debug) -> Result<VmState> {
+    pub(super) fn hook(&self, lua: &Lua) -> Result<VmState> {
         let was_spent = self.is_spent();
         if self.spend(i64::from(EVERY)) && !was_spent && !self.is_late() {
             return Ok(VmState::Continue);
@@ -96,11 +96,25 @@ impl Budget {
         if was_spent {
             return Err(Error::runtime("the script's time is spent"));
         }
-        let source = debug.source();
-        if let (Some(source), Some(line)) = (source.short_src, debug.current_line()) {
-            *lock(&self.place) = Some(format!("{source}:{line}"));
-        }
+        self.note_place(lua);
         Ok(VmState::Yield)
+    }
+
+    /// Notes the innermost line of the script itself, once per call.
+    pub(super) fn note_place(&self, lua: &Lua) {
+        /// Levels looked at: those of the sandbox are few.
+        const MOST: usize = 20;
+        let place = |debug: &Debug| {
+            let source = debug.source();
+            // So begin the names of files.
+            let is_script = source.source.is_some_and(|name| name.starts_with('@'));
+            let line = debug.current_line().filter(|_| is_script)?;
+            Some(format!("{}:{line}", source.short_src?))
+        };
+        let mut known = lock(&self.place);
+        if known.is_none() {
+            *known = (0..MOST).find_map(|level| lua.inspect_stack(level, place).flatten());
+        }
     }
 
     /// By the clock: when the wall clock suspects so, CPU time must agree, for the program may have been stopped.

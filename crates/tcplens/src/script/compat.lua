@@ -188,7 +188,7 @@ end
 
 -- string.format of 5.2: `%d` and its kin cut the fraction off, `%u` is `%d`.
 
-local format_, gsub = string.format, string.gsub
+local format, gsub = string.format, string.gsub
 -- By format: what 5.4 takes, and the numbers of the arguments that must be integers. Bounded: formats are few.
 local known, most, have = {}, 200, 0
 
@@ -225,23 +225,23 @@ end
 
 function string.format(text, ...)
   if type(text) ~= "string" then
-    return format_(text, ...)
+    return format(text, ...)
   end
   local entry = known[text] or understand(text)
   if entry[3] == 0 then
-    return format_(entry[1], ...)
+    return format(entry[1], ...)
   end
   local is_whole = true
   for i = 1, entry[3] do
     is_whole = is_whole and math_type((select(entry[2][i], ...))) ~= "float"
   end
   if is_whole then
-    return format_(entry[1], ...)
+    return format(entry[1], ...)
   end
   local n, arguments = select("#", ...), { ... }
   for i = 1, entry[3] do
     local at = entry[2][i]
     arguments[at] = cut(arguments[at])
   end
-  return format_(entry[1], unpack(arguments, 1, n))
+  return format(entry[1], unpack(arguments, 1, n))
 end

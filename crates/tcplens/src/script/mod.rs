@@ -191,7 +191,10 @@ impl Script {
                 _ => Value::Number(tick as f64 / SECOND as f64),
             };
             self.failures.note(self.sandbox.call(hook, TICK, seconds));
-            tick = tick.saturating_add(self.interval);
+            let Some(next) = tick.checked_add(self.interval) else {
+                break;
+            };
+            tick = next;
         }
         self.tick = Some(tick);
     }

@@ -309,3 +309,19 @@ impl Addresses {
         }
     }
 }
+
+/// The numbers name the fields they are called after.
+#[cfg(test)]
+pub(super) fn check_numbers() {
+    for (number, name) in [
+        (PAYLOAD, "payload"),
+        (REQUEST, "request"),
+        (INTERFACE, "interface"),
+        (TUNNEL, "tunnel"),
+        (DIRECTION, "direction"),
+        (CONNECTION, "connection"),
+        (FEW - 1, "protocol"),
+    ] {
+        assert_eq!(FIELDS[number].0, name);
+    }
+}

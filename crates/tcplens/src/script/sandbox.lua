@@ -6,18 +6,32 @@
 
 local host, opens = ...
 local charge, is_spent, write = host.charge, host.is_spent, host.write
-local error, getmetatable, rawget, rawlen, select, tostring, type, setmetatable_ =
-  error, getmetatable, rawget, rawlen, select, tostring, type, setmetatable
+local error, rawget, select, tonumber, tostring, type =
+  error, rawget, select, tonumber, tostring, type
+local own = { setmetatable = setmetatable }
 local MEMORY = "not enough memory"
 local SPENT = "the script's time is spent"
 
 -- Catching errors.
 
+-- The same functions under their own names: Lua's messages tell them.
+local find, match, gmatch, gsub, sub = string.find, string.match, string.gmatch, string.gsub, string.sub
+
+-- An error of one of Lua's functions that was called here, without this file's lines.
+local function plain(message, ...)
+  if type(message) == "string" and (sub(message, 1, 8) == "sandbox:" or sub(message, 1, 7) == "compat:") then
+    message = gsub(message, "^%l+:%d+: ", "")
+  end
+  return message, ...
+end
+
 local function caught(ok, ...)
-  if not ok and ((...) == MEMORY or is_spent()) then
+  if ok then
+    return ok, ...
+  elseif (...) == MEMORY or is_spent() then
     error((...), 0)
   end
-  return ok, ...
+  return ok, plain(...)
 end
 
 local pcall_, xpcall_ = pcall, xpcall
@@ -32,13 +46,15 @@ end
 
 -- Coroutines. One that the limit stopped comes back as if it had yielded nothing.
 
-local create_, resume_, close_, yield_, running_ =
+local create, resume, close, yield, running =
   coroutine.create, coroutine.resume, coroutine.close, coroutine.yield, coroutine.running
 local is_script = setmetatable({}, { __mode = "k" })
 
 local function resumed(ok, ...)
   if not ok and (...) == MEMORY or (not ok or select("#", ...) == 0) and is_spent() then
     error(ok and SPENT or (...), 0)
+  elseif not ok then
+    return ok, plain(...)
   end
   return ok, ...
 end
@@ -54,42 +70,42 @@ end
 
 function coroutine.create(f)
   charge(1000) -- it has an instruction count of its own
-  local co = create_(f)
+  local co = create(f)
   is_script[co] = true
   return co
 end
 
 function coroutine.resume(co, ...)
-  return resumed(resume_(co, ...))
+  return resumed(resume(co, ...))
 end
 
 function coroutine.wrap(f)
   local co = coroutine.create(f)
   return function(...)
-    return unwrapped(resumed(resume_(co, ...)))
+    return unwrapped(resumed(resume(co, ...)))
   end
 end
 
 function coroutine.close(co)
-  return resumed(close_(co))
+  return resumed(close(co))
 end
 
 function coroutine.yield(...)
-  if not is_script[running_()] then
+  if not is_script[running()] then
     error("attempt to yield from outside a coroutine", 2)
   end
-  return yield_(...)
+  return yield(...)
 end
 
 function coroutine.isyieldable(co)
-  return is_script[co or running_()] == true
+  return is_script[co or running()] == true
 end
 
 -- Tables and strings: loops in C.
 
-local concat_, insert_, move_, remove_, sort_, unpack_ =
+local concat, insert, move, remove, sort, unpack =
   table.concat, table.insert, table.move, table.remove, table.sort, table.unpack
-local byte_, rep_, upper_, lower_, reverse_ = string.byte, string.rep, string.upper, string.lower, string.reverse
+local byte, rep, upper, lower, reverse = string.byte, string.rep, string.upper, string.lower, string.reverse
 
 local function length(t)
   return type(t) == "table" and #t or 0
@@ -103,26 +119,26 @@ end
 
 function table.concat(t, between, from, to)
   span(from or 1, to or length(t))
-  return concat_(t, between, from or 1, to or #t)
+  return concat(t, between, from or 1, to or #t)
 end
 
 function table.insert(t, ...)
   if select("#", ...) > 1 then
     span((...), length(t))
   end
-  return insert_(t, ...)
+  return insert(t, ...)
 end
 
 function table.move(t, from, to, ...)
   span(from, to)
-  return move_(t, from, to, ...)
+  return move(t, from, to, ...)
 end
 
 function table.remove(t, ...)
   if select("#", ...) > 0 then
     span((...), length(t))
   end
-  return remove_(t, ...)
+  return remove(t, ...)
 end
 
 function table.sort(t, before)
@@ -130,19 +146,19 @@ function table.sort(t, before)
   if n > 1 then
     charge(n * math.log(n, 2) // 4)
   end
-  return sort_(t, before)
+  return sort(t, before)
 end
 
 function table.unpack(t, from, to)
   span(from or 1, to or length(t))
-  return unpack_(t, from or 1, to or #t)
+  return unpack(t, from or 1, to or #t)
 end
 
 function string.byte(s, from, to)
   if to then
     span(from, to < 0 and #s or to)
   end
-  return byte_(s, from, to)
+  return byte(s, from, to)
 end
 
 function string.rep(s, n, between)
@@ -153,10 +169,10 @@ function string.rep(s, n, between)
   if bytes and math.type(n) and n > 0 then
     charge(bytes * n // 64)
   end
-  return rep_(s, n, between)
+  return rep(s, n, between)
 end
 
-for name, work in pairs({ upper = upper_, lower = lower_, reverse = reverse_ }) do
+for name, work in pairs({ upper = upper, lower = lower, reverse = reverse }) do
   string[name] = function(s)
     if type(s) == "string" and #s > 1000 then
       charge(#s // 64)
@@ -170,9 +186,8 @@ string.dump = nil
 -- Patterns. Lua's matcher is used where the worst that a pattern can do to a subject is little; else `host.search`, which
 -- is slower, counts its steps, and finds the same.
 
-local find_, match_, gmatch_, gsub_, sub_ = string.find, string.match, string.gmatch, string.gsub, string.sub
 local search = host.search
-local LITTLE = 1000000
+local LITTLE = host.little
 -- By pattern: how often the subject's length goes into the worst case, and whether it is anchored. Bounded.
 local powers, anchors, have = {}, {}, 0
 
@@ -180,11 +195,11 @@ local function study(pattern)
   if have >= 500 then
     powers, anchors, have = {}, {}, 0
   end
-  local is_anchored = sub_(pattern, 1, 1) == "^"
+  local is_anchored = sub(pattern, 1, 1) == "^"
   -- Also counts signs that stand for themselves: to call a pattern worse than it is does no harm.
-  local _, loops = gsub_(pattern, "[*+-]", "")
-  local _, walks = gsub_(pattern, "%%[b%d]", "")
-  local _, options = gsub_(pattern, "%?", "")
+  local _, loops = gsub(pattern, "[*+-]", "")
+  local _, walks = gsub(pattern, "%%[b%d]", "")
+  local _, options = gsub(pattern, "%?", "")
   have = have + 1
   powers[pattern], anchors[pattern] = loops + walks + options / 3 + (is_anchored and 0 or 1), is_anchored
 end
@@ -227,12 +242,13 @@ local function with_bounds(s, from, to, has_captures, ...)
 end
 
 function string.find(s, pattern, init, plain)
-  if plain and type(s) == "string" and type(pattern) == "string" then
+  local are_texts = type(s) == "string" and type(pattern) == "string"
+  if are_texts and (plain or not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]")) then
     charge(#s * #pattern // 16)
-    return find_(s, pattern, init, plain)
+    return find(s, pattern, init, true)
   end
   if plain or is_little(s, pattern) then
-    return find_(s, pattern, init, plain)
+    return find(s, pattern, init, plain)
   end
   return with_bounds(s, found(search(s, pattern, start_of(s, init), 0, anchors[pattern])))
 end
@@ -246,14 +262,14 @@ end
 
 function string.match(s, pattern, init)
   if is_little(s, pattern) then
-    return match_(s, pattern, init)
+    return match(s, pattern, init)
   end
   return all_captures(found(search(s, pattern, start_of(s, init), 0, anchors[pattern])))
 end
 
 function string.gmatch(s, pattern, init)
   if is_little(s, pattern) then
-    return gmatch_(s, pattern, init)
+    return gmatch(s, pattern, init)
   end
   local at, last = start_of(s, init), 0
   local function step(from, to, _, ...)
@@ -270,12 +286,12 @@ function string.gmatch(s, pattern, init)
 end
 
 local function template(text)
-  if sub_(text, -1) == "%" and #match_(text, "%%*$") % 2 == 1 then
+  if sub(text, -1) == "%" and #match(text, "%%*$") % 2 == 1 then
     error("invalid use of '%' in replacement string", 3)
   end
   return function(whole, ...)
     local all = { ... }
-    local filled = gsub_(text, "%%(.)", function(sign)
+    local filled = gsub(text, "%%(.)", function(sign)
       if sign == "%" then
         return "%"
       elseif sign == "0" then
@@ -296,7 +312,7 @@ end
 function string.gsub(s, pattern, with, most)
   local kind = type(with)
   if is_little(s, pattern) or kind ~= "string" and kind ~= "number" and kind ~= "table" and kind ~= "function" then
-    return gsub_(s, pattern, with, most)
+    return gsub(s, pattern, with, most)
   end
   local fill = (kind == "string" or kind == "number") and template(tostring(with))
   local parts, count, at, last = {}, 0, 1, 0
@@ -305,8 +321,8 @@ function string.gsub(s, pattern, with, most)
       return false
     end
     count = count + 1
-    local whole = sub_(s, from, to)
-    parts[#parts + 1] = sub_(s, at, from - 1)
+    local whole = sub(s, from, to)
+    parts[#parts + 1] = sub(s, at, from - 1)
     local value
     if fill then
       value = fill(whole, ...)
@@ -329,8 +345,8 @@ function string.gsub(s, pattern, with, most)
       break
     end
   end
-  parts[#parts + 1] = sub_(s, at)
-  return concat_(parts), count
+  parts[#parts + 1] = sub(s, at)
+  return concat(parts), count
 end
 
 -- A finalizer would run where no limit reaches.
@@ -339,7 +355,7 @@ function setmetatable(t, mt)
   if type(mt) == "table" and rawget(mt, "__gc") ~= nil then
     error("a metatable with __gc cannot be set: finalizers are not available to scripts", 2)
   end
-  return setmetatable_(t, mt)
+  return own.setmetatable(t, mt)
 end
 
 -- Output.
@@ -354,7 +370,7 @@ function print(...)
   for i = 1, n do
     words[i] = tostring(words[i])
   end
-  write(concat_(words, "\t"), "\n")
+  write(concat(words, "\t"), "\n")
 end
 
 -- What reaches outside.

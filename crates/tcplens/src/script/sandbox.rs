@@ -36,6 +36,9 @@ pub(crate) struct Limits {
     pub allows_io: bool,
 }
 
+/// Steps that a pattern may cost at worst for Lua's own matcher to be used: a few milliseconds.
+const LITTLE: u32 = 1_000_000;
+
 /// See the module.
 pub(crate) struct Sandbox {
     lua: Lua,
@@ -54,6 +57,11 @@ pub(crate) struct Runner {
 impl Sandbox {
     /// A state with nothing of a script in it.
     pub(crate) fn new(limits: Limits) -> Result<Sandbox> {
+        Sandbox::with_patterns(limits, LITTLE)
+    }
+
+    /// The same, with another bound on the steps that Lua's own pattern matcher may need.
+    pub(super) fn with_patterns(limits: Limits, little: u32) -> Result<Sandbox> {
         let safe = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::MATH;
         let opened = if limits.allows_io {
             StdLib::IO | StdLib::PACKAGE
@@ -68,6 +76,7 @@ impl Sandbox {
             ("=compat", include_str!("compat.lua")),
         ] {
             let host = host(&lua, &budget)?;
+            host.set("little", little)?;
             lua.load(code)
                 .set_name(name)
                 .call::<()>((host, limits.allows_io))?;
@@ -78,7 +87,7 @@ impl Sandbox {
         let shared = Arc::clone(&budget);
         lua.set_global_hook(
             HookTriggers::new().every_nth_instruction(EVERY),
-            move |_, debug| shared.hook(debug),
+            move |lua, _| shared.hook(lua),
         )?;
         Ok(Sandbox {
             lua,
@@ -225,17 +234,35 @@ fn message(error: &Error) -> String {
         Error::CallbackError { cause, .. } => message(cause),
         other => other.to_string(),
     };
-    match text.find("\nstack traceback:") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
+    let Some((text, trace)) = text.split_once("\nstack traceback:") else {
+        return text;
+    };
+    // The line of the script, where the text has none: thrown by one of Lua's functions, with or without the sandbox
+    // between, or without a place.
+    let is_ours = |line: &str| OURS.iter().any(|name| line.starts_with(name));
+    let mut lines = trace.lines().map(str::trim);
+    let caller = lines.find(|line| !line.is_empty() && !line.starts_with('[') && !is_ours(line));
+    let place = caller
+        .and_then(|line| line.split_once(": "))
+        .map(|(place, _)| place);
+    let says = match text.split_once(": ") {
+        Some((_, says)) if is_ours(text) => says,
+        _ => text,
+    };
+    match place.and_then(|place| Some((place, place.rsplit_once(':')?.0))) {
+        Some((place, file)) if !says.starts_with(&format!("{file}:")) => format!("{place}: {says}"),
+        _ => says.to_owned(),
     }
 }
+
+/// How the names of our own chunks begin in messages.
+const OURS: [&str; 3] = ["sandbox:", "compat:", "tcplens:"];
 
 /// The functions that sandbox.lua builds on.
 fn host(lua: &Lua, budget: &Arc<Budget>) -> Result<Table> {
     let host = lua.create_table()?;
     let shared = Arc::clone(budget);
-    let charge = move |_: &Lua, instructions: f64| {
+    let charge = move |lua: &Lua, instructions: f64| {
         // What is beyond the range becomes its end; less than nothing is an overflow in the script's arithmetic.
         let instructions = if instructions < 0.0 {
             i64::MAX
@@ -244,7 +271,10 @@ fn host(lua: &Lua, budget: &Arc<Budget>) -> Result<Table> {
         };
         match shared.spend(instructions) {
             true => Ok(()),
-            false => Err(Error::runtime("the script's time is spent")),
+            false => {
+                shared.note_place(lua);
+                Err(Error::runtime("the script's time is spent"))
+            }
         }
     };
     host.set("charge", lua.create_function(charge)?)?;

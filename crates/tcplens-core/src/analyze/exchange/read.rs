@@ -474,6 +474,9 @@ impl Work<'_, '_> {
 
     /// Which of the waiting requests a response belongs to.
     fn answered_by(&self, response: &Response) -> Option<usize> {
+        if response.id.is_none() && self.busy.tasks.front().is_some_and(Task::waits) {
+            return Some(0);
+        }
         let mut waiting = self.busy.tasks.iter();
         waiting.position(|task| task.waits() && (response.id.is_none() || task.id == response.id))
     }

@@ -181,9 +181,9 @@ impl Mysql {
         {
             return self.login(header, &login, context);
         }
-        // The server's wish for a file may have been missed.
+        // Credentials; or a file, and the server's wish for it was missed.
         let waits = context.asked.oldest().map(|tag| Command(tag as u8));
-        if waits == Some(Command::QUERY) {
+        if let Some(Command::CHANGE_USER | Command::QUERY) = waits {
             return Unit::new(whole, Part::Aside).step();
         }
         let is_old = header.sequence == 1 && header.length >= 5;
@@ -235,7 +235,7 @@ impl Mysql {
         let Some((name, reply)) = command.known().filter(|_| command != Command::LOGIN) else {
             return Step::Lost(Loss::Malformed);
         };
-        self.is_login = command == Command::CHANGE_USER;
+        self.is_login = false;
         context.texts.operation(name.as_bytes());
         let text = self.text_of(command, rest);
         context

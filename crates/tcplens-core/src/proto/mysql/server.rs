@@ -221,7 +221,11 @@ impl Mysql {
                 Ok(OK)
             }
             // AuthSwitchRequest, AuthMoreData, AuthNextFactor.
-            (Reply::Login, Some(0xfe | 0x01 | 0x02)) => Ok(Meaning::Aside),
+            // A command that changes the user is answered by the first of them.
+            (Reply::Login, Some(0xfe | 0x01 | 0x02)) => Ok(match command {
+                Some(Command::LOGIN) => Meaning::Aside,
+                _ => Meaning::More,
+            }),
             (Reply::Login, _) => Err(Loss::Malformed),
             (Reply::Text, _) => Ok(OK),
             (Reply::Ok, Some(0x00 | 0xfe)) => {

@@ -519,7 +519,7 @@ fn change_of_user() {
     ];
     assert_eq!(
         in_any_case(EOFS, &said),
-        [r#"COM_CHANGE_USER "CHANGE_USER bob@hr" 49 -> error 1045 "28000 Access denied" 26"#]
+        [r#"COM_CHANGE_USER "CHANGE_USER bob@hr" 41 -> error 1045 "28000 Access denied" 58"#]
     );
 }
 

@@ -123,8 +123,8 @@ impl Postgres {
             }
             // What a login demands is an aside, that it is content is its answer.
             b'R' if u32_at(body, 0) == Some(0) => Meaning::More,
-            b'R' | b'v' | b'A' if !self.has_begun => Meaning::Aside,
-            b'S' | b'N' if is_idle => Meaning::Aside,
+            // What may come at any time does not begin a response: notices are told while a command runs.
+            b'R' | b'v' | b'A' | b'S' | b'N' if !self.has_begun => Meaning::Aside,
             b'G' => {
                 self.copying = Copying::In;
                 Meaning::More

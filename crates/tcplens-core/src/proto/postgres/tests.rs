@@ -244,7 +244,7 @@ fn simple_queries() {
 }
 
 #[test]
-fn between_requests_are_asides() {
+fn what_may_come_at_any_time_is_an_aside() {
     let notice = message(b'N', b"SNOTICE\0Mhello\0\0");
     let lines = lines(&[
         (S, message(b'A', b"\0\0\x30\x39news\0x\0")),
@@ -258,11 +258,12 @@ fn between_requests_are_asides() {
     assert_eq!(
         lines,
         [
-            r#"query "DO 1" 10 -> ok 35"#,
+            r#"query "DO 1" 10 -> ok 14"#,
             "aside ToClient 16",
             "aside ToClient 21",
             "aside ToClient 18",
             "aside ToClient 16",
+            "aside ToClient 21",
             "aside ToClient 60",
         ]
     );

@@ -1,5 +1,6 @@
 //! Whether a request or a reply of redis begins here.
 
+use super::request::Words;
 use super::{Read, number};
 use crate::proto::{Guess, Step};
 
@@ -102,9 +103,7 @@ fn inline(bytes: &[u8]) -> Guess {
     if !is_text {
         return Guess::No;
     }
-    let mut words = line
-        .split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty());
+    let mut words = Words(line.trim_ascii_end()).map(|word| word.bytes);
     let verb = words.next().unwrap_or_default();
     let mut upper = [0; 16];
     let Some(upper) = upper.get_mut(..verb.len()) else {
@@ -123,11 +122,16 @@ fn inline(bytes: &[u8]) -> Guess {
     let Some((_, fewest, most)) = COMMANDS.iter().find(|(name, ..)| *name == upper) else {
         return Guess::No;
     };
-    let count = words.clone().count();
-    if !(*fewest..=*most).contains(&count) {
+    let is_http = |word: &[u8]| word.starts_with(b"/") || word.starts_with(b"http://");
+    let arguments = line.get(verb.len()..).unwrap_or_default();
+    if upper == b"GET" && Words(arguments).any(|word| is_http(word.bytes)) {
         return Guess::No;
     }
-    if verb.iter().all(u8::is_ascii_lowercase) && is_memcached(upper, words) {
+    if !(*fewest..=*most).contains(&words.count()) {
+        return Guess::No;
+    }
+    let arguments = Words(arguments).map(|word| word.bytes);
+    if verb.iter().all(u8::is_ascii_lowercase) && is_memcached(upper, arguments) {
         return Guess::No;
     }
     Guess::Yes

@@ -127,10 +127,45 @@ impl Redis {
             return Ok(Unit::new(length, Part::Request(Request::more(left == 0))));
         }
         match bytes.first() {
-            Some(b'*') => self.bulk_strings(bytes, context),
+            Some(b'*') => match self.usual(bytes, context) {
+                Some(unit) => Ok(unit),
+                None => self.bulk_strings(bytes, context),
+            },
             Some(b'\t' | b'\n' | b'\r' | b' '..=b'~') => self.inline(bytes, context),
             _ => Err(MALFORMED),
         }
+    }
+
+    /// A request that is whole, of a command that needs no care, in one pass: what nearly all are. `None` for others; what
+    /// was written of the texts then is written again.
+    fn usual(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Option<Unit> {
+        if self.reply_off || self.skip_next {
+            return None;
+        }
+        let (count, at) = short_number(bytes, 1)?;
+        let (verb, mut at) = whole_argument(bytes, at)?;
+        let left = count.checked_sub(1)?;
+        if command(verb) != Command::Plain {
+            return None;
+        }
+        let texts = &mut context.texts;
+        texts.operation_upper(verb);
+        let mut is_whole = true;
+        texts.summary(|line| {
+            line.bytes(verb);
+            for _ in 0..left {
+                let Some((argument, next)) = whole_argument(bytes, at) else {
+                    is_whole = false;
+                    return;
+                };
+                if !line.is_full() {
+                    line.blank();
+                    line.bytes(argument);
+                }
+                at = next;
+            }
+        });
+        is_whole.then(|| Unit::new(at, Part::Request(Request::whole())))
     }
 
     fn bulk_strings(&mut self, bytes: &[u8], context: &mut Context<'_>) -> Read<Unit> {
@@ -227,7 +262,11 @@ impl Redis {
         if count == 0 {
             return Ok(Unit::new(end + 1, Part::Aside));
         }
-        if !words[0].iter().all(u8::is_ascii_graphic) {
+        // Redis too hangs up on HTTP without a word.
+        let is_http = [&b"POST"[..], b"Host:"]
+            .iter()
+            .any(|word| words[0].eq_ignore_ascii_case(word));
+        if is_http || !words[0].iter().all(u8::is_ascii_graphic) {
             return Err(MALFORMED);
         }
         let command = command(words[0]);
@@ -307,6 +346,33 @@ impl Redis {
     }
 }
 
+/// A number of one to five digits at `at`, ended by CRLF, and where the next line begins.
+#[inline]
+fn short_number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let rest = bytes.get(at..)?;
+    let mut n = 0;
+    for (digits, &byte) in rest.iter().take(6).enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            n = n * 10 + usize::from(digit);
+        } else {
+            let is_ended = digits > 0 && byte == b'\r' && rest.get(digits + 1) == Some(&b'\n');
+            return is_ended.then_some((n, at + digits + 2));
+        }
+    }
+    None
+}
+
+/// The argument at `at`, if all of it is there, and where the next begins.
+#[inline]
+fn whole_argument(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    if bytes.get(at) != Some(&b'$') {
+        return None;
+    }
+    let (length, start) = short_number(bytes, at + 1)?;
+    string(bytes, start, length)
+}
+
 /// The argument at `at`, as much of it as is there, and where the next begins, which may be beyond `bytes`. `None`: of
 /// its first `enough` bytes some are missing.
 fn argument(bytes: &[u8], at: usize, enough: usize) -> Read<Option<(&[u8], usize)>> {
@@ -350,10 +416,10 @@ fn skip_arguments(bytes: &[u8], mut at: usize, mut left: u32) -> Read<(usize, u3
 }
 
 /// The words of an inline request: blanks between, quotes around those that contain some (sdssplitargs).
-struct Words<'a>(&'a [u8]);
+pub(super) struct Words<'a>(pub(super) &'a [u8]);
 
-struct Word<'a> {
-    bytes: &'a [u8],
+pub(super) struct Word<'a> {
+    pub(super) bytes: &'a [u8],
     /// Backslashes in it are escapes.
     is_escaped: bool,
 }

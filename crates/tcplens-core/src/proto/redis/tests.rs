@@ -448,6 +448,7 @@ fn probe_knows_its_own() {
         b"client reply off\r\n",
         b"incr x\r\n",
         b"GET foo\r\n",
+        b"PUBLISH Foo \"Hi there :)\"\r\n",
     ] {
         let expected = if bytes.starts_with(b"*2") {
             Guess::No
@@ -495,6 +496,9 @@ fn probe_knows_its_own() {
 fn probe_leaves_the_others() {
     for bytes in [
         &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+        b"GET /index.html\r\n",
+        b"GET http://example.com/\r\n",
+        b"GET /HTTP/1.1\r\nHost: x\r\n",
         b"POST /set HTTP/1.1\r\n",
         b"get foo\r\n",
         b"set foo 0 0 3\r\nbar\r\n",

@@ -279,7 +279,7 @@ fn probe_is_strict() {
         (C, &client(FINAL | BINARY, &[7; 200]), Guess::Yes),
         (S, &server(FINAL | BINARY, &[7; 200]), Guess::Yes),
         (S, &server(FINAL | BINARY, &[7; 50]), Guess::No),
-        (S, &server(FINAL | BINARY, &[7; 50]).repeat(3), Guess::Yes),
+        (S, &server(FINAL | BINARY, &[7; 50]).repeat(3), Guess::No),
         (S, &server(FINAL | TEXT, b"ok").repeat(3), Guess::Yes),
         (S, &server(FINAL | TEXT, b"ok"), Guess::No),
         (C, &client(FINAL | TEXT, json)[..20], Guess::Maybe),
@@ -288,6 +288,13 @@ fn probe_is_strict() {
         (C, &server(FINAL | TEXT, json), Guess::No),
         (C, &client(FINAL | TEXT, &[0xff; 40]), Guess::No),
         (C, &client(FINAL, json), Guess::No),
+        // Names in a certificate, and AMQP, both in mid-connection.
+        (S, &b"\x82\x0ea.example.test".repeat(9), Guess::No),
+        (
+            S,
+            b"\x01\0\0\0\0\0\x0c\0\x0a\0\x1f\xff\xff\0\x02\0\0\0\x0a\xce",
+            Guess::No,
+        ),
         // MQTT SUBSCRIBE, a NetBIOS session request, TLS, HTTP, redis, MySQL, PostgreSQL, Kafka.
         (C, b"\x82\x09\x00\x01\x00\x04a/b/\x00", Guess::No),
         (
