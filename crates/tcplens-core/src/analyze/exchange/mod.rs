@@ -480,8 +480,17 @@ impl Work<'_, '_> {
         if seen < 0 {
             self.busy.is_rare = true;
             self.busy.loss.begin(seg.time);
-            let early = &mut self.busy.early[w];
-            early.keep(start, seg.payload_length, payload, seg.frame, seg.clock);
+            // What lies within a unit that is passed over need not be kept.
+            let ahead = u64::from(end.distance(next));
+            let is_skipped = matches!(&self.busy.open[w], Some(open) if open.left >= ahead);
+            self.busy.early[w].keep(
+                start,
+                seg.payload_length,
+                payload,
+                is_skipped,
+                seg.frame,
+                seg.clock,
+            );
             self.note_sent(w, end, seg.time);
             return;
         }
@@ -524,7 +533,11 @@ impl Work<'_, '_> {
     fn catch_up(&mut self, way: Way, at: Timestamp) {
         let w = way as usize;
         while let Some(ready) = self.busy.early[w].take(self.core.ways[w].next) {
-            self.deliver(way, &ready.bytes, ready.cut, at, ready.frame);
+            if ready.skipped > 0 {
+                self.pass_over(way, ready.skipped, at);
+            } else {
+                self.deliver(way, &ready.bytes, ready.cut, at, ready.frame);
+            }
         }
         if self.busy.early.iter().all(stream::Early::is_empty) {
             self.busy.loss.end(at);
