@@ -1,7 +1,7 @@
 //! The requests of a shard's connections: where they are kept, and when they are looked at.
 
 use super::{Settings, Shard, moment};
-use crate::analyze::exchange::{Busy, Desk, Exchange, Hints, Rules, offered};
+use crate::analyze::exchange::{Desk, Exchange, Hints, Pool, Rules, offered};
 use crate::batch::{Moment, Records};
 use crate::flow::table::Place;
 use crate::flow::{NO_EXCHANGE, Phase};
@@ -22,7 +22,7 @@ pub(super) struct Requests {
     /// Grows by chunks, so that memory grows by what is used.
     chunks: Vec<Vec<Exchange>>,
     vacant: Vec<u32>,
-    pool: Vec<Box<Busy>>,
+    pool: Pool,
     held: usize,
     hints: Hints,
 }
@@ -34,7 +34,7 @@ impl Requests {
             rules: Rules::new(&settings.protocols, settings.summary_bytes, most_held),
             chunks: Vec::new(),
             vacant: Vec::new(),
-            pool: Vec::new(),
+            pool: Pool::new(),
             held: 0,
             hints: Hints::default(),
         }

@@ -364,6 +364,7 @@ impl Work<'_, '_> {
         match unit.part {
             Part::Aside => {}
             Part::Conclusion(outcome) => self.concluded(outcome, said),
+            Part::Cancel(id, outcome) => self.cancelled(id, outcome, unit.length, said),
             Part::Request(request) if request.begins => {
                 self.request_begins(&request, unit.length, said, first)
             }
@@ -494,9 +495,23 @@ impl Work<'_, '_> {
         }
     }
 
+    /// The client gave up the request with this number.
+    #[cold]
+    fn cancelled(&mut self, id: u64, outcome: Outcome, length: u64, said: Said) {
+        let mut pending = self.busy.tasks.iter();
+        let Some(n) = pending.position(|task| task.waits() && task.id == Some(id)) else {
+            return;
+        };
+        let task = &mut self.busy.tasks[n];
+        task.bytes[0] += length;
+        task.learn(Some(outcome));
+        said.add_to(task);
+        self.unanswered(n, EndedBy::ClientClose);
+    }
+
     fn part_ends(&mut self, part: Part, time: Timestamp, end: Seq) {
         match part {
-            Part::Aside | Part::Conclusion(_) => {}
+            Part::Aside | Part::Conclusion(_) | Part::Cancel(..) => {}
             Part::Request(request) => {
                 if !request.ends && request.owes == Owes::Reply {
                     return;
