@@ -130,10 +130,10 @@ impl Shard {
         out: &mut Records,
     ) -> Option<Place> {
         let ports = seg.flow.ports;
-        if ports.into_iter().any(dns::is_lookalike_port) {
+        let is_dns_port = ports.contains(&dns::PORT);
+        if !is_dns_port && ports.into_iter().any(dns::is_lookalike_port) {
             return None;
         }
-        let is_dns_port = ports.contains(&dns::PORT);
         let way = dns::probe_datagram(payload, is_dns_port)?;
         if self.table.len() >= self.limit {
             self.evict(seg, out);
