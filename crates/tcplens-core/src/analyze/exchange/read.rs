@@ -395,6 +395,7 @@ impl Work<'_, '_> {
     }
 
     fn request_begins(&mut self, request: &Request, length: u64, said: Said, first: Run) {
+        self.busy.keeps_words = true;
         while request.closes
             && let Some(task) = self.busy.tasks.front()
         {
@@ -445,6 +446,7 @@ impl Work<'_, '_> {
         };
         said.add_to(&mut task);
         self.busy.tasks.push_back(task);
+        self.busy.keeps_words = false;
     }
 
     /// From here on stretches count: those that last already begin here.
