@@ -2,6 +2,7 @@
 //! its verdict; bounds; damaged packets.
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+mod causes;
 mod conversations;
 mod delivery;
 mod wire;

@@ -257,7 +257,7 @@ pub(crate) struct Talk {
     pub wscale: Option<u8>,
     pub timestamps: bool,
     pub interface: u32,
-    ip_id: [u16; 2],
+    pub ip_id: [u16; 2],
     pub packets: Vec<Captured>,
 }
 
