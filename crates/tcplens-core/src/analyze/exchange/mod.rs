@@ -817,7 +817,9 @@ impl Work<'_, '_> {
         };
         self.desk.out.request(place, row, &self.busy.words);
         self.busy.tasks.remove(n);
-        if self.busy.tasks.is_empty() {
+        if self.busy.keeps_words {
+            // Whoever set it pushes a task.
+        } else if self.busy.tasks.is_empty() {
             self.busy.words.clear();
         } else if self.busy.words.len() > MANY_WORDS {
             self.busy.compact_words();

@@ -115,7 +115,7 @@ impl Work<'_, '_> {
     /// Reads what can be read; how many bytes that was. The direction changes if the roles turn out to be the other way.
     fn read_all(&mut self, way: &mut Way, bytes: &[u8], runs: &[Run]) -> usize {
         if matches!(self.core.speaks, Speaks::Unknown(_)) {
-            match self.recognise(*way, bytes) {
+            match self.recognise(*way, bytes, runs) {
                 Recognised::As(read_as) => *way = read_as,
                 Recognised::NotYet => return 0,
                 Recognised::Dropped => return bytes.len(),
@@ -150,7 +150,7 @@ impl Work<'_, '_> {
 
     /// Tells by the first bytes what is spoken.
     #[inline(never)]
-    fn recognise(&mut self, way: Way, bytes: &[u8]) -> Recognised {
+    fn recognise(&mut self, way: Way, bytes: &[u8], runs: &[Run]) -> Recognised {
         let flow = &*self.desk.flow;
         let port = flow.key.ports[usize::from(1 - flow.client)];
         let rules = self.desk.rules;
@@ -201,8 +201,38 @@ impl Work<'_, '_> {
         }
         self.core.speaks = Speaks::Turn;
         self.core.protocol.get_or_insert(Protocol::Turn);
-        self.read_what_waits(other);
-        Recognised::As(way)
+        if self.busy.runs[other as usize].is_empty() {
+            return Recognised::As(way);
+        }
+        self.turns_so_far(way, runs);
+        Recognised::Dropped
+    }
+
+    /// Both sides have spoken before it was told that nothing is known of it: their turns, in the order in which they
+    /// came. `runs` are those of `way`.
+    fn turns_so_far(&mut self, way: Way, runs: &[Run]) {
+        let other = match way {
+            Way::ToServer => Way::ToClient,
+            Way::ToClient => Way::ToServer,
+        };
+        self.busy.unread[other as usize].clear();
+        let others = std::mem::take(&mut self.busy.runs[other as usize]);
+        let mut others = others.into_iter().peekable();
+        for &run in runs {
+            while let Some(run) = others.next_if(|theirs| theirs.frame < run.frame) {
+                self.turn(other, run.length as usize, run, run);
+            }
+            self.turn(way, run.length as usize, run, run);
+        }
+        // When those before the last were acknowledged was not noted.
+        while self
+            .busy
+            .tasks
+            .front()
+            .is_some_and(|task| task.over.is_some())
+        {
+            self.emit(0);
+        }
     }
 
     fn adopt(&mut self, protocol: Protocol, way: Way) -> Recognised {
@@ -415,6 +445,7 @@ impl Work<'_, '_> {
     }
 
     fn request_begins(&mut self, request: &Request, length: u64, said: Said, first: Run) {
+        self.busy.keeps_words = true;
         while request.closes
             && let Some(task) = self.busy.tasks.front()
         {
@@ -465,6 +496,7 @@ impl Work<'_, '_> {
         };
         said.add_to(&mut task);
         self.busy.tasks.push_back(task);
+        self.busy.keeps_words = false;
     }
 
     /// From here on stretches count: those that last already begin here.

@@ -105,6 +105,8 @@ pub(crate) struct Busy {
     pub(super) tasks: VecDeque<Task>,
     /// Their words.
     pub(super) words: Vec<u8>,
+    /// The last words are those of a request that is not among the tasks yet: they stay where they are.
+    pub(super) keeps_words: bool,
     /// Something of what follows is in use. What is usual, whole messages in order, leaves it untouched.
     pub(super) is_rare: bool,
     /// Bytes it was last counted with.

@@ -1,0 +1,8 @@
+//! Requests, from packets to records: every protocol over TCP as it comes off a wire; times, pairing, the time budget and
+//! its verdict; bounds; damaged packets.
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+mod causes;
+mod conversations;
+mod delivery;
+mod wire;
