@@ -140,6 +140,7 @@ fn what_comes_from_the_network_cannot_move_a_cursor() {
 fn the_summary_counts_and_the_histogram_has_tcpkits_buckets() {
     let end = RequestEnd {
         unparsed: &[("redis bad_length".to_owned(), 3)],
+        holes: 2,
         color: false,
     };
     let counted = counted(ms(100));

@@ -11,7 +11,7 @@ pub(crate) const C: Way = Way::ToServer;
 pub(crate) const S: Way = Way::ToClient;
 
 /// A request and what became of it, as one line: `GET "GET foo" 22 -> ok 5`, with code and status text where there are
-/// any: `-> error 404 "Not Found" 120`; `-> none` where no reply is owed, `-> unanswered` where none came.
+/// any: `-> error 404 "Not Found" 120`; `-> cancelled 8` where the client gave up; `-> none` where no reply is owed, `-> unanswered` where none came.
 #[derive(Clone, Debug, Default)]
 struct Task {
     id: Option<u64>,
@@ -60,11 +60,13 @@ impl Task {
         if !self.owes || (self.is_quiet && self.response_bytes == 0) {
             return format!("{request} -> none");
         }
-        if !self.has_ended {
-            return format!("{request} -> unanswered {}", self.response_bytes);
-        }
         let (is_error, code) = self.outcome.unwrap_or_default();
-        let status = if is_error { "error" } else { "ok" };
+        let status = match (self.has_ended, self.is_closed, is_error) {
+            (false, true, _) if self.outcome.is_some() => "cancelled",
+            (false, _, _) => return format!("{request} -> unanswered {}", self.response_bytes),
+            (true, _, true) => "error",
+            (true, _, false) => "ok",
+        };
         let code = code.map(|code| format!(" {code}")).unwrap_or_default();
         let text = if self.status_text.is_empty() {
             String::new()
@@ -244,6 +246,14 @@ fn begin(
                     task.response_bytes + length
                 };
                 task.tell(response.outcome, status_text);
+            }
+            None => other.push(format!("unpaired {length}")),
+        },
+        Part::Cancel(id, outcome) => match open(tasks, Some(id)) {
+            Some(task) => {
+                task.request_bytes += length;
+                task.is_closed = true;
+                task.tell(Some(outcome), status_text);
             }
             None => other.push(format!("unpaired {length}")),
         },

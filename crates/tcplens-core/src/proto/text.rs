@@ -84,12 +84,10 @@ pub struct Line<'a> {
 impl Line<'_> {
     /// Bytes off the wire, escaped.
     pub fn bytes(&mut self, bytes: &[u8]) {
-        // The usual case in one copy; more than fits need not be looked at. No early exit, so that the check of many bytes
-        // at once costs as much as that of one.
+        // The usual case in one copy; more than fits need not be looked at.
         let room = self.end.saturating_sub(self.out.len());
         let bytes = bytes.get(..room).unwrap_or(bytes);
-        let is_odd = |byte: u8| (byte.wrapping_sub(b' ') > b'~' - b' ') | (byte == b'\\');
-        if !bytes.iter().fold(false, |odd, &byte| odd | is_odd(byte)) {
+        if is_plain(bytes) {
             self.out.extend_from_slice(bytes);
         } else {
             self.escaped(bytes);
@@ -171,7 +169,86 @@ impl Line<'_> {
     }
 }
 
+/// Whether bytes are printable ASCII without a backslash, eight at a time. What follows an odd byte in its eight may count
+/// as odd too: then they are looked at one by one, to the same end.
+fn is_plain(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let odd = |word: u64| {
+        let below_blank = word.wrapping_sub(b' ' as u64 * ONES) & !word;
+        let above_tilde = word.wrapping_add(ONES) | word;
+        let no_backslash = word ^ (b'\\' as u64 * ONES);
+        let backslash = no_backslash.wrapping_sub(ONES) & !no_backslash;
+        (below_blank | above_tilde | backslash) & HIGH
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().map(|word| odd(u64::from_le_bytes(*word)));
+    let is_odd = |byte: &u8| !matches!(byte, b' '..=b'~') || *byte == b'\\';
+    words.fold(0, |all, odd| all | odd) == 0 && !rest.iter().any(is_odd)
+}
+
 /// Letters that change how others are shown: bidirectional controls, zero-width ones, line separators.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(limit: usize, write: impl FnOnce(&mut Line<'_>)) -> String {
+        let mut arena = b"before".to_vec();
+        let mut texts = Texts::new(&mut arena, limit);
+        texts.summary(write);
+        let range = texts.summary.start as usize..texts.summary.end as usize;
+        String::from_utf8(arena[range].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_byte_comes_out_printable_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for at in 0..20 {
+                let mut bytes = *b"0123456789abcdefghij";
+                bytes[at] = byte;
+                let escaped = match byte {
+                    b'\\' => "\\\\".to_owned(),
+                    b'\n' => "\\n".to_owned(),
+                    b'\r' => "\\r".to_owned(),
+                    b'\t' => "\\t".to_owned(),
+                    b' '..=b'~' => char::from(byte).to_string(),
+                    _ => format!("\\x{byte:02x}"),
+                };
+                let (before, after) = (
+                    "0123456789abcdefghij"[..at].to_owned(),
+                    &"0123456789abcdefghij"[at + 1..],
+                );
+                assert_eq!(
+                    line(128, |line| line.bytes(&bytes)),
+                    before + &escaped + after
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn letters_are_kept_and_those_that_move_others_are_not() {
+        assert_eq!(line(128, |line| line.bytes("grün".as_bytes())), "grün");
+        assert_eq!(
+            line(128, |line| line.bytes("a\u{202e}b".as_bytes())),
+            "a\\xe2\\x80\\xaeb"
+        );
+        assert_eq!(line(128, |line| line.bytes(b"a\xffb\xc3")), "a\\xffb\\xc3");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_whole() {
+        assert_eq!(line(5, |line| line.bytes(b"1234\n")), "1234");
+        assert_eq!(line(5, |line| line.bytes(b"1234567")), "12345");
+        let written = line(5, |line| {
+            line.bytes(b"1234");
+            line.piece("long");
+            line.piece("x");
+        });
+        assert_eq!(written, "1234");
+    }
 }

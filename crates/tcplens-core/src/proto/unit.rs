@@ -76,6 +76,10 @@ pub enum Part {
     /// stands: its last byte is the last one that was read of it. It may tell how the request went (status text in the
     /// context's texts). If nothing was read of a response, and no outcome is told, the request stays unanswered.
     Conclusion(Option<Outcome>),
+    /// The client gives up the request with this number (HTTP/2's RST_STREAM): nothing more of it or its response counts,
+    /// and it ends by the client, unanswered if nothing of a response was read. The bytes are the request's; how it was
+    /// given up is in the outcome and the context's texts.
+    Cancel(u64, Outcome),
 }
 
 /// A piece of a request.

@@ -1,7 +1,7 @@
 //! The requests of a shard's connections: where they are kept, and when they are looked at.
 
 use super::{Settings, Shard, moment};
-use crate::analyze::exchange::{Busy, Desk, Exchange, Hints, Rules, offered};
+use crate::analyze::exchange::{Desk, Exchange, Hints, Pool, Rules, offered};
 use crate::batch::{Moment, Records};
 use crate::flow::table::Place;
 use crate::flow::{NO_EXCHANGE, Phase};
@@ -22,7 +22,7 @@ pub(super) struct Requests {
     /// Grows by chunks, so that memory grows by what is used.
     chunks: Vec<Vec<Exchange>>,
     vacant: Vec<u32>,
-    pool: Vec<Box<Busy>>,
+    pool: Pool,
     held: usize,
     hints: Hints,
 }
@@ -34,7 +34,7 @@ impl Requests {
             rules: Rules::new(&settings.protocols, settings.summary_bytes, most_held),
             chunks: Vec::new(),
             vacant: Vec::new(),
-            pool: Vec::new(),
+            pool: Pool::new(),
             held: 0,
             hints: Hints::default(),
         }
@@ -130,10 +130,10 @@ impl Shard {
         out: &mut Records,
     ) -> Option<Place> {
         let ports = seg.flow.ports;
-        if ports.into_iter().any(dns::is_lookalike_port) {
+        let is_dns_port = ports.contains(&dns::PORT);
+        if !is_dns_port && ports.into_iter().any(dns::is_lookalike_port) {
             return None;
         }
-        let is_dns_port = ports.contains(&dns::PORT);
         let way = dns::probe_datagram(payload, is_dns_port)?;
         if self.table.len() >= self.limit {
             self.evict(seg, out);

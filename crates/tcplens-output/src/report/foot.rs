@@ -52,6 +52,11 @@ pub(super) fn print(page: &mut Page<'_>, report: &Report, health: &Health) {
         (report.totals().open, "connection", "still open at its end"),
         (report.totals().idle, "connection", "given up as idle"),
         (
+            health.stream_gaps,
+            "hole",
+            "in what requests are read from: some of them are missing",
+        ),
+        (
             report.totals().missing_bytes,
             "byte",
             "acknowledged and never seen here",
@@ -63,6 +68,10 @@ pub(super) fn print(page: &mut Page<'_>, report: &Report, health: &Health) {
     .collect();
     let lists = [
         ("not TCP, or not decoded", &health.undecoded),
+        (
+            "messages of requests that could not be read",
+            &health.unparsed_messages,
+        ),
         ("bounds reached", &health.limit_hits),
     ];
     for (what, counts) in lists {

@@ -22,8 +22,10 @@ const HISTOGRAMS: usize = 20;
 /// What the summary says beside what requests tell themselves.
 #[derive(Clone, Debug, Default)]
 pub struct RequestEnd<'a> {
-    /// Messages that could not be read, by protocol or reason.
+    /// Messages that could not be read, by protocol and reason.
     pub unparsed: &'a [(String, u64)],
+    /// Holes in what requests are read from.
+    pub holes: u64,
     /// Whether to colour.
     pub color: bool,
 }
@@ -33,12 +35,13 @@ pub fn summary(summary: &RequestSummary, end: &RequestEnd<'_>, out: &mut Vec<u8>
     let all = summary.all();
     let mut text = String::new();
     sentence(&all, summary.slow_from(), &mut text);
-    if all.gaps > 0 {
+    if all.gaps > 0 || end.holes > 0 {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "lost to gaps in the capture: {}",
-            things(all.gaps, "request")
+            "lost to gaps in the capture: {}, and what was in {}",
+            things(all.gaps, "request"),
+            things(end.holes, "hole")
         );
     }
     if !end.unparsed.is_empty() {

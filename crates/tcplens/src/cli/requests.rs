@@ -16,12 +16,12 @@ use super::{Common, values};
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct Requests {
-    /// What all commands have.
-    #[command(flatten)]
-    pub common: Common,
     /// Which requests.
     #[command(flatten)]
     pub which: Which,
+    /// What all commands have.
+    #[command(flatten)]
+    pub common: Common,
     /// Output format: text, jsonl, csv, tcprt (TCP-RT's V6 and V7 lines) or none
     #[arg(
         short,

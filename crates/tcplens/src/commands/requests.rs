@@ -256,6 +256,7 @@ impl RequestView<'_> {
         let unparsed = unparsed(health);
         let extra = RequestEnd {
             unparsed: &unparsed,
+            holes: health.stream_gaps,
             color,
         };
         summary(&self.summary, &extra, &mut end);

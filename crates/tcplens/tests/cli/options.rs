@@ -61,7 +61,11 @@ fn values_that_make_no_sense_say_how_to_write_them() {
         ("--color", "red", "auto, always or never"),
         ("--format", "xml", "text, jsonl, csv, none"),
         ("--format", "text", "connections and report have text"),
-        ("--kind", "packet", "handshake, connection, finding, health"),
+        (
+            "--kind",
+            "packet",
+            "handshake, request, connection, finding, health",
+        ),
         ("--count", "0", "from 1"),
         ("--rotate", "1h", "--output"),
         ("--nonsense", "1", "--nonsense"),

@@ -48,7 +48,11 @@ fn a_growing_file_is_followed_until_a_signal() {
             .unwrap()
             .write_all(later)
             .unwrap();
+        // The connection that was there has several records.
         let mut lines = vec![line(&mut reader)];
+        while !lines.concat().contains("\"client_port\":40001,") {
+            lines.push(line(&mut reader));
+        }
         signal(&child, name);
         let mut rest = String::new();
         reader.read_to_string(&mut rest).unwrap();

@@ -13,7 +13,7 @@ mod stream;
 mod task;
 
 use self::budget::Ground;
-pub(crate) use self::task::Busy;
+pub(crate) use self::task::{Busy, Pool};
 use self::task::{MANY_WORDS, MOST_SENT, NEVER, Task};
 use super::Context;
 use crate::batch::{Kind, Moment, Place, Records};
@@ -147,7 +147,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) context: &'a Context,
     pub(crate) rules: &'a Rules,
     pub(crate) counts: &'a mut ReadCounts,
-    pub(crate) pool: &'a mut Vec<Box<Busy>>,
+    pub(crate) pool: &'a mut Pool,
     /// Bytes held by all connections of the shard.
     pub(crate) held: &'a mut usize,
     /// Which protocol was recognised last on a server port.
@@ -282,8 +282,13 @@ impl Exchange {
         self.window(desk.flow, seg, way);
         let is_data = seg.payload_length > 0 && facts.sighting.is_some();
         let ends = seg.flags & flags::FIN != 0;
-        if self.busy.is_none() && !is_data && !ends {
-            return;
+        if !is_data && !ends {
+            // A bare ACK, a keep-alive, a repeat: of interest only to what waits for it.
+            match &self.busy {
+                None => return,
+                Some(busy) if way == Way::ToClient && !busy.is_rare => return,
+                Some(_) => {}
+            }
         }
         self.at_work(desk, |work| {
             if seg.flags & flags::ACK != 0 && way == Way::ToServer {
@@ -298,7 +303,9 @@ impl Exchange {
             if work.busy.is_rare {
                 work.clean(seg, way);
             }
-            work.fins(seg.time);
+            if work.core.ways.iter().any(|way| way.bits & bit::FIN != 0) {
+                work.fins(seg.time);
+            }
         });
     }
 
@@ -473,8 +480,17 @@ impl Work<'_, '_> {
         if seen < 0 {
             self.busy.is_rare = true;
             self.busy.loss.begin(seg.time);
-            let early = &mut self.busy.early[w];
-            early.keep(start, seg.payload_length, payload, seg.frame, seg.clock);
+            // What lies within a unit that is passed over need not be kept.
+            let ahead = u64::from(end.distance(next));
+            let is_skipped = matches!(&self.busy.open[w], Some(open) if open.left >= ahead);
+            self.busy.early[w].keep(
+                start,
+                seg.payload_length,
+                payload,
+                is_skipped,
+                seg.frame,
+                seg.clock,
+            );
             self.note_sent(w, end, seg.time);
             return;
         }
@@ -517,7 +533,11 @@ impl Work<'_, '_> {
     fn catch_up(&mut self, way: Way, at: Timestamp) {
         let w = way as usize;
         while let Some(ready) = self.busy.early[w].take(self.core.ways[w].next) {
-            self.deliver(way, &ready.bytes, ready.cut, at, ready.frame);
+            if ready.skipped > 0 {
+                self.pass_over(way, ready.skipped, at);
+            } else {
+                self.deliver(way, &ready.bytes, ready.cut, at, ready.frame);
+            }
         }
         if self.busy.early.iter().all(stream::Early::is_empty) {
             self.busy.loss.end(at);

@@ -267,6 +267,9 @@ impl Work<'_, '_> {
             let step = match &mut self.core.speaks {
                 Speaks::Unknown(_) => return at,
                 Speaks::Turn => {
+                    if self.turns_to_tls(way, &bytes[at..]) {
+                        continue;
+                    }
                     let first = cursor.at(at);
                     let last = cursor.at(bytes.len() - 1);
                     self.turn(way, bytes.len() - at, first, last);
@@ -323,6 +326,22 @@ impl Work<'_, '_> {
         at
     }
 
+    /// `length` bytes continue the stream that lie within the open unit.
+    pub(super) fn pass_over(&mut self, way: Way, length: u32, time: Timestamp) {
+        let w = way as usize;
+        self.core.ways[w].next = self.core.ways[w].next.plus(length);
+        match &mut self.busy.open[w] {
+            Some(open) if open.left >= u64::from(length) => {
+                open.left -= u64::from(length);
+                if open.left == 0 {
+                    self.open_ends(way, time, 0);
+                }
+            }
+            // The unit was given up since.
+            _ => self.missing(way, length, false, time, 0),
+        }
+    }
+
     /// The open unit of `way` is complete: its last byte came at `time`, `behind` bytes follow it.
     fn open_ends(&mut self, way: Way, time: Timestamp, behind: usize) {
         let Some(open) = self.busy.open[way as usize].take() else {
@@ -364,6 +383,7 @@ impl Work<'_, '_> {
         match unit.part {
             Part::Aside => {}
             Part::Conclusion(outcome) => self.concluded(outcome, said),
+            Part::Cancel(id, outcome) => self.cancelled(id, outcome, unit.length, said),
             Part::Request(request) if request.begins => {
                 self.request_begins(&request, unit.length, said, first)
             }
@@ -494,9 +514,23 @@ impl Work<'_, '_> {
         }
     }
 
+    /// The client gave up the request with this number.
+    #[cold]
+    fn cancelled(&mut self, id: u64, outcome: Outcome, length: u64, said: Said) {
+        let mut pending = self.busy.tasks.iter();
+        let Some(n) = pending.position(|task| task.waits() && task.id == Some(id)) else {
+            return;
+        };
+        let task = &mut self.busy.tasks[n];
+        task.bytes[0] += length;
+        task.learn(Some(outcome));
+        said.add_to(task);
+        self.unanswered(n, EndedBy::ClientClose);
+    }
+
     fn part_ends(&mut self, part: Part, time: Timestamp, end: Seq) {
         match part {
-            Part::Aside | Part::Conclusion(_) => {}
+            Part::Aside | Part::Conclusion(_) | Part::Cancel(..) => {}
             Part::Request(request) => {
                 if !request.ends && request.owes == Owes::Reply {
                     return;
@@ -534,6 +568,29 @@ impl Work<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Whether a connection of an unknown protocol goes over to TLS here (STARTTLS and its like). Then it has.
+    #[inline]
+    fn turns_to_tls(&mut self, way: Way, bytes: &[u8]) -> bool {
+        /// Content type of a TLS record with a ClientHello (RFC 8446 section 5.1).
+        const HANDSHAKE: u8 = 22;
+        let goes_over = way == Way::ToServer
+            && bytes.first() == Some(&HANDSHAKE)
+            && self.desk.rules.protocols.contains(&Protocol::Tls)
+            && AnyParser::probe(Protocol::Tls, way, bytes) == Guess::Yes;
+        if goes_over {
+            let waiting = self.busy.tasks.iter().rposition(|task| task.over.is_none());
+            if let Some(n) = waiting {
+                if self.busy.tasks[n].is_answering() {
+                    self.answered(n);
+                } else {
+                    self.unanswered(n, EndedBy::Gap);
+                }
+            }
+            self.switch(Protocol::Tls);
+        }
+        goes_over
     }
 
     /// Bytes that nothing is known of: the client's, then the server's.

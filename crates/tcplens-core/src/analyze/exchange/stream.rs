@@ -6,11 +6,11 @@
 use crate::tcp::seq::Seq;
 use crate::time::Timestamp;
 
-/// Most bytes that wait behind a hole, in one direction. Chosen: a window of most servers' first flights; beyond, the
-/// hole is given up.
-pub(super) const MOST_EARLY: usize = 256 << 10;
+/// Most bytes that wait behind a hole, in one direction; of what is skipped only that it was there. Chosen: the window of
+/// most uploads; beyond, the hole is given up.
+pub(super) const MOST_EARLY: usize = 512 << 10;
 /// Most segments that wait.
-pub(super) const MOST_PIECES: usize = 256;
+pub(super) const MOST_PIECES: usize = 1024;
 
 /// A segment that came before what it continues.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ struct Piece {
     start: Seq,
     /// Payload by the IP header; more than `bytes` if the capture cut it.
     length: u32,
+    /// Nothing of it will be looked at.
+    is_skipped: bool,
     bytes: Vec<u8>,
     frame: u64,
     /// When it came, by the engine clock.
@@ -35,6 +37,8 @@ pub(super) struct Early {
 pub(super) struct Ready {
     /// What was captured of it.
     pub bytes: Vec<u8>,
+    /// Bytes that were not kept, for nobody looks at them; then `bytes` is empty.
+    pub skipped: u32,
     /// Bytes after these that the capture cut.
     pub cut: u32,
     /// The packet that brought it.
@@ -61,24 +65,27 @@ impl Early {
         self.pieces.first().map(|piece| (piece.start, piece.since))
     }
 
-    /// Keeps a segment for later.
+    /// Keeps a segment for later; of one that lies wholly within what is skipped, that it was there.
     pub(super) fn keep(
         &mut self,
         start: Seq,
         length: u32,
         bytes: &[u8],
+        is_skipped: bool,
         frame: u64,
         since: Timestamp,
     ) {
+        let bytes = if is_skipped { &[] } else { bytes };
         let at = self
             .pieces
             .partition_point(|piece| piece.start.offset(start) <= 0);
-        self.held += bytes.len();
+        self.held += bytes.len() + size_of::<Piece>();
         self.pieces.insert(
             at,
             Piece {
                 start,
                 length,
+                is_skipped,
                 bytes: bytes.to_vec(),
                 frame,
                 since,
@@ -95,15 +102,24 @@ impl Early {
                 return None;
             }
             let mut piece = self.pieces.remove(0);
-            self.held -= piece.bytes.len();
+            self.held -= piece.bytes.len() + size_of::<Piece>();
             let seen = seen.unsigned_abs();
             if seen >= piece.length {
                 continue;
+            }
+            if piece.is_skipped {
+                return Some(Ready {
+                    bytes: Vec::new(),
+                    skipped: piece.length - seen,
+                    cut: 0,
+                    frame: piece.frame,
+                });
             }
             let captured = (piece.bytes.len() as u32).saturating_sub(seen);
             piece.bytes.drain(..(seen as usize).min(piece.bytes.len()));
             return Some(Ready {
                 bytes: piece.bytes,
+                skipped: 0,
                 cut: piece.length - seen - captured,
                 frame: piece.frame,
             });
@@ -123,9 +139,9 @@ mod tests {
     #[test]
     fn pieces_come_out_in_order_each_byte_once() {
         let mut early = Early::default();
-        early.keep(Seq(20), 5, b"fghij", 3, Timestamp(3));
-        early.keep(Seq(u32::MAX), 3, b"xab", 1, Timestamp(1));
-        early.keep(Seq(15), 8, b"abcdeFGH", 2, Timestamp(2));
+        early.keep(Seq(20), 5, b"fghij", false, 3, Timestamp(3));
+        early.keep(Seq(u32::MAX), 3, b"xab", false, 1, Timestamp(1));
+        early.keep(Seq(15), 8, b"abcdeFGH", false, 2, Timestamp(2));
         assert_eq!(early.take(Seq(0)).unwrap().bytes, b"ab");
         assert!(early.take(Seq(2)).is_none());
         assert_eq!(early.take(Seq(16)).unwrap().bytes, b"bcdeFGH");
@@ -140,10 +156,10 @@ mod tests {
     #[test]
     fn what_the_capture_cut_is_told() {
         let mut early = Early::default();
-        early.keep(Seq(10), 100, b"0123456789", 1, Timestamp(0));
+        early.keep(Seq(10), 100, b"0123456789", false, 1, Timestamp(0));
         let ready = early.take(Seq(15)).unwrap();
         assert_eq!((ready.bytes.as_slice(), ready.cut), (&b"56789"[..], 90));
-        early.keep(Seq(10), 100, b"0123456789", 1, Timestamp(0));
+        early.keep(Seq(10), 100, b"0123456789", false, 1, Timestamp(0));
         let ready = early.take(Seq(50)).unwrap();
         assert_eq!((ready.bytes.len(), ready.cut), (0, 60));
     }

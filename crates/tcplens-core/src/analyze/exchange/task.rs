@@ -121,6 +121,9 @@ pub(crate) struct Busy {
     pub(super) window: [Stretches; 2],
 }
 
+/// What busy connections give back for others.
+pub(crate) type Pool = Vec<Box<Busy>>;
+
 /// Most segments remembered in `sent`; a repeat of an earlier one counts as lost since the earliest known.
 pub(super) const MOST_SENT: usize = 256;
 /// Words beyond this are compacted.

@@ -5,7 +5,7 @@
 //! ([`is_lookalike_port`]): they are no request with one answer.
 //!
 //! A request is one message with QR clear. Its number is the DNS id together with a hash of opcode and name,
-//! so that a late or forged answer to another question pairs with nothing.
+//! so that a late or forged answer to another question pairs with nothing (RFC 5452 section 9.1).
 
 mod message;
 mod registry;

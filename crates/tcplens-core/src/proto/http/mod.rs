@@ -319,9 +319,9 @@ fn probe_response(bytes: &[u8]) -> Guess {
 
 /// Method and target of `GET /path HTTP/1.1`.
 fn request_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (line, version) = line.split_last_chunk::<9>()?;
+    let (whole, (line, version)) = (line, line.split_last_chunk::<9>()?);
     if !version.starts_with(b" HTTP/1.") || !version[8].is_ascii_digit() {
-        return None;
+        return broken_request_line(whole);
     }
     // One without a target is answered by 400: a request all the same.
     let space = line.iter().position(|byte| *byte == b' ');
@@ -330,6 +330,19 @@ fn request_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let target = line.get(space + 1..).unwrap_or_default();
     let begins = target.first().is_none_or(|byte| begins_target(*byte));
     (is_method(method) && begins).then_some((method, target))
+}
+
+/// A line that a server takes for a request and answers by 400: `GET /HTTP/1.1`, `GET / HTTP/1.`
+#[cold]
+fn broken_request_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (method, rest) = line.split_at(line.iter().position(|byte| *byte == b' ')?);
+    let rest = rest.trim_ascii();
+    let names_http =
+        rest.ends_with(b" HTTP/1.") || rest.ends_with(b"/HTTP/1.1") || rest.ends_with(b"/HTTP/1.0");
+    let is_upper = method
+        .iter()
+        .all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
+    (names_http && is_upper && is_method(method)).then_some((method, rest))
 }
 
 /// A token as methods are: registered ones have letters, and blanks as `-` (RFC 9110 s16.1). Longest registered:

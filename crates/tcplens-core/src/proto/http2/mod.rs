@@ -5,8 +5,7 @@
 //! frames included. Connection matters (SETTINGS, PING, WINDOW_UPDATE, GOAWAY), PRIORITY, PUSH_PROMISE and what is pushed,
 //! and responses 1xx are asides. Not read: bodies, and HTTP/2 inside TLS.
 //!
-//! A reset of a stream is the end of its response, an error with the code's name; so is one by the client, who gave up.
-//! That piece of a response then goes to the server.
+//! A reset of a stream is the end of its response, an error with the code's name; one by the client gives the request up.
 //!
 //! gRPC: the operation is the full method name without its slash (`pkg.Service/Method`: what OpenTelemetry has as
 //! `rpc.method`, and what stands in `.proto` files, so what people search for); one longer than an operation may be loses
@@ -93,6 +92,7 @@ impl Parser for Http2 {
             Kind::Data => {
                 let part = match way {
                     Way::ToServer => more(&frame, context),
+                    Way::ToClient if state.is_late(&frame, context) => Part::Aside,
                     Way::ToClient => response(&frame, None),
                 };
                 Unit::new(frame.whole(), part).step()
@@ -119,6 +119,13 @@ impl Parser for Http2 {
 }
 
 impl State {
+    /// Whether a frame of the server belongs to a request that is over: the client gave it up, or it was HTTP/1's (the
+    /// response to a request that asked for an upgrade comes on stream 1).
+    fn is_late(&self, frame: &Frame, context: &Context<'_>) -> bool {
+        frame.stream <= self.latest.max(1)
+            && context.asked.with_id(u64::from(frame.stream)).is_none()
+    }
+
     /// A frame with a field block, and the CONTINUATION frames that belong to it.
     fn fields(&mut self, way: Way, frame: &Frame, bytes: &[u8], context: &mut Context<'_>) -> Step {
         let (block, length) = match block(frame, bytes) {
@@ -135,6 +142,7 @@ impl State {
         }
         let part = match way {
             _ if frame.kind == Kind::Push => Part::Aside,
+            Way::ToClient if self.is_late(frame, context) => Part::Aside,
             Way::ToClient => fields.response(frame, context),
             // Fields after the body.
             Way::ToServer if context.asked.with_id(u64::from(frame.stream)).is_some() => {
@@ -335,11 +343,21 @@ fn reset(way: Way, frame: &Frame, bytes: &[u8], context: &mut Context<'_>) -> St
         context.texts.status_text(|line| line.piece(name));
         code
     };
-    let response = Response {
-        id: Some(u64::from(frame.stream)),
-        ..Response::whole(true, Some(code))
+    let id = u64::from(frame.stream);
+    let part = match way {
+        Way::ToServer => {
+            let outcome = Outcome {
+                is_error: true,
+                code: Some(code),
+            };
+            Part::Cancel(id, outcome)
+        }
+        Way::ToClient => Part::Response(Response {
+            id: Some(id),
+            ..Response::whole(true, Some(code))
+        }),
     };
-    Unit::new(frame.whole(), Part::Response(response)).step()
+    Unit::new(frame.whole(), part).step()
 }
 
 fn number(digits: &[u8]) -> Option<u32> {

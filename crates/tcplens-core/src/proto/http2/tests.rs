@@ -207,9 +207,8 @@ fn resets() {
         ],
         &[
             r#"GET "GET a.test/" 20 -> error 7 "REFUSED_STREAM" 13"#,
-            r#"GET "GET a.test/" 20 -> error 8 "CANCEL" 23"#,
+            r#"GET "GET a.test/" 33 -> cancelled 8 "CANCEL" 10"#,
             r#"GET "GET a.test/" 20 -> error 99 "RST_STREAM" 13"#,
-            "unpaired 14",
         ],
     );
 }
@@ -241,11 +240,7 @@ fn an_upgrade_from_http_1() {
             (C, &get(3)),
             (S, &ok(3)),
         ],
-        &[
-            r#"GET "GET a.test/" 20 -> ok 200 24"#,
-            "unpaired 10",
-            "unpaired 14",
-        ],
+        &[r#"GET "GET a.test/" 20 -> ok 200 24"#],
     );
 }
 
@@ -353,7 +348,7 @@ fn grpc_has_its_own_status() {
             r#"Grpc lib.Shelf/Put "g.test:50051/lib.Shelf/Put" 122 -> error 5 "NOT_FOUND: no shelf €\\n%zz" 116"#,
             r#"Grpc name.of.some.company.v1.ShelfService/ListShelvesOfLibrary "g.test:50051/quite.a.long.package.name.of.some.company.v1.ShelfService/ListShelvesOfLibrary" 187 -> error 12 "UNIMPLEMENTED" 53"#,
             r#"Grpc lib.Shelf/Get "g.test:50051/lib.Shelf/Get" 122 -> error 14 "UNAVAILABLE (HTTP 503)" 46"#,
-            r#"Grpc lib.Shelf/Get "g.test:50051/lib.Shelf/Get" 122 -> error 1 "CANCELLED (CANCEL)" 13"#,
+            r#"Grpc lib.Shelf/Get "g.test:50051/lib.Shelf/Get" 135 -> cancelled 1 "CANCELLED (CANCEL)" 0"#,
             r#"Grpc lib.Shelf/Get "g.test:50051/lib.Shelf/Get" 122 -> error 8 "RESOURCE_EXHAUSTED (ENHANCE_YOUR_CALM)" 13"#,
         ],
     );
