@@ -1,19 +1,17 @@
-//! tcpeek's 21 crafted handshakes, row by row: ../shared/golden/tcpeek/handshakes.expected.tsv, the right answers by the RFCs;
-//! and what tcpkit's Lua scripts printed.
-//! SKIPPED aloud where there is no ../shared beside the workspace.
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+//! tcpeek's 21 crafted handshakes, row by row: ../shared/golden/tcpeek/handshakes.expected.tsv, the right answers by the RFCs.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::golden;
+
 #[test]
 fn tcpeeks_handshakes_are_what_the_rfcs_say_row_by_row() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/tcpeek");
-    let Ok(expected) = fs::read_to_string(golden.join("handshakes.expected.tsv")) else {
-        println!("SKIPPED: no ../shared/golden/tcpeek beside the workspace");
+    let Some(golden) = golden("tcpeek") else {
         return;
     };
+    let expected = fs::read_to_string(golden.join("handshakes.expected.tsv")).unwrap();
     let records = records(&golden.join("handshakes.pcap"));
     let mut rows = expected.lines();
     let names: Vec<&str> = rows.next().unwrap().split('\t').collect();
@@ -69,69 +67,6 @@ fn tcpeeks_handshakes_are_what_the_rfcs_say_row_by_row() {
         "handshakes beyond those of the table"
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// tcpkit's scripts' output on its golden captures, line by line: but for its DNS types from 4 on (K18), its unpadded
-/// microseconds (K18), payload that its printing cut at a zero byte, and a word of a heading.
-#[test]
-fn scripts_that_come_along_print_what_tcpkits_did() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/tcpkit");
-    if !golden.is_dir() {
-        println!("SKIPPED: no ../shared/golden/tcpkit beside the workspace");
-        return;
-    }
-    for (script, capture, expected) in [
-        ("example", "redis.pcap", "head.redis.example.out"),
-        ("tcp-connect", "redis.pcap", "head.redis.tcpconnect.out"),
-        ("dns", "dns.pcap", "head.dns.lua.out"),
-        ("dns", "dns-types.pcap", "head.dnstypes.lua.out"),
-    ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
-            .args(["script", script])
-            .arg(golden.join(capture))
-            .env_clear()
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(0));
-        let ours = String::from_utf8_lossy(&output.stdout).into_owned();
-        let theirs = fs::read(golden.join(expected)).unwrap();
-        let theirs = String::from_utf8_lossy(&theirs).into_owned();
-        let ours = ours
-            .replace("Connect Cost", "Conenct Cost")
-            .replace("b\0c\r\n", "b");
-        let unpadded = |line: &str| -> String {
-            let mut words: Vec<_> = line.trim_start().split(' ').map(str::to_owned).collect();
-            if let Some((time, fraction)) = words.get(1).and_then(|word| word.split_once('.')) {
-                words[1] = format!("{time}.{}", fraction.trim_start_matches('0'));
-            }
-            words.join(" ")
-        };
-        let is_type = script == "dns";
-        let mut differences = Vec::new();
-        for (our, their) in ours.lines().zip(theirs.lines()) {
-            if unpadded(our) == unpadded(their)
-                || is_type && without_type(our) == without_type(their)
-            {
-                continue;
-            }
-            differences.push(format!("{our}\n{their}"));
-        }
-        assert_eq!(ours.lines().count(), theirs.lines().count(), "{script}");
-        assert!(
-            differences.is_empty(),
-            "{script}: {}",
-            differences.join("\n")
-        );
-    }
-}
-
-/// A line of `dns` without the type of the query.
-fn without_type(line: &str) -> Vec<&str> {
-    let parts = line.split(" | ").enumerate();
-    parts
-        .filter(|(n, _)| *n != 3)
-        .map(|(_, part)| part)
-        .collect()
 }
 
 /// In the order of first packets.
