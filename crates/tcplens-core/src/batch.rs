@@ -144,9 +144,9 @@ impl Records {
         self.places.len()
     }
 
-    /// Brings them into order. Nearly sorted already, which a stable sort makes use of.
+    /// Brings them into order; equals stay in the order in which they were added. Mostly they are in order already.
     pub fn sort(&mut self) {
-        self.places.sort_by_key(|(place, _)| *place);
+        self.places.sort_unstable();
     }
 
     /// The place of the `n`th record.

@@ -57,7 +57,7 @@ pub struct Flow {
     pub exchange: u32,
     /// Maximum segment size that each end offered, in bytes.
     pub mss: [u16; 2],
-    /// Window scale shift that each end offered; [`NO_SCALE`](crate::analyze::exchange::NO_SCALE) for none.
+    /// Window scale shift that each end offered; 255 for none.
     pub wscale: [u8; 2],
     /// Parts reported so far.
     pub parts: u16,

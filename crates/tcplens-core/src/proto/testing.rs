@@ -337,3 +337,16 @@ pub(crate) fn fuzz<P: Parser>(new: impl Fn() -> P, said: &[Said<'_>], seed: u64)
         }
     }
 }
+
+#[test]
+fn zeros_are_no_protocol() {
+    for length in [20, 100, 1000] {
+        let bytes = vec![0; length];
+        for &protocol in super::AnyParser::RECOGNISED {
+            for way in [C, S] {
+                let guess = super::AnyParser::probe(protocol, way, &bytes);
+                assert_eq!(guess, Guess::No, "{protocol:?} {way:?} {length}");
+            }
+        }
+    }
+}

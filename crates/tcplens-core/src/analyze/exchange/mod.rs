@@ -341,6 +341,9 @@ impl Exchange {
             desk,
         };
         each(&mut work);
+        if busy.is_rare {
+            busy.calm();
+        }
         if busy.is_idle() {
             *desk.held = desk.held.saturating_sub(std::mem::take(&mut busy.counted));
             busy.reset();
@@ -855,11 +858,10 @@ impl Work<'_, '_> {
     #[inline(never)]
     fn forget(&mut self) {
         let oldest = self.busy.tasks.front().map(|task| task.first_request);
-        if let Some(oldest) = oldest {
-            self.busy.loss.forget_before(oldest);
-            let windows = self.busy.window.iter_mut();
-            windows.for_each(|window| window.forget_before(oldest));
-        }
+        let oldest = oldest.unwrap_or(Timestamp::MAX);
+        self.busy.loss.forget_before(oldest);
+        let windows = self.busy.window.iter_mut();
+        windows.for_each(|window| window.forget_before(oldest));
     }
 
     fn count_loss(&mut self, protocol: Protocol, loss: Loss) {

@@ -171,14 +171,18 @@ impl Work<'_, '_> {
                 Guess::No => {}
             }
         }
-        if may_be && bytes.len() < ENOUGH_TO_TELL {
+        let other = match way {
+            Way::ToServer => Way::ToClient,
+            Way::ToClient => Way::ToServer,
+        };
+        // Who asks again after an answer has said all of the first request.
+        let first = |runs: &[Run]| runs.first().map(|run| run.frame);
+        let was_answered = way == Way::ToServer
+            && first(&self.busy.runs[other as usize])
+                .is_some_and(|answer| first(runs) < Some(answer));
+        if may_be && bytes.len() < ENOUGH_TO_TELL && !was_answered {
             return Recognised::NotYet;
         }
-        let other = if way == Way::ToServer {
-            Way::ToClient
-        } else {
-            Way::ToServer
-        };
         if flow.role_from == RoleFrom::Port {
             let turned =
                 |&&protocol: &&Protocol| AnyParser::probe(protocol, other, bytes) == Guess::Yes;

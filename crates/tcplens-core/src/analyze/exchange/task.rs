@@ -142,6 +142,19 @@ impl Busy {
                     && self.open.iter().all(Option::is_none))
     }
 
+    /// Notes it if nothing rare goes on any more.
+    pub(super) fn calm(&mut self) {
+        let goes_on = self.unread.iter().any(|unread| !unread.is_empty())
+            || self.early.iter().any(|early| !early.is_empty())
+            || self.open.iter().any(Option::is_some)
+            || !self.tasks.is_empty() && self.sent.iter().any(|sent| !sent.is_empty())
+            || !self.loss.is_empty()
+            || self.window.iter().any(|window| !window.is_empty());
+        if !goes_on {
+            self.reset_rare();
+        }
+    }
+
     /// As new, but for its memory.
     #[inline]
     pub(super) fn reset(&mut self) {
