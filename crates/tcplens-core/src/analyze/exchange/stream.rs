@@ -20,7 +20,9 @@ struct Piece {
     length: u32,
     bytes: Vec<u8>,
     frame: u64,
-    /// When it came, by the engine clock.
+    /// When it was captured.
+    time: Timestamp,
+    /// The same by the engine clock.
     since: Timestamp,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct Ready {
     pub cut: u32,
     /// The packet that brought it.
     pub frame: u64,
+    /// When that was captured.
+    pub time: Timestamp,
 }
 
 impl Early {
@@ -56,9 +60,15 @@ impl Early {
         self.held > MOST_EARLY || self.pieces.len() > MOST_PIECES
     }
 
-    /// Where the first of it starts, and since when it waits.
-    pub(super) fn first(&self) -> Option<(Seq, Timestamp)> {
-        self.pieces.first().map(|piece| (piece.start, piece.since))
+    /// Where the first of it starts, when that was captured, and the same by the engine clock.
+    pub(super) fn first(&self) -> Option<(Seq, Timestamp, Timestamp)> {
+        let first = self.pieces.first()?;
+        Some((first.start, first.time, first.since))
+    }
+
+    /// When the oldest of it was captured.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.pieces.iter().map(|piece| piece.time).min()
     }
 
     /// Keeps a segment for later.
@@ -68,7 +78,7 @@ impl Early {
         length: u32,
         bytes: &[u8],
         frame: u64,
-        since: Timestamp,
+        [time, since]: [Timestamp; 2],
     ) {
         let at = self
             .pieces
@@ -81,6 +91,7 @@ impl Early {
                 length,
                 bytes: bytes.to_vec(),
                 frame,
+                time,
                 since,
             },
         );
@@ -106,6 +117,7 @@ impl Early {
                 bytes: piece.bytes,
                 cut: piece.length - seen - captured,
                 frame: piece.frame,
+                time: piece.time,
             });
         }
     }
@@ -123,9 +135,9 @@ mod tests {
     #[test]
     fn pieces_come_out_in_order_each_byte_once() {
         let mut early = Early::default();
-        early.keep(Seq(20), 5, b"fghij", 3, Timestamp(3));
-        early.keep(Seq(u32::MAX), 3, b"xab", 1, Timestamp(1));
-        early.keep(Seq(15), 8, b"abcdeFGH", 2, Timestamp(2));
+        early.keep(Seq(20), 5, b"fghij", 3, [Timestamp(3); 2]);
+        early.keep(Seq(u32::MAX), 3, b"xab", 1, [Timestamp(1); 2]);
+        early.keep(Seq(15), 8, b"abcdeFGH", 2, [Timestamp(2); 2]);
         assert_eq!(early.take(Seq(0)).unwrap().bytes, b"ab");
         assert!(early.take(Seq(2)).is_none());
         assert_eq!(early.take(Seq(16)).unwrap().bytes, b"bcdeFGH");
@@ -140,10 +152,10 @@ mod tests {
     #[test]
     fn what_the_capture_cut_is_told() {
         let mut early = Early::default();
-        early.keep(Seq(10), 100, b"0123456789", 1, Timestamp(0));
+        early.keep(Seq(10), 100, b"0123456789", 1, [Timestamp(0); 2]);
         let ready = early.take(Seq(15)).unwrap();
         assert_eq!((ready.bytes.as_slice(), ready.cut), (&b"56789"[..], 90));
-        early.keep(Seq(10), 100, b"0123456789", 1, Timestamp(0));
+        early.keep(Seq(10), 100, b"0123456789", 1, [Timestamp(0); 2]);
         let ready = early.take(Seq(50)).unwrap();
         assert_eq!((ready.bytes.len(), ready.cut), (0, 60));
     }
