@@ -144,9 +144,12 @@ impl Records {
         self.places.len()
     }
 
-    /// Brings them into order. Nearly sorted already, which a stable sort makes use of.
+    /// Brings them into order. Nearly sorted already, which a stable sort makes use of; and mostly sorted, where it would
+    /// still ask for memory.
     pub fn sort(&mut self) {
-        self.places.sort_by_key(|(place, _)| *place);
+        if !self.places.is_sorted_by_key(|(place, _)| *place) {
+            self.places.sort_by_key(|(place, _)| *place);
+        }
     }
 
     /// The place of the `n`th record.
