@@ -7,8 +7,8 @@ use crate::time::{Span, Timestamp};
 use crate::wire::segment::Tunnel;
 
 record! {
-    /// One request and its response. T0 is its first request byte, T1 its last, T2 the first response byte, T3 the last,
-    /// T4 the ACK that covers it, each as seen here; a byte is seen when it and all before it were captured.
+    /// One request and its response. T0 is when the first byte of the request was captured, T1 when the last was, T2 and T3
+    /// the same of the response, T4 the ACK that covers it. Where data comes out of order, first and last are meant in time.
     Request<'a> as "request" {
         /// T0.
         time: Timestamp = time,

@@ -92,7 +92,7 @@ impl Shard {
         self.with_exchange(place, moment(seg), out, |exchange, desk| {
             exchange.segment(desk, seg, facts, payload);
             if seg.flags & flags::RST != 0 && desk.flow.phase == Phase::Closed {
-                exchange.end(desk, EndedBy::Reset, seg.time);
+                exchange.end(desk, EndedBy::Reset);
             }
         });
     }
@@ -176,7 +176,7 @@ impl Shard {
         out: &mut Records,
     ) -> (Option<Protocol>, Option<u64>) {
         let flow = self.table.at(place);
-        let (at, last) = (flow.exchange, flow.last);
+        let at = flow.exchange;
         let ended_by = match flow.close {
             Close::Fin => EndedBy::ServerClose,
             Close::RstByClient | Close::RstByServer => EndedBy::Reset,
@@ -184,7 +184,7 @@ impl Shard {
             Close::Idle | Close::Failed | Close::Open => EndedBy::Observation,
         };
         self.with_exchange(place, now, out, |exchange, desk| {
-            exchange.end(desk, ended_by, last);
+            exchange.end(desk, ended_by);
         });
         let spoken = self.spoken(place);
         self.table.at_mut(place).exchange = NO_EXCHANGE;

@@ -21,8 +21,9 @@ pub(crate) struct Seg {
     pub ack: u32,
     pub flags: u8,
     pub window: u16,
-    /// Payload bytes.
+    /// Payload bytes, behind those of `text`.
     pub length: usize,
+    pub text: &'static [u8],
 }
 
 impl Default for Seg {
@@ -36,6 +37,7 @@ impl Default for Seg {
             flags: 0,
             window: 1000,
             length: 0,
+            text: b"",
         }
     }
 }
@@ -52,7 +54,8 @@ impl Seg {
         tcp.extend([0x50, self.flags]);
         tcp.extend(self.window.to_be_bytes());
         tcp.extend([0; 4]);
-        tcp.resize(20 + self.length, b'x');
+        tcp.extend(self.text);
+        tcp.resize(20 + self.text.len() + self.length, b'x');
         ip(from.0, to.0, 0, 0, &tcp)
     }
 }

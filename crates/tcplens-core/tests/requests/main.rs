@@ -5,4 +5,5 @@
 mod causes;
 mod conversations;
 mod delivery;
+mod pairing;
 mod wire;

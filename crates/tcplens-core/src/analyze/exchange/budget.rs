@@ -37,6 +37,11 @@ impl Stretches {
         }
     }
 
+    /// It lasts since then, whatever was thought; or not at all.
+    pub(super) fn lasts_since(&mut self, since: Option<Timestamp>) {
+        self.open = since;
+    }
+
     /// A stretch that is over. With those that it touches it becomes one.
     pub(super) fn add(&mut self, mut from: Timestamp, mut to: Timestamp) {
         if to <= from {

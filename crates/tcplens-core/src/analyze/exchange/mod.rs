@@ -291,6 +291,9 @@ impl Exchange {
             }
         }
         self.at_work(desk, |work| {
+            if work.busy.is_rare {
+                work.clean(seg, way);
+            }
             if seg.flags & flags::ACK != 0 && way == Way::ToServer {
                 work.acknowledges(seg);
             }
@@ -299,9 +302,6 @@ impl Exchange {
             }
             if ends {
                 work.fin(seg, way);
-            }
-            if work.busy.is_rare {
-                work.clean(seg, way);
             }
             if work.core.ways.iter().any(|way| way.bits & bit::FIN != 0) {
                 work.fins(seg.time);
@@ -316,12 +316,12 @@ impl Exchange {
     }
 
     /// The connection is over, or given up: what is outstanding is reported.
-    pub(crate) fn end(&mut self, desk: &mut Desk<'_>, ended_by: EndedBy, at: Timestamp) {
+    pub(crate) fn end(&mut self, desk: &mut Desk<'_>, ended_by: EndedBy) {
         if self.busy.is_none() {
             return;
         }
         self.at_work(desk, |work| {
-            work.give_up_holes(at);
+            work.give_up_holes();
             work.finish_all(ended_by);
             work.emit_all();
             work.busy.reset();
@@ -451,7 +451,7 @@ impl Work<'_, '_> {
         let is_in_order = start == direction.next && facts.sighting == Some(Sighting::New);
         if is_in_order && payload.len() == seg.payload_length as usize && !self.busy.is_rare {
             direction.next = start.plus(seg.payload_length);
-            self.read(way, payload, seg.time, seg.frame);
+            self.read(way, payload, [seg.time; 2], seg.frame);
             if self.busy.is_rare && !self.busy.tasks.is_empty() {
                 self.note_sent(w, start.plus(seg.payload_length), seg.time);
             }
@@ -486,13 +486,15 @@ impl Work<'_, '_> {
             // What lies within a unit that is passed over need not be kept.
             let ahead = u64::from(end.distance(next));
             let is_skipped = matches!(&self.busy.open[w], Some(open) if open.left >= ahead);
-            self.busy.early[w].keep(
+            let times = [seg.time, seg.clock];
+            let early = &mut self.busy.early[w];
+            early.keep(
                 start,
                 seg.payload_length,
                 payload,
                 is_skipped,
                 seg.frame,
-                seg.clock,
+                times,
             );
             self.note_sent(w, end, seg.time);
             return;
@@ -500,12 +502,15 @@ impl Work<'_, '_> {
         let seen = seen.unsigned_abs();
         let bytes = payload.get(seen as usize..).unwrap_or_default();
         let cut = seg.payload_length - seen - bytes.len() as u32;
-        self.deliver(way, bytes, cut, seg.time, seg.frame);
+        self.deliver(way, bytes, cut, [seg.time; 2], seg.frame);
         if self.busy.is_rare && !self.busy.tasks.is_empty() {
             self.note_sent(w, end, seg.time);
         }
         if !self.busy.early[w].is_empty() {
             self.catch_up(way, seg.time);
+            if self.busy.early.iter().all(stream::Early::is_empty) {
+                self.busy.loss.end(seg.time);
+            }
         }
     }
 
@@ -532,36 +537,37 @@ impl Work<'_, '_> {
         times.find(|&time| time != NEVER)
     }
 
-    /// Reads what waited for what has come now.
-    fn catch_up(&mut self, way: Way, at: Timestamp) {
+    /// Reads what waited for what is here, or given up, at `at`.
+    fn catch_up(&mut self, way: Way, mut at: Timestamp) {
         let w = way as usize;
         while let Some(ready) = self.busy.early[w].take(self.core.ways[w].next) {
+            at = at.max(ready.time);
             if ready.skipped > 0 {
-                self.pass_over(way, ready.skipped, at);
+                self.pass_over(way, ready.skipped, [at, ready.time]);
             } else {
-                self.deliver(way, &ready.bytes, ready.cut, at, ready.frame);
+                let times = [at, ready.time];
+                self.deliver(way, &ready.bytes, ready.cut, times, ready.frame);
             }
-        }
-        if self.busy.early.iter().all(stream::Early::is_empty) {
-            self.busy.loss.end(at);
         }
     }
 
-    /// `bytes` continue the stream, and `cut` more that the capture did not take.
-    fn deliver(&mut self, way: Way, bytes: &[u8], cut: u32, at: Timestamp, frame: u64) {
+    /// `bytes` continue the stream, and `cut` more that the capture did not take; known here with all before them at the
+    /// first of `times`, captured at the second.
+    fn deliver(&mut self, way: Way, bytes: &[u8], cut: u32, times: [Timestamp; 2], frame: u64) {
         let direction = &mut self.core.ways[way as usize];
         direction.next = direction.next.plus(bytes.len() as u32);
         if !bytes.is_empty() {
-            self.read(way, bytes, at, frame);
+            self.read(way, bytes, times, frame);
         }
         if cut > 0 {
             let direction = &mut self.core.ways[way as usize];
             direction.next = direction.next.plus(cut);
-            self.missing(way, cut, true, at, frame);
+            self.missing(way, cut, true, times[0], frame);
         }
     }
 
-    /// Forgets what was acknowledged, and gives up holes that will not be filled.
+    /// Forgets what was acknowledged, and gives up holes that will not be filled: before `seg` is read, for what was missed
+    /// came before it.
     #[inline(never)]
     fn clean(&mut self, seg: &Segment, way: Way) {
         if seg.flags & flags::ACK != 0 {
@@ -571,50 +577,64 @@ impl Work<'_, '_> {
                 sent.pop_front();
             }
         }
-        for way in [Way::ToServer, Way::ToClient] {
-            let w = way as usize;
+        for of in [Way::ToServer, Way::ToClient] {
+            let w = of as usize;
             if self.busy.early[w].is_empty() {
                 continue;
             }
             // Ends of the flow key: who sends in this direction, and who acknowledges it.
             let client = usize::from(self.desk.flow.client);
-            let receiver = if way == Way::ToServer {
+            let receiver = if of == Way::ToServer {
                 1 - client
             } else {
                 client
             };
-            while let Some((start, since)) = self.busy.early[w].first() {
+            // Who has it and speaks may be answering it.
+            let is_answer = of != way && seg.payload_length > 0;
+            while let Some((start, time, since)) = self.busy.early[w].first() {
                 let peer = &self.desk.flow.sides[receiver];
                 let acknowledged = !peer.acknowledged() || start.offset(peer.ack) <= 0;
-                let overdue = acknowledged && seg.clock.0.saturating_sub(since.0) >= OVERDUE;
+                let is_late = is_answer || seg.clock.0.saturating_sub(since.0) >= OVERDUE;
+                let overdue = acknowledged && is_late;
                 let over = self.busy.early[w].is_over();
                 if !overdue && !over {
                     break;
                 }
                 self.desk.counts.early_limit += u64::from(over && !overdue);
-                self.jump(way, start, seg.time);
+                self.jump(of, start, time);
             }
         }
     }
 
     /// Every hole that is left is given up.
-    fn give_up_holes(&mut self, at: Timestamp) {
+    fn give_up_holes(&mut self) {
         for way in [Way::ToServer, Way::ToClient] {
-            while let Some((start, _)) = self.busy.early[way as usize].first() {
-                self.jump(way, start, at);
+            while let Some((start, time, _)) = self.busy.early[way as usize].first() {
+                self.jump(way, start, time);
             }
         }
     }
 
-    /// Goes on at `start`: what lies before it was never seen.
-    fn jump(&mut self, way: Way, start: Seq, at: Timestamp) {
+    /// Goes on at `start`, which was captured at `time`: what lies before it was never seen. What lies behind counts as
+    /// seen when it was captured.
+    fn jump(&mut self, way: Way, start: Seq, time: Timestamp) {
         let direction = &mut self.core.ways[way as usize];
         let missing = start.offset(direction.next).max(0).unsigned_abs();
         direction.next = start;
         if missing > 0 {
-            self.missing(way, missing, false, at, 0);
+            self.missing(way, missing, false, time, 0);
         }
-        self.catch_up(way, at);
+        self.catch_up(way, time);
+        // Nothing was repaired: it was missed here, and not lost.
+        let waits = self.busy.early.iter().filter_map(stream::Early::oldest);
+        self.busy.loss.lasts_since(waits.min());
+        // When they were acknowledged was not noted.
+        let client = &self.desk.flow.sides[usize::from(self.desk.flow.client)];
+        let (has_acknowledged, ack) = (client.acknowledged(), client.ack);
+        let is_known = |task: &Task| task.over.is_some() && task.end.offset(ack) <= 0;
+        while has_acknowledged && let Some(n) = self.busy.tasks.iter().position(is_known) {
+            self.emit(n);
+        }
     }
 
     /// Takes the client's ACK to the responses that it covers.

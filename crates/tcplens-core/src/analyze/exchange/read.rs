@@ -37,8 +37,21 @@ impl Cursor<'_> {
         self.runs.first().copied().unwrap_or(Run {
             length: 0,
             time: Timestamp::MIN,
+            seen: Timestamp::MIN,
             frame: 0,
         })
+    }
+
+    /// When the first of the bytes from `at`, where this stands, to `end` was captured.
+    fn earliest(&mut self, at: usize, end: usize) -> Timestamp {
+        let first = self.at(at);
+        let mut from = self.from;
+        let covered = self.runs.iter().take_while(|run| {
+            let begins = from;
+            from += run.length as usize;
+            begins < end
+        });
+        covered.map(|run| run.seen).min().unwrap_or(first.seen)
     }
 }
 
@@ -55,10 +68,17 @@ enum Recognised {
 impl Work<'_, '_> {
     /// Bytes that continue the stream, all of one packet.
     #[inline]
-    pub(super) fn read(&mut self, way: Way, bytes: &[u8], time: Timestamp, frame: u64) {
+    pub(super) fn read(
+        &mut self,
+        way: Way,
+        bytes: &[u8],
+        [time, seen]: [Timestamp; 2],
+        frame: u64,
+    ) {
         let run = Run {
             length: bytes.len() as u32,
             time,
+            seen,
             frame,
         };
         let is_plain = !self.busy.is_rare
@@ -290,6 +310,14 @@ impl Work<'_, '_> {
             {
                 let more = open.left.min((bytes.len() - at) as u64);
                 open.left -= more;
+                let part = open.part;
+                let seen = cursor.earliest(at, at + more as usize);
+                if seen < cursor.at(at).time {
+                    self.seen_earlier(part, seen);
+                }
+                let Some(open) = &self.busy.open[w] else {
+                    continue;
+                };
                 at += more as usize;
                 if open.left == 0 {
                     let last = cursor.at(at - 1);
@@ -336,12 +364,15 @@ impl Work<'_, '_> {
                         self.lose_footing(way, Some(Loss::Malformed));
                         return bytes.len();
                     }
-                    let first = cursor.at(at);
+                    let here = unit.length.min((bytes.len() - at) as u64);
+                    let first = Run {
+                        seen: cursor.earliest(at, at + here as usize),
+                        ..cursor.at(at)
+                    };
                     if matches!(unit.part, Part::Aside) {
                         self.busy.words.truncate(words);
                     }
                     self.part_begins(&unit, said, first);
-                    let here = unit.length.min((bytes.len() - at) as u64);
                     at += here as usize;
                     if here == unit.length {
                         let last = cursor.at(at - 1);
@@ -360,14 +391,35 @@ impl Work<'_, '_> {
         at
     }
 
+    /// A byte of a message was captured at `seen`, before others that precede it: the message began then, if not before.
+    #[cold]
+    fn seen_earlier(&mut self, part: Part, seen: Timestamp) {
+        match part {
+            Part::Request(request) => {
+                if let Some(task) = self.asking(&request) {
+                    task.first_request = task.first_request.min(seen);
+                }
+            }
+            Part::Response(response) => {
+                if let Some(n) = self.answered_by(&response) {
+                    let task = &mut self.busy.tasks[n];
+                    task.first_response = task.first_response.min(seen);
+                }
+            }
+            Part::Aside | Part::Conclusion(_) | Part::Cancel(..) => {}
+        }
+    }
+
     /// `length` bytes continue the stream that lie within the open unit.
-    pub(super) fn pass_over(&mut self, way: Way, length: u32, time: Timestamp) {
+    pub(super) fn pass_over(&mut self, way: Way, length: u32, [time, seen]: [Timestamp; 2]) {
         let w = way as usize;
         self.core.ways[w].next = self.core.ways[w].next.plus(length);
         match &mut self.busy.open[w] {
             Some(open) if open.left >= u64::from(length) => {
                 open.left -= u64::from(length);
-                if open.left == 0 {
+                let (part, is_over) = (open.part, open.left == 0);
+                self.seen_earlier(part, seen);
+                if is_over {
                     self.open_ends(way, time, 0);
                 }
             }
@@ -438,7 +490,7 @@ impl Work<'_, '_> {
                     task.bytes[1] = 0;
                 }
                 if !task.is_answering() {
-                    task.first_response = first.time;
+                    task.first_response = first.seen;
                     task.frames[1] = first.frame;
                 }
                 task.bytes[1] += unit.length;
@@ -469,7 +521,7 @@ impl Work<'_, '_> {
             }
         }
         if self.busy.tasks.is_empty() && self.core.is_narrow() {
-            self.stretches_begin(first.time);
+            self.stretches_begin(first.seen);
         }
         self.core.tasks += 1;
         let waiting = self.busy.tasks.iter().filter(|task| task.waits());
@@ -482,7 +534,7 @@ impl Work<'_, '_> {
             has_ended: false,
             outcome: None,
             words: [0..0, 0..0, 0..0],
-            first_request: first.time,
+            first_request: first.seen,
             last_request: NEVER,
             first_response: NEVER,
             last_response: NEVER,
@@ -659,7 +711,7 @@ impl Work<'_, '_> {
                 let current = self.busy.tasks.back_mut();
                 if let Some(task) = current.filter(|task| task.over.is_none()) {
                     if !task.is_answering() {
-                        task.first_response = first.time;
+                        task.first_response = first.seen;
                         task.frames[1] = first.frame;
                     }
                     task.has_ended = true;
@@ -706,6 +758,7 @@ impl Work<'_, '_> {
                 let run = Run {
                     length,
                     time,
+                    seen: time,
                     frame,
                 };
                 self.turn(way, length as usize, run, run);
@@ -761,6 +814,7 @@ impl Work<'_, '_> {
         let run = Run {
             length: seg.payload_length,
             time: seg.time,
+            seen: seg.time,
             frame: seg.frame,
         };
         match step {
@@ -817,6 +871,7 @@ impl Work<'_, '_> {
             let run = self.busy.runs[w].first().copied().unwrap_or(Run {
                 length: 0,
                 time: at,
+                seen: at,
                 frame: 0,
             });
             let Step::Unit(unit) = step else {

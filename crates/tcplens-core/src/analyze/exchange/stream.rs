@@ -22,7 +22,9 @@ struct Piece {
     is_skipped: bool,
     bytes: Vec<u8>,
     frame: u64,
-    /// When it came, by the engine clock.
+    /// When it was captured.
+    time: Timestamp,
+    /// The same by the engine clock.
     since: Timestamp,
 }
 
@@ -43,6 +45,8 @@ pub(super) struct Ready {
     pub cut: u32,
     /// The packet that brought it.
     pub frame: u64,
+    /// When that was captured.
+    pub time: Timestamp,
 }
 
 impl Early {
@@ -60,9 +64,15 @@ impl Early {
         self.held > MOST_EARLY || self.pieces.len() > MOST_PIECES
     }
 
-    /// Where the first of it starts, and since when it waits.
-    pub(super) fn first(&self) -> Option<(Seq, Timestamp)> {
-        self.pieces.first().map(|piece| (piece.start, piece.since))
+    /// Where the first of it starts, when that was captured, and the same by the engine clock.
+    pub(super) fn first(&self) -> Option<(Seq, Timestamp, Timestamp)> {
+        let first = self.pieces.first()?;
+        Some((first.start, first.time, first.since))
+    }
+
+    /// When the oldest of it was captured.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.pieces.iter().map(|piece| piece.time).min()
     }
 
     /// Keeps a segment for later; of one that lies wholly within what is skipped, that it was there.
@@ -73,7 +83,7 @@ impl Early {
         bytes: &[u8],
         is_skipped: bool,
         frame: u64,
-        since: Timestamp,
+        [time, since]: [Timestamp; 2],
     ) {
         let bytes = if is_skipped { &[] } else { bytes };
         let at = self
@@ -88,6 +98,7 @@ impl Early {
                 is_skipped,
                 bytes: bytes.to_vec(),
                 frame,
+                time,
                 since,
             },
         );
@@ -113,6 +124,7 @@ impl Early {
                     skipped: piece.length - seen,
                     cut: 0,
                     frame: piece.frame,
+                    time: piece.time,
                 });
             }
             let captured = (piece.bytes.len() as u32).saturating_sub(seen);
@@ -122,6 +134,7 @@ impl Early {
                 skipped: 0,
                 cut: piece.length - seen - captured,
                 frame: piece.frame,
+                time: piece.time,
             });
         }
     }
@@ -139,9 +152,9 @@ mod tests {
     #[test]
     fn pieces_come_out_in_order_each_byte_once() {
         let mut early = Early::default();
-        early.keep(Seq(20), 5, b"fghij", false, 3, Timestamp(3));
-        early.keep(Seq(u32::MAX), 3, b"xab", false, 1, Timestamp(1));
-        early.keep(Seq(15), 8, b"abcdeFGH", false, 2, Timestamp(2));
+        early.keep(Seq(20), 5, b"fghij", false, 3, [Timestamp(3); 2]);
+        early.keep(Seq(u32::MAX), 3, b"xab", false, 1, [Timestamp(1); 2]);
+        early.keep(Seq(15), 8, b"abcdeFGH", false, 2, [Timestamp(2); 2]);
         assert_eq!(early.take(Seq(0)).unwrap().bytes, b"ab");
         assert!(early.take(Seq(2)).is_none());
         assert_eq!(early.take(Seq(16)).unwrap().bytes, b"bcdeFGH");
@@ -156,10 +169,10 @@ mod tests {
     #[test]
     fn what_the_capture_cut_is_told() {
         let mut early = Early::default();
-        early.keep(Seq(10), 100, b"0123456789", false, 1, Timestamp(0));
+        early.keep(Seq(10), 100, b"0123456789", false, 1, [Timestamp(0); 2]);
         let ready = early.take(Seq(15)).unwrap();
         assert_eq!((ready.bytes.as_slice(), ready.cut), (&b"56789"[..], 90));
-        early.keep(Seq(10), 100, b"0123456789", false, 1, Timestamp(0));
+        early.keep(Seq(10), 100, b"0123456789", false, 1, [Timestamp(0); 2]);
         let ready = early.take(Seq(50)).unwrap();
         assert_eq!((ready.bytes.len(), ready.cut), (0, 60));
     }

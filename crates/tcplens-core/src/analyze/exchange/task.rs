@@ -94,7 +94,10 @@ pub(super) struct Open {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
     pub length: u32,
+    /// When these bytes, and all before them, were known here.
     pub time: Timestamp,
+    /// When they were captured: earlier, if bytes before them came late.
+    pub seen: Timestamp,
     pub frame: u64,
 }
 

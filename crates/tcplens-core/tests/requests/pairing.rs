@@ -1,0 +1,810 @@
+//! Times and pairing, written by hand: what each request must say, reasoned from the packets.
+
+use tcplens_core::record::{EndedBy, Protocol, RoleFrom, Status};
+use tcplens_core::time::Span;
+
+use crate::conversations::{dns_answer, dns_query};
+use crate::wire::*;
+
+const OK: &[u8] = b"+OK\r\n";
+
+fn ms(ms: i64) -> Option<i64> {
+    Some(ms * MS)
+}
+
+fn us(us: u64) -> Option<Span> {
+    Some(Span::from_ns(us * 1000))
+}
+
+fn http_ok(body: usize) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {body}\r\n\r\n");
+    [head.as_bytes(), &vec![b'x'; body]].concat()
+}
+
+const HTTP_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x.test\r\n\r\n";
+
+/// The only request.
+fn one(talk: &Talk) -> Got {
+    let mut requests = run(&talk.packets).requests;
+    assert_eq!(requests.len(), 1, "{requests:#?}");
+    let got = requests.remove(0);
+    keeps_the_contract(&got).unwrap();
+    got
+}
+
+fn lines(talk: &Talk) -> Vec<String> {
+    run(&talk.packets).lines()
+}
+
+#[test]
+fn times_frames_and_budget() {
+    let mut talk = Talk::open();
+    let (request, response) = (get("foo"), bulk(b"bar"));
+    talk.data(10 * MS, C, &request[..9]);
+    talk.ack(11 * MS, S);
+    talk.data(12 * MS, C, &request[9..]);
+    talk.ack(13 * MS, S);
+    talk.data(20 * MS, S, &response[..4]);
+    talk.data(25 * MS, S, &response[4..]);
+    talk.ack(26 * MS, C);
+    talk.ack(27 * MS, C);
+    let got = one(&talk);
+    let expected = [ms(10), ms(12), ms(20), ms(25), ms(26)];
+    assert_eq!(got.times(), expected);
+    let record = got.record();
+    assert_eq!(record.upload_us, us(2000));
+    assert_eq!(record.process_us, us(8000));
+    assert_eq!(record.transfer_us, us(5000));
+    assert_eq!(record.total_us, us(15_000));
+    assert_eq!(record.delivered_us, us(16_000));
+    // Round trips of the handshake: 0.5 ms on either side.
+    assert_eq!(record.server_rtt_us, us(500));
+    assert_eq!(record.client_rtt_us, us(500));
+    let budget = [2000, 0, 7500, 500, 0, 0, 5000].map(|us| Some(us * 1000));
+    assert_eq!(got.budget(), budget);
+    assert_eq!(record.request_frame, Some(4));
+    assert_eq!(record.response_frame, Some(8));
+    assert_eq!((record.task, record.queued), (1, 0));
+    assert_eq!((record.retransmits, record.reordered), (0, false));
+    assert_eq!(
+        (record.gap, record.cut, record.early),
+        (false, false, false)
+    );
+}
+
+#[test]
+fn pipelined_requests_are_queued() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, &[get("foo"), get("bar")].concat());
+    talk.data(11 * MS, C, &get("baz"));
+    talk.data(20 * MS, S, &bulk(b"1"));
+    talk.data(30 * MS, S, &[bulk(b"2"), bulk(b"3")].concat());
+    talk.ack(31 * MS, C);
+    talk.data(40 * MS, C, &get("end"));
+    talk.data(41 * MS, S, &bulk(b"4"));
+    talk.ack(42 * MS, C);
+    let mut requests = run(&talk.packets).requests;
+    requests.sort_by_key(|got| got.row.task);
+    let queued: Vec<_> = requests.iter().map(|got| got.record().queued).collect();
+    assert_eq!(queued, [0, 1, 2, 0]);
+    let times: Vec<_> = requests.iter().map(Got::times).collect();
+    assert_eq!(times[0], [ms(10), ms(10), ms(20), ms(20), ms(31)]);
+    assert_eq!(times[1], [ms(10), ms(10), ms(30), ms(30), ms(31)]);
+    assert_eq!(times[2], [ms(11), ms(11), ms(30), ms(30), ms(31)]);
+    // The second waited 10 ms for the end of the first, the third 19 ms for that of the second.
+    let in_queue: Vec<_> = requests.iter().map(|got| got.budget()[1]).collect();
+    assert_eq!(
+        in_queue,
+        [0, 10, 19, 0].map(|ms| Some(ms * 1_000_000)),
+        "{requests:#?}"
+    );
+}
+
+#[test]
+fn a_response_before_the_request_ended() {
+    let mut talk = Talk::open();
+    talk.data(
+        10 * MS,
+        C,
+        b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nda",
+    );
+    talk.data(20 * MS, S, b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n");
+    talk.data(30 * MS, C, b"ta");
+    talk.ack(31 * MS, S);
+    talk.data(40 * MS, C, HTTP_GET);
+    talk.data(41 * MS, S, &http_ok(1));
+    talk.ack(42 * MS, C);
+    let requests = run(&talk.packets).requests;
+    assert_eq!(requests.len(), 2);
+    let record = requests[0].record();
+    assert!(record.early);
+    assert_eq!(record.status_code, Some(413));
+    assert_eq!(record.process_us, None);
+    assert_eq!(requests[0].budget(), [None; 7]);
+    assert_eq!(record.verdict, None);
+    assert!(!requests[1].record().early);
+    assert!(requests[1].record().verdict.is_some());
+}
+
+/// A request at 10 ms, and what it comes to when something else happens at 20 ms and after.
+fn cut_off(then: impl FnOnce(&mut Talk)) -> Got {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    talk.ack(11 * MS, S);
+    then(&mut talk);
+    let requests = run(&talk.packets).requests;
+    requests.iter().try_for_each(keeps_the_contract).unwrap();
+    requests.into_iter().next().unwrap()
+}
+
+#[test]
+fn what_cuts_a_request_off() {
+    let unanswered = |got: &Got, ended_by: EndedBy| {
+        let record = got.record();
+        assert_eq!(record.status, Status::Unanswered, "{}", got.line());
+        assert_eq!(record.ended_by, ended_by, "{}", got.line());
+        assert_eq!(got.times(), [ms(10), ms(10), None, None, None]);
+        assert_eq!(record.upload_us, us(0));
+        assert_eq!(record.total_us, None);
+        assert_eq!(got.budget(), [None; 7]);
+    };
+    let by_server = cut_off(|talk| {
+        talk.fin(20 * MS, S);
+        talk.ack(21 * MS, C);
+        talk.fin(22 * MS, C);
+        talk.ack(23 * MS, S);
+    });
+    unanswered(&by_server, EndedBy::ServerClose);
+    let by_client = cut_off(|talk| {
+        talk.fin(20 * MS, C);
+        talk.ack(21 * MS, S);
+        talk.fin(22 * MS, S);
+        talk.ack(23 * MS, C);
+    });
+    unanswered(&by_client, EndedBy::ClientClose);
+    for side in [C, S] {
+        let reset = cut_off(|talk| talk.rst(20 * MS, side));
+        unanswered(&reset, EndedBy::Reset);
+    }
+    let superseded = cut_off(|talk| {
+        talk.isn = [77_000_000, 88_000_000];
+        talk.sent = [0; 2];
+        talk.handshake([20 * MS, 21 * MS, 22 * MS]);
+    });
+    unanswered(&superseded, EndedBy::ClientClose);
+    unanswered(&cut_off(|_| {}), EndedBy::Observation);
+}
+
+#[test]
+fn what_cuts_a_response_off() {
+    let half = http_ok(1000)[..500].to_vec();
+    let cut = |then: &dyn Fn(&mut Talk), ended_by: EndedBy| {
+        let got = cut_off(|talk| {
+            talk.data(20 * MS, S, &half);
+            talk.ack(21 * MS, C);
+            then(talk);
+        });
+        let record = got.record();
+        // As far as was told.
+        assert_eq!(record.status, Status::Ok);
+        assert_eq!(record.status_code, Some(200));
+        assert_eq!(record.ended_by, ended_by);
+        assert_eq!(got.times()[..3], [ms(10), ms(10), ms(20)]);
+        assert_eq!(record.process_us, us(10_000));
+        assert_eq!((record.transfer_us, record.total_us), (None, None));
+        assert_eq!(record.delivered_us, None);
+        assert_eq!(got.budget(), [None; 7]);
+    };
+    cut(&|talk| talk.rst(30 * MS, S), EndedBy::Reset);
+    cut(&|talk| talk.fin(30 * MS, S), EndedBy::ServerClose);
+    cut(&|_| {}, EndedBy::Observation);
+}
+
+/// A client that closes its side and waits gets its answer.
+#[test]
+fn half_closed_connections_are_answered() {
+    let got = cut_off(|talk| {
+        talk.fin(12 * MS, C);
+        talk.ack(13 * MS, S);
+        talk.data(20 * MS, S, &http_ok(5));
+        talk.fin(21 * MS, S);
+        talk.ack(22 * MS, C);
+    });
+    assert_eq!(
+        got.line(),
+        r#"1 Http GET "GET x.test/" 32 -> Ok 200 "OK" 43"#
+    );
+    assert_eq!(got.times(), [10, 10, 20, 20, 22].map(ms));
+}
+
+/// A response without a length ends with the server's FIN; its last byte is its last byte all the same.
+#[test]
+fn a_response_until_close() {
+    let got = cut_off(|talk| {
+        talk.data(20 * MS, S, b"HTTP/1.0 200 OK\r\n\r\n");
+        talk.data(25 * MS, S, b"body");
+        talk.ack(26 * MS, C);
+        talk.fin(40 * MS, S);
+        talk.ack(41 * MS, C);
+        talk.fin(42 * MS, C);
+        talk.ack(43 * MS, S);
+    });
+    assert_eq!(
+        got.line(),
+        r#"1 Http GET "GET x.test/" 32 -> Ok 200 "OK" 23"#
+    );
+    assert_eq!(got.times()[..4], [10, 10, 20, 25].map(ms));
+    assert_eq!(got.record().ended_by, EndedBy::Response);
+}
+
+#[test]
+fn captures_that_begin_in_the_middle() {
+    // Of a connection: with a request, with a response.
+    let mut talk = Talk::with_port(6379);
+    talk.data(10 * MS, C, &get("foo"));
+    talk.data(20 * MS, S, &bulk(b"bar"));
+    talk.ack(21 * MS, C);
+    assert_eq!(lines(&talk), [r#"1 Redis GET "GET foo" 22 -> Ok 9"#]);
+    assert_eq!(one(&talk).record().role_from, RoleFrom::Protocol);
+    let mut late = Talk::with_port(6379);
+    late.data(5 * MS, S, &bulk(b"of what was asked before"));
+    late.data(10 * MS, C, &get("foo"));
+    late.data(20 * MS, S, &bulk(b"bar"));
+    late.ack(21 * MS, C);
+    let outcome = run(&late.packets);
+    assert_eq!(outcome.lines(), [r#"1 Redis GET "GET foo" 22 -> Ok 9"#]);
+    let unpaired = outcome.counts.read.unparsed();
+    let unpaired: Vec<_> = unpaired.filter(|(_, count)| *count > 0).collect();
+    assert_eq!(unpaired, [("redis.unpaired", 1)]);
+    // Of a message: bytes of no protocol, then what is one.
+    for side in [C, S] {
+        let mut talk = Talk::with_port(80);
+        for n in 0..3 {
+            talk.data(n * MS, side, &[b'~'; 1000]);
+        }
+        talk.data(10 * MS, C, HTTP_GET);
+        talk.data(20 * MS, S, &http_ok(5));
+        talk.ack(21 * MS, C);
+        let line = r#"1 Http GET "GET x.test/" 32 -> Ok 200 "OK" 43"#;
+        assert_eq!(lines(&talk), [line], "{side}");
+    }
+}
+
+/// Without a handshake the higher port is taken for the client's, until one side is heard.
+#[test]
+fn roles_the_other_way_round() {
+    let expected = [r#"1 Http GET "GET x.test/" 32 -> Ok 200 "OK" 43"#];
+    let mut talk = Talk::between("10.0.0.1:1000", "10.0.1.1:50000");
+    talk.data(10 * MS, C, HTTP_GET);
+    talk.data(20 * MS, S, &http_ok(5));
+    talk.ack(21 * MS, C);
+    let got = one(&talk);
+    assert_eq!([got.line()], expected);
+    let record = got.record();
+    assert_eq!((record.client_port, record.server_port), (1000, 50_000));
+    assert_eq!(record.role_from, RoleFrom::Protocol);
+    assert_eq!(got.times(), [10, 10, 20, 20, 21].map(ms));
+    // The response comes first.
+    let mut talk = Talk::between("10.0.0.1:1000", "10.0.1.1:50000");
+    talk.data(5 * MS, S, &http_ok(7));
+    talk.data(10 * MS, C, HTTP_GET);
+    talk.data(20 * MS, S, &http_ok(5));
+    talk.ack(21 * MS, C);
+    let got = one(&talk);
+    assert_eq!([got.line()], expected);
+    assert_eq!(got.record().client_port, 1000);
+}
+
+/// `after` what was captured before it, requests are read as ever.
+fn goes_on(talk: &mut Talk, after: i64) {
+    talk.data(after, C, HTTP_GET);
+    talk.data(after + MS, S, &http_ok(1));
+    talk.ack(after + 2 * MS, C);
+}
+
+const NEXT: &str = r#"2 Http GET "GET x.test/" 32 -> Ok 200 "OK" 39"#;
+
+/// Bytes that were acknowledged and never seen, in the body of a response.
+#[test]
+fn a_hole_in_a_body() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    let response = http_ok(10_000);
+    for (n, piece) in response.chunks(1000).enumerate() {
+        let at = 20 * MS + n as i64 * 100 * US;
+        talk.data(at, S, piece);
+    }
+    // The fourth was not captured.
+    talk.packets.remove(4 + 3);
+    talk.ack(22 * MS, C);
+    goes_on(&mut talk, 50 * MS);
+    let outcome = run(&talk.packets);
+    let first = format!(
+        r#"1 Http GET "GET x.test/" 32 -> Ok 200 "OK" {}"#,
+        response.len()
+    );
+    assert_eq!(outcome.lines(), [first.as_str(), NEXT]);
+    let records: Vec<_> = outcome.requests.iter().map(Got::record).collect();
+    assert!(records[0].gap && records[0].capture_loss);
+    assert!(!records[1].gap && !records[1].capture_loss);
+    assert_eq!(outcome.counts.read.gaps, 1);
+    // Its last byte was captured long before it was clear that the missing ones would not come. When the end was
+    // acknowledged is not known, and what the client has was not lost.
+    let times = [ms(10), ms(10), ms(20), Some(20 * MS + 1000 * US), None];
+    assert_eq!(outcome.requests[0].times(), times);
+    assert_eq!(outcome.requests[0].budget()[4], Some(0));
+}
+
+/// The same in the body of a request.
+#[test]
+fn a_hole_in_an_upload() {
+    let mut talk = Talk::open();
+    let request = [
+        &b"POST / HTTP/1.1\r\nContent-Length: 5000\r\n\r\n"[..],
+        &[b'x'; 5000],
+    ]
+    .concat();
+    for (n, piece) in request.chunks(1000).enumerate() {
+        talk.data(10 * MS + n as i64 * 100 * US, C, piece);
+    }
+    talk.packets.remove(3 + 2);
+    talk.ack(11 * MS, S);
+    talk.data(30 * MS, S, &http_ok(1));
+    talk.ack(31 * MS, C);
+    goes_on(&mut talk, 50 * MS);
+    let outcome = run(&talk.packets);
+    let first = format!(
+        r#"1 Http POST "POST /" {} -> Ok 200 "OK" 39"#,
+        request.len()
+    );
+    assert_eq!(outcome.lines(), [first.as_str(), NEXT]);
+    let record = outcome.requests[0].record();
+    assert!(record.gap && !record.early);
+    assert_eq!(
+        outcome.requests[0].times()[..3],
+        [Some(10 * MS), Some(10 * MS + 500 * US), ms(30)]
+    );
+}
+
+#[test]
+fn a_hole_in_a_head() {
+    // Of a response.
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    let response = http_ok(10);
+    talk.data(20 * MS, S, &response[..20]);
+    talk.data(20 * MS + 100 * US, S, &response[20..30]);
+    talk.data(20 * MS + 200 * US, S, &response[30..]);
+    talk.packets.remove(5);
+    talk.ack(21 * MS, C);
+    goes_on(&mut talk, 50 * MS);
+    let outcome = run(&talk.packets);
+    let first = &outcome.requests[0];
+    assert_eq!(first.record().ended_by, EndedBy::Gap, "{}", first.line());
+    assert_eq!(first.record().status, Status::Unanswered);
+    assert!(first.record().gap);
+    assert_eq!(outcome.lines()[1], NEXT);
+    // Of a request: what is left of it is none, and its response is nobody's.
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    talk.data(11 * MS, S, &http_ok(1));
+    talk.data(20 * MS, C, &HTTP_GET[..10]);
+    talk.data(20 * MS + 100 * US, C, &HTTP_GET[10..20]);
+    talk.data(20 * MS + 200 * US, C, &HTTP_GET[20..]);
+    talk.packets.remove(6);
+    talk.ack(21 * MS, S);
+    talk.data(30 * MS, S, &http_ok(1));
+    talk.ack(31 * MS, C);
+    goes_on(&mut talk, 50 * MS);
+    let outcome = run(&talk.packets);
+    let first = r#"1 Http GET "GET x.test/" 32 -> Ok 200 "OK" 39"#;
+    assert_eq!(outcome.lines(), [first, NEXT]);
+    assert!(outcome.requests.iter().all(|got| !got.record().gap));
+    assert_eq!(outcome.counts.read.unpaired[Protocol::Http as usize], 1);
+}
+
+/// A whole request, and its whole response, were not captured.
+#[test]
+fn a_hole_between_messages() {
+    for side in [C, S] {
+        let mut talk = Talk::open();
+        talk.data(10 * MS, C, &get("foo"));
+        talk.data(11 * MS, S, &bulk(b"foo"));
+        talk.data(20 * MS, C, &get("bar"));
+        talk.data(21 * MS, S, &bulk(b"bar"));
+        talk.packets.remove([5, 6][side]);
+        talk.data(40 * MS, C, &get("baz"));
+        talk.data(41 * MS, S, &bulk(b"baz"));
+        talk.ack(42 * MS, C);
+        talk.data(80 * MS, C, &get("end"));
+        talk.data(81 * MS, S, &bulk(b"end"));
+        talk.ack(82 * MS, C);
+        let outcome = run(&talk.packets);
+        let lines = outcome.lines();
+        let with = |key: &str| {
+            let summary = format!("\"GET {key}\"");
+            let line = lines.iter().find(|line| line.contains(&summary));
+            line.unwrap_or_else(|| panic!("{side} {key}: {lines:#?}"))
+                .clone()
+        };
+        assert!(with("foo").ends_with("-> Ok 9"));
+        if side == S {
+            assert!(with("bar").ends_with("by Gap"), "{lines:#?}");
+        }
+        if side == C {
+            assert!(with("baz").ends_with("-> Ok 9"), "{lines:#?}");
+        }
+        assert!(with("end").ends_with("-> Ok 9"));
+        // No response went to another request than its own.
+        for got in &outcome.requests {
+            let times = got.times();
+            if let [Some(asked), _, Some(answered), ..] = times {
+                assert!(
+                    (MS..=2 * MS).contains(&(answered - asked)),
+                    "{}",
+                    got.line()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn payload_cut_by_the_snap_length() {
+    let snap = |talk: &mut Talk, length: usize| {
+        for packet in &mut talk.packets {
+            packet.cut = packet.bytes.len().saturating_sub(length) as u32;
+        }
+    };
+    // The bodies only.
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    for piece in http_ok(5000).chunks(1000) {
+        talk.data(20 * MS, S, piece);
+    }
+    talk.ack(21 * MS, C);
+    goes_on(&mut talk, 50 * MS);
+    snap(&mut talk, 160);
+    let outcome = run(&talk.packets);
+    let first = r#"1 Http GET "GET x.test/" 32 -> Ok 200 "OK" 5041"#;
+    assert_eq!(outcome.lines(), [first, NEXT]);
+    let cut = |outcome: &Outcome| -> Vec<(bool, bool)> {
+        let records = outcome.requests.iter().map(Got::record);
+        records.map(|record| (record.cut, record.gap)).collect()
+    };
+    assert_eq!(cut(&outcome), [(true, false), (false, false)]);
+    assert_eq!(outcome.requests[0].times()[..4], [10, 10, 20, 20].map(ms));
+    // The heads of the responses: they are given up, each time.
+    snap(&mut talk, 54 + 34);
+    let outcome = run(&talk.packets);
+    assert_eq!(cut(&outcome), [(true, false), (true, false)]);
+    for got in &outcome.requests {
+        assert_eq!(got.record().ended_by, EndedBy::Gap, "{}", got.line());
+    }
+}
+
+#[test]
+fn captures_of_one_side() {
+    let mut talk = Talk::open();
+    for n in 0..3 {
+        talk.data(n * 10 * MS + 10 * MS, C, &get("foo"));
+        talk.data(n * 10 * MS + 11 * MS, S, &bulk(b"bar"));
+        talk.ack(n * 10 * MS + 12 * MS, C);
+    }
+    let sent_by = |side: usize| -> Vec<Captured> {
+        let port = talk.ends[side].port().to_be_bytes();
+        let packets = talk.packets.iter();
+        let its = packets.filter(|packet| packet.bytes[34..36] == port);
+        its.cloned().collect()
+    };
+    let client = run(&sent_by(C));
+    assert_eq!(client.requests.len(), 3);
+    for got in &client.requests {
+        keeps_the_contract(got).unwrap();
+        assert_eq!(got.record().status, Status::Unanswered);
+        assert_eq!(got.record().summary, Some("GET foo"));
+        assert_eq!(got.times()[2..], [None; 3]);
+    }
+    let server = run(&sent_by(S));
+    assert!(server.requests.is_empty(), "{:?}", server.lines());
+}
+
+#[test]
+fn over_ipv6() {
+    let mut talk = Talk::between("[2001:db8::1]:40000", "[2001:db8::2]:5000");
+    talk.handshake([0, 500 * US, 1000 * US]);
+    talk.data(10 * MS, C, &get("foo"));
+    talk.data(20 * MS, S, &bulk(b"bar"));
+    talk.ack(21 * MS, C);
+    let got = one(&talk);
+    assert_eq!(got.line(), r#"1 Redis GET "GET foo" 22 -> Ok 9"#);
+    assert_eq!(got.times(), [10, 10, 20, 20, 21].map(ms));
+    assert_eq!(got.record().server_ip, talk.ends[S].ip());
+}
+
+/// RFC 7413: the first bytes come with the SYN.
+#[test]
+fn data_on_the_syn() {
+    let request = get("foo");
+    for accepted in [request.len(), 0] {
+        let mut talk = Talk::default();
+        let syn = Seg {
+            side: C,
+            at: 0,
+            ack: None,
+            flags: SYN,
+            payload: &request,
+        };
+        talk.segment(5 * MS, syn);
+        let synack = Seg {
+            side: S,
+            ack: Some(accepted as u32),
+            flags: SYN | ACK,
+            payload: b"",
+            ..syn
+        };
+        talk.segment(6 * MS, synack);
+        if accepted == 0 {
+            talk.data(7 * MS, C, &request);
+        } else {
+            talk.sent[C] = accepted as u32;
+            talk.ack(7 * MS, C);
+        }
+        talk.data(20 * MS, S, &bulk(b"bar"));
+        talk.ack(21 * MS, C);
+        talk.data(30 * MS, C, &get("bar"));
+        talk.data(31 * MS, S, &bulk(b"foo"));
+        talk.ack(32 * MS, C);
+        let outcome = run(&talk.packets);
+        assert_eq!(
+            outcome.lines(),
+            [
+                r#"1 Redis GET "GET foo" 22 -> Ok 9"#,
+                r#"2 Redis GET "GET bar" 22 -> Ok 9"#
+            ]
+        );
+        // Its first sighting counts, though the server took the second.
+        assert_eq!(outcome.requests[0].times(), [5, 5, 20, 20, 21].map(ms));
+    }
+}
+
+#[test]
+fn numbers_wrap() {
+    for short in [0, 1, 10, 23, 500] {
+        let mut talk = Talk {
+            isn: [u32::MAX - short, u32::MAX - 2 * short],
+            ..Talk::default()
+        };
+        talk.handshake([0, 500 * US, 1000 * US]);
+        for n in 0..20 {
+            let at = 10 * MS + n * MS;
+            talk.data(at, C, &get("foo"));
+            talk.data(at + 100 * US, S, &bulk(&[b'v'; 90]));
+            talk.ack(at + 200 * US, C);
+        }
+        // And out of order across the end.
+        let mut swapped = talk.clone();
+        for n in 0..10 {
+            swapped.packets.swap(3 + 6 * n, 6 + 6 * n);
+        }
+        let outcome = run(&talk.packets);
+        assert_eq!(outcome.requests.len(), 20);
+        for got in &outcome.requests {
+            assert!(
+                got.line().ends_with("\"GET foo\" 22 -> Ok 97"),
+                "{}",
+                got.line()
+            );
+            assert_eq!(got.record().total_us, us(100));
+        }
+        let swapped = run(&swapped.packets);
+        assert!(
+            swapped
+                .requests
+                .iter()
+                .all(|got| keeps_the_contract(got).is_ok())
+        );
+    }
+}
+
+/// Probes of one byte that was acknowledged long ago: whatever the byte is, it asks for nothing.
+#[test]
+fn probes_are_no_requests() {
+    for (protocol, asked, answered) in [
+        (Protocol::Redis, get("foo"), bulk(b"bar")),
+        (Protocol::Turn, vec![0xfe; 40], vec![0xfd; 40]),
+    ] {
+        for byte in [b"", &b"\0"[..], b"*", b"G"] {
+            let mut talk = Talk::open();
+            let probe = |talk: &mut Talk, at: i64| {
+                let (from, ack) = (talk.sent[C].wrapping_sub(1), talk.sent[S]);
+                talk.piece(at, C, from, byte, ack);
+                talk.ack(at + MS, S);
+                let (from, ack) = (talk.sent[S].wrapping_sub(1), talk.sent[C]);
+                talk.piece(at + 2 * MS, S, from, byte, ack);
+                talk.ack(at + 3 * MS, C);
+            };
+            probe(&mut talk, 5 * MS);
+            talk.data(10 * MS, C, &asked);
+            probe(&mut talk, 20 * MS);
+            talk.data(50 * MS, S, &answered);
+            talk.ack(51 * MS, C);
+            probe(&mut talk, 60 * MS);
+            probe(&mut talk, 80 * MS);
+            talk.data(100 * MS, C, &asked);
+            talk.data(110 * MS, S, &answered);
+            talk.ack(111 * MS, C);
+            let outcome = run(&talk.packets);
+            let requests = &outcome.requests;
+            assert_eq!(
+                requests.len(),
+                2,
+                "{protocol:?} {byte:?} {:#?}",
+                outcome.lines()
+            );
+            assert_eq!(requests[0].record().protocol, protocol);
+            assert_eq!(requests[0].times(), [10, 10, 50, 50, 51].map(ms));
+            assert_eq!(requests[1].times(), [100, 100, 110, 110, 111].map(ms));
+            for got in requests {
+                let record = got.record();
+                assert_eq!(record.retransmits, 0);
+                assert_eq!(record.request_bytes, asked.len() as u64);
+                assert_eq!(record.response_bytes, answered.len() as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_repeated_request_began_when_it_was_first_seen() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, &get("foo"));
+    talk.piece(210 * MS, C, 0, &get("foo"), 0);
+    talk.ack(210 * MS + 500 * US, S);
+    talk.data(220 * MS, S, &bulk(b"bar"));
+    talk.piece(450 * MS, S, 0, &bulk(b"bar"), 22);
+    talk.ack(451 * MS, C);
+    let got = one(&talk);
+    assert_eq!(got.times(), [10, 10, 220, 220, 451].map(ms));
+    let record = got.record();
+    // The response was repeated after its last byte, and before its end was acknowledged.
+    assert_eq!(record.retransmits, 1);
+    let in_loss = got.budget()[4];
+    assert_eq!(in_loss, Some(200_000_000), "{:?}", got.budget());
+    assert_eq!(record.request_frame, Some(4));
+}
+
+/// The packets of a mirror port that shows everything twice, and of two interfaces.
+#[test]
+fn packets_captured_twice() {
+    for interfaces in [[0, 0], [0, 1]] {
+        let mut talk = Talk::open();
+        talk.timestamps = true;
+        let response = http_ok(5000);
+        for n in 0..3 {
+            talk.data(n * 20 * MS + 10 * MS, C, HTTP_GET);
+            for (m, piece) in response.chunks(1000).enumerate() {
+                let at = n * 20 * MS + 20 * MS + m as i64 * 100 * US;
+                talk.data(at, S, piece);
+            }
+            talk.ack(n * 20 * MS + 21 * MS, C);
+        }
+        let plain = run(&talk.packets);
+        let mut twice = Vec::new();
+        for packet in &talk.packets {
+            for (n, interface) in interfaces.into_iter().enumerate() {
+                twice.push(Captured {
+                    at: packet.at + n as i64 * 20 * US,
+                    interface,
+                    ..packet.clone()
+                });
+            }
+        }
+        let outcome = run(&twice);
+        assert_eq!(outcome.lines(), plain.lines());
+        assert_eq!(outcome.counts.duplicates, talk.packets.len() as u64);
+        for (got, plain) in outcome.requests.iter().zip(&plain.requests) {
+            assert_eq!(got.times(), plain.times());
+            assert_eq!(got.budget(), plain.budget());
+            assert_eq!(got.record().retransmits, 0);
+            assert!(!got.record().reordered);
+        }
+    }
+}
+
+#[test]
+fn order_lost_on_the_way_is_told() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    for (n, piece) in http_ok(2000).chunks(1000).enumerate() {
+        talk.data(20 * MS + n as i64 * 100 * US, S, piece);
+    }
+    talk.ack(21 * MS, C);
+    let (first, second) = (talk.packets[4].at, talk.packets[5].at);
+    talk.packets.swap(4, 5);
+    talk.packets[4].at = first;
+    talk.packets[5].at = second;
+    let got = one(&talk);
+    let record = got.record();
+    assert!(record.reordered && !record.gap);
+    assert_eq!(record.retransmits, 0);
+    // Its first byte was seen when the second of the two came.
+    assert_eq!(got.times()[2], Some(20 * MS + 100 * US));
+}
+
+/// What an ACK covers may be captured a little after it: several queues.
+#[test]
+fn an_ack_may_overtake_its_data() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    let response = http_ok(3000);
+    let mut pieces = response.chunks(1000);
+    talk.data(20 * MS, S, pieces.next().unwrap());
+    let late = pieces.next().unwrap();
+    let from = talk.sent[S];
+    talk.sent[S] += late.len() as u32;
+    let rest: Vec<u8> = pieces.flatten().copied().collect();
+    talk.data(20 * MS + 100 * US, S, &rest);
+    talk.ack(20 * MS + 200 * US, C);
+    talk.piece(25 * MS, S, from, late, talk.sent[C]);
+    talk.ack(30 * MS, C);
+    let got = one(&talk);
+    assert!(!got.record().gap, "{}", got.line());
+    assert_eq!(got.record().status_code, Some(200));
+    assert_eq!(got.times()[..4], [10, 10, 20, 25].map(ms));
+}
+
+#[test]
+fn queries_over_udp() {
+    let (client, server) = ("10.0.0.1:40000", "10.0.1.1:53");
+    let ask = |at: i64, id: u16, name: u8| datagram(at, client, server, &dns_query(id, name, 1));
+    let reply =
+        |at: i64, id: u16, name: u8| datagram(at, server, client, &dns_answer(id, 0, name, 1));
+    let outcome = run(&[
+        ask(10 * MS, 1, b'a'),
+        ask(12 * MS, 2, b'b'),
+        ask(1010 * MS, 1, b'a'),
+        reply(1020 * MS, 1, b'a'),
+        reply(1021 * MS, 2, b'b'),
+        reply(1022 * MS, 1, b'a'),
+        ask(1100 * MS, 3, b'c'),
+    ]);
+    let lines = [
+        r#"1 Dns A "A a.test." 24 -> Ok 0 "NOERROR" 40"#,
+        r#"2 Dns A "A b.test." 24 -> Ok 0 "NOERROR" 40"#,
+        r#"3 Dns A "A c.test." 24 -> Unanswered 0 by Observation"#,
+    ];
+    assert_eq!(outcome.lines(), lines);
+    let requests: Vec<_> = outcome.requests.iter().map(Got::record).collect();
+    assert_eq!(
+        outcome.requests[0].times()[..4],
+        [10, 10, 1020, 1020].map(ms)
+    );
+    assert_eq!(requests[0].retransmits, 1);
+    assert_eq!(
+        outcome.requests[1].times()[..4],
+        [12, 12, 1021, 1021].map(ms)
+    );
+    assert_eq!(outcome.counts.read.unpaired[Protocol::Dns as usize], 1);
+}
+
+/// Requests that owe no reply do not wait for one.
+#[test]
+fn requests_without_a_reply() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, b"set a 0 0 1 noreply\r\nx\r\nget a\r\n");
+    talk.data(20 * MS, S, b"VALUE a 0 1\r\nx\r\nEND\r\n");
+    talk.ack(21 * MS, C);
+    talk.data(30 * MS, C, &[OK, OK].concat());
+    let outcome = run(&talk.packets);
+    let records: Vec<_> = outcome.requests.iter().map(Got::record).collect();
+    assert_eq!(records[0].status, Status::None);
+    assert_eq!(records[0].ended_by, EndedBy::Response);
+    assert_eq!(
+        outcome.requests[0].times(),
+        [ms(10), ms(10), None, None, None]
+    );
+    assert_eq!(records[1].status, Status::Ok);
+    // The first was not outstanding.
+    assert_eq!(records[1].queued, 0);
+}
