@@ -322,6 +322,7 @@ impl Exchange {
         }
         self.at_work(desk, |work| {
             work.give_up_holes(at);
+            work.settle();
             work.finish_all(ended_by);
             work.emit_all();
             work.busy.reset();
@@ -667,6 +668,7 @@ impl Work<'_, '_> {
         self.end_of_stream(way, at);
         if way == Way::ToClient {
             // Nobody will answer any more.
+            self.settle();
             let client_left = self.core.ways[Way::ToServer as usize].bits & bit::FIN != 0;
             self.finish_all(if client_left {
                 EndedBy::ClientClose
