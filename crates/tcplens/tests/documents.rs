@@ -70,6 +70,42 @@ fn every_exit_status_command_and_option_of_the_readme_exists() {
     }
 }
 
+#[test]
+fn the_lines_of_the_page_about_requests_are_what_the_program_prints() {
+    let page = std::fs::read_to_string(root().join("docs/requests.md")).unwrap();
+    let print = |words: &str, directory: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+            .args(words.split(' '))
+            .current_dir(root().join(directory))
+            .env_clear()
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (_, example) = page.split_once("\n$ tcplens ").unwrap();
+    let (command, lines) = example.split_once('\n').unwrap();
+    let (line, _) = lines.split_once('\n').unwrap();
+    let printed = print(command, "tests/cases/zero-window");
+    assert_eq!(printed.lines().next(), Some(line));
+    let mut count = 0;
+    for line in page.lines() {
+        let Some((source, said)) = line.split_once(" | ") else {
+            continue;
+        };
+        let source = source.split(' ').next().unwrap();
+        let file = match source {
+            "samples/shop.pcap" => source.to_owned(),
+            case if case.starts_with("tests/cases/") => format!("{case}/input.pcap"),
+            _ => continue,
+        };
+        count += 1;
+        let printed = print(&format!("requests {file} --columns budget,verdict"), ".");
+        assert!(printed.contains(&format!(" | {said}")), "{line}");
+    }
+    assert_eq!(count, 5);
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

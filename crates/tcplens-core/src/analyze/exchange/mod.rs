@@ -1,8 +1,8 @@
 //! Requests and their responses on one connection: pairing, times and the time budget, once for all protocols.
 //!
 //! A segment's payload is put in order ([`stream`]), read by the connection's parser ([`crate::proto`]) and becomes parts
-//! of tasks ([`task`]); a task that is over gets its budget ([`budget`]) and waits for the ACK of its last byte. The time
-//! of a byte is that of the packet that made it, and all before it, known here.
+//! of tasks ([`task`]); a task that is over gets its budget ([`budget`]) and waits for the ACK of its last byte. A message
+//! begins when the first of its bytes was captured and ends when the last was.
 //!
 //! Pairing: by number where the protocol has numbers, else first in first out. A hole ends it: what was outstanding is
 //! given up (`ended_by: gap`), and each direction is taken up again where a segment begins with a message.
@@ -322,6 +322,7 @@ impl Exchange {
         }
         self.at_work(desk, |work| {
             work.give_up_holes();
+            work.settle();
             work.finish_all(ended_by);
             work.emit_all();
             work.busy.reset();
@@ -690,6 +691,7 @@ impl Work<'_, '_> {
         self.end_of_stream(way, at);
         if way == Way::ToClient {
             // Nobody will answer any more.
+            self.settle();
             let client_left = self.core.ways[Way::ToServer as usize].bits & bit::FIN != 0;
             self.finish_all(if client_left {
                 EndedBy::ClientClose

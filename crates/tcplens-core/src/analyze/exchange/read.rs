@@ -59,6 +59,8 @@ impl Cursor<'_> {
 enum Recognised {
     /// They are read in this direction.
     As(Way),
+    /// It is nothing that is known: it is read by turns.
+    Turns,
     /// More must come.
     NotYet,
     /// They say nothing.
@@ -137,6 +139,7 @@ impl Work<'_, '_> {
         if matches!(self.core.speaks, Speaks::Unknown(_)) {
             match self.recognise(*way, bytes, runs) {
                 Recognised::As(read_as) => *way = read_as,
+                Recognised::Turns => return self.take_by_turns(*way, bytes, runs),
                 Recognised::NotYet => return 0,
                 Recognised::Dropped => return bytes.len(),
             }
@@ -225,38 +228,7 @@ impl Work<'_, '_> {
         }
         self.core.speaks = Speaks::Turn;
         self.core.protocol.get_or_insert(Protocol::Turn);
-        if self.busy.runs[other as usize].is_empty() {
-            return Recognised::As(way);
-        }
-        self.turns_so_far(way, runs);
-        Recognised::Dropped
-    }
-
-    /// Both sides have spoken before it was told that nothing is known of it: their turns, in the order in which they
-    /// came. `runs` are those of `way`.
-    fn turns_so_far(&mut self, way: Way, runs: &[Run]) {
-        let other = match way {
-            Way::ToServer => Way::ToClient,
-            Way::ToClient => Way::ToServer,
-        };
-        self.busy.unread[other as usize].clear();
-        let others = std::mem::take(&mut self.busy.runs[other as usize]);
-        let mut others = others.into_iter().peekable();
-        for &run in runs {
-            while let Some(run) = others.next_if(|theirs| theirs.frame < run.frame) {
-                self.turn(other, run.length as usize, run, run);
-            }
-            self.turn(way, run.length as usize, run, run);
-        }
-        // When those before the last were acknowledged was not noted.
-        while self
-            .busy
-            .tasks
-            .front()
-            .is_some_and(|task| task.over.is_some())
-        {
-            self.emit(0);
-        }
+        Recognised::Turns
     }
 
     fn adopt(&mut self, protocol: Protocol, way: Way) -> Recognised {
@@ -274,6 +246,60 @@ impl Work<'_, '_> {
             Way::ToClient => Way::ToServer,
         });
         Recognised::As(way)
+    }
+
+    /// What waited in both directions is read by turns, packet by packet as it came; then the last of `runs`, which has
+    /// just come. Which ACK covered what is over was not kept.
+    fn take_by_turns(&mut self, way: Way, bytes: &[u8], runs: &[Run]) -> usize {
+        let Some((last, before)) = runs.split_last() else {
+            return bytes.len();
+        };
+        self.turns_that_waited(way, before);
+        let at = bytes.len().saturating_sub(last.length as usize);
+        let used = self.parse(way, &bytes[at..], &[*last]);
+        self.emit_over();
+        at + used
+    }
+
+    /// `runs` of `way`, and what waits of the other direction.
+    fn turns_that_waited(&mut self, way: Way, runs: &[Run]) {
+        let other = match way {
+            Way::ToServer => Way::ToClient,
+            Way::ToClient => Way::ToServer,
+        };
+        self.busy.unread[other as usize].clear();
+        let others = std::mem::take(&mut self.busy.runs[other as usize]);
+        let mut all: Vec<_> = runs.iter().map(|&run| (run, way)).collect();
+        all.extend(others.into_iter().map(|run| (run, other)));
+        all.sort_by_key(|(run, _)| run.frame);
+        for (run, way) in all {
+            self.turn(way, run.length as usize, run, run);
+        }
+    }
+
+    fn emit_over(&mut self) {
+        while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_some()) {
+            self.emit(n);
+        }
+    }
+
+    /// Nothing more comes that could tell what is spoken: what waits for that is read by turns.
+    pub(super) fn settle(&mut self) {
+        let is_middle = self.desk.flow.handshake != HandshakeOutcome::Established;
+        let waits = self.busy.runs.iter().any(|runs| !runs.is_empty());
+        if !matches!(self.core.speaks, Speaks::Unknown(_))
+            || is_middle
+            || !waits
+            || !self.desk.rules.turns
+        {
+            return;
+        }
+        self.core.speaks = Speaks::Turn;
+        self.core.protocol.get_or_insert(Protocol::Turn);
+        self.busy.unread[Way::ToServer as usize].clear();
+        let runs = std::mem::take(&mut self.busy.runs[Way::ToServer as usize]);
+        self.turns_that_waited(Way::ToServer, &runs);
+        self.emit_over();
     }
 
     fn read_what_waits(&mut self, way: Way) {
