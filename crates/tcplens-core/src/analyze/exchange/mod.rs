@@ -14,7 +14,7 @@ mod task;
 
 use self::budget::Ground;
 pub(crate) use self::task::Busy;
-use self::task::{MANY_WORDS, MOST_SENT, NEVER, Task};
+use self::task::{FEW_WORDS, MANY_WORDS, MOST_SENT, NEVER, Task};
 use super::Context;
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::flow::Flow;
@@ -477,6 +477,10 @@ impl Work<'_, '_> {
             let times = [seg.time, seg.clock];
             early.keep(start, seg.payload_length, payload, seg.frame, times);
             self.note_sent(w, end, seg.time);
+            if self.is_over_limit() {
+                self.desk.counts.held_limit += 1;
+                self.give_up_holes();
+            }
             return;
         }
         let seen = seen.unsigned_abs();
@@ -492,6 +496,12 @@ impl Work<'_, '_> {
                 self.busy.loss.end(seg.time);
             }
         }
+    }
+
+    /// Whether the shard's connections hold more than they may.
+    #[inline]
+    fn is_over_limit(&self) -> bool {
+        *self.desk.held > self.desk.rules.most_held
     }
 
     fn note_sent(&mut self, w: usize, end: Seq, at: Timestamp) {
@@ -814,15 +824,24 @@ impl Work<'_, '_> {
         };
         self.desk.out.request(place, row, &self.busy.words);
         self.busy.tasks.remove(n);
-        if self.busy.keeps_words {
-            // Whoever set it pushes a task.
-        } else if self.busy.tasks.is_empty() {
-            self.busy.words.clear();
-        } else if self.busy.words.len() > MANY_WORDS {
-            self.busy.compact_words();
-        }
+        self.tidy_words();
         if self.busy.is_rare {
             self.forget();
+        }
+    }
+
+    /// Drops words that no task has any more.
+    #[inline]
+    fn tidy_words(&mut self) {
+        let words = self.busy.words.len();
+        if self.busy.keeps_words {
+            // A request that is about to become a task has the last of them.
+        } else if self.busy.tasks.is_empty() {
+            self.busy.words.clear();
+        } else if words > FEW_WORDS && words > self.busy.many_words {
+            if words > MANY_WORDS || self.is_over_limit() {
+                self.busy.compact_words();
+            }
         }
     }
 

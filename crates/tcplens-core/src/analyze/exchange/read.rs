@@ -1,6 +1,6 @@
 //! From bytes in order to parts of tasks: recognising the protocol, reading units, turns, holes.
 
-use super::task::{NEVER, Open, Run, Task, Waiting};
+use super::task::{FEW_PENDING, NEVER, Open, Run, Task, Waiting};
 use super::{MOST_PENDING, Speaks, TRIES, Work, bit};
 use crate::proto::dns;
 use crate::proto::{
@@ -130,7 +130,7 @@ impl Work<'_, '_> {
             self.busy.unread[w].len() > MOST_UNREAD || self.busy.runs[w].len() > MOST_RUNS;
         if is_over {
             self.lose_footing(way, Some(Loss::TooLong));
-        } else if !self.busy.unread[w].is_empty() && *self.desk.held > self.desk.rules.most_held {
+        } else if !self.busy.unread[w].is_empty() && self.is_over_limit() {
             self.desk.counts.held_limit += 1;
             self.lose_footing(way, None);
         }
@@ -437,8 +437,10 @@ impl Work<'_, '_> {
                 self.unanswered(0, EndedBy::Gap);
             }
         }
-        if self.busy.tasks.len() >= MOST_PENDING {
-            self.desk.counts.pending_limit += 1;
+        let is_full = self.busy.tasks.len() >= MOST_PENDING;
+        if is_full || self.busy.tasks.len() >= FEW_PENDING && self.is_over_limit() {
+            self.desk.counts.pending_limit += u64::from(is_full);
+            self.desk.counts.held_limit += u64::from(!is_full);
             match self.busy.tasks.front() {
                 Some(task) if task.over.is_some() => self.emit(0),
                 _ => self.unanswered(0, EndedBy::Gap),
@@ -477,6 +479,7 @@ impl Work<'_, '_> {
         said.add_to(&mut task);
         self.busy.tasks.push_back(task);
         self.busy.keeps_words = false;
+        self.tidy_words();
     }
 
     /// From here on stretches count: those that last already begin here.
