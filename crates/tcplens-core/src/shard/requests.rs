@@ -22,6 +22,10 @@ pub(super) struct Requests {
     /// Grows by chunks, so that memory grows by what is used.
     chunks: Vec<Vec<Exchange>>,
     vacant: Vec<u32>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they move between here and their connections"
+    )]
     pool: Vec<Box<Busy>>,
     held: usize,
     hints: Hints,

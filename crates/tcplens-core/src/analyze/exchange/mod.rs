@@ -147,6 +147,10 @@ pub(crate) struct Desk<'a> {
     pub(crate) context: &'a Context,
     pub(crate) rules: &'a Rules,
     pub(crate) counts: &'a mut ReadCounts,
+    #[expect(
+        clippy::vec_box,
+        reason = "they move between here and their connections"
+    )]
     pub(crate) pool: &'a mut Vec<Box<Busy>>,
     /// Bytes held by all connections of the shard.
     pub(crate) held: &'a mut usize,
@@ -838,10 +842,11 @@ impl Work<'_, '_> {
             // A request that is about to become a task has the last of them.
         } else if self.busy.tasks.is_empty() {
             self.busy.words.clear();
-        } else if words > FEW_WORDS && words > self.busy.many_words {
-            if words > MANY_WORDS || self.is_over_limit() {
-                self.busy.compact_words();
-            }
+        } else if words > FEW_WORDS
+            && words > self.busy.many_words
+            && (words > MANY_WORDS || self.is_over_limit())
+        {
+            self.busy.compact_words();
         }
     }
 
