@@ -186,6 +186,10 @@ fn check(conversation: &Conversation, delivery: &Delivery) -> Result<(), TestCas
         prop_assert_eq!(&got.times()[..4], expected, "{:?} {}", protocol, got.line());
         let record = got.record();
         prop_assert!(!record.gap && !record.cut, "{}", got.line());
+        let delivered = record
+            .delivered_us
+            .is_none_or(|span| Some(span) >= record.total_us);
+        prop_assert!(delivered, "{}", got.line());
     }
     Ok(())
 }
