@@ -114,14 +114,18 @@ impl Delivery {
         pieces
     }
 
-    /// The conversation as captured, and when each byte of either side was seen.
-    fn capture(&self, conversation: &Conversation) -> (Talk, [Vec<i64>; 2]) {
+    /// The conversation as captured, and of each byte of either side when it was captured and when it and all before it
+    /// were.
+    fn capture(&self, conversation: &Conversation) -> (Talk, [Vec<[i64; 2]>; 2]) {
         let mut streams = [Vec::new(), Vec::new()];
         for said in &conversation.said {
             streams[said.side].extend(&said.bytes);
         }
         let mut here = streams.each_ref().map(|stream| vec![false; stream.len()]);
-        let mut seen: [Vec<i64>; 2] = Default::default();
+        let mut first = streams
+            .each_ref()
+            .map(|stream| vec![i64::MAX; stream.len()]);
+        let mut seen: [Vec<[i64; 2]>; 2] = Default::default();
         let mut talk = Talk::with_port(conversation.port);
         talk.timestamps = self.timestamps;
         talk.handshake([0, 500 * US, 1000 * US]);
@@ -133,9 +137,13 @@ impl Delivery {
             let range = from as usize..(from + length) as usize;
             let ack = seen[1 - side].len() as u32;
             talk.piece(now, side, from, &streams[side][range.clone()], ack);
-            here[side][range].fill(true);
+            for at in range {
+                here[side][at] = true;
+                first[side][at] = first[side][at].min(now);
+            }
             while here[side].get(seen[side].len()) == Some(&true) {
-                seen[side].push(now);
+                let captured = first[side][seen[side].len()];
+                seen[side].push([captured, now]);
             }
             if acks.next() == Some(true) {
                 now += 7 * US;
@@ -151,15 +159,20 @@ impl Delivery {
 }
 
 /// T0 to T3 of each request, by the definition.
-fn times(conversation: &Conversation, seen: &[Vec<i64>; 2]) -> Vec<[Option<i64>; 4]> {
+fn times(conversation: &Conversation, seen: &[Vec<[i64; 2]>; 2]) -> Vec<[Option<i64>; 4]> {
     let places = conversation.places();
     let times = places.iter().map(|[asked, answered]| {
-        let at = |side: usize, place: Option<u32>| place.map(|place| seen[side][place as usize]);
+        let bytes = |side: usize, place: Option<(u32, u32)>| {
+            place.map(|(first, last)| &seen[side][first as usize..=last as usize])
+        };
+        let begins = |bytes: &[[i64; 2]]| bytes.iter().map(|[captured, _]| *captured).min();
+        let ends = |bytes: &[[i64; 2]]| bytes.last().map(|[_, known]| *known);
+        let (asked, answered) = (bytes(C, *asked), bytes(S, *answered));
         [
-            at(C, asked.map(|(first, _)| first)),
-            at(C, asked.map(|(_, last)| last)),
-            at(S, answered.map(|(first, _)| first)),
-            at(S, answered.map(|(_, last)| last)),
+            asked.and_then(begins),
+            asked.and_then(ends),
+            answered.and_then(begins),
+            answered.and_then(ends),
         ]
     });
     times.collect()
@@ -186,6 +199,10 @@ fn check(conversation: &Conversation, delivery: &Delivery) -> Result<(), TestCas
         prop_assert_eq!(&got.times()[..4], expected, "{:?} {}", protocol, got.line());
         let record = got.record();
         prop_assert!(!record.gap && !record.cut, "{}", got.line());
+        let delivered = record
+            .delivered_us
+            .is_none_or(|span| Some(span) >= record.total_us);
+        prop_assert!(delivered, "{}", got.line());
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 //! its verdict; bounds; damaged packets.
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+mod bounds;
 mod causes;
 mod conversations;
+mod damage;
 mod delivery;
 mod pairing;
 mod wire;

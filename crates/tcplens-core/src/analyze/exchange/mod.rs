@@ -14,7 +14,7 @@ mod task;
 
 use self::budget::Ground;
 pub(crate) use self::task::{Busy, Pool};
-use self::task::{MANY_WORDS, MOST_SENT, NEVER, Task};
+use self::task::{FEW_WORDS, MANY_WORDS, MOST_SENT, NEVER, Task};
 use super::Context;
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::flow::Flow;
@@ -481,7 +481,9 @@ impl Work<'_, '_> {
         if end.offset(next) <= 0 {
             return;
         }
-        if seen < 0 {
+        // Of what came twice the first copy counts: a segment that reaches beyond what waits is put among it.
+        let reaches = |(first, ..): (Seq, _, _)| first.before(end);
+        if seen < 0 || self.busy.early[w].first().is_some_and(reaches) {
             self.busy.is_rare = true;
             self.busy.loss.begin(seg.time);
             // What lies within a unit that is passed over need not be kept.
@@ -498,6 +500,12 @@ impl Work<'_, '_> {
                 times,
             );
             self.note_sent(w, end, seg.time);
+            if seen >= 0 {
+                self.repaired(way, seg.time);
+            } else if self.is_over_limit() {
+                self.desk.counts.held_limit += 1;
+                self.give_up_holes();
+            }
             return;
         }
         let seen = seen.unsigned_abs();
@@ -508,11 +516,22 @@ impl Work<'_, '_> {
             self.note_sent(w, end, seg.time);
         }
         if !self.busy.early[w].is_empty() {
-            self.catch_up(way, seg.time);
-            if self.busy.early.iter().all(stream::Early::is_empty) {
-                self.busy.loss.end(seg.time);
-            }
+            self.repaired(way, seg.time);
         }
+    }
+
+    /// What waited may be read now.
+    fn repaired(&mut self, way: Way, at: Timestamp) {
+        self.catch_up(way, at);
+        if self.busy.early.iter().all(stream::Early::is_empty) {
+            self.busy.loss.end(at);
+        }
+    }
+
+    /// Whether the shard's connections hold more than they may.
+    #[inline]
+    fn is_over_limit(&self) -> bool {
+        *self.desk.held > self.desk.rules.most_held
     }
 
     fn note_sent(&mut self, w: usize, end: Seq, at: Timestamp) {
@@ -842,15 +861,25 @@ impl Work<'_, '_> {
         };
         self.desk.out.request(place, row, &self.busy.words);
         self.busy.tasks.remove(n);
-        if self.busy.keeps_words {
-            // Whoever set it pushes a task.
-        } else if self.busy.tasks.is_empty() {
-            self.busy.words.clear();
-        } else if self.busy.words.len() > MANY_WORDS {
-            self.busy.compact_words();
-        }
+        self.tidy_words();
         if self.busy.is_rare {
             self.forget();
+        }
+    }
+
+    /// Drops words that no task has any more.
+    #[inline]
+    fn tidy_words(&mut self) {
+        let words = self.busy.words.len();
+        if self.busy.keeps_words {
+            // A request that is about to become a task has the last of them.
+        } else if self.busy.tasks.is_empty() {
+            self.busy.words.clear();
+        } else if words > FEW_WORDS
+            && words > self.busy.many_words
+            && (words > MANY_WORDS || self.is_over_limit())
+        {
+            self.busy.compact_words();
         }
     }
 

@@ -1,6 +1,6 @@
 //! From bytes in order to parts of tasks: recognising the protocol, reading units, turns, holes.
 
-use super::task::{NEVER, Open, Run, Task, Waiting};
+use super::task::{FEW_PENDING, NEVER, Open, Run, Task, Waiting};
 use super::{MOST_PENDING, Speaks, TRIES, Work, bit};
 use crate::proto::dns;
 use crate::proto::{
@@ -153,7 +153,7 @@ impl Work<'_, '_> {
             self.busy.unread[w].len() > MOST_UNREAD || self.busy.runs[w].len() > MOST_RUNS;
         if is_over {
             self.lose_footing(way, Some(Loss::TooLong));
-        } else if !self.busy.unread[w].is_empty() && *self.desk.held > self.desk.rules.most_held {
+        } else if !self.busy.unread[w].is_empty() && self.is_over_limit() {
             self.desk.counts.held_limit += 1;
             self.lose_footing(way, None);
         }
@@ -358,7 +358,10 @@ impl Work<'_, '_> {
                     if self.turns_to_tls(way, &bytes[at..]) {
                         continue;
                     }
-                    let first = cursor.at(at);
+                    let first = Run {
+                        seen: cursor.earliest(at, bytes.len()),
+                        ..cursor.at(at)
+                    };
                     let last = cursor.at(bytes.len() - 1);
                     self.turn(way, bytes.len() - at, first, last);
                     return bytes.len();
@@ -501,6 +504,7 @@ impl Work<'_, '_> {
             }
             Part::Request(request) => {
                 if let Some(task) = self.asking(&request) {
+                    task.first_request = task.first_request.min(first.seen);
                     task.bytes[0] += unit.length;
                     said.add_to(task);
                 }
@@ -519,6 +523,7 @@ impl Work<'_, '_> {
                     task.first_response = first.seen;
                     task.frames[1] = first.frame;
                 }
+                task.first_response = task.first_response.min(first.seen);
                 task.bytes[1] += unit.length;
                 task.learn(response.outcome);
                 said.add_to(task);
@@ -539,8 +544,10 @@ impl Work<'_, '_> {
                 self.unanswered(0, EndedBy::Gap);
             }
         }
-        if self.busy.tasks.len() >= MOST_PENDING {
-            self.desk.counts.pending_limit += 1;
+        let is_full = self.busy.tasks.len() >= MOST_PENDING;
+        if is_full || self.busy.tasks.len() >= FEW_PENDING && self.is_over_limit() {
+            self.desk.counts.pending_limit += u64::from(is_full);
+            self.desk.counts.held_limit += u64::from(!is_full);
             match self.busy.tasks.front() {
                 Some(task) if task.over.is_some() => self.emit(0),
                 _ => self.unanswered(0, EndedBy::Gap),
@@ -579,6 +586,7 @@ impl Work<'_, '_> {
         said.add_to(&mut task);
         self.busy.tasks.push_back(task);
         self.busy.keeps_words = false;
+        self.tidy_words();
     }
 
     /// From here on stretches count: those that last already begin here.
@@ -728,6 +736,7 @@ impl Work<'_, '_> {
                     self.request_begins(&Request::begin(), 0, said, first);
                 }
                 if let Some(task) = self.busy.tasks.back_mut() {
+                    task.first_request = task.first_request.min(first.seen);
                     task.bytes[0] += length as u64;
                     task.last_request = last.time;
                 }
@@ -740,6 +749,7 @@ impl Work<'_, '_> {
                         task.first_response = first.seen;
                         task.frames[1] = first.frame;
                     }
+                    task.first_response = task.first_response.min(first.seen);
                     task.has_ended = true;
                     task.bytes[1] += length as u64;
                     task.last_response = last.time;

@@ -28,6 +28,25 @@ struct Piece {
     since: Timestamp,
 }
 
+impl Piece {
+    /// What lies `at` bytes behind its start and after, which it loses.
+    fn split_off(&mut self, at: u32) -> Piece {
+        let bytes = if (at as usize) < self.bytes.len() {
+            self.bytes.split_off(at as usize)
+        } else {
+            Vec::new()
+        };
+        let rest = Piece {
+            start: self.start.plus(at),
+            length: self.length - at,
+            bytes,
+            ..*self
+        };
+        self.length = at;
+        rest
+    }
+}
+
 /// What came early, lowest first.
 #[derive(Debug, Default)]
 pub(super) struct Early {
@@ -117,6 +136,20 @@ impl Early {
             let seen = seen.unsigned_abs();
             if seen >= piece.length {
                 continue;
+            }
+            // Where another piece has an earlier copy, that one counts; what reaches beyond it waits for its turn.
+            let earlier = self.pieces.iter().position(|other| {
+                let within = other.start.offset(piece.start);
+                within > 0 && within.unsigned_abs() < piece.length && other.time < piece.time
+            });
+            if let Some(n) = earlier {
+                let until = self.pieces[n].start.offset(piece.start).unsigned_abs();
+                let rest = piece.split_off(until);
+                self.held += rest.bytes.len() + size_of::<Piece>();
+                self.pieces.insert(n + 1, rest);
+                if seen >= piece.length {
+                    continue;
+                }
             }
             if piece.is_skipped {
                 return Some(Ready {

@@ -110,6 +110,8 @@ pub(crate) struct Busy {
     pub(super) words: Vec<u8>,
     /// The last words are those of a request that is not among the tasks yet: they stay where they are.
     pub(super) keeps_words: bool,
+    /// Twice what was left of the words when they were compacted last.
+    pub(super) many_words: usize,
     /// Something of what follows is in use. What is usual, whole messages in order, leaves it untouched.
     pub(super) is_rare: bool,
     /// Bytes it was last counted with.
@@ -131,8 +133,11 @@ pub(crate) type Pool = Vec<Box<Busy>>;
 
 /// Most segments remembered in `sent`; a repeat of an earlier one counts as lost since the earliest known.
 pub(super) const MOST_SENT: usize = 256;
-/// Words beyond this are compacted.
+/// Requests that a connection may have waiting whatever others hold.
+pub(super) const FEW_PENDING: usize = 4;
+/// Words beyond this are compacted; beyond less where memory is short.
 pub(super) const MANY_WORDS: usize = 64 << 10;
+pub(super) const FEW_WORDS: usize = 2 << 10;
 
 impl Busy {
     /// Whether nothing is going on.
@@ -163,6 +168,7 @@ impl Busy {
     pub(super) fn reset(&mut self) {
         self.tasks.clear();
         self.words.clear();
+        self.many_words = 0;
         if self.is_rare {
             self.reset_rare();
         }
@@ -190,7 +196,7 @@ impl Busy {
     /// Whether what it holds is worth counting.
     #[inline]
     pub(super) fn is_large(&self) -> bool {
-        self.is_rare || self.tasks.len() > 4
+        self.is_rare || self.tasks.len() > FEW_PENDING
     }
 
     /// Whether its memory is worth keeping for another connection.
@@ -208,6 +214,7 @@ impl Busy {
             kept.extend_from_slice(words.unwrap_or_default());
             *range = start..kept.len() as u32;
         }
+        self.many_words = 2 * kept.len();
         self.words = kept;
     }
 }
