@@ -1,5 +1,6 @@
 //! spec/tcpkit.md section 4, "known defects: do not inherit": for each row the right behaviour on the capture that shows
 //! the defect. The expectations are the spec's words and what the captures were made to show, not the program's output.
+//! One file, long as it is: it is the rows of one table.
 //!
 //! Not here, for they need live capture, a stats port or privileges, which are not there yet:
 //! - K10 `-w` hangs at the end: nothing waits for packets (of a growing file: cli/running.rs, a signal ends it)
