@@ -54,17 +54,16 @@ impl Conversation {
             .collect()
     }
 
-    /// Of each request the position of its first byte and of its last, by side; `None` for what has no bytes.
-    pub(crate) fn places(&self) -> Vec<[Option<(u32, u32)>; 2]> {
+    /// Of each request the runs of bytes that are its own, by side: first and last position.
+    pub(crate) fn places(&self) -> Vec<[Vec<(u32, u32)>; 2]> {
         let most = self.said.iter().map(|said| said.task).max().unwrap_or(0);
-        let mut places = vec![[None; 2]; most as usize];
+        let mut places = vec![[Vec::new(), Vec::new()]; most as usize];
         let mut at = [0; 2];
         for Said { side, task, bytes } in &self.said {
             let (first, last) = (at[*side], at[*side] + bytes.len() as u32 - 1);
             at[*side] = last + 1;
             if *task > 0 {
-                let place = &mut places[*task as usize - 1][*side];
-                *place = Some((place.map_or(first, |(first, _)| first), last));
+                places[*task as usize - 1][*side].push((first, last));
             }
         }
         places

@@ -162,18 +162,15 @@ impl Delivery {
 fn times(conversation: &Conversation, seen: &[Vec<[i64; 2]>; 2]) -> Vec<[Option<i64>; 4]> {
     let places = conversation.places();
     let times = places.iter().map(|[asked, answered]| {
-        let bytes = |side: usize, place: Option<(u32, u32)>| {
-            place.map(|(first, last)| &seen[side][first as usize..=last as usize])
+        let begins_and_ends = |side: usize, runs: &[(u32, u32)]| {
+            let bytes = |&(first, last): &(u32, u32)| &seen[side][first as usize..=last as usize];
+            let captured = runs.iter().flat_map(bytes).map(|[captured, _]| *captured);
+            let known = runs.iter().flat_map(bytes).map(|[_, known]| *known);
+            [captured.min(), known.last()]
         };
-        let begins = |bytes: &[[i64; 2]]| bytes.iter().map(|[captured, _]| *captured).min();
-        let ends = |bytes: &[[i64; 2]]| bytes.last().map(|[_, known]| *known);
-        let (asked, answered) = (bytes(C, *asked), bytes(S, *answered));
-        [
-            asked.and_then(begins),
-            asked.and_then(ends),
-            answered.and_then(begins),
-            answered.and_then(ends),
-        ]
+        let [t0, t1] = begins_and_ends(C, asked);
+        let [t2, t3] = begins_and_ends(S, answered);
+        [t0, t1, t2, t3]
     });
     times.collect()
 }
