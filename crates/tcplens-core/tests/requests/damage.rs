@@ -145,9 +145,7 @@ proptest! {
 
     #[test]
     fn budgets_sum_to_the_whole(seed in any::<u64>()) {
-        let outcome = run(&troubled(seed));
-        keep_the_contract(&outcome)?;
-        prop_assert!(!outcome.requests.is_empty());
+        keep_the_contract(&run(&troubled(seed)))?;
     }
 
     #[test]
