@@ -166,7 +166,7 @@ fn times(conversation: &Conversation, seen: &[Vec<[i64; 2]>; 2]) -> Vec<[Option<
             let bytes = |&(first, last): &(u32, u32)| &seen[side][first as usize..=last as usize];
             let captured = runs.iter().flat_map(bytes).map(|[captured, _]| *captured);
             let known = runs.iter().flat_map(bytes).map(|[_, known]| *known);
-            [captured.min(), known.last()]
+            [captured.min(), known.max()]
         };
         let [t0, t1] = begins_and_ends(C, asked);
         let [t2, t3] = begins_and_ends(S, answered);
