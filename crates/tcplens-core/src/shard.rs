@@ -500,9 +500,13 @@ impl Shard {
             };
             out.handshake(rank, record);
         }
+        let options = opening.options();
         self.openings.remove(flow.opening);
         flow.opening = NO_OPENING;
         flow.deadline = now.clock;
+        if let (Outcome::Established, (client, Some(server))) = (outcome, options) {
+            self.established(place, [client, server]);
+        }
         let deadline = now.clock.plus(self.idle);
         self.expect(deadline, place);
     }

@@ -3,7 +3,6 @@
 pub mod gone;
 pub mod table;
 
-use crate::analyze::exchange::NO_SCALE;
 use crate::record::{Close, HandshakeOutcome, RoleFrom, Side as TapSide};
 use crate::tcp::track::{Odd, Side};
 use crate::time::Timestamp;
@@ -25,7 +24,7 @@ pub enum Phase {
     Closed,
 }
 
-/// One TCP connection. 280 bytes: what is rare lives behind `odd`, what only the handshake needs in the shard's openings.
+/// One TCP connection. 288 bytes: what is rare lives behind `odd`, what only the handshake needs in the shard's openings.
 #[derive(Clone, Debug)]
 #[repr(C)] // What every segment touches comes first, and together.
 pub struct Flow {
@@ -55,10 +54,6 @@ pub struct Flow {
     pub duplicates: u32,
     /// The connection's place in the shard's exchanges.
     pub exchange: u32,
-    /// Maximum segment size that each end offered, in bytes.
-    pub mss: [u16; 2],
-    /// Window scale shift that each end offered; 255 for none.
-    pub wscale: [u8; 2],
     /// Parts reported so far.
     pub parts: u16,
     /// Outermost VLAN id, 0 outside VLANs.
@@ -133,8 +128,6 @@ impl Flow {
             part_tick: 0,
             duplicates: 0,
             exchange: NO_EXCHANGE,
-            mss: [0; 2],
-            wscale: [NO_SCALE; 2],
             parts: 0,
             vlan: 0,
             tunnel: Tunnel::None,

@@ -1,14 +1,14 @@
 //! The requests of a shard's connections: where they are kept, and when they are looked at.
 
 use super::{Settings, Shard, moment};
-use crate::analyze::exchange::{Desk, Exchange, Hints, Pool, Rules, offered};
+use crate::analyze::exchange::{Desk, Exchange, Hints, Pool, Rules};
 use crate::batch::{Moment, Records};
 use crate::flow::table::Place;
 use crate::flow::{NO_EXCHANGE, Phase};
 use crate::proto::{Way, dns};
 use crate::record::{Close, EndedBy, Protocol, RoleFrom};
 use crate::tcp::track::Facts;
-use crate::wire::segment::{Segment, flags};
+use crate::wire::segment::{Segment, SynOptions, flags};
 
 /// Sets the context of a flow of datagrams apart from that of a connection.
 const DATAGRAMS: u32 = 0x4000_0000;
@@ -79,10 +79,6 @@ impl Shard {
         out: &mut Records,
     ) {
         let flow = self.table.at_mut(place);
-        if seg.flags & flags::SYN != 0 {
-            let from = usize::from(seg.from);
-            (flow.mss[from], flow.wscale[from]) = offered(seg);
-        }
         if flow.exchange == NO_EXCHANGE {
             if seg.payload_length == 0 {
                 return;
@@ -95,6 +91,20 @@ impl Shard {
                 exchange.end(desk, EndedBy::Reset);
             }
         });
+    }
+
+    /// The connection at `place` is established.
+    pub(super) fn established(&mut self, place: Place, options: [SynOptions; 2]) {
+        let flow = self.table.at_mut(place);
+        let Some(requests) = &mut self.requests else {
+            return;
+        };
+        if flow.exchange == NO_EXCHANGE {
+            flow.exchange = requests.add();
+        }
+        if let Some(exchange) = requests.get_mut(flow.exchange) {
+            exchange.established(options);
+        }
     }
 
     /// A UDP datagram: looked at if it is DNS, or its flow is known to be.

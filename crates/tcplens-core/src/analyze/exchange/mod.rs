@@ -24,7 +24,7 @@ use crate::tcp::seen::Sighting;
 use crate::tcp::seq::Seq;
 use crate::tcp::track::Facts;
 use crate::time::Timestamp;
-use crate::wire::segment::{Segment, flags, syn_option};
+use crate::wire::segment::{Segment, SynOptions, flags, syn_option};
 
 /// Most requests of one connection that wait at once; beyond, the oldest is given up.
 const MOST_PENDING: usize = 1024;
@@ -227,6 +227,9 @@ struct Core {
     /// Segments that were seen again, and that came out of order.
     repeats: u32,
     fills: u32,
+    /// Of client and server: the segment size they take, 0 where that was not seen, and the shift of their windows.
+    mss: [u16; 2],
+    shifts: [u8; 2],
     /// Spoken, as far as it is known.
     protocol: Option<Protocol>,
 }
@@ -256,6 +259,8 @@ impl Default for Exchange {
                 last_end: Timestamp::MIN,
                 repeats: 0,
                 fills: 0,
+                mss: [0; 2],
+                shifts: [NO_SCALE; 2],
                 protocol: None,
             },
             busy: None,
@@ -269,6 +274,13 @@ impl Exchange {
         (self.core.protocol, self.core.tasks)
     }
 
+    /// The connection is established with these options of client and server.
+    pub(crate) fn established(&mut self, options: [SynOptions; 2]) {
+        for (n, syn) in options.into_iter().enumerate() {
+            (self.core.mss[n], self.core.shifts[n]) = offered(syn);
+        }
+    }
+
     /// A segment of the connection, with what of its payload was captured.
     #[inline]
     pub(crate) fn segment(
@@ -279,7 +291,7 @@ impl Exchange {
         payload: &[u8],
     ) {
         let way = way_of(desk.flow, seg);
-        self.window(desk.flow, seg, way);
+        self.window(seg, way);
         let is_data = seg.payload_length > 0 && facts.sighting.is_some();
         let ends = seg.flags & flags::FIN != 0;
         if !is_data && !ends {
@@ -363,19 +375,19 @@ impl Exchange {
 
     /// Notes whether the sender of `seg` has room for a segment of its peer.
     #[inline]
-    fn window(&mut self, flow: &Flow, seg: &Segment, way: Way) {
+    fn window(&mut self, seg: &Segment, way: Way) {
         if seg.flags & (flags::SYN | flags::RST) != 0 {
             return;
         }
-        let from = usize::from(seg.from);
         // Unless both offered scaling, windows are as they stand; where that was not seen, only zero says anything.
-        let [a, b] = flow.wscale;
-        let shift = if a == NO_SCALE || b == NO_SCALE {
-            0
+        let [a, b] = self.core.shifts;
+        let is_scaled = a != NO_SCALE && b != NO_SCALE;
+        let shift = if is_scaled {
+            self.core.shifts[way as usize]
         } else {
-            flow.wscale[from]
+            0
         };
-        let least = u32::from(flow.mss[from]).max(1);
+        let least = u32::from(self.core.mss[way as usize]).max(1);
         let narrow = u32::from(seg.window) << shift < least;
         let direction = &mut self.core.ways[1 - way as usize];
         let was = direction.bits & bit::NARROW != 0;
@@ -408,23 +420,23 @@ fn way_of(flow: &Flow, seg: &Segment) -> Way {
     }
 }
 
-/// [`Flow::wscale`] of a side that offered none.
-pub(crate) const NO_SCALE: u8 = u8::MAX;
+/// The shift of a side that offered no window scaling.
+const NO_SCALE: u8 = u8::MAX;
 
-/// What a SYN says of its sender's windows, for [`Flow::mss`] and [`Flow::wscale`].
-pub(crate) fn offered(seg: &Segment) -> (u16, u8) {
+/// What a SYN says of its sender's windows: least segment in bytes, and shift.
+fn offered(syn: SynOptions) -> (u16, u8) {
     /// RFC 9293 section 3.7.1, for a SYN without the option.
     const DEFAULT_MSS: u16 = 536;
     /// RFC 7323 section 2.3.
     const MOST_SHIFT: u8 = 14;
-    let has = |bit: u8| seg.syn.bits & bit != 0;
+    let has = |bit: u8| syn.bits & bit != 0;
     let mss = if has(syn_option::MSS) {
-        seg.syn.mss
+        syn.mss
     } else {
         DEFAULT_MSS
     };
     let shift = if has(syn_option::WSCALE) {
-        seg.syn.wscale.min(MOST_SHIFT)
+        syn.wscale.min(MOST_SHIFT)
     } else {
         NO_SCALE
     };
@@ -919,3 +931,8 @@ impl Work<'_, '_> {
         self.desk.counts.lost[protocol as usize][loss as usize] += 1;
     }
 }
+
+const _: () = assert!(
+    size_of::<Exchange>() <= 112,
+    "an idle connection with a parser must fit the memory bound per connection"
+);
