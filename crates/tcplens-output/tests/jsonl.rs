@@ -107,6 +107,7 @@ fn health(undecoded: Vec<(&'static str, u64)>) -> Health {
         packets: 0,
         bytes: 0,
         tcp_segments: 0,
+        datagrams: 0,
         undecoded,
         kernel_drops: None,
         cut_packets: 0,

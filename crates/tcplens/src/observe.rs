@@ -15,7 +15,7 @@ use tcplens_core::record::{Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::wire::segment::Segment;
-use tcplens_core::wire::{Checksum, DecodeSettings};
+use tcplens_core::wire::{Checksum, DecodeSettings, Undecoded};
 use tcplens_output::SinkEnd;
 
 use crate::gate::Gate;
@@ -193,8 +193,11 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Heal
     let decoded = front.counts();
     let undecoded = decoded
         .all_undecoded()
+        .map(|(reason, n)| match reason {
+            Undecoded::Udp => (reason.word(), n.saturating_sub(shards.read.datagrams)),
+            _ => (reason.word(), n),
+        })
         .filter(|(_, n)| *n > 0)
-        .map(|(reason, n)| (reason.word(), n))
         .collect();
     let limits = decoded
         .limit_hits()
@@ -207,6 +210,7 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Heal
         packets: front.packets,
         bytes: front.bytes,
         tcp_segments: decoded.tcp_segments,
+        datagrams: shards.read.datagrams,
         undecoded,
         kernel_drops: None,
         cut_packets: decoded.cut_packets,

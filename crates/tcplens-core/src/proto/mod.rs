@@ -62,6 +62,15 @@ macro_rules! protocols {
                 }
             }
 
+            /// Whether the first bytes of `way` tell a protocol.
+            #[must_use]
+            pub fn tells(protocol: Protocol, way: Way) -> bool {
+                match protocol {
+                    $( Protocol::$protocol => way == Way::ToServer || $module::$parser::SERVER_TELLS, )+
+                    _ => false,
+                }
+            }
+
             /// Whose parser it is.
             #[must_use]
             pub fn protocol(&self) -> Protocol {
@@ -132,6 +141,9 @@ pub struct Context<'a> {
 /// Bytes come as they came off the wire: any split, any garbage. A parser never panics, never allocates in proportion to
 /// what a length field claims, and says [`Step::Lost`] when the bytes are not its protocol.
 pub trait Parser: Default {
+    /// Whether the first bytes of a server tell the protocol; if not, only a client's are asked on a new connection.
+    const SERVER_TELLS: bool = true;
+
     /// Whether these can be the first bytes that `way` sends on a connection of this protocol. Also asked in
     /// mid-connection, with the first bytes of a segment: then `Yes` means that a message begins here. Strict enough
     /// that other protocols' bytes and random ones are not taken.

@@ -16,7 +16,9 @@ record! {
         bytes: u64 = count,
         /// TCP segments among them.
         tcp_segments: u64 = count,
-        /// Packets that were not decoded to a TCP segment or ICMP error, by reason.
+        /// UDP datagrams that requests were read from.
+        datagrams: u64 = count,
+        /// Packets that were none of these, nor ICMP errors that quote a TCP segment, by reason.
         undecoded: Vec<(&'static str, u64)> = counts,
         /// Packets the kernel dropped.
         kernel_drops: Option<u64> = count,

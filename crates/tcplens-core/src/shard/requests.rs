@@ -124,6 +124,7 @@ impl Shard {
         let Some(place) = known.or_else(|| self.begin_datagrams(&seg, payload, out)) else {
             return;
         };
+        self.counts.read.datagrams += 1;
         let flow = self.table.at_mut(place);
         flow.last = flow.last.max(seg.time);
         flow.last_frame = seg.frame;

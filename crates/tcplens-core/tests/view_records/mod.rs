@@ -124,6 +124,7 @@ pub(crate) fn health() -> Health {
         packets: 1000,
         bytes: 500_000,
         tcp_segments: 1000,
+        datagrams: 0,
         undecoded: Vec::new(),
         kernel_drops: None,
         cut_packets: 0,

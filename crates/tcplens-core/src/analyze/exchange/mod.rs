@@ -71,6 +71,8 @@ pub struct ReadCounts {
     pub lost: [[u64; 3]; Protocol::ALL.len()],
     /// Responses to requests that were not seen.
     pub unpaired: [u64; Protocol::ALL.len()],
+    /// Datagrams that were read.
+    pub datagrams: u64,
     /// Holes in what is read.
     pub gaps: u64,
     /// Requests given up because too many waited.
@@ -135,6 +137,7 @@ impl std::ops::AddAssign for ReadCounts {
             .for_each(|(a, b)| *a += b);
         let unpaired = self.unpaired.iter_mut().zip(other.unpaired);
         unpaired.for_each(|(a, b)| *a += b);
+        self.datagrams += other.datagrams;
         self.gaps += other.gaps;
         self.pending_limit += other.pending_limit;
         self.held_limit += other.held_limit;
@@ -230,6 +233,8 @@ struct Core {
     /// Of client and server: the segment size they take, 0 where that was not seen, and the shift of their windows.
     mss: [u16; 2],
     shifts: [u8; 2],
+    /// The largest window of each so far, in bytes.
+    largest: [u32; 2],
     /// Spoken, as far as it is known.
     protocol: Option<Protocol>,
 }
@@ -261,6 +266,7 @@ impl Default for Exchange {
                 fills: 0,
                 mss: [0; 2],
                 shifts: [NO_SCALE; 2],
+                largest: [0; 2],
                 protocol: None,
             },
             busy: None,
@@ -387,8 +393,15 @@ impl Exchange {
         } else {
             0
         };
-        let least = u32::from(self.core.mss[way as usize]).max(1);
-        let narrow = u32::from(seg.window) << shift < least;
+        // A sender waits for room for a segment, or for half of the largest window where segments are larger than that
+        // (RFC 1122 section 4.2.3.4): loopback.
+        let window = u32::from(seg.window) << shift;
+        let largest = &mut self.core.largest[way as usize];
+        *largest = (*largest).max(window);
+        let least = u32::from(self.core.mss[way as usize])
+            .min(*largest / 2)
+            .max(1);
+        let narrow = window < least;
         let direction = &mut self.core.ways[1 - way as usize];
         let was = direction.bits & bit::NARROW != 0;
         if narrow != was {
@@ -933,6 +946,6 @@ impl Work<'_, '_> {
 }
 
 const _: () = assert!(
-    size_of::<Exchange>() <= 112,
+    size_of::<Exchange>() <= 120,
     "an idle connection with a parser must fit the memory bound per connection"
 );

@@ -178,13 +178,15 @@ impl Work<'_, '_> {
         let port = flow.key.ports[usize::from(1 - flow.client)];
         let rules = self.desk.rules;
         if let Some(hint) = self.desk.hints.get(port)
+            && AnyParser::tells(hint, way)
             && rules.protocols.contains(&hint)
             && AnyParser::probe(hint, way, bytes) == Guess::Yes
         {
             return self.adopt(hint, way);
         }
         let mut may_be = false;
-        for &protocol in &rules.protocols {
+        let tells = |&&protocol: &&Protocol| AnyParser::tells(protocol, way);
+        for &protocol in rules.protocols.iter().filter(tells) {
             match AnyParser::probe(protocol, way, bytes) {
                 Guess::Yes => {
                     self.desk.hints.set(port, protocol);
@@ -207,8 +209,10 @@ impl Work<'_, '_> {
             return Recognised::NotYet;
         }
         if flow.role_from == RoleFrom::Port {
-            let turned =
-                |&&protocol: &&Protocol| AnyParser::probe(protocol, other, bytes) == Guess::Yes;
+            let turned = |&&protocol: &&Protocol| {
+                AnyParser::tells(protocol, other)
+                    && AnyParser::probe(protocol, other, bytes) == Guess::Yes
+            };
             if let Some(&protocol) = rules.protocols.iter().find(turned) {
                 self.turn_around();
                 return self.adopt(protocol, other);

@@ -88,6 +88,9 @@ const SASL_HANDSHAKE: u16 = 17;
 const API_VERSIONS: u16 = 18;
 
 impl Parser for Kafka {
+    // A reply has no mark of its own: its frames may be anyone's.
+    const SERVER_TELLS: bool = false;
+
     fn probe(way: Way, bytes: &[u8]) -> Guess {
         match way {
             Way::ToServer => probe_request(bytes),
