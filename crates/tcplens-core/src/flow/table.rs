@@ -92,7 +92,7 @@ impl Table {
 
     /// The flow that a segment belongs to: the one with its key, else one with its ends that was seen in several contexts
     /// and that it fits; the latest of these.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn find(&self, seg: &Segment) -> Option<Place> {
         // Nearly always it is the first of its group that may be it.
