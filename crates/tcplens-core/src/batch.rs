@@ -115,12 +115,30 @@ impl Records {
     }
 
     /// Adds a request; its words are those of the ranges in `words`.
+    #[inline]
     pub fn request(&mut self, place: Place, mut row: RequestRow, words: &[u8]) {
-        for range in [&mut row.operation, &mut row.summary, &mut row.status_text] {
-            let start = self.words.len() as u32;
-            let text = words.get(range.start as usize..range.end as usize);
-            self.words.extend_from_slice(text.unwrap_or_default());
-            *range = start..self.words.len() as u32;
+        let ranges = [&mut row.operation, &mut row.summary, &mut row.status_text];
+        let said = || ranges.iter().filter(|range| range.start < range.end);
+        // Nearly always they lie side by side, or one within another.
+        let from = said().map(|range| range.start).min().unwrap_or(0);
+        let to = said().map(|range| range.end).max().unwrap_or(0);
+        let length: usize = ranges.iter().map(|range| range.len()).sum();
+        let start = self.words.len() as u32;
+        match words.get(from as usize..to as usize) {
+            Some(text) if text.len() <= length => {
+                self.words.extend_from_slice(text);
+                for range in ranges.into_iter().filter(|range| range.start < range.end) {
+                    *range = range.start - from + start..range.end - from + start;
+                }
+            }
+            _ => {
+                for range in ranges {
+                    let start = self.words.len() as u32;
+                    let text = words.get(range.start as usize..range.end as usize);
+                    self.words.extend_from_slice(text.unwrap_or_default());
+                    *range = start..self.words.len() as u32;
+                }
+            }
         }
         self.places.push((place, self.requests.len() as u32));
         self.requests.push(row);
