@@ -77,7 +77,7 @@ pub struct ReadCounts {
     pub gaps: u64,
     /// Requests given up because too many waited.
     pub pending_limit: u64,
-    /// Messages given up because too many bytes waited.
+    /// Connections whose messages were given up because all of them held too much.
     pub held_limit: u64,
     /// Holes given up because too much waited behind them.
     pub early_limit: u64,
@@ -360,23 +360,45 @@ impl Exchange {
             desk,
         };
         each(&mut work);
-        if busy.is_rare {
+        let was_rare = busy.is_rare;
+        if was_rare {
             busy.calm();
         }
-        if busy.is_idle() {
-            *desk.held = desk.held.saturating_sub(std::mem::take(&mut busy.counted));
+        let is_idle = busy.is_idle();
+        if is_idle {
             busy.reset();
-            if desk.pool.len() < POOL && busy.is_small() {
-                desk.pool.push(busy);
+        }
+        if was_rare || busy.is_uncounted() {
+            busy.count(desk.held);
+        }
+        if !is_idle {
+            self.busy = Some(busy);
+        } else if desk.pool.len() < POOL && busy.is_small() {
+            desk.pool.push(busy);
+        } else {
+            *desk.held = desk.held.saturating_sub(busy.memory());
+        }
+    }
+
+    /// Since when something of it waits, if anything does.
+    pub(crate) fn waits_since(&self) -> Option<Timestamp> {
+        self.busy.as_deref().map(Busy::since)
+    }
+
+    /// All that waits is given up, for the shard's connections hold too much.
+    pub(crate) fn give_up(&mut self, desk: &mut Desk<'_>) {
+        desk.counts.held_limit += 1;
+        self.at_work(desk, |work| {
+            work.give_up_holes();
+            for way in [Way::ToServer, Way::ToClient] {
+                if work.busy.is_within_message(way as usize) {
+                    work.lose_footing(way, None);
+                }
             }
-            return;
-        }
-        if busy.is_large() || busy.counted > 0 {
-            let held = busy.held();
-            let before = std::mem::replace(&mut busy.counted, held);
-            *desk.held = (*desk.held + held).saturating_sub(before);
-        }
-        self.busy = Some(busy);
+            work.finish_all(EndedBy::Gap);
+            work.emit_all();
+            work.busy.reset();
+        });
     }
 
     /// Notes whether the sender of `seg` has room for a segment of its peer.
@@ -527,9 +549,6 @@ impl Work<'_, '_> {
             self.note_sent(w, end, seg.time);
             if seen >= 0 {
                 self.repaired(way, seg.time);
-            } else if self.is_over_limit() {
-                self.desk.counts.held_limit += 1;
-                self.give_up_holes();
             }
             return;
         }
@@ -553,10 +572,10 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Whether the shard's connections hold more than they may.
+    /// Whether the shard's connections hold nearly as much as they may.
     #[inline]
-    fn is_over_limit(&self) -> bool {
-        *self.desk.held > self.desk.rules.most_held
+    fn is_tight(&self) -> bool {
+        *self.desk.held > self.desk.rules.most_held / 2
     }
 
     fn note_sent(&mut self, w: usize, end: Seq, at: Timestamp) {
@@ -902,7 +921,7 @@ impl Work<'_, '_> {
             self.busy.words.clear();
         } else if words > FEW_WORDS
             && words > self.busy.many_words
-            && (words > MANY_WORDS || self.is_over_limit())
+            && (words > MANY_WORDS || self.is_tight())
         {
             self.busy.compact_words();
         }

@@ -1,6 +1,6 @@
 //! From bytes in order to parts of tasks: recognising the protocol, reading units, turns, holes.
 
-use super::task::{FEW_PENDING, NEVER, Open, Run, Task, Waiting};
+use super::task::{NEVER, Open, Run, Task, Waiting};
 use super::{MOST_PENDING, Speaks, TRIES, Work, bit};
 use crate::proto::dns;
 use crate::proto::{
@@ -153,9 +153,6 @@ impl Work<'_, '_> {
             self.busy.unread[w].len() > MOST_UNREAD || self.busy.runs[w].len() > MOST_RUNS;
         if is_over {
             self.lose_footing(way, Some(Loss::TooLong));
-        } else if !self.busy.unread[w].is_empty() && self.is_over_limit() {
-            self.desk.counts.held_limit += 1;
-            self.lose_footing(way, None);
         }
     }
 
@@ -548,10 +545,8 @@ impl Work<'_, '_> {
                 self.unanswered(0, EndedBy::Gap);
             }
         }
-        let is_full = self.busy.tasks.len() >= MOST_PENDING;
-        if is_full || self.busy.tasks.len() >= FEW_PENDING && self.is_over_limit() {
-            self.desk.counts.pending_limit += u64::from(is_full);
-            self.desk.counts.held_limit += u64::from(!is_full);
+        if self.busy.tasks.len() >= MOST_PENDING {
+            self.desk.counts.pending_limit += 1;
             match self.busy.tasks.front() {
                 Some(task) if task.over.is_some() => self.emit(0),
                 _ => self.unanswered(0, EndedBy::Gap),
@@ -812,7 +807,7 @@ impl Work<'_, '_> {
     }
 
     /// What comes next in `way` cannot be told: what is outstanding is given up.
-    fn lose_footing(&mut self, way: Way, loss: Option<Loss>) {
+    pub(super) fn lose_footing(&mut self, way: Way, loss: Option<Loss>) {
         let w = way as usize;
         self.busy.unread[w].clear();
         self.busy.runs[w].clear();
