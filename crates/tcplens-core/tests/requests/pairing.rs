@@ -449,6 +449,73 @@ fn a_hole_between_messages() {
     }
 }
 
+/// A pipeline from `a` on, each request in a segment of its own, each answered with its key after all were sent; all but
+/// `lost` were captured. Then another, after `pause`.
+fn pipeline(requests: u8, lost: u8, pause: i64) -> Outcome {
+    let mut talk = Talk::open();
+    let key = |n: u8| ((b'a' + n) as char).to_string();
+    for n in 0..requests {
+        talk.data(10 * MS + i64::from(n) * US, C, &get(&key(n)));
+    }
+    talk.packets.remove(3 + usize::from(lost));
+    for n in 0..requests {
+        talk.data(
+            11 * MS + i64::from(n) * US,
+            S,
+            &bulk(key(n).repeat(n.into()).as_bytes()),
+        );
+    }
+    talk.ack(12 * MS, C);
+    let again = 12 * MS + pause;
+    for n in 20..23 {
+        let at = again + i64::from(n - 20) * 10 * MS;
+        talk.data(at, C, &get(&key(n)));
+        talk.data(at + MS, S, &bulk(key(n).repeat(n.into()).as_bytes()));
+        talk.ack(at + 2 * MS, C);
+    }
+    run(&talk.packets)
+}
+
+/// A response whose length says which request it answers: to `a` nothing, to `b` one byte, and so on.
+fn has_its_own_response(got: &Got) -> bool {
+    let record = got.record();
+    let key = record.summary.unwrap().as_bytes()[4];
+    let own = bulk(&vec![0; usize::from(key - b'a')]).len() as u64;
+    record.response_bytes == own
+}
+
+/// What was asked in a hole is answered all the same: nobody takes that for its own.
+#[test]
+fn a_hole_in_a_pipeline() {
+    for requests in 1..8 {
+        for lost in 0..requests {
+            for pause in [10 * MS, 2_000 * MS] {
+                let outcome = pipeline(requests, lost, pause);
+                let lines = outcome.lines();
+                for got in &outcome.requests {
+                    keeps_the_contract(got).unwrap();
+                    let is_ok = got.record().status == Status::Ok;
+                    assert!(!is_ok || has_its_own_response(got), "{lost}: {lines:#?}");
+                    let is_gap = got.record().ended_by == EndedBy::Gap;
+                    assert!(is_ok || is_gap, "{lost}: {lines:#?}");
+                }
+                assert_eq!(outcome.requests.len(), usize::from(requests) + 2);
+                // After a while of silence, or if nothing was pipelined, it is known again whose is whose.
+                let known = lines.iter().filter(|line| line.contains("-> Ok")).count();
+                let read = outcome.counts.read;
+                assert!(read.unpaired[Protocol::Redis as usize] > 0, "{lines:#?}");
+                if pause > 1_000 * MS {
+                    assert!(
+                        lines.last().unwrap().contains("-> Ok"),
+                        "{lost}: {lines:#?}"
+                    );
+                    assert!(known >= 2, "{requests} {lost}: {lines:#?}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn payload_cut_by_the_snap_length() {
     let snap = |talk: &mut Talk, length: usize| {

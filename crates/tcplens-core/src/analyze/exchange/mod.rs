@@ -33,6 +33,9 @@ const MOST_PENDING: usize = 1024;
 const OVERDUE: i64 = 10_000_000;
 /// Segments without a message at their start after which an unknown connection is taken by turns.
 const TRIES: u8 = 8;
+/// How long a server that has all requests of a pipelining client says nothing when it has none left to answer, in ns.
+/// Chosen: few requests take longer, and fewer of those that were missed.
+const STILL: i64 = 1_000_000_000;
 
 /// What requests are read by.
 #[derive(Clone, Debug)]
@@ -202,6 +205,12 @@ mod bit {
     pub(super) const ENDED: u8 = 8;
     /// The receiver of this direction has room for less than a segment.
     pub(super) const NARROW: u8 = 16;
+    /// Of both directions: requests may have been missed, so of responses without numbers nobody knows whose they are.
+    pub(super) const ADRIFT: u8 = 32;
+    /// Of both directions: `answered` is set.
+    pub(super) const ANSWERED: u8 = 64;
+    /// Of both directions: the client asked before it was answered.
+    pub(super) const PIPELINES: u8 = 128;
 }
 
 #[derive(Clone, Copy, Default)]
@@ -225,8 +234,10 @@ struct Core {
     ways: [Direction; 2],
     /// Requests so far.
     tasks: u64,
-    /// End of the latest response.
+    /// End of the latest response; adrift, when the server sent last.
     last_end: Timestamp,
+    /// Adrift: what the server had acknowledged when it sent last.
+    answered: Seq,
     /// Segments that were seen again, and that came out of order.
     repeats: u32,
     fills: u32,
@@ -245,6 +256,22 @@ impl Core {
     fn is_narrow(&self) -> bool {
         self.ways.iter().any(|way| way.bits & bit::NARROW != 0)
     }
+
+    /// Whether it is not known whose the next response is, if it has no number.
+    #[inline]
+    fn is_adrift(&self) -> bool {
+        self.ways[Way::ToClient as usize].bits & bit::ADRIFT != 0
+    }
+
+    fn set(&mut self, bits: u8) {
+        self.ways.iter_mut().for_each(|way| way.bits |= bits);
+    }
+
+    /// The next request gets the next response.
+    fn moor(&mut self) {
+        let bits = bit::ADRIFT | bit::ANSWERED;
+        self.ways.iter_mut().for_each(|way| way.bits &= !bits);
+    }
 }
 
 /// An exchange at work: its parts, and the desk.
@@ -262,6 +289,7 @@ impl Default for Exchange {
                 ways: [Direction::default(); 2],
                 tasks: 0,
                 last_end: Timestamp::MIN,
+                answered: Seq(0),
                 repeats: 0,
                 fills: 0,
                 mss: [0; 2],
@@ -396,6 +424,7 @@ impl Exchange {
                 }
             }
             work.finish_all(EndedBy::Gap);
+            work.core.set(bit::ADRIFT);
             work.emit_all();
             work.busy.reset();
         });
