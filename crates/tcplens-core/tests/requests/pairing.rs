@@ -201,6 +201,44 @@ fn what_cuts_a_response_off() {
 }
 
 /// A client that closes its side and waits gets its answer.
+/// Bytes are those that came, not those that were announced.
+#[test]
+fn bytes_of_what_is_cut_off() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
+    let reset = cut_off(|talk| {
+        talk.data(20 * MS, S, HEAD);
+        talk.data(21 * MS, S, &[b'x'; 1000]);
+        talk.data(22 * MS, S, &[b'x'; 500]);
+        talk.rst(30 * MS, S);
+    });
+    assert_eq!(reset.record().ended_by, EndedBy::Reset);
+    assert_eq!(reset.record().response_bytes, HEAD.len() as u64 + 1500);
+    // A hole in a body of known length is part of it.
+    let hole = cut_off(|talk| {
+        talk.data(20 * MS, S, HEAD);
+        talk.sent[S] += 1000;
+        talk.data(22 * MS, S, &[b'x'; 500]);
+        talk.ack(23 * MS, C);
+    });
+    assert_eq!(hole.record().ended_by, EndedBy::Observation);
+    assert_eq!(hole.record().response_bytes, HEAD.len() as u64 + 1500);
+    // The footing is lost beyond its end.
+    let mut talk = Talk::open();
+    let request = b"POST / HTTP/1.1\r\nHost: x.test\r\nContent-Length: 5000\r\n\r\n";
+    talk.data(10 * MS, C, &[&request[..], &[b'x'; 100]].concat());
+    talk.sent[C] += 6000;
+    talk.data(20 * MS, C, HTTP_GET);
+    talk.ack(21 * MS, S);
+    talk.data(40 * MS, S, &http_ok(1));
+    talk.ack(41 * MS, C);
+    let requests = run(&talk.packets).requests;
+    assert_eq!(requests[0].record().ended_by, EndedBy::Gap);
+    assert_eq!(
+        requests[0].record().request_bytes,
+        request.len() as u64 + 100
+    );
+}
+
 #[test]
 fn half_closed_connections_are_answered() {
     let got = cut_off(|talk| {

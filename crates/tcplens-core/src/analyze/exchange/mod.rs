@@ -889,10 +889,11 @@ impl Work<'_, '_> {
         let (status, ended_by) = task
             .over
             .unwrap_or((Status::Unanswered, EndedBy::Observation));
-        let troubled = if self.busy.is_rare {
-            self.trouble(&times, task.queue_end, rtt[1])
+        let (troubled, never_came) = if self.busy.is_rare {
+            let troubled = self.trouble(&times, task.queue_end, rtt[1]);
+            (troubled, self.busy.never_came(task))
         } else {
-            None
+            (None, [0; 2])
         };
         let [operation, summary, status_text] = task.words.clone();
         let row = RequestRow {
@@ -917,8 +918,8 @@ impl Work<'_, '_> {
             summary,
             status_text,
             times,
-            request_bytes: task.bytes[0],
-            response_bytes: task.bytes[1],
+            request_bytes: task.bytes[0].saturating_sub(never_came[0]),
+            response_bytes: task.bytes[1].saturating_sub(never_came[1]),
             task: task.number,
             queued: task.queued,
             retransmits: task.repeats,

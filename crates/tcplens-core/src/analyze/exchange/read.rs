@@ -464,17 +464,32 @@ impl Work<'_, '_> {
                         let last = cursor.at(at - 1);
                         self.unit_ends(way, unit.part, unit.then, last.time, bytes.len() - at);
                     } else {
-                        self.busy.is_rare = true;
-                        self.busy.open[w] = Some(Open {
-                            part: unit.part,
-                            then: unit.then,
-                            left: unit.length - here,
-                        });
+                        self.opens(w, &unit, unit.length - here);
                     }
                 }
             }
         }
         at
+    }
+
+    /// Of `unit`, which was counted whole, so many bytes are still to come.
+    #[inline(never)]
+    fn opens(&mut self, w: usize, unit: &Unit, left: u64) {
+        let task = match unit.part {
+            Part::Request(request) => self.asking(&request).map(|task| task.number),
+            Part::Response(response) => {
+                let n = self.answered_by(&response);
+                n.map(|n| self.busy.tasks[n].number)
+            }
+            Part::Aside | Part::Conclusion(_) | Part::Cancel(..) => None,
+        };
+        self.busy.is_rare = true;
+        self.busy.open[w] = Some(Open {
+            part: unit.part,
+            then: unit.then,
+            left,
+            task,
+        });
     }
 
     /// A byte of a message was captured at `seen`, before others that precede it: the message began then, if not before.
@@ -563,7 +578,7 @@ impl Work<'_, '_> {
             Part::Request(request) => {
                 if let Some(task) = self.asking(&request) {
                     task.first_request = task.first_request.min(first.seen);
-                    task.bytes[0] += unit.length;
+                    task.bytes[0] = task.bytes[0].saturating_add(unit.length);
                     said.add_to(task);
                 }
             }
@@ -586,7 +601,7 @@ impl Work<'_, '_> {
                     task.frames[1] = first.frame;
                 }
                 task.first_response = task.first_response.min(first.seen);
-                task.bytes[1] += unit.length;
+                task.bytes[1] = task.bytes[1].saturating_add(unit.length);
                 task.learn(response.outcome);
                 said.add_to(task);
             }
@@ -731,7 +746,7 @@ impl Work<'_, '_> {
             return;
         };
         let task = &mut self.busy.tasks[n];
-        task.bytes[0] += length;
+        task.bytes[0] = task.bytes[0].saturating_add(length);
         task.learn(Some(outcome));
         said.add_to(task);
         self.unanswered(n, EndedBy::ClientClose);
@@ -831,7 +846,7 @@ impl Work<'_, '_> {
                 }
                 if let Some(task) = self.busy.tasks.back_mut() {
                     task.first_request = task.first_request.min(first.seen);
-                    task.bytes[0] += length as u64;
+                    task.bytes[0] = task.bytes[0].saturating_add(length as u64);
                     task.last_request = last.time;
                 }
             }
@@ -845,7 +860,7 @@ impl Work<'_, '_> {
                     }
                     task.first_response = task.first_response.min(first.seen);
                     task.has_ended = true;
-                    task.bytes[1] += length as u64;
+                    task.bytes[1] = task.bytes[1].saturating_add(length as u64);
                     task.last_response = last.time;
                     task.end = next;
                     task.acknowledged = NEVER;
@@ -907,7 +922,12 @@ impl Work<'_, '_> {
         let w = way as usize;
         self.busy.unread[w].clear();
         self.busy.runs[w].clear();
-        self.busy.open[w] = None;
+        if let Some(open) = self.busy.open[w].take() {
+            let mut tasks = self.busy.tasks.iter_mut();
+            if let Some(task) = tasks.find(|task| Some(task.number) == open.task) {
+                task.bytes[w] = task.bytes[w].saturating_sub(open.left);
+            }
+        }
         self.core.ways[w].bits |= bit::LOST;
         let Speaks::Known(parser) = &mut self.core.speaks else {
             return;

@@ -88,6 +88,8 @@ pub(super) struct Open {
     pub then: Option<Protocol>,
     /// Bytes of it that are still to come.
     pub left: u64,
+    /// The number of the task that was counted with them.
+    pub task: Option<u64>,
 }
 
 /// Bytes that were read at one time.
@@ -154,6 +156,16 @@ impl Busy {
     /// Whether a direction is in the middle of a message.
     pub(super) fn is_within_message(&self, w: usize) -> bool {
         !self.unread[w].is_empty() || !self.runs[w].is_empty() || self.open[w].is_some()
+    }
+
+    /// The bytes that a task was counted with and that did not come, for it is over: of its request, of its response.
+    #[inline(never)]
+    pub(super) fn never_came(&self, task: &Task) -> [u64; 2] {
+        let of = |open: &Option<Open>| match open {
+            Some(open) if open.task == Some(task.number) => open.left,
+            _ => 0,
+        };
+        [of(&self.open[0]), of(&self.open[1])]
     }
 
     /// Notes it if nothing rare goes on any more.
