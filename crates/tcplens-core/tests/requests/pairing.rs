@@ -333,6 +333,82 @@ fn roles_the_other_way_round() {
     assert_eq!(got.record().client_port, 1000);
 }
 
+/// What is guessed of client and server by their ports, and found to be wrong, changes nothing of what comes of them.
+#[test]
+fn wrong_guesses_change_nothing() {
+    let head = b"POST / HTTP/1.1\r\nHost: x.test\r\nContent-Length: 1000\r\n\r\n";
+    let set = [&head[..], &[b'x'; 1000]].concat();
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let next = |talk: &mut Talk, at: i64| {
+        talk.data(at, C, HTTP_GET);
+        talk.data(at + MS, S, OK);
+        talk.ack(at + 2 * MS, C);
+    };
+    let cut = |talk: &mut Talk| {
+        talk.data(10 * MS, C, &set);
+        talk.packets[0].cut = 900;
+        talk.data(11 * MS, S, OK);
+        talk.ack(12 * MS, C);
+        next(talk, 20 * MS);
+    };
+    let hole = |talk: &mut Talk| {
+        talk.data(10 * MS, C, &set[..4]);
+        talk.sent[C] = 24;
+        talk.data(11 * MS, C, &set[24..500]);
+        talk.data(12 * MS, C, &set[500..]);
+        talk.piece(13 * MS, C, 4, &set[4..24], 0);
+        talk.data(14 * MS, S, OK);
+        talk.ack(15 * MS, C);
+        next(talk, 20 * MS);
+    };
+    let fin = |talk: &mut Talk| {
+        let flags = FIN | ACK;
+        let payload = HTTP_GET;
+        let seg = Seg {
+            side: C,
+            at: 0,
+            ack: Some(0),
+            flags,
+            payload,
+        };
+        talk.segment(10 * MS, seg);
+        talk.sent[C] = payload.len() as u32 + 1;
+        talk.ack(11 * MS, S);
+        talk.data(12 * MS, S, OK);
+        talk.fin(13 * MS, S);
+        talk.ack(14 * MS, C);
+    };
+    let repeat = |talk: &mut Talk| {
+        talk.data(10 * MS, C, &set[..500]);
+        talk.data(11 * MS, C, &set[500..600]);
+        talk.piece(500 * MS, C, 0, &set[..500], 0);
+        talk.data(501 * MS, C, &set[600..]);
+        talk.data(502 * MS, S, OK);
+        talk.ack(503 * MS, C);
+    };
+    let all: [&dyn Fn(&mut Talk); 4] = [&cut, &hole, &fin, &repeat];
+    for (n, says) in all.into_iter().enumerate() {
+        let with = |client: &str, server: &str| {
+            let mut talk = Talk::between(client, server);
+            says(&mut talk);
+            let outcome = run(&talk.packets);
+            let requests = outcome.requests.iter();
+            let told = requests.map(|got| {
+                let gap = (got.record().gap, got.record().cut, got.record().reordered);
+                (got.line(), got.times(), got.budget(), gap)
+            });
+            (told.collect::<Vec<_>>(), outcome.counts)
+        };
+        let right = with("10.0.0.1:40000", "10.0.1.1:5000");
+        let wrong = with("10.0.0.1:5000", "10.0.1.1:40000");
+        assert!(
+            right.0[0].0.contains("/\" ") && right.0[0].0.contains("-> Ok"),
+            "{n}: {right:#?}"
+        );
+        assert_eq!(right, wrong, "{n}");
+    }
+}
+
 /// `after` what was captured before it, requests are read as ever.
 fn goes_on(talk: &mut Talk, after: i64) {
     talk.data(after, C, HTTP_GET);

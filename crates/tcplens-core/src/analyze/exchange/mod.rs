@@ -347,7 +347,8 @@ impl Exchange {
                 work.data(seg, facts, way, payload);
             }
             if ends {
-                work.fin(seg, way);
+                // Its data may have told that client and server are the other way round.
+                work.fin(seg, way_of(work.desk.flow, seg));
             }
             if work.core.ways.iter().any(|way| way.bits & bit::FIN != 0) {
                 work.fins(seg.time);
@@ -530,6 +531,7 @@ impl Work<'_, '_> {
             direction.next = start.plus(seg.payload_length);
             self.read(way, payload, [seg.time; 2], seg.frame);
             if self.busy.is_rare && !self.busy.tasks.is_empty() {
+                let w = way_of(self.desk.flow, seg) as usize;
                 self.note_sent(w, start.plus(seg.payload_length), seg.time);
             }
         } else {
@@ -584,7 +586,8 @@ impl Work<'_, '_> {
         let seen = seen.unsigned_abs();
         let bytes = payload.get(seen as usize..).unwrap_or_default();
         let cut = seg.payload_length - seen - bytes.len() as u32;
-        self.deliver(way, bytes, cut, [seg.time; 2], seg.frame);
+        let way = self.deliver(way, bytes, cut, [seg.time; 2], seg.frame);
+        let w = way as usize;
         if self.busy.is_rare && !self.busy.tasks.is_empty() {
             self.note_sent(w, end, seg.time);
         }
@@ -631,32 +634,45 @@ impl Work<'_, '_> {
     }
 
     /// Reads what waited for what is here, or given up, at `at`.
-    fn catch_up(&mut self, way: Way, mut at: Timestamp) {
-        let w = way as usize;
-        while let Some(ready) = self.busy.early[w].take(self.core.ways[w].next) {
+    fn catch_up(&mut self, mut way: Way, mut at: Timestamp) {
+        while let Some(ready) =
+            self.busy.early[way as usize].take(self.core.ways[way as usize].next)
+        {
             at = at.max(ready.time);
             if ready.skipped > 0 {
                 self.pass_over(way, ready.skipped, [at, ready.time]);
             } else {
                 let times = [at, ready.time];
-                self.deliver(way, &ready.bytes, ready.cut, times, ready.frame);
+                way = self.deliver(way, &ready.bytes, ready.cut, times, ready.frame);
             }
         }
     }
 
     /// `bytes` continue the stream, and `cut` more that the capture did not take; known here with all before them at the
-    /// first of `times`, captured at the second.
-    fn deliver(&mut self, way: Way, bytes: &[u8], cut: u32, times: [Timestamp; 2], frame: u64) {
+    /// first of `times`, captured at the second. Which direction that turns out to be.
+    fn deliver(
+        &mut self,
+        mut way: Way,
+        bytes: &[u8],
+        cut: u32,
+        times: [Timestamp; 2],
+        frame: u64,
+    ) -> Way {
         let direction = &mut self.core.ways[way as usize];
         direction.next = direction.next.plus(bytes.len() as u32);
         if !bytes.is_empty() {
+            let client = self.desk.flow.client;
             self.read(way, bytes, times, frame);
+            if self.desk.flow.client != client {
+                way = way.back();
+            }
         }
         if cut > 0 {
             let direction = &mut self.core.ways[way as usize];
             direction.next = direction.next.plus(cut);
             self.missing(way, cut, true, times[0], frame);
         }
+        way
     }
 
     /// Forgets what was acknowledged, and gives up holes that will not be filled: before `seg` is read, for what was missed

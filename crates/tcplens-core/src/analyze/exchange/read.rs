@@ -247,10 +247,7 @@ impl Work<'_, '_> {
                 Guess::No => {}
             }
         }
-        let other = match way {
-            Way::ToServer => Way::ToClient,
-            Way::ToClient => Way::ToServer,
-        };
+        let other = way.back();
         // Who asks again after an answer has said all of the first request.
         let first = |runs: &[Run]| runs.first().map(|run| run.frame);
         let was_answered = way == Way::ToServer
@@ -297,10 +294,7 @@ impl Work<'_, '_> {
         self.core.speaks = Speaks::Known(parser);
         self.core.protocol = Some(protocol);
         // What the other side said before comes first.
-        self.read_what_waits(match way {
-            Way::ToServer => Way::ToClient,
-            Way::ToClient => Way::ToServer,
-        });
+        self.read_what_waits(way.back());
         Recognised::As(way)
     }
 
@@ -319,10 +313,7 @@ impl Work<'_, '_> {
 
     /// `runs` of `way`, and what waits of the other direction.
     fn turns_that_waited(&mut self, way: Way, runs: &[Run]) {
-        let other = match way {
-            Way::ToServer => Way::ToClient,
-            Way::ToClient => Way::ToServer,
-        };
+        let other = way.back();
         self.busy.unread[other as usize].clear();
         let others = std::mem::take(&mut self.busy.runs[other as usize]);
         let mut all: Vec<_> = runs.iter().map(|&run| (run, way)).collect();
@@ -380,6 +371,9 @@ impl Work<'_, '_> {
         self.busy.open.swap(0, 1);
         self.busy.sent.swap(0, 1);
         self.busy.window.swap(0, 1);
+        self.core.mss.swap(0, 1);
+        self.core.shifts.swap(0, 1);
+        self.core.largest.swap(0, 1);
     }
 
     /// Reads units from the front of `bytes`, which came in `runs`; how many bytes were read.
