@@ -947,8 +947,15 @@ impl Work<'_, '_> {
         }
     }
 
-    /// A whole datagram: DNS. The same query again is a repeat of the one that waits.
+    /// A whole datagram: DNS. The same query again is a repeat of the one that waits; none waits for longer than an attempt
+    /// to connect does.
     pub(super) fn datagram(&mut self, seg: &Segment, way: Way, payload: &[u8]) {
+        let timeout = self.desk.context.timeout;
+        while let Some(oldest) = self.busy.tasks.front()
+            && seg.time.0.saturating_sub(oldest.first_request.0) >= timeout
+        {
+            self.unanswered(0, EndedBy::Observation);
+        }
         let words = self.busy.words.len();
         let mut context = Context {
             asked: &Waiting(&self.busy.tasks),
