@@ -11,6 +11,17 @@ pub enum Way {
     ToClient,
 }
 
+impl Way {
+    /// The other direction.
+    #[must_use]
+    pub fn back(self) -> Way {
+        match self {
+            Way::ToServer => Way::ToClient,
+            Way::ToClient => Way::ToServer,
+        }
+    }
+}
+
 /// The answer of [`Parser::read`](super::Parser::read).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -4,7 +4,7 @@ use super::{Settings, Shard, moment};
 use crate::analyze::exchange::{Desk, Exchange, Hints, Pool, Rules};
 use crate::batch::{Moment, Records};
 use crate::flow::table::Place;
-use crate::flow::{NO_EXCHANGE, Phase};
+use crate::flow::{Flow, NO_EXCHANGE, Phase};
 use crate::proto::{Way, dns};
 use crate::record::{Close, EndedBy, Protocol, RoleFrom};
 use crate::tcp::track::Facts;
@@ -15,6 +15,9 @@ const DATAGRAMS: u32 = 0x4000_0000;
 
 /// Exchanges per chunk of the slab.
 const CHUNK: usize = 64;
+
+/// What a shard's requests may hold however small the limit: a few connections'.
+const LEAST_HELD: usize = 8 << 10;
 
 /// The exchanges of a shard, and what they share.
 pub(super) struct Requests {
@@ -29,7 +32,7 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(settings: &Settings) -> Requests {
-        let most_held = settings.limit_held / super::SHARDS;
+        let most_held = (settings.limit_held / super::SHARDS).max(LEAST_HELD);
         Requests {
             rules: Rules::new(&settings.protocols, settings.summary_bytes, most_held),
             chunks: Vec::new(),
@@ -53,6 +56,11 @@ impl Requests {
         };
         chunk.push(Exchange::default());
         (full + chunk.len() - 1) as u32
+    }
+
+    fn empty_pool(&mut self) {
+        let counted: usize = self.pool.drain(..).map(|busy| busy.memory()).sum();
+        self.held = self.held.saturating_sub(counted);
     }
 
     fn get_mut(&mut self, at: u32) -> Option<&mut Exchange> {
@@ -208,7 +216,7 @@ impl Shard {
         spoken
     }
 
-    /// The exchange of the flow at `place`, if it has one, at work.
+    /// The exchange of the flow at `place`, if it has one, at work. Then all hold no more than they may.
     #[inline]
     fn with_exchange(
         &mut self,
@@ -217,6 +225,20 @@ impl Shard {
         out: &mut Records,
         work: impl FnOnce(&mut Exchange, &mut Desk<'_>),
     ) {
+        if self.work(place, now, out, work) {
+            self.relieve(now, out);
+        }
+    }
+
+    /// The same; whether they hold more than they may.
+    #[inline]
+    fn work(
+        &mut self,
+        place: Place,
+        now: Moment,
+        out: &mut Records,
+        work: impl FnOnce(&mut Exchange, &mut Desk<'_>),
+    ) -> bool {
         let flow = self.table.at_mut(place);
         let Some(Requests {
             rules,
@@ -227,12 +249,12 @@ impl Shard {
             hints,
         }) = &mut self.requests
         else {
-            return;
+            return false;
         };
         let at = flow.exchange as usize;
         let chunk = chunks.get_mut(at / CHUNK);
         let Some(exchange) = chunk.and_then(|chunk| chunk.get_mut(at % CHUNK)) else {
-            return;
+            return false;
         };
         let mut desk = Desk {
             context: &self.context,
@@ -246,5 +268,34 @@ impl Shard {
             now,
         };
         work(exchange, &mut desk);
+        *held > rules.most_held
+    }
+
+    /// The requests of the shard hold too much: those of the connections that have waited for longest are given up, and
+    /// some more, for finding them takes time.
+    #[cold]
+    #[inline(never)]
+    fn relieve(&mut self, now: Moment, out: &mut Records) {
+        let Some(requests) = &self.requests else {
+            return;
+        };
+        let enough = requests.rules.most_held / 16 * 15;
+        let waits = |(place, flow): (Place, &Flow)| {
+            let exchange = requests.get(flow.exchange)?;
+            Some((exchange.waits_since()?, flow.first_frame, place))
+        };
+        let mut order: Vec<_> = self.table.iter().filter_map(waits).collect();
+        order.sort_unstable();
+        let mut order = order.into_iter();
+        while let Some(requests) = &mut self.requests {
+            requests.empty_pool();
+            if requests.held <= enough {
+                return;
+            }
+            let Some((_, _, place)) = order.next() else {
+                return;
+            };
+            self.work(place, now, out, |exchange, desk| exchange.give_up(desk));
+        }
     }
 }

@@ -201,6 +201,44 @@ fn what_cuts_a_response_off() {
 }
 
 /// A client that closes its side and waits gets its answer.
+/// Bytes are those that came, not those that were announced.
+#[test]
+fn bytes_of_what_is_cut_off() {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
+    let reset = cut_off(|talk| {
+        talk.data(20 * MS, S, HEAD);
+        talk.data(21 * MS, S, &[b'x'; 1000]);
+        talk.data(22 * MS, S, &[b'x'; 500]);
+        talk.rst(30 * MS, S);
+    });
+    assert_eq!(reset.record().ended_by, EndedBy::Reset);
+    assert_eq!(reset.record().response_bytes, HEAD.len() as u64 + 1500);
+    // A hole in a body of known length is part of it.
+    let hole = cut_off(|talk| {
+        talk.data(20 * MS, S, HEAD);
+        talk.sent[S] += 1000;
+        talk.data(22 * MS, S, &[b'x'; 500]);
+        talk.ack(23 * MS, C);
+    });
+    assert_eq!(hole.record().ended_by, EndedBy::Observation);
+    assert_eq!(hole.record().response_bytes, HEAD.len() as u64 + 1500);
+    // The footing is lost beyond its end.
+    let mut talk = Talk::open();
+    let request = b"POST / HTTP/1.1\r\nHost: x.test\r\nContent-Length: 5000\r\n\r\n";
+    talk.data(10 * MS, C, &[&request[..], &[b'x'; 100]].concat());
+    talk.sent[C] += 6000;
+    talk.data(20 * MS, C, HTTP_GET);
+    talk.ack(21 * MS, S);
+    talk.data(40 * MS, S, &http_ok(1));
+    talk.ack(41 * MS, C);
+    let requests = run(&talk.packets).requests;
+    assert_eq!(requests[0].record().ended_by, EndedBy::Gap);
+    assert_eq!(
+        requests[0].record().request_bytes,
+        request.len() as u64 + 100
+    );
+}
+
 #[test]
 fn half_closed_connections_are_answered() {
     let got = cut_off(|talk| {
@@ -293,6 +331,82 @@ fn roles_the_other_way_round() {
     let got = one(&talk);
     assert_eq!([got.line()], expected);
     assert_eq!(got.record().client_port, 1000);
+}
+
+/// What is guessed of client and server by their ports, and found to be wrong, changes nothing of what comes of them.
+#[test]
+fn wrong_guesses_change_nothing() {
+    let head = b"POST / HTTP/1.1\r\nHost: x.test\r\nContent-Length: 1000\r\n\r\n";
+    let set = [&head[..], &[b'x'; 1000]].concat();
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let next = |talk: &mut Talk, at: i64| {
+        talk.data(at, C, HTTP_GET);
+        talk.data(at + MS, S, OK);
+        talk.ack(at + 2 * MS, C);
+    };
+    let cut = |talk: &mut Talk| {
+        talk.data(10 * MS, C, &set);
+        talk.packets[0].cut = 900;
+        talk.data(11 * MS, S, OK);
+        talk.ack(12 * MS, C);
+        next(talk, 20 * MS);
+    };
+    let hole = |talk: &mut Talk| {
+        talk.data(10 * MS, C, &set[..4]);
+        talk.sent[C] = 24;
+        talk.data(11 * MS, C, &set[24..500]);
+        talk.data(12 * MS, C, &set[500..]);
+        talk.piece(13 * MS, C, 4, &set[4..24], 0);
+        talk.data(14 * MS, S, OK);
+        talk.ack(15 * MS, C);
+        next(talk, 20 * MS);
+    };
+    let fin = |talk: &mut Talk| {
+        let flags = FIN | ACK;
+        let payload = HTTP_GET;
+        let seg = Seg {
+            side: C,
+            at: 0,
+            ack: Some(0),
+            flags,
+            payload,
+        };
+        talk.segment(10 * MS, seg);
+        talk.sent[C] = payload.len() as u32 + 1;
+        talk.ack(11 * MS, S);
+        talk.data(12 * MS, S, OK);
+        talk.fin(13 * MS, S);
+        talk.ack(14 * MS, C);
+    };
+    let repeat = |talk: &mut Talk| {
+        talk.data(10 * MS, C, &set[..500]);
+        talk.data(11 * MS, C, &set[500..600]);
+        talk.piece(500 * MS, C, 0, &set[..500], 0);
+        talk.data(501 * MS, C, &set[600..]);
+        talk.data(502 * MS, S, OK);
+        talk.ack(503 * MS, C);
+    };
+    let all: [&dyn Fn(&mut Talk); 4] = [&cut, &hole, &fin, &repeat];
+    for (n, says) in all.into_iter().enumerate() {
+        let with = |client: &str, server: &str| {
+            let mut talk = Talk::between(client, server);
+            says(&mut talk);
+            let outcome = run(&talk.packets);
+            let requests = outcome.requests.iter();
+            let told = requests.map(|got| {
+                let gap = (got.record().gap, got.record().cut, got.record().reordered);
+                (got.line(), got.times(), got.budget(), gap)
+            });
+            (told.collect::<Vec<_>>(), outcome.counts)
+        };
+        let right = with("10.0.0.1:40000", "10.0.1.1:5000");
+        let wrong = with("10.0.0.1:5000", "10.0.1.1:40000");
+        assert!(
+            right.0[0].0.contains("/\" ") && right.0[0].0.contains("-> Ok"),
+            "{n}: {right:#?}"
+        );
+        assert_eq!(right, wrong, "{n}");
+    }
 }
 
 /// `after` what was captured before it, requests are read as ever.
@@ -444,6 +558,73 @@ fn a_hole_between_messages() {
                     "{}",
                     got.line()
                 );
+            }
+        }
+    }
+}
+
+/// A pipeline from `a` on, each request in a segment of its own, each answered with its key after all were sent; all but
+/// `lost` were captured. Then another, after `pause`.
+fn pipeline(requests: u8, lost: u8, pause: i64) -> Outcome {
+    let mut talk = Talk::open();
+    let key = |n: u8| ((b'a' + n) as char).to_string();
+    for n in 0..requests {
+        talk.data(10 * MS + i64::from(n) * US, C, &get(&key(n)));
+    }
+    talk.packets.remove(3 + usize::from(lost));
+    for n in 0..requests {
+        talk.data(
+            11 * MS + i64::from(n) * US,
+            S,
+            &bulk(key(n).repeat(n.into()).as_bytes()),
+        );
+    }
+    talk.ack(12 * MS, C);
+    let again = 12 * MS + pause;
+    for n in 20..23 {
+        let at = again + i64::from(n - 20) * 10 * MS;
+        talk.data(at, C, &get(&key(n)));
+        talk.data(at + MS, S, &bulk(key(n).repeat(n.into()).as_bytes()));
+        talk.ack(at + 2 * MS, C);
+    }
+    run(&talk.packets)
+}
+
+/// A response whose length says which request it answers: to `a` nothing, to `b` one byte, and so on.
+fn has_its_own_response(got: &Got) -> bool {
+    let record = got.record();
+    let key = record.summary.unwrap().as_bytes()[4];
+    let own = bulk(&vec![0; usize::from(key - b'a')]).len() as u64;
+    record.response_bytes == own
+}
+
+/// What was asked in a hole is answered all the same: nobody takes that for its own.
+#[test]
+fn a_hole_in_a_pipeline() {
+    for requests in 1..8 {
+        for lost in 0..requests {
+            for pause in [10 * MS, 2_000 * MS] {
+                let outcome = pipeline(requests, lost, pause);
+                let lines = outcome.lines();
+                for got in &outcome.requests {
+                    keeps_the_contract(got).unwrap();
+                    let is_ok = got.record().status == Status::Ok;
+                    assert!(!is_ok || has_its_own_response(got), "{lost}: {lines:#?}");
+                    let is_gap = got.record().ended_by == EndedBy::Gap;
+                    assert!(is_ok || is_gap, "{lost}: {lines:#?}");
+                }
+                assert_eq!(outcome.requests.len(), usize::from(requests) + 2);
+                // After a while of silence, or if nothing was pipelined, it is known again whose is whose.
+                let known = lines.iter().filter(|line| line.contains("-> Ok")).count();
+                let read = outcome.counts.read;
+                assert!(read.unpaired[Protocol::Redis as usize] > 0, "{lines:#?}");
+                if pause > 1_000 * MS {
+                    assert!(
+                        lines.last().unwrap().contains("-> Ok"),
+                        "{lost}: {lines:#?}"
+                    );
+                    assert!(known >= 2, "{requests} {lost}: {lines:#?}");
+                }
             }
         }
     }
@@ -785,6 +966,56 @@ fn queries_over_udp() {
         outcome.requests[1].times()[..4],
         [12, 12, 1021, 1021].map(ms)
     );
+    assert_eq!(outcome.counts.read.unpaired[Protocol::Dns as usize], 1);
+}
+
+/// Who asks again from the same port after the timeout asks anew, and an answer is to the later query.
+#[test]
+fn queries_over_udp_time_out() {
+    let (client, server) = ("10.0.0.1:40000", "10.0.1.1:53");
+    let ask = |at: i64, id: u16, name: u8| datagram(at, client, server, &dns_query(id, name, 1));
+    let reply =
+        |at: i64, id: u16, name: u8| datagram(at, server, client, &dns_answer(id, 0, name, 1));
+    let mut packets = vec![ask(10 * MS, 1, b'a')];
+    // The flow is never silent.
+    for n in 0..40 {
+        let id = 100 + n as u16;
+        packets.push(ask(n * 5_000 * MS + 20 * MS, id, b'b'));
+        packets.push(reply(n * 5_000 * MS + 21 * MS, id, b'b'));
+    }
+    packets.push(ask(59_000 * MS, 1, b'a'));
+    packets.push(ask(70_000 * MS, 1, b'a'));
+    packets.push(reply(70_001 * MS, 1, b'a'));
+    packets.push(reply(80_000 * MS, 1, b'a'));
+    packets.sort_by_key(|packet| packet.at);
+    let outcome = run(&packets);
+    let about_a: Vec<_> = outcome
+        .lines()
+        .into_iter()
+        .filter(|line| line.contains("a.test"))
+        .collect();
+    let again = 2 + outcome
+        .requests
+        .iter()
+        .filter(|got| got.times()[0] < ms(70_000))
+        .count()
+        - 1;
+    let lines = [
+        r#"1 Dns A "A a.test." 24 -> Unanswered 0 by Observation"#.to_string(),
+        format!(r#"{again} Dns A "A a.test." 24 -> Ok 0 "NOERROR" 40"#),
+    ];
+    assert_eq!(about_a, lines);
+    let find = |task: u64| {
+        outcome
+            .requests
+            .iter()
+            .find(|got| got.row.task == task)
+            .unwrap()
+    };
+    assert_eq!(find(1).record().retransmits, 1);
+    let times = find(again as u64).times();
+    assert_eq!(times[..4], [70_000, 70_000, 70_001, 70_001].map(ms));
+    assert_eq!(find(again as u64).record().queued, 0);
     assert_eq!(outcome.counts.read.unpaired[Protocol::Dns as usize], 1);
 }
 

@@ -81,6 +81,11 @@ impl Stretches {
         self.list.is_empty() && self.open.is_none()
     }
 
+    /// Memory in use.
+    pub(super) fn memory(&self) -> usize {
+        self.list.capacity() * size_of::<(Timestamp, Timestamp)>()
+    }
+
     /// The parts within `from..to`.
     fn within(
         &self,

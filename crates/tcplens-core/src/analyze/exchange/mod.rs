@@ -33,6 +33,9 @@ const MOST_PENDING: usize = 1024;
 const OVERDUE: i64 = 10_000_000;
 /// Segments without a message at their start after which an unknown connection is taken by turns.
 const TRIES: u8 = 8;
+/// How long a server that has all requests of a pipelining client says nothing when it has none left to answer, in ns.
+/// Chosen: few requests take longer, and fewer of those that were missed.
+const STILL: i64 = 1_000_000_000;
 
 /// What requests are read by.
 #[derive(Clone, Debug)]
@@ -77,7 +80,7 @@ pub struct ReadCounts {
     pub gaps: u64,
     /// Requests given up because too many waited.
     pub pending_limit: u64,
-    /// Messages given up because too many bytes waited.
+    /// Connections whose messages were given up because all of them held too much.
     pub held_limit: u64,
     /// Holes given up because too much waited behind them.
     pub early_limit: u64,
@@ -202,6 +205,12 @@ mod bit {
     pub(super) const ENDED: u8 = 8;
     /// The receiver of this direction has room for less than a segment.
     pub(super) const NARROW: u8 = 16;
+    /// Of both directions: requests may have been missed, so of responses without numbers nobody knows whose they are.
+    pub(super) const ADRIFT: u8 = 32;
+    /// Of both directions: `answered` is set.
+    pub(super) const ANSWERED: u8 = 64;
+    /// Of both directions: the client asked before it was answered.
+    pub(super) const PIPELINES: u8 = 128;
 }
 
 #[derive(Clone, Copy, Default)]
@@ -225,8 +234,10 @@ struct Core {
     ways: [Direction; 2],
     /// Requests so far.
     tasks: u64,
-    /// End of the latest response.
+    /// End of the latest response; adrift, when the server sent last.
     last_end: Timestamp,
+    /// Adrift: what the server had acknowledged when it sent last.
+    answered: Seq,
     /// Segments that were seen again, and that came out of order.
     repeats: u32,
     fills: u32,
@@ -245,6 +256,22 @@ impl Core {
     fn is_narrow(&self) -> bool {
         self.ways.iter().any(|way| way.bits & bit::NARROW != 0)
     }
+
+    /// Whether it is not known whose the next response is, if it has no number.
+    #[inline]
+    fn is_adrift(&self) -> bool {
+        self.ways[Way::ToClient as usize].bits & bit::ADRIFT != 0
+    }
+
+    fn set(&mut self, bits: u8) {
+        self.ways.iter_mut().for_each(|way| way.bits |= bits);
+    }
+
+    /// The next request gets the next response.
+    fn moor(&mut self) {
+        let bits = bit::ADRIFT | bit::ANSWERED;
+        self.ways.iter_mut().for_each(|way| way.bits &= !bits);
+    }
 }
 
 /// An exchange at work: its parts, and the desk.
@@ -262,6 +289,7 @@ impl Default for Exchange {
                 ways: [Direction::default(); 2],
                 tasks: 0,
                 last_end: Timestamp::MIN,
+                answered: Seq(0),
                 repeats: 0,
                 fills: 0,
                 mss: [0; 2],
@@ -319,7 +347,8 @@ impl Exchange {
                 work.data(seg, facts, way, payload);
             }
             if ends {
-                work.fin(seg, way);
+                // Its data may have told that client and server are the other way round.
+                work.fin(seg, way_of(work.desk.flow, seg));
             }
             if work.core.ways.iter().any(|way| way.bits & bit::FIN != 0) {
                 work.fins(seg.time);
@@ -360,23 +389,46 @@ impl Exchange {
             desk,
         };
         each(&mut work);
-        if busy.is_rare {
+        let was_rare = busy.is_rare;
+        if was_rare {
             busy.calm();
         }
-        if busy.is_idle() {
-            *desk.held = desk.held.saturating_sub(std::mem::take(&mut busy.counted));
+        let is_idle = busy.is_idle();
+        if is_idle {
             busy.reset();
-            if desk.pool.len() < POOL && busy.is_small() {
-                desk.pool.push(busy);
+        }
+        if was_rare || busy.is_uncounted() {
+            busy.count(desk.held);
+        }
+        if !is_idle {
+            self.busy = Some(busy);
+        } else if desk.pool.len() < POOL && busy.is_small() {
+            desk.pool.push(busy);
+        } else {
+            *desk.held = desk.held.saturating_sub(busy.memory());
+        }
+    }
+
+    /// Since when something of it waits, if anything does.
+    pub(crate) fn waits_since(&self) -> Option<Timestamp> {
+        self.busy.as_deref().map(Busy::since)
+    }
+
+    /// All that waits is given up, for the shard's connections hold too much.
+    pub(crate) fn give_up(&mut self, desk: &mut Desk<'_>) {
+        desk.counts.held_limit += 1;
+        self.at_work(desk, |work| {
+            work.give_up_holes();
+            for way in [Way::ToServer, Way::ToClient] {
+                if work.busy.is_within_message(way as usize) {
+                    work.lose_footing(way, None);
+                }
             }
-            return;
-        }
-        if busy.is_large() || busy.counted > 0 {
-            let held = busy.held();
-            let before = std::mem::replace(&mut busy.counted, held);
-            *desk.held = (*desk.held + held).saturating_sub(before);
-        }
-        self.busy = Some(busy);
+            work.finish_all(EndedBy::Gap);
+            work.core.set(bit::ADRIFT);
+            work.emit_all();
+            work.busy.reset();
+        });
     }
 
     /// Notes whether the sender of `seg` has room for a segment of its peer.
@@ -479,6 +531,7 @@ impl Work<'_, '_> {
             direction.next = start.plus(seg.payload_length);
             self.read(way, payload, [seg.time; 2], seg.frame);
             if self.busy.is_rare && !self.busy.tasks.is_empty() {
+                let w = way_of(self.desk.flow, seg) as usize;
                 self.note_sent(w, start.plus(seg.payload_length), seg.time);
             }
         } else {
@@ -527,16 +580,14 @@ impl Work<'_, '_> {
             self.note_sent(w, end, seg.time);
             if seen >= 0 {
                 self.repaired(way, seg.time);
-            } else if self.is_over_limit() {
-                self.desk.counts.held_limit += 1;
-                self.give_up_holes();
             }
             return;
         }
         let seen = seen.unsigned_abs();
         let bytes = payload.get(seen as usize..).unwrap_or_default();
         let cut = seg.payload_length - seen - bytes.len() as u32;
-        self.deliver(way, bytes, cut, [seg.time; 2], seg.frame);
+        let way = self.deliver(way, bytes, cut, [seg.time; 2], seg.frame);
+        let w = way as usize;
         if self.busy.is_rare && !self.busy.tasks.is_empty() {
             self.note_sent(w, end, seg.time);
         }
@@ -553,10 +604,10 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Whether the shard's connections hold more than they may.
+    /// Whether the shard's connections hold nearly as much as they may.
     #[inline]
-    fn is_over_limit(&self) -> bool {
-        *self.desk.held > self.desk.rules.most_held
+    fn is_tight(&self) -> bool {
+        *self.desk.held > self.desk.rules.most_held / 2
     }
 
     fn note_sent(&mut self, w: usize, end: Seq, at: Timestamp) {
@@ -583,32 +634,45 @@ impl Work<'_, '_> {
     }
 
     /// Reads what waited for what is here, or given up, at `at`.
-    fn catch_up(&mut self, way: Way, mut at: Timestamp) {
-        let w = way as usize;
-        while let Some(ready) = self.busy.early[w].take(self.core.ways[w].next) {
+    fn catch_up(&mut self, mut way: Way, mut at: Timestamp) {
+        while let Some(ready) =
+            self.busy.early[way as usize].take(self.core.ways[way as usize].next)
+        {
             at = at.max(ready.time);
             if ready.skipped > 0 {
                 self.pass_over(way, ready.skipped, [at, ready.time]);
             } else {
                 let times = [at, ready.time];
-                self.deliver(way, &ready.bytes, ready.cut, times, ready.frame);
+                way = self.deliver(way, &ready.bytes, ready.cut, times, ready.frame);
             }
         }
     }
 
     /// `bytes` continue the stream, and `cut` more that the capture did not take; known here with all before them at the
-    /// first of `times`, captured at the second.
-    fn deliver(&mut self, way: Way, bytes: &[u8], cut: u32, times: [Timestamp; 2], frame: u64) {
+    /// first of `times`, captured at the second. Which direction that turns out to be.
+    fn deliver(
+        &mut self,
+        mut way: Way,
+        bytes: &[u8],
+        cut: u32,
+        times: [Timestamp; 2],
+        frame: u64,
+    ) -> Way {
         let direction = &mut self.core.ways[way as usize];
         direction.next = direction.next.plus(bytes.len() as u32);
         if !bytes.is_empty() {
+            let client = self.desk.flow.client;
             self.read(way, bytes, times, frame);
+            if self.desk.flow.client != client {
+                way = way.back();
+            }
         }
         if cut > 0 {
             let direction = &mut self.core.ways[way as usize];
             direction.next = direction.next.plus(cut);
             self.missing(way, cut, true, times[0], frame);
         }
+        way
     }
 
     /// Forgets what was acknowledged, and gives up holes that will not be filled: before `seg` is read, for what was missed
@@ -841,10 +905,11 @@ impl Work<'_, '_> {
         let (status, ended_by) = task
             .over
             .unwrap_or((Status::Unanswered, EndedBy::Observation));
-        let troubled = if self.busy.is_rare {
-            self.trouble(&times, task.queue_end, rtt[1])
+        let (troubled, never_came) = if self.busy.is_rare {
+            let troubled = self.trouble(&times, task.queue_end, rtt[1]);
+            (troubled, self.busy.never_came(task))
         } else {
-            None
+            (None, [0; 2])
         };
         let [operation, summary, status_text] = task.words.clone();
         let row = RequestRow {
@@ -869,8 +934,8 @@ impl Work<'_, '_> {
             summary,
             status_text,
             times,
-            request_bytes: task.bytes[0],
-            response_bytes: task.bytes[1],
+            request_bytes: task.bytes[0].saturating_sub(never_came[0]),
+            response_bytes: task.bytes[1].saturating_sub(never_came[1]),
             task: task.number,
             queued: task.queued,
             retransmits: task.repeats,
@@ -902,7 +967,7 @@ impl Work<'_, '_> {
             self.busy.words.clear();
         } else if words > FEW_WORDS
             && words > self.busy.many_words
-            && (words > MANY_WORDS || self.is_over_limit())
+            && (words > MANY_WORDS || self.is_tight())
         {
             self.busy.compact_words();
         }

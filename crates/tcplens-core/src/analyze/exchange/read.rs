@@ -1,7 +1,7 @@
 //! From bytes in order to parts of tasks: recognising the protocol, reading units, turns, holes.
 
-use super::task::{FEW_PENDING, NEVER, Open, Run, Task, Waiting};
-use super::{MOST_PENDING, Speaks, TRIES, Work, bit};
+use super::task::{NEVER, Open, Run, Task, Waiting};
+use super::{MOST_PENDING, STILL, Speaks, TRIES, Work, bit};
 use crate::proto::dns;
 use crate::proto::{
     AnyParser, Context, Guess, Loss, Outcome, Owes, Part, Request, Response, Step, Texts, Unit, Way,
@@ -84,7 +84,7 @@ impl Work<'_, '_> {
             frame,
         };
         let is_plain = !self.busy.is_rare
-            && self.core.ways[way as usize].bits & bit::LOST == 0
+            && self.core.ways[way as usize].bits & (bit::LOST | bit::ADRIFT) == 0
             && !matches!(self.core.speaks, Speaks::Unknown(_));
         if is_plain {
             let used = self.parse(way, bytes, &[run]);
@@ -111,8 +111,14 @@ impl Work<'_, '_> {
     #[inline(never)]
     fn read_with_care(&mut self, mut way: Way, bytes: &[u8], run: Run) {
         let w = way as usize;
+        if self.core.is_adrift() && way == Way::ToClient {
+            self.server_sends(run.time);
+        }
         if self.core.ways[w].bits & bit::LOST != 0 && !self.has_footing(way, bytes) {
             return;
+        }
+        if self.core.is_adrift() && way == Way::ToServer && !self.busy.is_within_message(w) {
+            self.client_begins(self.core.ways[w].next.minus(bytes.len() as u32), run.seen);
         }
         if self.busy.unread[w].is_empty() {
             let used = self.read_all(&mut way, bytes, &[run]);
@@ -134,6 +140,54 @@ impl Work<'_, '_> {
         self.keep_bounds(way);
     }
 
+    /// Adrift, the server sends something: how far it had read by then.
+    fn server_sends(&mut self, at: Timestamp) {
+        let client = usize::from(self.desk.flow.client);
+        let server = &self.desk.flow.sides[1 - client];
+        if server.acknowledged() {
+            self.core.answered = server.ack;
+            self.core.set(bit::ANSWERED);
+        }
+        self.core.last_end = self.core.last_end.max(at);
+    }
+
+    /// Adrift, the client begins a segment at `start`, captured at `seen`. If the server had all before it when it sent
+    /// last, and the client asks only when it was answered, what it asks now is answered next. One that does not wait must
+    /// find the server still.
+    fn client_begins(&mut self, start: Seq, seen: Timestamp) {
+        let is_answered = self.core.ways[0].bits & bit::ANSWERED != 0
+            && start.offset(self.core.answered) <= 0
+            && seen >= self.core.last_end;
+        if !is_answered {
+            return;
+        }
+        let pipelines = self.core.ways[0].bits & bit::PIPELINES != 0;
+        if !pipelines || seen.0.saturating_sub(self.core.last_end.0) >= STILL {
+            self.give_up_outstanding(false);
+            self.core.moor();
+        }
+    }
+
+    /// What is outstanding gets no answer that could be told to be its own.
+    fn give_up_outstanding(&mut self, is_gap: bool) {
+        while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_none()) {
+            let task = &mut self.busy.tasks[n];
+            task.gap |= is_gap && !task.cut;
+            self.unanswered(n, EndedBy::Gap);
+        }
+    }
+
+    /// A request begins, and another has no answer yet; unless that was missed here.
+    #[cold]
+    fn pipelines(&mut self) {
+        let client = &self.desk.flow.sides[usize::from(self.desk.flow.client)];
+        let seen = self.core.ways[Way::ToClient as usize].next;
+        let is_started = self.core.ways[Way::ToClient as usize].bits & bit::STARTED != 0;
+        if !is_started || !client.acknowledged() || client.ack.offset(seen) <= 0 {
+            self.core.set(bit::PIPELINES);
+        }
+    }
+
     /// Reads what can be read; how many bytes that was. The direction changes if the roles turn out to be the other way.
     fn read_all(&mut self, way: &mut Way, bytes: &[u8], runs: &[Run]) -> usize {
         if matches!(self.core.speaks, Speaks::Unknown(_)) {
@@ -153,9 +207,6 @@ impl Work<'_, '_> {
             self.busy.unread[w].len() > MOST_UNREAD || self.busy.runs[w].len() > MOST_RUNS;
         if is_over {
             self.lose_footing(way, Some(Loss::TooLong));
-        } else if !self.busy.unread[w].is_empty() && self.is_over_limit() {
-            self.desk.counts.held_limit += 1;
-            self.lose_footing(way, None);
         }
     }
 
@@ -196,10 +247,7 @@ impl Work<'_, '_> {
                 Guess::No => {}
             }
         }
-        let other = match way {
-            Way::ToServer => Way::ToClient,
-            Way::ToClient => Way::ToServer,
-        };
+        let other = way.back();
         // Who asks again after an answer has said all of the first request.
         let first = |runs: &[Run]| runs.first().map(|run| run.frame);
         let was_answered = way == Way::ToServer
@@ -231,6 +279,7 @@ impl Work<'_, '_> {
             return Recognised::Dropped;
         }
         self.core.speaks = Speaks::Turn;
+        self.core.moor();
         self.core.protocol.get_or_insert(Protocol::Turn);
         Recognised::Turns
     }
@@ -245,10 +294,7 @@ impl Work<'_, '_> {
         self.core.speaks = Speaks::Known(parser);
         self.core.protocol = Some(protocol);
         // What the other side said before comes first.
-        self.read_what_waits(match way {
-            Way::ToServer => Way::ToClient,
-            Way::ToClient => Way::ToServer,
-        });
+        self.read_what_waits(way.back());
         Recognised::As(way)
     }
 
@@ -267,10 +313,7 @@ impl Work<'_, '_> {
 
     /// `runs` of `way`, and what waits of the other direction.
     fn turns_that_waited(&mut self, way: Way, runs: &[Run]) {
-        let other = match way {
-            Way::ToServer => Way::ToClient,
-            Way::ToClient => Way::ToServer,
-        };
+        let other = way.back();
         self.busy.unread[other as usize].clear();
         let others = std::mem::take(&mut self.busy.runs[other as usize]);
         let mut all: Vec<_> = runs.iter().map(|&run| (run, way)).collect();
@@ -299,6 +342,7 @@ impl Work<'_, '_> {
             return;
         }
         self.core.speaks = Speaks::Turn;
+        self.core.moor();
         self.core.protocol.get_or_insert(Protocol::Turn);
         self.busy.unread[Way::ToServer as usize].clear();
         let runs = std::mem::take(&mut self.busy.runs[Way::ToServer as usize]);
@@ -327,6 +371,9 @@ impl Work<'_, '_> {
         self.busy.open.swap(0, 1);
         self.busy.sent.swap(0, 1);
         self.busy.window.swap(0, 1);
+        self.core.mss.swap(0, 1);
+        self.core.shifts.swap(0, 1);
+        self.core.largest.swap(0, 1);
     }
 
     /// Reads units from the front of `bytes`, which came in `runs`; how many bytes were read.
@@ -411,17 +458,32 @@ impl Work<'_, '_> {
                         let last = cursor.at(at - 1);
                         self.unit_ends(way, unit.part, unit.then, last.time, bytes.len() - at);
                     } else {
-                        self.busy.is_rare = true;
-                        self.busy.open[w] = Some(Open {
-                            part: unit.part,
-                            then: unit.then,
-                            left: unit.length - here,
-                        });
+                        self.opens(w, &unit, unit.length - here);
                     }
                 }
             }
         }
         at
+    }
+
+    /// Of `unit`, which was counted whole, so many bytes are still to come.
+    #[inline(never)]
+    fn opens(&mut self, w: usize, unit: &Unit, left: u64) {
+        let task = match unit.part {
+            Part::Request(request) => self.asking(&request).map(|task| task.number),
+            Part::Response(response) => {
+                let n = self.answered_by(&response);
+                n.map(|n| self.busy.tasks[n].number)
+            }
+            Part::Aside | Part::Conclusion(_) | Part::Cancel(..) => None,
+        };
+        self.busy.is_rare = true;
+        self.busy.open[w] = Some(Open {
+            part: unit.part,
+            then: unit.then,
+            left,
+            task,
+        });
     }
 
     /// A byte of a message was captured at `seen`, before others that precede it: the message began then, if not before.
@@ -493,6 +555,7 @@ impl Work<'_, '_> {
             Some(parser) => Speaks::Known(parser),
             None => Speaks::Unknown(0),
         };
+        self.core.moor();
         if then != Protocol::Turn {
             self.core.protocol = Some(then);
         }
@@ -509,13 +572,17 @@ impl Work<'_, '_> {
             Part::Request(request) => {
                 if let Some(task) = self.asking(&request) {
                     task.first_request = task.first_request.min(first.seen);
-                    task.bytes[0] += unit.length;
+                    task.bytes[0] = task.bytes[0].saturating_add(unit.length);
                     said.add_to(task);
                 }
             }
             Part::Response(response) => {
                 let Some(n) = self.answered_by(&response) else {
                     self.desk.counts.unpaired[said.protocol as usize] += 1;
+                    if response.id.is_none() {
+                        self.core.set(bit::ADRIFT);
+                        self.server_sends(first.time);
+                    }
                     return;
                 };
                 let task = &mut self.busy.tasks[n];
@@ -528,7 +595,7 @@ impl Work<'_, '_> {
                     task.frames[1] = first.frame;
                 }
                 task.first_response = task.first_response.min(first.seen);
-                task.bytes[1] += unit.length;
+                task.bytes[1] = task.bytes[1].saturating_add(unit.length);
                 task.learn(response.outcome);
                 said.add_to(task);
             }
@@ -548,20 +615,22 @@ impl Work<'_, '_> {
                 self.unanswered(0, EndedBy::Gap);
             }
         }
-        let is_full = self.busy.tasks.len() >= MOST_PENDING;
-        if is_full || self.busy.tasks.len() >= FEW_PENDING && self.is_over_limit() {
-            self.desk.counts.pending_limit += u64::from(is_full);
-            self.desk.counts.held_limit += u64::from(!is_full);
-            match self.busy.tasks.front() {
-                Some(task) if task.over.is_some() => self.emit(0),
-                _ => self.unanswered(0, EndedBy::Gap),
-            }
+        if self.busy.tasks.len() >= MOST_PENDING {
+            self.too_many(request.id.is_some());
         }
         if self.busy.tasks.is_empty() && self.core.is_narrow() {
             self.stretches_begin(first.seen);
         }
         self.core.tasks += 1;
         let waiting = self.busy.tasks.iter().filter(|task| task.waits());
+        let queued = waiting.count() as u32;
+        if request.id.is_some() || request.closes {
+            // Whose its response is will be told.
+        } else if (queued > 0 || self.core.is_adrift())
+            && self.core.ways[0].bits & bit::PIPELINES == 0
+        {
+            self.pipelines();
+        }
         let mut task = Task {
             number: self.core.tasks,
             id: request.id,
@@ -579,7 +648,7 @@ impl Work<'_, '_> {
             queue_end: NEVER,
             frames: [first.frame, 0],
             bytes: [length, 0],
-            queued: waiting.count() as u32,
+            queued,
             repeats: self.core.repeats,
             fills: self.core.fills,
             gap: false,
@@ -591,6 +660,24 @@ impl Work<'_, '_> {
         self.busy.tasks.push_back(task);
         self.busy.keeps_words = false;
         self.tidy_words();
+    }
+
+    /// One more request is too many: the oldest is given up; of those without numbers all, for its response may come yet.
+    #[cold]
+    fn too_many(&mut self, has_numbers: bool) {
+        if let Some(task) = self.busy.tasks.front()
+            && task.over.is_some()
+        {
+            self.desk.counts.pending_limit += 1;
+            self.emit(0);
+        } else if has_numbers {
+            self.desk.counts.pending_limit += 1;
+            self.unanswered(0, EndedBy::Gap);
+        } else {
+            self.desk.counts.pending_limit += self.busy.tasks.len() as u64;
+            self.give_up_outstanding(false);
+            self.core.set(bit::ADRIFT);
+        }
     }
 
     /// From here on stretches count: those that last already begin here.
@@ -620,8 +707,13 @@ impl Work<'_, '_> {
 
     /// Which of the waiting requests a response belongs to.
     fn answered_by(&self, response: &Response) -> Option<usize> {
-        if response.id.is_none() && self.busy.tasks.front().is_some_and(Task::waits) {
-            return Some(0);
+        if response.id.is_none() {
+            if self.core.is_adrift() {
+                return None;
+            }
+            if self.busy.tasks.front().is_some_and(Task::waits) {
+                return Some(0);
+            }
         }
         let mut waiting = self.busy.tasks.iter();
         waiting.position(|task| task.waits() && (response.id.is_none() || task.id == response.id))
@@ -648,7 +740,7 @@ impl Work<'_, '_> {
             return;
         };
         let task = &mut self.busy.tasks[n];
-        task.bytes[0] += length;
+        task.bytes[0] = task.bytes[0].saturating_add(length);
         task.learn(Some(outcome));
         said.add_to(task);
         self.unanswered(n, EndedBy::ClientClose);
@@ -670,14 +762,21 @@ impl Work<'_, '_> {
                 if request.ends {
                     task.has_ended = true;
                     task.last_request = time;
-                    if !task.waits() {
-                        let number = task.number;
+                    let waits = task.waits();
+                    let is_adrift = request.id.is_none() && !request.closes;
+                    let number = task.number;
+                    if !waits || is_adrift && self.core.is_adrift() {
                         let n = self
                             .busy
                             .tasks
                             .iter()
                             .position(|task| task.number == number);
-                        self.unanswered(n.unwrap_or_default(), EndedBy::Response);
+                        let ended_by = if waits {
+                            EndedBy::Gap
+                        } else {
+                            EndedBy::Response
+                        };
+                        self.unanswered(n.unwrap_or_default(), ended_by);
                     }
                 }
             }
@@ -741,7 +840,7 @@ impl Work<'_, '_> {
                 }
                 if let Some(task) = self.busy.tasks.back_mut() {
                     task.first_request = task.first_request.min(first.seen);
-                    task.bytes[0] += length as u64;
+                    task.bytes[0] = task.bytes[0].saturating_add(length as u64);
                     task.last_request = last.time;
                 }
             }
@@ -755,7 +854,7 @@ impl Work<'_, '_> {
                     }
                     task.first_response = task.first_response.min(first.seen);
                     task.has_ended = true;
-                    task.bytes[1] += length as u64;
+                    task.bytes[1] = task.bytes[1].saturating_add(length as u64);
                     task.last_response = last.time;
                     task.end = next;
                     task.acknowledged = NEVER;
@@ -806,17 +905,23 @@ impl Work<'_, '_> {
             Speaks::Unknown(_) => {
                 self.busy.unread[w].clear();
                 self.busy.runs[w].clear();
+                self.core.set(bit::ADRIFT);
             }
             Speaks::Known(_) => self.lose_footing(way, None),
         }
     }
 
     /// What comes next in `way` cannot be told: what is outstanding is given up.
-    fn lose_footing(&mut self, way: Way, loss: Option<Loss>) {
+    pub(super) fn lose_footing(&mut self, way: Way, loss: Option<Loss>) {
         let w = way as usize;
         self.busy.unread[w].clear();
         self.busy.runs[w].clear();
-        self.busy.open[w] = None;
+        if let Some(open) = self.busy.open[w].take() {
+            let mut tasks = self.busy.tasks.iter_mut();
+            if let Some(task) = tasks.find(|task| Some(task.number) == open.task) {
+                task.bytes[w] = task.bytes[w].saturating_sub(open.left);
+            }
+        }
         self.core.ways[w].bits |= bit::LOST;
         let Speaks::Known(parser) = &mut self.core.speaks else {
             return;
@@ -826,21 +931,31 @@ impl Work<'_, '_> {
         if let Some(loss) = loss {
             self.count_loss(protocol, loss);
         }
-        while let Some(n) = self.busy.tasks.iter().position(|task| task.over.is_none()) {
-            let task = &mut self.busy.tasks[n];
-            task.gap |= loss.is_none() && !task.cut;
-            self.unanswered(n, EndedBy::Gap);
+        self.give_up_outstanding(loss.is_none());
+        if !self.core.is_adrift() {
+            self.core.set(bit::ADRIFT);
+            if way == Way::ToClient {
+                self.server_sends(Timestamp::MIN);
+            }
         }
         if loss.is_some() && self.core.tasks == 0 && self.desk.rules.turns {
             // It was none of that protocol.
             self.core.speaks = Speaks::Turn;
+            self.core.moor();
             self.core.protocol = Some(Protocol::Turn);
             self.core.ways[w].bits &= !bit::LOST;
         }
     }
 
-    /// A whole datagram: DNS. The same query again is a repeat of the one that waits.
+    /// A whole datagram: DNS. The same query again is a repeat of the one that waits; none waits for longer than an attempt
+    /// to connect does.
     pub(super) fn datagram(&mut self, seg: &Segment, way: Way, payload: &[u8]) {
+        let timeout = self.desk.context.timeout;
+        while let Some(oldest) = self.busy.tasks.front()
+            && seg.time.0.saturating_sub(oldest.first_request.0) >= timeout
+        {
+            self.unanswered(0, EndedBy::Observation);
+        }
         let words = self.busy.words.len();
         let mut context = Context {
             asked: &Waiting(&self.busy.tasks),

@@ -3,6 +3,7 @@
 //! Overlaps: the first copy of a byte counts, as in Linux (tcp_data_queue trims what it has). A segment that continues the
 //! stream is handed on as it lies in the batch, without a copy.
 
+use super::task::Emptied;
 use crate::tcp::seq::Seq;
 use crate::time::Timestamp;
 
@@ -73,9 +74,15 @@ impl Early {
         self.pieces.is_empty()
     }
 
-    /// Bytes held.
-    pub(super) fn held(&self) -> usize {
-        self.held
+    /// Memory in use.
+    pub(super) fn memory(&self) -> usize {
+        let room = self.pieces.capacity() - self.pieces.len();
+        self.held + room * size_of::<Piece>()
+    }
+
+    /// Gives back memory that is mostly empty.
+    pub(super) fn shrink_if_empty(&mut self) {
+        self.pieces.shrink_if_empty();
     }
 
     /// Whether a bound is passed.
@@ -196,7 +203,7 @@ mod tests {
             (last.bytes.as_slice(), last.cut, last.frame),
             (&b"ij"[..], 0, 3)
         );
-        assert!(early.is_empty() && early.held() == 0);
+        assert!(early.is_empty() && early.held == 0);
     }
 
     #[test]

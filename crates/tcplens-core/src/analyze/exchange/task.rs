@@ -88,6 +88,8 @@ pub(super) struct Open {
     pub then: Option<Protocol>,
     /// Bytes of it that are still to come.
     pub left: u64,
+    /// The number of the task that was counted with them.
+    pub task: Option<u64>,
 }
 
 /// Bytes that were read at one time.
@@ -114,8 +116,9 @@ pub(crate) struct Busy {
     pub(super) many_words: usize,
     /// Something of what follows is in use. What is usual, whole messages in order, leaves it untouched.
     pub(super) is_rare: bool,
-    /// Bytes it was last counted with.
-    pub(super) counted: usize,
+    /// Memory it was last counted with, also while it is in the pool; and what of that [`Busy::usual`] was then.
+    counted: usize,
+    counted_usual: usize,
     /// By direction: bytes that the parser waits to see more of, and when they came.
     pub(super) unread: [Vec<u8>; 2],
     pub(super) runs: [Vec<Run>; 2],
@@ -133,8 +136,8 @@ pub(crate) type Pool = Vec<Box<Busy>>;
 
 /// Most segments remembered in `sent`; a repeat of an earlier one counts as lost since the earliest known.
 pub(super) const MOST_SENT: usize = 256;
-/// Requests that a connection may have waiting whatever others hold.
-pub(super) const FEW_PENDING: usize = 4;
+/// Memory in use beyond this is given back when most of it is empty; who has no more of it is kept in the pool.
+const SMALL: usize = 8 << 10;
 /// Words beyond this are compacted; beyond less where memory is short.
 pub(super) const MANY_WORDS: usize = 64 << 10;
 pub(super) const FEW_WORDS: usize = 2 << 10;
@@ -148,6 +151,21 @@ impl Busy {
                 || self.unread.iter().all(Vec::is_empty)
                     && self.early.iter().all(Early::is_empty)
                     && self.open.iter().all(Option::is_none))
+    }
+
+    /// Whether a direction is in the middle of a message.
+    pub(super) fn is_within_message(&self, w: usize) -> bool {
+        !self.unread[w].is_empty() || !self.runs[w].is_empty() || self.open[w].is_some()
+    }
+
+    /// The bytes that a task was counted with and that did not come, for it is over: of its request, of its response.
+    #[inline(never)]
+    pub(super) fn never_came(&self, task: &Task) -> [u64; 2] {
+        let of = |open: &Option<Open>| match open {
+            Some(open) if open.task == Some(task.number) => open.left,
+            _ => 0,
+        };
+        [of(&self.open[0]), of(&self.open[1])]
     }
 
     /// Notes it if nothing rare goes on any more.
@@ -186,23 +204,63 @@ impl Busy {
         self.window.iter_mut().for_each(Stretches::clear);
     }
 
-    /// Bytes of payload and words it holds.
-    pub(super) fn held(&self) -> usize {
-        let unread: usize = self.unread.iter().map(Vec::len).sum();
-        let early: usize = self.early.iter().map(Early::held).sum();
-        unread + early + self.words.len() + self.tasks.len() * size_of::<Task>()
+    /// The memory of what is usual: changes only when something grows.
+    #[inline]
+    fn usual(&self) -> usize {
+        self.words.capacity() + self.tasks.capacity() * size_of::<Task>()
     }
 
-    /// Whether what it holds is worth counting.
+    /// Whether its memory may be another than it was counted with; also if there is much of it, perhaps for nothing.
     #[inline]
-    pub(super) fn is_large(&self) -> bool {
-        self.is_rare || self.tasks.len() > FEW_PENDING
+    pub(super) fn is_uncounted(&self) -> bool {
+        let usual = self.usual();
+        usual != self.counted_usual || usual > SMALL || self.counted == 0
+    }
+
+    /// Gives back memory that is mostly empty, and counts the rest in `held`.
+    #[inline(never)]
+    pub(super) fn count(&mut self, held: &mut usize) {
+        self.words.shrink_if_empty();
+        self.tasks.shrink_if_empty();
+        self.unread.iter_mut().for_each(Emptied::shrink_if_empty);
+        self.runs.iter_mut().for_each(Emptied::shrink_if_empty);
+        self.sent.iter_mut().for_each(Emptied::shrink_if_empty);
+        self.early.iter_mut().for_each(Early::shrink_if_empty);
+        let unread: usize = self.unread.iter().map(Vec::capacity).sum();
+        let runs: usize = self.runs.iter().map(Vec::capacity).sum();
+        let sent: usize = self.sent.iter().map(VecDeque::capacity).sum();
+        let early: usize = self.early.iter().map(Early::memory).sum();
+        let windows: usize = self.window.iter().map(Stretches::memory).sum();
+        self.counted_usual = self.usual();
+        let before = self.counted;
+        self.counted = size_of::<Busy>()
+            + self.counted_usual
+            + unread
+            + runs * size_of::<Run>()
+            + sent * size_of::<(Seq, Timestamp)>()
+            + early
+            + windows
+            + self.loss.memory();
+        *held = (*held + self.counted).saturating_sub(before);
+    }
+
+    /// Its memory, as it was counted.
+    pub(crate) fn memory(&self) -> usize {
+        self.counted
     }
 
     /// Whether its memory is worth keeping for another connection.
     pub(super) fn is_small(&self) -> bool {
-        let bytes = self.words.capacity() + self.unread.iter().map(Vec::capacity).sum::<usize>();
-        bytes <= 32 << 10 && self.tasks.capacity() <= 64
+        self.counted <= SMALL
+    }
+
+    /// Since when something waits.
+    pub(super) fn since(&self) -> Timestamp {
+        let asked = self.tasks.front().map(|task| task.first_request);
+        let unread = self.runs.iter().filter_map(|runs| runs.first());
+        let early = self.early.iter().filter_map(Early::oldest);
+        let all = unread.map(|run| run.seen).chain(early).chain(asked);
+        all.min().unwrap_or(Timestamp::MIN)
     }
 
     /// Drops the words that nothing points to any more.
@@ -216,6 +274,32 @@ impl Busy {
         }
         self.many_words = 2 * kept.len();
         self.words = kept;
+    }
+}
+
+/// Gives back its memory if that is much and mostly empty.
+pub(super) trait Emptied {
+    fn shrink_if_empty(&mut self);
+}
+
+/// For how many elements room is kept, if `length` of so many are left and each has this size; `None`: as it is.
+fn room(length: usize, capacity: usize, size: usize) -> Option<usize> {
+    (capacity * size > SMALL / 4 && length < capacity / 4).then_some(2 * length)
+}
+
+impl<T> Emptied for Vec<T> {
+    fn shrink_if_empty(&mut self) {
+        if let Some(room) = room(self.len(), self.capacity(), size_of::<T>()) {
+            self.shrink_to(room);
+        }
+    }
+}
+
+impl<T> Emptied for VecDeque<T> {
+    fn shrink_if_empty(&mut self) {
+        if let Some(room) = room(self.len(), self.capacity(), size_of::<T>()) {
+            self.shrink_to(room);
+        }
     }
 }
 
