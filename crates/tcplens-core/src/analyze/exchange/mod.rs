@@ -381,13 +381,9 @@ impl Exchange {
     fn at_work(&mut self, desk: &mut Desk<'_>, each: impl FnOnce(&mut Work<'_, '_>)) {
         /// Enough for the connections that are busy at the same time, most of the time.
         const POOL: usize = 64;
-        let known = self.busy.take().or_else(|| desk.pool.pop());
-        let mut busy = known.unwrap_or_default();
-        let mut work = Work {
-            core: &mut self.core,
-            busy: &mut busy,
-            desk,
-        };
+        let Exchange { core, busy: place } = self;
+        let busy = place.get_or_insert_with(|| desk.pool.pop().unwrap_or_default());
+        let mut work = Work { core, busy, desk };
         each(&mut work);
         let was_rare = busy.is_rare;
         if was_rare {
@@ -400,12 +396,12 @@ impl Exchange {
         if was_rare || busy.is_uncounted() {
             busy.count(desk.held);
         }
-        if !is_idle {
-            self.busy = Some(busy);
-        } else if desk.pool.len() < POOL && busy.is_small() {
-            desk.pool.push(busy);
-        } else {
-            *desk.held = desk.held.saturating_sub(busy.memory());
+        if is_idle && let Some(busy) = place.take() {
+            if desk.pool.len() < POOL && busy.is_small() {
+                desk.pool.push(busy);
+            } else {
+                *desk.held = desk.held.saturating_sub(busy.memory());
+            }
         }
     }
 
@@ -911,7 +907,8 @@ impl Work<'_, '_> {
         } else {
             (None, [0; 2])
         };
-        let [operation, summary, status_text] = task.words.clone();
+        let words = self.desk.out.words(&task.words, &self.busy.words);
+        let [operation, summary, status_text] = words;
         let row = RequestRow {
             flow: flow.key,
             client: flow.client,
@@ -949,8 +946,12 @@ impl Work<'_, '_> {
             first_frame: flow.first_frame,
             kind: Kind::Request,
         };
-        self.desk.out.request(place, row, &self.busy.words);
-        self.busy.tasks.remove(n);
+        self.desk.out.request(place, row);
+        if n == 0 {
+            self.busy.tasks.pop_front();
+        } else {
+            self.busy.tasks.remove(n);
+        }
         self.tidy_words();
         if self.busy.is_rare {
             self.forget();
