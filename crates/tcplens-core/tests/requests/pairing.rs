@@ -201,6 +201,49 @@ fn what_cuts_a_response_off() {
 }
 
 /// A client that closes its side and waits gets its answer.
+/// A RST that its sender did not send, for it goes on: what was outstanding has been reported; what comes after is read on.
+#[test]
+fn connections_go_on_after_a_forged_reset() {
+    for [before, rest] in [[0, 43], [20, 23], [40, 3], [41, 2]] {
+        let mut talk = Talk::open();
+        talk.data(10 * MS, C, HTTP_GET);
+        let response = http_ok(5);
+        assert_eq!(response.len(), before + rest);
+        if before > 0 {
+            talk.data(20 * MS, S, &response[..before]);
+        }
+        talk.rst(21 * MS, S);
+        talk.data(30 * MS, S, &response[before..]);
+        talk.ack(31 * MS, C);
+        goes_on(&mut talk, 50 * MS);
+        goes_on(&mut talk, 60 * MS);
+        let outcome = run(&talk.packets);
+        assert_eq!(outcome.connections.len(), 1);
+        let lines = outcome.lines();
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(lines[0].ends_with("by Reset"), "{lines:#?}");
+        assert_eq!(lines[1], NEXT);
+        assert_eq!(lines[2], NEXT.replacen('2', "3", 1));
+        let lost = outcome.counts.read.lost[Protocol::Http as usize];
+        assert_eq!(lost, [0; 3], "{before}");
+    }
+    // One that its receiver does not obey ends nothing.
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    talk.data(20 * MS, S, &http_ok(5)[..20]);
+    let far = Seg {
+        side: S,
+        at: 1 << 30,
+        ack: Some(talk.sent[C]),
+        flags: RST | ACK,
+        payload: b"",
+    };
+    talk.segment(21 * MS, far);
+    talk.data(30 * MS, S, &http_ok(5)[20..]);
+    talk.ack(31 * MS, C);
+    assert!(one(&talk).line().ends_with("-> Ok 200 \"OK\" 43"));
+}
+
 /// Bytes are those that came, not those that were announced.
 #[test]
 fn bytes_of_what_is_cut_off() {

@@ -370,8 +370,13 @@ impl Exchange {
         self.at_work(desk, |work| {
             work.give_up_holes();
             work.settle();
+            if work.busy.tasks.iter().any(|task| task.over.is_none()) {
+                work.core.set(bit::ADRIFT);
+            }
             work.finish_all(ended_by);
             work.emit_all();
+            // It may go on after all, if the RST was forged.
+            work.lose_place();
             work.busy.reset();
         });
     }
@@ -419,11 +424,7 @@ impl Exchange {
         desk.counts.held_limit += 1;
         self.at_work(desk, |work| {
             work.give_up_holes();
-            for way in [Way::ToServer, Way::ToClient] {
-                if work.busy.is_within_message(way as usize) {
-                    work.lose_footing(way, None);
-                }
-            }
+            work.lose_place();
             work.finish_all(EndedBy::Gap);
             work.core.set(bit::ADRIFT);
             work.emit_all();
@@ -711,6 +712,15 @@ impl Work<'_, '_> {
                 }
                 self.desk.counts.early_limit += u64::from(over && !overdue);
                 self.jump(of, start, time);
+            }
+        }
+    }
+
+    /// The rest of a message that one direction is in the middle of is not looked at.
+    fn lose_place(&mut self) {
+        for way in [Way::ToServer, Way::ToClient] {
+            if self.busy.is_within_message(way as usize) {
+                self.lose_footing(way, None);
             }
         }
     }
