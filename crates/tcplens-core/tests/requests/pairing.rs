@@ -244,6 +244,58 @@ fn connections_go_on_after_a_forged_reset() {
     assert!(one(&talk).line().ends_with("-> Ok 200 \"OK\" 43"));
 }
 
+/// What is spoken on a connection is told by its own bytes, whatever was spoken on the same port before.
+#[test]
+fn earlier_connections_do_not_tell_what_is_spoken() {
+    let first: [&[u8]; 13] = [
+        // HTTP, and memcached.
+        b"get /a HTTP/1.1\r\n\r\n",
+        b"get a\r\n",
+        b"version\r\n",
+        b"PING\r\n",
+        b"quit\r\n",
+        b"stats\r\n",
+        b"flush_all\r\n",
+        b"incr a 1\r\n",
+        b"append a 1\r\n",
+        b"touch a 1\r\n",
+        b"set a 0 0 1\r\nx\r\n",
+        b"*1\r\n$4\r\nPING\r\n",
+        HTTP_GET,
+    ];
+    let spoken = |conversations: &[&[u8]]| {
+        let mut packets = Vec::new();
+        for (n, request) in conversations.iter().enumerate() {
+            let at = n as i64 * 100 * MS;
+            // The same ends each time, so that the shard is the same.
+            let mut talk = Talk::default();
+            talk.isn = [1_000 + n as u32 * 10_000, 900_000 + n as u32 * 10_000];
+            talk.handshake([at, at + MS, at + 2 * MS]);
+            talk.data(at + 10 * MS, C, request);
+            talk.data(at + 11 * MS, S, b"+OK\r\n");
+            talk.ack(at + 12 * MS, C);
+            talk.fin(at + 13 * MS, C);
+            talk.fin(at + 14 * MS, S);
+            talk.ack(at + 15 * MS, C);
+            packets.append(&mut talk.packets);
+        }
+        let outcome = run(&packets);
+        assert_eq!(outcome.connections.len(), conversations.len());
+        outcome.connections.last().unwrap().protocol
+    };
+    for request in first {
+        let alone = spoken(&[request]);
+        for before in first {
+            assert_eq!(
+                spoken(&[before, request]),
+                alone,
+                "{:?}",
+                request.escape_ascii()
+            );
+        }
+    }
+}
+
 /// Bytes are those that came, not those that were announced.
 #[test]
 fn bytes_of_what_is_cut_off() {

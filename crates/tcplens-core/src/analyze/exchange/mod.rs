@@ -156,32 +156,10 @@ pub(crate) struct Desk<'a> {
     pub(crate) pool: &'a mut Pool,
     /// Bytes held by all connections of the shard.
     pub(crate) held: &'a mut usize,
-    /// Which protocol was recognised last on a server port.
-    pub(crate) hints: &'a mut Hints,
     pub(crate) flow: &'a mut Flow,
     pub(crate) out: &'a mut Records,
     /// When a record that is made now becomes final.
     pub(crate) now: Moment,
-}
-
-/// The protocol recognised last, by server port: tried first on the next connection to that port.
-pub(crate) struct Hints([(u16, Protocol); 64]);
-
-impl Default for Hints {
-    fn default() -> Hints {
-        Hints([(0, Protocol::Turn); 64])
-    }
-}
-
-impl Hints {
-    fn get(&self, port: u16) -> Option<Protocol> {
-        let (of, protocol) = self.0[usize::from(port) % 64];
-        (of == port && protocol != Protocol::Turn).then_some(protocol)
-    }
-
-    fn set(&mut self, port: u16, protocol: Protocol) {
-        self.0[usize::from(port) % 64] = (port, protocol);
-    }
 }
 
 /// What a connection is read as.
