@@ -296,6 +296,39 @@ fn earlier_connections_do_not_tell_what_is_spoken() {
     }
 }
 
+/// What is silent for too long is given up; what comes after that is a connection of its own.
+#[test]
+fn connections_that_were_given_up_as_idle() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, &get("foo"));
+    talk.data(11 * MS, S, &bulk(b"foo"));
+    talk.ack(12 * MS, C);
+    talk.data(20 * MS, C, &get("bar"));
+    let late = 400_000 * MS;
+    talk.data(late, S, &bulk(b"bar"));
+    talk.ack(late + MS, C);
+    talk.data(late + 10 * MS, C, &get("baz"));
+    talk.data(late + 11 * MS, S, &bulk(b"baz"));
+    talk.ack(late + 12 * MS, C);
+    let outcome = run(&talk.packets);
+    let all: Vec<_> = outcome
+        .requests
+        .iter()
+        .map(|got| (got.line(), got.row.connection_id))
+        .collect();
+    let lines: Vec<_> = all.iter().map(|(line, _)| line.as_str()).collect();
+    let expected = [
+        r#"1 Redis GET "GET foo" 22 -> Ok 9"#,
+        r#"2 Redis GET "GET bar" 22 -> Unanswered 0 by Observation"#,
+        r#"1 Redis GET "GET baz" 22 -> Ok 9"#,
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(all[0].1, all[1].1);
+    assert_ne!(all[1].1, all[2].1);
+    assert_eq!(outcome.connections.len(), 2);
+    assert_eq!(outcome.counts.read.unpaired[Protocol::Redis as usize], 1);
+}
+
 /// Bytes are those that came, not those that were announced.
 #[test]
 fn bytes_of_what_is_cut_off() {
