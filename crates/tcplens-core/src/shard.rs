@@ -102,6 +102,8 @@ pub struct Counts {
     pub connections: u64,
     /// Connections given up because the table was full.
     pub evicted: u64,
+    /// Flows of datagrams given up because the table was full.
+    pub evicted_datagrams: u64,
     /// SYNs of attempts that had been concluded.
     pub late_syns: u64,
     /// Segments of connections that had been reported.
@@ -117,6 +119,7 @@ impl std::ops::AddAssign for Counts {
         self.duplicates += other.duplicates;
         self.connections += other.connections;
         self.evicted += other.evicted;
+        self.evicted_datagrams += other.evicted_datagrams;
         self.late_syns += other.late_syns;
         self.late_segments += other.late_segments;
         self.holes += other.holes;

@@ -201,7 +201,10 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Heal
         .collect();
     let limits = decoded
         .limit_hits()
-        .chain([("holes", shards.holes)])
+        .chain([
+            ("holes", shards.holes),
+            ("datagram_flows", shards.evicted_datagrams),
+        ])
         .chain(shards.read.limit_hits());
     let unparsed = shards.read.unparsed().filter(|(_, n)| *n > 0);
     Health {

@@ -154,8 +154,8 @@ impl Shard {
     }
 
     /// The table is full: the oldest of the half-open connections go, up to a sixteenth of the table. Only where there is
-    /// none of these the longest closed, and only then those that have been silent for longest: a flood of SYNs
-    /// evicts itself.
+    /// none of these the longest closed, then the flows of datagrams and only then the connections that have been silent
+    /// for longest: a flood of SYNs evicts itself, one of queries itself and closed connections.
     #[cold]
     pub(super) fn evict(&mut self, seg: &Segment, out: &mut Records) {
         let mut order: Vec<(u8, Timestamp, Place)> = self
@@ -164,7 +164,8 @@ impl Shard {
             .map(|(place, flow)| match flow.phase {
                 Phase::Opening => (0, flow.first, place),
                 Phase::Closed => (1, flow.deadline, place),
-                Phase::Open | Phase::Datagrams | Phase::Vacant => (2, flow.deadline, place),
+                Phase::Datagrams => (2, flow.deadline, place),
+                Phase::Open | Phase::Vacant => (3, flow.deadline, place),
             })
             .collect();
         order.sort_unstable();
@@ -176,8 +177,13 @@ impl Shard {
             if self.table.at(place).phase == Phase::Opening {
                 self.decide(place, now, out);
             }
+            let evicted = if self.table.at(place).is_datagram() {
+                &mut self.counts.evicted_datagrams
+            } else {
+                &mut self.counts.evicted
+            };
+            *evicted += 1;
             self.let_one_go(place, now, out);
-            self.counts.evicted += 1;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The requests of a shard's connections: where they are kept, and when they are looked at.
 
 use super::{Settings, Shard, moment};
-use crate::analyze::exchange::{Desk, Exchange, Hints, Pool, Rules};
+use crate::analyze::exchange::{Desk, Exchange, Pool, Rules};
 use crate::batch::{Moment, Records};
 use crate::flow::table::Place;
 use crate::flow::{Flow, NO_EXCHANGE, Phase};
@@ -27,7 +27,6 @@ pub(super) struct Requests {
     vacant: Vec<u32>,
     pool: Pool,
     held: usize,
-    hints: Hints,
 }
 
 impl Requests {
@@ -39,7 +38,6 @@ impl Requests {
             vacant: Vec::new(),
             pool: Pool::new(),
             held: 0,
-            hints: Hints::default(),
         }
     }
 
@@ -246,7 +244,6 @@ impl Shard {
             vacant: _,
             pool,
             held,
-            hints,
         }) = &mut self.requests
         else {
             return false;
@@ -262,7 +259,6 @@ impl Shard {
             counts: &mut self.counts.read,
             pool,
             held,
-            hints,
             flow,
             out,
             now,

@@ -265,6 +265,50 @@ fn invariant_03_one_connection_holds_no_more_than_its_bounds() {
     assert_eq!(hits(&engine, "pending_requests"), 1024);
 }
 
+/// A flood of queries evicts none of the connections of TCP.
+#[test]
+fn invariant_03_flows_of_datagrams_go_before_connections() {
+    const CONNECTIONS: u32 = 64;
+    let mut engine = engine(&Settings {
+        limit_connections: 64 * 32,
+        ..Settings::default()
+    });
+    let mut packets = Vec::new();
+    for n in 0..CONNECTIONS {
+        packets.append(&mut connection(n, i64::from(n) * 20 * US).packets);
+    }
+    for n in 0..10_000_u32 {
+        let [_, _, a, b] = n.to_be_bytes();
+        let client = format!("10.9.{a}.{b}:40000");
+        let query = crate::conversations::dns_query(1, b'a', 1);
+        packets.push(datagram(
+            10 * MS + i64::from(n) * US,
+            &client,
+            "192.0.2.1:53",
+            &query,
+        ));
+    }
+    let [mut queries, mut connections] = [0; 2];
+    let mut each = |record: AnyRecord<'_>| match record {
+        AnyRecord::Request(_) => queries += 1,
+        AnyRecord::Connection(_) => connections += 1,
+        AnyRecord::Handshake(_) => {}
+    };
+    engine.feed(&batch(&packets), |_, _| true, &mut each);
+    let counts = engine.counts();
+    assert_eq!(
+        (counts.evicted, counts.connections),
+        (0, u64::from(CONNECTIONS))
+    );
+    assert!(
+        counts.evicted_datagrams >= 10_000 - 64 * 32,
+        "{}",
+        counts.evicted_datagrams
+    );
+    engine.finish(&mut each);
+    assert_eq!((queries, connections), (10_000, CONNECTIONS));
+}
+
 /// The words of requests stay their own while others are given up around them.
 #[test]
 fn words_of_requests_that_are_given_up() {

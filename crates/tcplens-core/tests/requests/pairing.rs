@@ -201,6 +201,134 @@ fn what_cuts_a_response_off() {
 }
 
 /// A client that closes its side and waits gets its answer.
+/// A RST that its sender did not send, for it goes on: what was outstanding has been reported; what comes after is read on.
+#[test]
+fn connections_go_on_after_a_forged_reset() {
+    for [before, rest] in [[0, 43], [20, 23], [40, 3], [41, 2]] {
+        let mut talk = Talk::open();
+        talk.data(10 * MS, C, HTTP_GET);
+        let response = http_ok(5);
+        assert_eq!(response.len(), before + rest);
+        if before > 0 {
+            talk.data(20 * MS, S, &response[..before]);
+        }
+        talk.rst(21 * MS, S);
+        talk.data(30 * MS, S, &response[before..]);
+        talk.ack(31 * MS, C);
+        goes_on(&mut talk, 50 * MS);
+        goes_on(&mut talk, 60 * MS);
+        let outcome = run(&talk.packets);
+        assert_eq!(outcome.connections.len(), 1);
+        let lines = outcome.lines();
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(lines[0].ends_with("by Reset"), "{lines:#?}");
+        assert_eq!(lines[1], NEXT);
+        assert_eq!(lines[2], NEXT.replacen('2', "3", 1));
+        let lost = outcome.counts.read.lost[Protocol::Http as usize];
+        assert_eq!(lost, [0; 3], "{before}");
+    }
+    // One that its receiver does not obey ends nothing.
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    talk.data(20 * MS, S, &http_ok(5)[..20]);
+    let far = Seg {
+        side: S,
+        at: 1 << 30,
+        ack: Some(talk.sent[C]),
+        flags: RST | ACK,
+        payload: b"",
+    };
+    talk.segment(21 * MS, far);
+    talk.data(30 * MS, S, &http_ok(5)[20..]);
+    talk.ack(31 * MS, C);
+    assert!(one(&talk).line().ends_with("-> Ok 200 \"OK\" 43"));
+}
+
+/// What is spoken on a connection is told by its own bytes, whatever was spoken on the same port before.
+#[test]
+fn earlier_connections_do_not_tell_what_is_spoken() {
+    let first: [&[u8]; 13] = [
+        // HTTP, and memcached.
+        b"get /a HTTP/1.1\r\n\r\n",
+        b"get a\r\n",
+        b"version\r\n",
+        b"PING\r\n",
+        b"quit\r\n",
+        b"stats\r\n",
+        b"flush_all\r\n",
+        b"incr a 1\r\n",
+        b"append a 1\r\n",
+        b"touch a 1\r\n",
+        b"set a 0 0 1\r\nx\r\n",
+        b"*1\r\n$4\r\nPING\r\n",
+        HTTP_GET,
+    ];
+    let spoken = |conversations: &[&[u8]]| {
+        let mut packets = Vec::new();
+        for (n, request) in conversations.iter().enumerate() {
+            let at = n as i64 * 100 * MS;
+            // The same ends each time, so that the shard is the same.
+            let mut talk = Talk::default();
+            talk.isn = [1_000 + n as u32 * 10_000, 900_000 + n as u32 * 10_000];
+            talk.handshake([at, at + MS, at + 2 * MS]);
+            talk.data(at + 10 * MS, C, request);
+            talk.data(at + 11 * MS, S, b"+OK\r\n");
+            talk.ack(at + 12 * MS, C);
+            talk.fin(at + 13 * MS, C);
+            talk.fin(at + 14 * MS, S);
+            talk.ack(at + 15 * MS, C);
+            packets.append(&mut talk.packets);
+        }
+        let outcome = run(&packets);
+        assert_eq!(outcome.connections.len(), conversations.len());
+        outcome.connections.last().unwrap().protocol
+    };
+    for request in first {
+        let alone = spoken(&[request]);
+        for before in first {
+            assert_eq!(
+                spoken(&[before, request]),
+                alone,
+                "{:?}",
+                request.escape_ascii()
+            );
+        }
+    }
+}
+
+/// What is silent for too long is given up; what comes after that is a connection of its own.
+#[test]
+fn connections_that_were_given_up_as_idle() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, &get("foo"));
+    talk.data(11 * MS, S, &bulk(b"foo"));
+    talk.ack(12 * MS, C);
+    talk.data(20 * MS, C, &get("bar"));
+    let late = 400_000 * MS;
+    talk.data(late, S, &bulk(b"bar"));
+    talk.ack(late + MS, C);
+    talk.data(late + 10 * MS, C, &get("baz"));
+    talk.data(late + 11 * MS, S, &bulk(b"baz"));
+    talk.ack(late + 12 * MS, C);
+    let outcome = run(&talk.packets);
+    let all: Vec<_> = outcome
+        .requests
+        .iter()
+        .map(|got| (got.line(), got.row.connection_id))
+        .collect();
+    let lines: Vec<_> = all.iter().map(|(line, _)| line.as_str()).collect();
+    let expected = [
+        r#"1 Redis GET "GET foo" 22 -> Ok 9"#,
+        r#"2 Redis GET "GET bar" 22 -> Unanswered 0 by Observation"#,
+        r#"1 Redis GET "GET baz" 22 -> Ok 9"#,
+    ];
+    assert_eq!(lines, expected);
+    assert_eq!(all[0].1, all[1].1);
+    assert_ne!(all[1].1, all[2].1);
+    assert_eq!(outcome.connections.len(), 2);
+    assert_eq!(outcome.counts.read.unpaired[Protocol::Redis as usize], 1);
+}
+
 /// Bytes are those that came, not those that were announced.
 #[test]
 fn bytes_of_what_is_cut_off() {

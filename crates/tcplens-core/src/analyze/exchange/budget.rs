@@ -8,6 +8,7 @@
 //!                  ====  window: the receiver of what is being sent has room for less than one segment; takes
 //!                        precedence over all but loss
 //! ```
+//! While the server works (from the end of the previous response to T2) there is nothing that a window could hold up.
 //! The rest of T1..T2 is network up to the shortest round trip to the server and back, then server.
 
 use crate::record;
@@ -120,8 +121,10 @@ impl Ground<'_> {
     /// ns by cause, in the order of [`Verdict`](crate::record::Verdict); they sum to T3 - T0.
     pub(super) fn budget(&self) -> [u64; 7] {
         let [to_server, to_client] = self.window;
-        // While the request is being sent the server's window holds it up, from then on the client's the response.
-        let windows = [to_server, to_client, to_client, to_client];
+        // Only what is being sent can be held up: by the server's window the request, by the client's earlier responses, and
+        // this one once it has begun. Before that nobody knows whether the server had any of it.
+        let none = Stretches::default();
+        let windows = [to_server, to_client, &none, to_client];
         let (mut loss, mut window) = (0, 0);
         let mut rest = [0; 4];
         let stages = record::stages(self.times, self.queue_end);
@@ -214,8 +217,18 @@ mod tests {
                 &[(5, 40)],
                 [&[(0, 8)], &[(30, 50), (120, 500)]]
             ),
-            [0, 0, 30, 20, 35, 25, 20]
+            [0, 0, 40, 20, 35, 15, 20]
         );
+    }
+
+    #[test]
+    fn before_the_response_begins_no_window_holds_it_up() {
+        let closed = [(20, 90), (110, 115)];
+        let alone = budget([0, 10, 100, 130], None, 20, &[], [&[], &closed]);
+        assert_eq!(alone, [10, 0, 70, 20, 0, 5, 25]);
+        // Until 60 an earlier response was.
+        let queued = budget([0, 10, 100, 130], Some(60), 20, &[], [&[], &closed]);
+        assert_eq!(queued, [10, 10, 20, 20, 0, 45, 25]);
     }
 
     #[test]

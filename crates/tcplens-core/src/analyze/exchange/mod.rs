@@ -156,32 +156,10 @@ pub(crate) struct Desk<'a> {
     pub(crate) pool: &'a mut Pool,
     /// Bytes held by all connections of the shard.
     pub(crate) held: &'a mut usize,
-    /// Which protocol was recognised last on a server port.
-    pub(crate) hints: &'a mut Hints,
     pub(crate) flow: &'a mut Flow,
     pub(crate) out: &'a mut Records,
     /// When a record that is made now becomes final.
     pub(crate) now: Moment,
-}
-
-/// The protocol recognised last, by server port: tried first on the next connection to that port.
-pub(crate) struct Hints([(u16, Protocol); 64]);
-
-impl Default for Hints {
-    fn default() -> Hints {
-        Hints([(0, Protocol::Turn); 64])
-    }
-}
-
-impl Hints {
-    fn get(&self, port: u16) -> Option<Protocol> {
-        let (of, protocol) = self.0[usize::from(port) % 64];
-        (of == port && protocol != Protocol::Turn).then_some(protocol)
-    }
-
-    fn set(&mut self, port: u16, protocol: Protocol) {
-        self.0[usize::from(port) % 64] = (port, protocol);
-    }
 }
 
 /// What a connection is read as.
@@ -370,8 +348,13 @@ impl Exchange {
         self.at_work(desk, |work| {
             work.give_up_holes();
             work.settle();
+            if work.busy.tasks.iter().any(|task| task.over.is_none()) {
+                work.core.set(bit::ADRIFT);
+            }
             work.finish_all(ended_by);
             work.emit_all();
+            // It may go on after all, if the RST was forged.
+            work.lose_place();
             work.busy.reset();
         });
     }
@@ -415,11 +398,7 @@ impl Exchange {
         desk.counts.held_limit += 1;
         self.at_work(desk, |work| {
             work.give_up_holes();
-            for way in [Way::ToServer, Way::ToClient] {
-                if work.busy.is_within_message(way as usize) {
-                    work.lose_footing(way, None);
-                }
-            }
+            work.lose_place();
             work.finish_all(EndedBy::Gap);
             work.core.set(bit::ADRIFT);
             work.emit_all();
@@ -707,6 +686,15 @@ impl Work<'_, '_> {
                 }
                 self.desk.counts.early_limit += u64::from(over && !overdue);
                 self.jump(of, start, time);
+            }
+        }
+    }
+
+    /// The rest of a message that one direction is in the middle of is not looked at.
+    fn lose_place(&mut self) {
+        for way in [Way::ToServer, Way::ToClient] {
+            if self.busy.is_within_message(way as usize) {
+                self.lose_footing(way, None);
             }
         }
     }

@@ -247,27 +247,17 @@ impl Work<'_, '_> {
         is_start
     }
 
-    /// Tells by the first bytes what is spoken.
+    /// Tells by the first bytes what is spoken: the first protocol of the table that is sure of it, whatever other
+    /// connections speak.
     #[inline(never)]
     fn recognise(&mut self, way: Way, bytes: &[u8], runs: &[Run]) -> Recognised {
         let flow = &*self.desk.flow;
-        let port = flow.key.ports[usize::from(1 - flow.client)];
         let rules = self.desk.rules;
-        if let Some(hint) = self.desk.hints.get(port)
-            && AnyParser::tells(hint, way)
-            && rules.protocols.contains(&hint)
-            && AnyParser::probe(hint, way, bytes) == Guess::Yes
-        {
-            return self.adopt(hint, way);
-        }
         let mut may_be = false;
         let tells = |&&protocol: &&Protocol| AnyParser::tells(protocol, way);
         for &protocol in rules.protocols.iter().filter(tells) {
             match AnyParser::probe(protocol, way, bytes) {
-                Guess::Yes => {
-                    self.desk.hints.set(port, protocol);
-                    return self.adopt(protocol, way);
-                }
+                Guess::Yes => return self.adopt(protocol, way),
                 Guess::Maybe => may_be = true,
                 Guess::No => {}
             }
