@@ -247,9 +247,7 @@ impl Shard {
         } else {
             self.turn(place, seg, facts, out);
         }
-        if self.requests.is_some() {
-            self.exchange(place, seg, facts, payload, out);
-        }
+        self.exchange(place, seg, facts, payload, out);
         true
     }
 

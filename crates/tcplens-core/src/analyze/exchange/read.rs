@@ -389,6 +389,7 @@ impl Work<'_, '_> {
         self.core.mss.swap(0, 1);
         self.core.shifts.swap(0, 1);
         self.core.largest.swap(0, 1);
+        self.core.least.swap(0, 1);
     }
 
     /// Reads units from the front of `bytes`, which came in `runs`; how many bytes were read.
