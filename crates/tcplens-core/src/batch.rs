@@ -170,9 +170,10 @@ impl Records {
         self.places.len()
     }
 
-    /// Brings them into order; equals stay in the order in which they were added. Mostly they are in order already.
+    /// Brings them into order; equals stay in the order in which they were added. Mostly they are a few runs that are in
+    /// order already, which this sort makes use of.
     pub fn sort(&mut self) {
-        self.places.sort_unstable();
+        self.places.sort();
     }
 
     /// The place of the `n`th record.

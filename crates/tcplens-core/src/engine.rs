@@ -325,6 +325,7 @@ impl Lane {
     pub fn advance(&mut self, clock: Timestamp) {
         for shard in &mut self.shards {
             shard.advance(clock, &mut self.records);
+            shard.write_gone(&mut self.records);
         }
     }
 
