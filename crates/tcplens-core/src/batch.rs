@@ -170,10 +170,9 @@ impl Records {
         self.places.len()
     }
 
-    /// Brings them into order; equals stay in the order in which they were added. Mostly they are a few runs that are in
-    /// order already, which this sort makes use of.
+    /// Brings them into order; equals stay in the order in which they were added. Mostly they are in order already.
     pub fn sort(&mut self) {
-        self.places.sort();
+        self.places.sort_unstable();
     }
 
     /// The place of the `n`th record.

@@ -325,7 +325,6 @@ impl Lane {
     pub fn advance(&mut self, clock: Timestamp) {
         for shard in &mut self.shards {
             shard.advance(clock, &mut self.records);
-            shard.write_gone(&mut self.records);
         }
     }
 

@@ -154,8 +154,6 @@ pub struct Shard {
     gone: Gone,
     /// Closed connections in the order in which they are let go.
     lingering: VecDeque<(Timestamp, Place, u64)>,
-    /// Those that were let go, and when: their records will be written.
-    going: Vec<(Moment, Place)>,
     /// No flow expires before this.
     due: Timestamp,
     /// Nothing is due before this: neither expiry nor the end of lingering.
@@ -184,7 +182,6 @@ impl Shard {
             openings: Openings::default(),
             gone: Gone::default(),
             lingering: VecDeque::new(),
-            going: Vec::new(),
             due: Timestamp::MAX,
             event: Timestamp::MAX,
             clock: Timestamp::MIN,
@@ -203,12 +200,11 @@ impl Shard {
                 None => return,
             },
         };
-        let mut is_late_syn = false;
         if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
-            is_late_syn = self.syn_on_known(place, seg, out);
+            self.syn_on_known(place, seg, payload, out);
+        } else {
+            self.take_in(place, seg, payload, out);
         }
-        let is_taken = self.take(place, seg, payload, out);
-        self.counts.late_syns += u64::from(is_taken && is_late_syn);
     }
 
     /// Whose a segment is that was just taken; `None` if it was late for a connection that is gone.
@@ -223,8 +219,14 @@ impl Shard {
     }
 
     /// A segment of the flow at `place`; false if it is a second sighting.
-    #[inline(always)]
+    #[inline(never)]
     fn take(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
+        self.take_in(place, seg, payload, out)
+    }
+
+    /// The same, where it is called for most segments.
+    #[inline(always)]
+    fn take_in(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
         let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
         let (side, peer) = if seg.from == 0 {
@@ -259,7 +261,7 @@ impl Shard {
             }
             Phase::Opening => self.opening(place, seg, out),
             Phase::Closed => self.after_close(place, seg, facts, out),
-            Phase::Vacant | Phase::Datagrams | Phase::Gone => {}
+            Phase::Vacant | Phase::Datagrams => {}
         }
     }
 
@@ -350,10 +352,9 @@ impl Shard {
         flow
     }
 
-    /// Before a segment with SYN is taken for a tuple that is known: is it part of its handshake, a repeat, or a new
-    /// connection? Whether it comes too late for its own handshake.
+    /// A segment with SYN for a tuple that is known: part of its handshake, a repeat, or a new connection.
     #[inline(never)]
-    fn syn_on_known(&mut self, place: Place, seg: &Segment, out: &mut Records) -> bool {
+    fn syn_on_known(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) {
         let flow = self.table.at(place);
         let side = &flow.sides[usize::from(seg.from)];
         let from_client = seg.from == flow.client;
@@ -400,7 +401,10 @@ impl Shard {
             flow.role_from = RoleFrom::Syn;
             flow.opening = self.openings.insert(opening);
         }
-        is_late && !is_new
+        let is_taken = self.take(place, seg, payload, out);
+        if is_taken && is_late && !is_new {
+            self.counts.late_syns += 1;
+        }
     }
 
     /// Whether a SYN is the one that the SYN-ACK seen before it answers.
@@ -426,8 +430,7 @@ impl Shard {
         if flow.close == Close::Open {
             flow.close = Close::Superseded;
         }
-        self.leave(place, now, out);
-        self.write(place, now, out);
+        self.report(place, now, out);
         let fresh = self.new_flow(seg);
         let deadline = fresh.deadline;
         let flow = self.table.at_mut(place);
@@ -630,46 +633,13 @@ impl Shard {
     }
 
     fn let_one_go(&mut self, place: Place, now: Moment, out: &mut Records) {
-        self.leave(place, now, out);
-        self.table.unlink(place);
-        self.write(place, now, out);
-        self.table.free(place);
+        self.report(place, now, out);
+        self.table.remove(place);
     }
 
-    /// The same, but that the record waits for [`write_gone`](Self::write_gone).
-    fn let_one_go_soon(&mut self, place: Place, now: Moment, out: &mut Records) {
-        self.leave(place, now, out);
-        self.table.unlink(place);
-        self.going.push((now, place));
-    }
-
-    /// Writes the records of connections that were let go. All at once, after the segments of a batch: what takes
-    /// segments and what writes records would throw each other out of the instruction cache.
-    #[inline(never)]
-    pub fn write_gone(&mut self, out: &mut Records) {
-        let mut going = std::mem::take(&mut self.going);
-        for (now, place) in going.drain(..) {
-            self.write(place, now, out);
-            self.table.free(place);
-        }
-        self.going = going;
-    }
-
-    /// A connection is over: what is outstanding is reported, and what tells its late segments is kept.
-    fn leave(&mut self, place: Place, now: Moment, out: &mut Records) {
-        self.end_exchange(place, now, out);
-        let flow = self.table.at(place);
-        if flow.is_datagram() {
-            return;
-        }
-        // With the seed of the table's hash, but without the cut to 32 bits.
-        let hash = self.hash_key.hash(&flow.key);
-        self.gone.remember(hash, flow, now.clock);
-    }
-
-    /// The last record of a connection that left at `now`.
-    fn write(&mut self, place: Place, now: Moment, out: &mut Records) {
-        let spoken = self.give_back_exchange(place);
+    /// The last record of a connection that leaves the table.
+    fn report(&mut self, place: Place, now: Moment, out: &mut Records) {
+        let (protocol, requests) = self.end_exchange(place, now, out);
         let flow = self.table.at(place);
         if flow.is_datagram() {
             return;
@@ -680,9 +650,11 @@ impl Shard {
                 .map(|odd| u64::from(odd.holes.overflows))
                 .sum::<u64>();
         }
+        self.gone
+            .remember(self.hash_key.hash(&flow.key), flow, now.clock);
         if self.connections {
             let part = (flow.parts > 0).then(|| u64::from(flow.parts) + 1);
-            let record = analyze::connection(&self.context, flow, part, true, spoken);
+            let record = analyze::connection(&self.context, flow, part, true, (protocol, requests));
             let rank = Rank {
                 at: now,
                 first_frame: flow.first_frame,

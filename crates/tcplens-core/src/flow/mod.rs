@@ -22,8 +22,6 @@ pub enum Phase {
     Datagrams,
     /// Over, and kept for a while for late segments.
     Closed,
-    /// Let go: no segment finds it any more, and its record will be written.
-    Gone,
 }
 
 /// One TCP connection. 288 bytes: what is rare lives behind `odd`, what only the handshake needs in the shard's openings.

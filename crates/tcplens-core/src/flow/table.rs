@@ -198,16 +198,12 @@ impl Table {
 
     /// Takes a flow out; the slot keeps nothing of it.
     pub fn remove(&mut self, place: Place) {
-        self.unlink(place);
-        self.free(place);
-    }
-
-    /// Takes a flow out, and keeps it in its place until that is [`free`](Self::free)d.
-    pub fn unlink(&mut self, place: Place) {
         let flow = self.at_mut(place);
         let hash = flow.hash;
-        flow.phase = Phase::Gone;
+        flow.phase = Phase::Vacant;
+        flow.odd = None;
         self.len -= 1;
+        self.vacant.push(place.0);
         let mask = self.groups.len() - 1;
         let mut at = hash as usize & mask;
         // Bounded, though every place is in the index.
@@ -227,20 +223,12 @@ impl Table {
         debug_assert!(false, "a place that is not in the index");
     }
 
-    /// The place of a flow that was taken out may be another's.
-    pub fn free(&mut self, place: Place) {
-        let flow = self.at_mut(place);
-        flow.phase = Phase::Vacant;
-        flow.odd = None;
-        self.vacant.push(place.0);
-    }
-
-    /// All flows in the table, in the order of their places, which does not depend on hashes.
+    /// All flows in use, in the order of their places, which does not depend on hashes.
     pub fn iter(&self) -> impl Iterator<Item = (Place, &Flow)> {
         let flows = self.chunks.iter().flat_map(|chunk| chunk.iter());
         (0u32..)
             .zip(flows)
-            .filter(|(_, flow)| !matches!(flow.phase, Phase::Vacant | Phase::Gone))
+            .filter(|(_, flow)| flow.phase != Phase::Vacant)
             .map(|(place, flow)| (Place(place), flow))
     }
 

@@ -59,7 +59,7 @@ impl Shard {
             && flow.deadline == until
             && self.hash_key.hash(&flow.key) == hash
         {
-            self.let_one_go_soon(place, now, out);
+            self.let_one_go(place, now, out);
         }
     }
 
@@ -83,7 +83,7 @@ impl Shard {
                 Phase::Opening => flow.deadline,
                 Phase::Open => flow.deadline.plus(self.idle),
                 Phase::Datagrams => flow.deadline.plus(self.context.timeout),
-                Phase::Closed | Phase::Vacant | Phase::Gone => continue,
+                Phase::Closed | Phase::Vacant => continue,
             };
             let tick = tick_after(deadline);
             if tick <= clock {
@@ -165,7 +165,7 @@ impl Shard {
                 Phase::Opening => (0, flow.first, place),
                 Phase::Closed => (1, flow.deadline, place),
                 Phase::Datagrams => (2, flow.deadline, place),
-                Phase::Open | Phase::Vacant | Phase::Gone => (3, flow.deadline, place),
+                Phase::Open | Phase::Vacant => (3, flow.deadline, place),
             })
             .collect();
         order.sort_unstable();

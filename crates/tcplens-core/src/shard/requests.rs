@@ -214,29 +214,25 @@ impl Shard {
     }
 
     /// The connection leaves: what is outstanding is reported before it.
-    pub(super) fn end_exchange(&mut self, place: Place, now: Moment, out: &mut Records) {
+    pub(super) fn end_exchange(
+        &mut self,
+        place: Place,
+        now: Moment,
+        out: &mut Records,
+    ) -> (Option<Protocol>, Option<u64>) {
         let flow = self.table.at(place);
+        let at = flow.exchange;
         let ended_by = match flow.close {
             Close::Fin => EndedBy::ServerClose,
             Close::RstByClient | Close::RstByServer => EndedBy::Reset,
             Close::Superseded => EndedBy::ClientClose,
             Close::Idle | Close::Failed | Close::Open => EndedBy::Observation,
         };
-        let exchange = self
-            .requests
-            .as_ref()
-            .and_then(|requests| requests.get(flow.exchange));
-        if exchange.is_some_and(Exchange::is_busy) {
-            self.with_exchange(place, now, out, |exchange, desk| {
-                exchange.end(desk, ended_by);
-            });
-        }
-    }
-
-    /// The connection has left: what it spoke, and how many requests there were.
-    pub(super) fn give_back_exchange(&mut self, place: Place) -> (Option<Protocol>, Option<u64>) {
+        self.with_exchange(place, now, out, |exchange, desk| {
+            exchange.end(desk, ended_by);
+        });
         let spoken = self.spoken(place);
-        let at = std::mem::replace(&mut self.table.at_mut(place).exchange, NO_EXCHANGE);
+        self.table.at_mut(place).exchange = NO_EXCHANGE;
         if let Some(requests) = &mut self.requests
             && let Some(exchange) = requests.get_mut(at)
         {

@@ -365,11 +365,6 @@ impl Exchange {
         self.at_work(desk, |work| work.datagram(seg, way, payload));
     }
 
-    /// Whether anything is outstanding.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.busy.is_some()
-    }
-
     /// The connection is over, or given up: what is outstanding is reported.
     pub(crate) fn end(&mut self, desk: &mut Desk<'_>, ended_by: EndedBy) {
         if self.busy.is_none() {
@@ -395,7 +390,7 @@ impl Exchange {
         /// Enough for the connections that are busy at the same time, most of the time.
         const POOL: usize = 64;
         let Exchange { core, busy: place } = self;
-        let busy = place.get_or_insert_with(|| desk.pool.pop().unwrap_or_else(Busy::fresh));
+        let busy = place.get_or_insert_with(|| desk.pool.pop().unwrap_or_default());
         let mut work = Work { core, busy, desk };
         each(&mut work);
         let was_rare = busy.is_rare;
@@ -959,7 +954,7 @@ impl Work<'_, '_> {
         if n == 0 {
             self.busy.tasks.pop_front();
         } else {
-            self.busy.remove(n);
+            self.busy.tasks.remove(n);
         }
         self.tidy_words();
         if self.busy.is_rare {
