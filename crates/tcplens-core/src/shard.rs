@@ -200,11 +200,12 @@ impl Shard {
                 None => return,
             },
         };
+        let mut is_late_syn = false;
         if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
-            self.syn_on_known(place, seg, payload, out);
-        } else {
-            self.take_in(place, seg, payload, out);
+            is_late_syn = self.syn_on_known(place, seg, out);
         }
+        let is_taken = self.take(place, seg, payload, out);
+        self.counts.late_syns += u64::from(is_taken && is_late_syn);
     }
 
     /// Whose a segment is that was just taken; `None` if it was late for a connection that is gone.
@@ -219,14 +220,8 @@ impl Shard {
     }
 
     /// A segment of the flow at `place`; false if it is a second sighting.
-    #[inline(never)]
-    fn take(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
-        self.take_in(place, seg, payload, out)
-    }
-
-    /// The same, where it is called for most segments.
     #[inline(always)]
-    fn take_in(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
+    fn take(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
         let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
         let (side, peer) = if seg.from == 0 {
@@ -352,9 +347,10 @@ impl Shard {
         flow
     }
 
-    /// A segment with SYN for a tuple that is known: part of its handshake, a repeat, or a new connection.
+    /// Before a segment with SYN is taken for a tuple that is known: is it part of its handshake, a repeat, or a new
+    /// connection? Whether it comes too late for its own handshake.
     #[inline(never)]
-    fn syn_on_known(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) {
+    fn syn_on_known(&mut self, place: Place, seg: &Segment, out: &mut Records) -> bool {
         let flow = self.table.at(place);
         let side = &flow.sides[usize::from(seg.from)];
         let from_client = seg.from == flow.client;
@@ -401,10 +397,7 @@ impl Shard {
             flow.role_from = RoleFrom::Syn;
             flow.opening = self.openings.insert(opening);
         }
-        let is_taken = self.take(place, seg, payload, out);
-        if is_taken && is_late && !is_new {
-            self.counts.late_syns += 1;
-        }
+        is_late && !is_new
     }
 
     /// Whether a SYN is the one that the SYN-ACK seen before it answers.

@@ -254,7 +254,7 @@ impl Side {
                 && seg.ttl <= ttl
         };
         if equal((self.recent, self.recent_ttl)) {
-            let odd = odd.get_or_insert_default();
+            let odd = made(odd);
             odd[usize::from(seg.from)].sighted.reserve_exact(SIGHTED);
             return true;
         }
@@ -333,12 +333,12 @@ impl Side {
     fn count(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
         self.segments = self.segments.wrapping_add(1);
         if self.segments == 0 {
-            odd.get_or_insert_default()[usize::from(seg.from)].segments_carry += 1 << 32;
+            made(odd)[usize::from(seg.from)].segments_carry += 1 << 32;
         }
         if seg.payload_length > 0 {
             self.data_segments = self.data_segments.wrapping_add(1);
             if self.data_segments == 0 {
-                odd.get_or_insert_default()[usize::from(seg.from)].data_segments_carry += 1 << 32;
+                made(odd)[usize::from(seg.from)].data_segments_carry += 1 << 32;
             }
             self.max_segment = self.max_segment.max(seg.payload_length);
         }
@@ -380,10 +380,10 @@ impl Side {
     ) -> Option<Sighting> {
         let from = usize::from(seg.from);
         if seg.has & has::DSACK != 0 {
-            odd.get_or_insert_default()[1 - from].dsacks += 1;
+            made(odd)[1 - from].dsacks += 1;
         }
         if seg.flags & flags::RST != 0 {
-            let odd = &mut odd.get_or_insert_default()[from];
+            let odd = &mut made(odd)[from];
             odd.resets += 1;
             odd.reset_at = (Seq(seg.seq), peer.high);
             return None;
@@ -400,12 +400,12 @@ impl Side {
     fn window(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
         let closed = self.bits & bit::WINDOW_CLOSED != 0;
         if seg.window == 0 && !closed {
-            let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+            let odd = &mut made(odd)[usize::from(seg.from)];
             odd.zero_windows += 1;
             odd.zero_since = seg.time;
             self.bits |= bit::WINDOW_CLOSED;
         } else if seg.window != 0 && closed {
-            let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+            let odd = &mut made(odd)[usize::from(seg.from)];
             let closed_ns = seg.time.since(odd.zero_since).map_or(0, |span| span.ns());
             odd.zero_window_ns = odd.zero_window_ns.saturating_add(closed_ns);
             self.bits &= !bit::WINDOW_CLOSED;
@@ -427,7 +427,7 @@ impl Side {
             && self.bits & bit::UNITS != 0
             && start == self.high.minus(1)
         {
-            odd.get_or_insert_default()[usize::from(seg.from)].keepalives += 1;
+            made(odd)[usize::from(seg.from)].keepalives += 1;
             return None;
         }
         if units == 0 {
@@ -436,7 +436,7 @@ impl Side {
         let payload = u64::from(seg.payload_length);
         if self.high.offset(start) <= 0 {
             if start != self.high {
-                let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+                let odd = &mut made(odd)[usize::from(seg.from)];
                 odd.holes.open(self.high, start, mark(seg));
             }
             self.bytes += payload;
@@ -446,7 +446,7 @@ impl Side {
             }
             return Some(Sighting::New);
         }
-        let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+        let odd = &mut made(odd)[usize::from(seg.from)];
         let first_byte = start.plus(u32::from(seg.flags & flags::SYN != 0));
         let last_byte = first_byte.plus(seg.payload_length);
         let seen_units = odd.holes.overlap(self.low, self.high, start, end);
@@ -532,7 +532,7 @@ impl Side {
     fn round_trip(&mut self, ns: u64, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
         let short = u32::try_from(ns).unwrap_or(u32::MAX);
         if short == u32::MAX {
-            let odd = &mut odd.get_or_insert_default()[usize::from(seg.from)];
+            let odd = &mut made(odd)[usize::from(seg.from)];
             odd.long_rtt_min = Some(odd.long_rtt_min.map_or(ns, |min| min.min(ns)));
             odd.long_rtt_max = odd.long_rtt_max.max(ns);
         }
@@ -559,6 +559,22 @@ impl Odd {
             self.next_sighted = (self.next_sighted + 1) % SIGHTED;
         }
     }
+}
+
+/// What is odd of the two sides, made if it is the first.
+#[inline]
+fn made(odd: &mut Option<Box<[Odd; 2]>>) -> &mut [Odd; 2] {
+    match odd {
+        Some(odd) => odd,
+        None => make(odd),
+    }
+}
+
+/// Of its own, so that what most connections need lies together in the cache.
+#[cold]
+#[inline(never)]
+fn make(odd: &mut Option<Box<[Odd; 2]>>) -> &mut [Odd; 2] {
+    odd.insert(Box::default())
 }
 
 /// Units of sequence space of a segment: payload, SYN and FIN (RFC 9293 section 3.4).

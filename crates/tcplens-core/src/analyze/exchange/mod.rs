@@ -390,7 +390,7 @@ impl Exchange {
         /// Enough for the connections that are busy at the same time, most of the time.
         const POOL: usize = 64;
         let Exchange { core, busy: place } = self;
-        let busy = place.get_or_insert_with(|| desk.pool.pop().unwrap_or_default());
+        let busy = place.get_or_insert_with(|| desk.pool.pop().unwrap_or_else(Busy::fresh));
         let mut work = Work { core, busy, desk };
         each(&mut work);
         let was_rare = busy.is_rare;
@@ -954,7 +954,7 @@ impl Work<'_, '_> {
         if n == 0 {
             self.busy.tasks.pop_front();
         } else {
-            self.busy.tasks.remove(n);
+            self.busy.remove(n);
         }
         self.tidy_words();
         if self.busy.is_rare {

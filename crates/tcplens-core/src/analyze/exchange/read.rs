@@ -223,7 +223,10 @@ impl Work<'_, '_> {
                 Recognised::Dropped => return bytes.len(),
             }
         }
-        self.parse(*way, bytes, Cursor::new(runs))
+        match runs {
+            [run] => self.parse(*way, bytes, *run),
+            _ => self.parse(*way, bytes, Cursor::new(runs)),
+        }
     }
 
     fn keep_bounds(&mut self, way: Way) {
@@ -367,6 +370,9 @@ impl Work<'_, '_> {
 
     fn read_what_waits(&mut self, way: Way) {
         let w = way as usize;
+        if self.busy.unread[w].is_empty() {
+            return;
+        }
         let mut unread = std::mem::take(&mut self.busy.unread[w]);
         let mut runs = std::mem::take(&mut self.busy.runs[w]);
         let used = self.parse(way, &unread, Cursor::new(&runs));

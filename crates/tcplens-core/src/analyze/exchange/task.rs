@@ -143,6 +143,19 @@ pub(super) const MANY_WORDS: usize = 64 << 10;
 pub(super) const FEW_WORDS: usize = 2 << 10;
 
 impl Busy {
+    /// One that the pool did not have.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fresh() -> Box<Busy> {
+        Box::default()
+    }
+
+    /// Takes out a task that is not the oldest.
+    #[inline(never)]
+    pub(super) fn remove(&mut self, n: usize) {
+        self.tasks.remove(n);
+    }
+
     /// Whether nothing is going on.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
