@@ -329,6 +329,32 @@ fn connections_that_were_given_up_as_idle() {
     assert_eq!(outcome.counts.read.unpaired[Protocol::Redis as usize], 1);
 }
 
+/// In mid-connection the first segments of what nothing recognises may be the middle of something. If that is all there is,
+/// it is told.
+#[test]
+fn short_unknown_traffic_in_mid_connection_is_counted() {
+    let unsupported = |segments: usize, last: &[u8]| {
+        let mut talk = Talk::default();
+        for n in 0..segments {
+            talk.data(n as i64 * MS, n % 2, b"~~~~~~~~~~~~~~~~~~~~~~~~");
+        }
+        if !last.is_empty() {
+            talk.data(100 * MS, C, last);
+        }
+        let outcome = run(&talk.packets);
+        let lost = outcome.counts.read.lost[Protocol::Turn as usize];
+        let [malformed, too_long, unsupported] = lost;
+        assert_eq!([malformed, too_long], [0; 2]);
+        (outcome.requests.len(), unsupported > 0)
+    };
+    assert_eq!(unsupported(1, b""), (0, true));
+    assert_eq!(unsupported(5, b""), (0, true));
+    // Enough to be read by turns, or by what it is in the end; what waits for more was no message either.
+    assert_eq!(unsupported(20, b""), (6, false));
+    assert_eq!(unsupported(4, &get("foo")), (1, false));
+    assert_eq!(unsupported(4, &get("foo")[..9]), (0, true));
+}
+
 /// Bytes are those that came, not those that were announced.
 #[test]
 fn bytes_of_what_is_cut_off() {

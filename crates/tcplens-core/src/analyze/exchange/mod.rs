@@ -286,6 +286,15 @@ impl Exchange {
         (self.core.protocol, self.core.tasks)
     }
 
+    /// Segments of a connection in an unknown protocol that were passed over, for they may have been the middle of a
+    /// message, and none followed that told more.
+    pub(crate) fn passed_over(&self) -> u64 {
+        match self.core.speaks {
+            Speaks::Unknown(tries) => u64::from(tries),
+            Speaks::Turn | Speaks::Known(_) => 0,
+        }
+    }
+
     /// The connection is established with these options of client and server.
     pub(crate) fn established(&mut self, options: [SynOptions; 2]) {
         for (n, syn) in options.into_iter().enumerate() {

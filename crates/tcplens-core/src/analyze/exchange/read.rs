@@ -323,12 +323,14 @@ impl Work<'_, '_> {
     /// Nothing more comes that could tell what is spoken: what waits for that is read by turns.
     pub(super) fn settle(&mut self) {
         let is_middle = self.desk.flow.handshake != HandshakeOutcome::Established;
-        let waits = self.busy.runs.iter().any(|runs| !runs.is_empty());
-        if !matches!(self.core.speaks, Speaks::Unknown(_))
-            || is_middle
-            || !waits
-            || !self.desk.rules.turns
-        {
+        let waits = self.busy.runs.iter().map(Vec::len).sum::<usize>();
+        let Speaks::Unknown(tries) = &mut self.core.speaks else {
+            return;
+        };
+        if is_middle {
+            *tries = tries.saturating_add(u8::try_from(waits).unwrap_or(u8::MAX));
+        }
+        if is_middle || waits == 0 || !self.desk.rules.turns {
             return;
         }
         self.core.speaks = Speaks::Turn;
