@@ -355,6 +355,42 @@ fn short_unknown_traffic_in_mid_connection_is_counted() {
     assert_eq!(unsupported(4, &get("foo")[..9]), (0, true));
 }
 
+/// Messages of WebSocket have numbers only here: they are answered in their order, and wait for each other.
+#[test]
+fn messages_of_websocket_are_queued() {
+    let mut talk = Talk::open();
+    let upgrade =
+        b"GET /chat HTTP/1.1\r\nHost: x.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    talk.data(2 * MS, C, upgrade);
+    let switch =
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    talk.data(3 * MS, S, switch);
+    talk.ack(4 * MS, C);
+    talk.data(10 * MS, C, b"\x81\x81\0\0\0\0a");
+    talk.data(11 * MS, C, b"\x81\x81\0\0\0\0b");
+    talk.data(20 * MS, S, b"\x81\x01A");
+    talk.data(30 * MS, S, b"\x81\x01B");
+    talk.ack(31 * MS, C);
+    let requests = run(&talk.packets).requests;
+    let messages: Vec<_> = requests
+        .iter()
+        .filter(|got| got.record().protocol == Protocol::Websocket)
+        .map(|got| {
+            (
+                got.record().queued,
+                got.times()[..4].to_vec(),
+                got.budget()[1],
+            )
+        })
+        .collect();
+    let expected = [
+        (0, [10, 10, 20, 20].map(ms).to_vec(), Some(0)),
+        (1, [11, 11, 30, 30].map(ms).to_vec(), Some(9_000_000)),
+    ];
+    assert_eq!(messages, expected, "{requests:#?}");
+}
+
 /// Bytes are those that came, not those that were announced.
 #[test]
 fn bytes_of_what_is_cut_off() {

@@ -18,7 +18,7 @@ use self::task::{FEW_WORDS, MANY_WORDS, MOST_SENT, NEVER, Task};
 use super::Context;
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::flow::Flow;
-use crate::proto::{AnyParser, Loss, Owes, Way};
+use crate::proto::{AnyParser, Loss, Owes, Way, websocket};
 use crate::record::{EndedBy, HandshakeOutcome, Protocol, RequestRow, Status, Times};
 use crate::tcp::seen::Sighting;
 use crate::tcp::seq::Seq;
@@ -814,10 +814,14 @@ impl Work<'_, '_> {
         };
         let is_error = task.outcome.is_some_and(|outcome| outcome.is_error);
         let status = if is_error { Status::Error } else { Status::Ok };
-        if task.id.is_none() {
+        let is_in_order = match task.id {
+            None => true,
+            Some(id) => task.protocol == Protocol::Websocket && websocket::is_message(id),
+        };
+        if is_in_order {
             task.queue_end = self.core.last_end;
+            self.core.last_end = task.last_response.max(self.core.last_end);
         }
-        self.core.last_end = task.last_response.max(self.core.last_end);
         task.repeats = self.core.repeats.wrapping_sub(task.repeats);
         task.fills = self.core.fills.wrapping_sub(task.fills);
         task.over = Some((status, EndedBy::Response));
