@@ -162,9 +162,13 @@ impl Work<'_, '_> {
             return;
         }
         let pipelines = self.core.ways[0].bits & bit::PIPELINES != 0;
-        if !pipelines || seen.0.saturating_sub(self.core.last_end.0) >= STILL {
+        let is_still = seen.0.saturating_sub(self.core.last_end.0) >= STILL;
+        if !pipelines || is_still {
             self.give_up_outstanding(false);
             self.core.moor();
+        }
+        if !pipelines && !is_still {
+            self.core.set(bit::ASSUMED);
         }
     }
 
@@ -177,14 +181,25 @@ impl Work<'_, '_> {
         }
     }
 
-    /// A request begins, and another has no answer yet; unless that was missed here.
+    /// A request begins, and the one before it has no answer yet; unless that was missed here, for the client acknowledges
+    /// more than was seen, and more than it did when it asked before.
     #[cold]
     fn pipelines(&mut self) {
         let client = &self.desk.flow.sides[usize::from(self.desk.flow.client)];
-        let seen = self.core.ways[Way::ToClient as usize].next;
-        let is_started = self.core.ways[Way::ToClient as usize].bits & bit::STARTED != 0;
-        if !is_started || !client.acknowledged() || client.ack.offset(seen) <= 0 {
-            self.core.set(bit::PIPELINES);
+        let back = &self.core.ways[Way::ToClient as usize];
+        let is_started = back.bits & bit::STARTED != 0 && client.acknowledged();
+        let waits = self.busy.tasks.back().filter(|task| task.waits());
+        let has_more = |than: Seq| client.ack.offset(than) > 0;
+        let was_missed =
+            is_started && has_more(back.next) && waits.is_none_or(|task| has_more(task.end));
+        if was_missed {
+            return;
+        }
+        self.core.set(bit::PIPELINES);
+        if self.core.ways[0].bits & bit::ASSUMED != 0 {
+            self.give_up_outstanding(false);
+            self.core.moor();
+            self.core.set(bit::ADRIFT);
         }
     }
 
@@ -645,7 +660,7 @@ impl Work<'_, '_> {
             fills: self.core.fills,
             gap: false,
             cut: false,
-            end: Seq(0),
+            end: self.desk.flow.sides[usize::from(self.desk.flow.client)].ack,
             over: None,
         };
         said.add_to(&mut task);
