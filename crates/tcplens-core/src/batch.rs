@@ -1,5 +1,7 @@
 //! Records on their way from shards to views: with their rank, in no order until [`Records::sort`].
 
+use std::ops::Range;
+
 use crate::record::{Connection, Handshake, RequestRef, RequestRow};
 use crate::time::Timestamp;
 
@@ -114,14 +116,38 @@ impl Records {
         self.handshakes.push(record);
     }
 
-    /// Adds a request; its words are those of the ranges in `words`.
-    pub fn request(&mut self, place: Place, mut row: RequestRow, words: &[u8]) {
-        for range in [&mut row.operation, &mut row.summary, &mut row.status_text] {
-            let start = self.words.len() as u32;
-            let text = words.get(range.start as usize..range.end as usize);
-            self.words.extend_from_slice(text.unwrap_or_default());
-            *range = start..self.words.len() as u32;
+    /// Takes over what `ranges` hold of `words`: where it is now.
+    #[inline]
+    pub fn words(&mut self, ranges: &[Range<u32>; 3], words: &[u8]) -> [Range<u32>; 3] {
+        let said = || ranges.iter().filter(|range| range.start < range.end);
+        // Nearly always they lie side by side, or one within another.
+        let from = said().map(|range| range.start).min().unwrap_or(0);
+        let to = said().map(|range| range.end).max().unwrap_or(0);
+        let length: usize = ranges.iter().map(Range::len).sum();
+        let start = self.words.len() as u32;
+        match words.get(from as usize..to as usize) {
+            Some(text) if text.len() <= length => {
+                self.words.extend_from_slice(text);
+                ranges.each_ref().map(|range| {
+                    if range.start < range.end {
+                        range.start - from + start..range.end - from + start
+                    } else {
+                        0..0
+                    }
+                })
+            }
+            _ => ranges.each_ref().map(|range| {
+                let start = self.words.len() as u32;
+                let text = words.get(range.start as usize..range.end as usize);
+                self.words.extend_from_slice(text.unwrap_or_default());
+                start..self.words.len() as u32
+            }),
         }
+    }
+
+    /// Adds a request, whose words are these records'.
+    #[inline]
+    pub fn request(&mut self, place: Place, row: RequestRow) {
         self.places.push((place, self.requests.len() as u32));
         self.requests.push(row);
     }

@@ -66,8 +66,10 @@ pub enum Transport {
 pub struct Front {
     decoder: Decoder,
     lanes: usize,
-    /// Where a segment is decoded before its lane is known; reused, for decoding writes all of it.
+    /// Where a segment is decoded that is not as most are; reused, for decoding writes all of it.
     segment: Segment,
+    /// Every segment is decoded there, for [`latest`](Self::latest).
+    tells_latest: bool,
     /// Packets read so far, those that were left out included.
     frame: u64,
     /// The largest capture time so far, in input order.
@@ -91,6 +93,7 @@ impl Front {
             decoder: Decoder::new(settings),
             lanes,
             segment: Segment::default(),
+            tells_latest: false,
             frame: 0,
             clock: Timestamp::MIN,
             packets: 0,
@@ -107,7 +110,7 @@ impl Front {
     }
 
     /// Decodes a packet and hands its segment to its lane.
-    #[inline]
+    #[inline(always)]
     pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
         self.frame += 1;
         self.packets += 1;
@@ -115,7 +118,30 @@ impl Front {
         self.time_reversals += u64::from(packet.time < self.clock);
         self.clock = self.clock.max(packet.time);
         self.last = Some(packet.time);
-        match self.decoder.decode(bytes, packet, link, &mut self.segment) {
+        if !self.tells_latest
+            && let Some(segment) = self.decoder.decode_usual(bytes, packet, link)
+        {
+            let lane = self.lane(segment.hash);
+            lanes[lane].segments.push(Segment {
+                clock: self.clock,
+                frame: self.frame,
+                ..segment
+            });
+        } else {
+            self.unusual(bytes, packet, link, lanes);
+        }
+    }
+
+    #[inline(never)]
+    fn unusual(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
+        // What is as usual did not come here, unless it is to be told.
+        let decoded = if self.tells_latest {
+            self.decoder.decode(bytes, packet, link, &mut self.segment)
+        } else {
+            let segment = &mut self.segment;
+            self.decoder.decode_unusual(bytes, packet, link, segment)
+        };
+        match decoded {
             Decoded::Segment => {
                 self.segment.clock = self.clock;
                 self.segment.frame = self.frame;
@@ -135,8 +161,13 @@ impl Front {
     /// Hands on the UDP datagram that the latest packet was.
     #[inline(never)]
     fn datagram(&mut self, bytes: &[u8], lanes: &mut [Work]) {
-        let Some((_, mut segment)) = self.latest() else {
+        let Some(datagram) = self.decoder.datagram() else {
             return;
+        };
+        let mut segment = Segment {
+            clock: self.clock,
+            frame: self.frame,
+            ..*datagram
         };
         segment.has |= has::DATAGRAM;
         self.hand_on(segment, bytes, lanes);
@@ -174,13 +205,20 @@ impl Front {
         shard_of(hash) & (self.lanes - 1)
     }
 
-    /// Keeps UDP datagrams, and what is reassembled: what requests are read from, and what [`latest`](Self::latest) and
-    /// [`payload`](Self::payload) tell.
+    /// Keeps UDP datagrams, and what is reassembled: what requests are read from, and what [`payload`](Self::payload)
+    /// tells.
     pub fn keep_packets(&mut self) {
         self.decoder.keep_packets();
     }
 
-    /// What the packet was that was just decoded, told as a segment; `None` if it was neither TCP nor UDP.
+    /// Keeps packets, and [`latest`](Self::latest) as well.
+    pub fn keep_latest(&mut self) {
+        self.decoder.keep_packets();
+        self.tells_latest = true;
+    }
+
+    /// What the packet was that was just decoded, told as a segment; `None` if it was neither TCP nor UDP. Only of a
+    /// front that was told to [`keep_latest`](Self::keep_latest).
     #[must_use]
     pub fn latest(&self) -> Option<(Transport, Segment)> {
         // Only a packet that gave a segment sets the frame of the one that is reused.

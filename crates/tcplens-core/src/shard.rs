@@ -203,7 +203,7 @@ impl Shard {
         if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
             self.syn_on_known(place, seg, payload, out);
         } else {
-            self.take(place, seg, payload, out);
+            self.take_in(place, seg, payload, out);
         }
     }
 
@@ -219,8 +219,14 @@ impl Shard {
     }
 
     /// A segment of the flow at `place`; false if it is a second sighting.
-    #[inline]
+    #[inline(never)]
     fn take(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
+        self.take_in(place, seg, payload, out)
+    }
+
+    /// The same, where it is called for most segments.
+    #[inline(always)]
+    fn take_in(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
         let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
         let (side, peer) = if seg.from == 0 {
@@ -241,9 +247,7 @@ impl Shard {
         } else {
             self.turn(place, seg, facts, out);
         }
-        if self.requests.is_some() {
-            self.exchange(place, seg, facts, payload, out);
-        }
+        self.exchange(place, seg, facts, payload, out);
         true
     }
 

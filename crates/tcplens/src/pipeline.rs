@@ -63,7 +63,9 @@ pub(crate) fn run(
         keeps_packets: packets != Packets::None,
         is_payload_read: plan.settings.requests,
     };
-    if plan.settings.requests || decode.keeps_packets {
+    if decode.keeps_packets {
+        decode.front.keep_latest();
+    } else if plan.settings.requests {
         decode.front.keep_packets();
     }
     let mut show = Show {

@@ -92,9 +92,25 @@ impl Table {
 
     /// The flow that a segment belongs to: the one with its key, else one with its ends that was seen in several contexts
     /// and that it fits; the latest of these.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn find(&self, seg: &Segment) -> Option<Place> {
+        // Nearly always it is the first of its group that may be it.
+        // The cast keeps the low half.
+        let hash = seg.hash as u32;
+        let group = &self.groups[hash as usize & (self.groups.len() - 1)];
+        let matches = group.matches(tag(hash));
+        if matches != 0 {
+            let place = group.place(matches);
+            if self.at(place).key == seg.flow {
+                return Some(place);
+            }
+        }
+        self.find_anywhere(seg)
+    }
+
+    #[inline(never)]
+    fn find_anywhere(&self, seg: &Segment) -> Option<Place> {
         let mut known_elsewhere = None;
         for (place, flow) in self.with_hash(seg.hash) {
             if flow.key == seg.flow {

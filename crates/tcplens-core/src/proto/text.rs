@@ -55,6 +55,13 @@ impl<'a> Texts<'a> {
         }
     }
 
+    /// The verb is the first bytes of the summary, as they stand there: ASCII letters, in upper case.
+    pub fn operation_begins_summary(&mut self, length: usize) {
+        let Range { start, end } = self.summary;
+        let length = length.min(OPERATION) as u32;
+        self.operation = start..end.min(start + length);
+    }
+
     /// One line that says what is asked for; cut at `--summary-bytes`.
     pub fn summary(&mut self, write: impl FnOnce(&mut Line<'_>)) {
         self.summary = self.write(self.summary_limit, write);
@@ -83,6 +90,7 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     /// Bytes off the wire, escaped.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         // The usual case in one copy; more than fits need not be looked at.
         let room = self.end.saturating_sub(self.out.len());
@@ -94,6 +102,7 @@ impl Line<'_> {
         }
     }
 
+    #[inline(never)]
     fn escaped(&mut self, bytes: &[u8]) {
         for chunk in bytes.utf8_chunks() {
             for letter in chunk.valid().chars() {
@@ -171,6 +180,7 @@ impl Line<'_> {
 
 /// Whether bytes are printable ASCII without a backslash, eight at a time. What follows an odd byte in its eight may count
 /// as odd too: then they are looked at one by one, to the same end.
+#[inline]
 fn is_plain(bytes: &[u8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
@@ -181,10 +191,18 @@ fn is_plain(bytes: &[u8]) -> bool {
         let backslash = no_backslash.wrapping_sub(ONES) & !no_backslash;
         (below_blank | above_tilde | backslash) & HIGH
     };
-    let (words, rest) = bytes.as_chunks::<8>();
-    let words = words.iter().map(|word| odd(u64::from_le_bytes(*word)));
+    if let Some(last) = bytes.last_chunk::<8>() {
+        // The last eight may be looked at twice.
+        let (words, _) = bytes.as_chunks::<8>();
+        let words = words.iter().map(|word| odd(u64::from_le_bytes(*word)));
+        return words.fold(odd(u64::from_le_bytes(*last)), |all, odd| all | odd) == 0;
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let [first, last] = [first, last].map(|four| u64::from(u32::from_le_bytes(*four)));
+        return odd(first << 32 | last) == 0;
+    }
     let is_odd = |byte: &u8| !matches!(byte, b' '..=b'~') || *byte == b'\\';
-    words.fold(0, |all, odd| all | odd) == 0 && !rest.iter().any(is_odd)
+    !bytes.iter().any(is_odd)
 }
 
 /// Letters that change how others are shown: bidirectional controls, zero-width ones, line separators.
@@ -207,8 +225,8 @@ mod tests {
     #[test]
     fn every_byte_comes_out_printable_wherever_it_stands() {
         for byte in 0..=u8::MAX {
-            for at in 0..20 {
-                let mut bytes = *b"0123456789abcdefghij";
+            for (length, at) in (1..=20).flat_map(|n| (0..n).map(move |at| (n, at))) {
+                let mut bytes = b"0123456789abcdefghij"[..length].to_vec();
                 bytes[at] = byte;
                 let escaped = match byte {
                     b'\\' => "\\\\".to_owned(),
@@ -220,7 +238,7 @@ mod tests {
                 };
                 let (before, after) = (
                     "0123456789abcdefghij"[..at].to_owned(),
-                    &"0123456789abcdefghij"[at + 1..],
+                    &"0123456789abcdefghij"[at + 1..length],
                 );
                 assert_eq!(
                     line(128, |line| line.bytes(&bytes)),

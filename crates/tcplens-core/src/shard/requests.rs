@@ -61,6 +61,7 @@ impl Requests {
         self.held = self.held.saturating_sub(counted);
     }
 
+    #[inline(always)]
     fn get_mut(&mut self, at: u32) -> Option<&mut Exchange> {
         let chunk = self.chunks.get_mut(at as usize / CHUNK)?;
         chunk.get_mut(at as usize % CHUNK)
@@ -75,7 +76,7 @@ impl Requests {
 
 impl Shard {
     /// What a segment means for the requests of its connection.
-    #[inline]
+    #[inline(always)]
     pub(super) fn exchange(
         &mut self,
         place: Place,
@@ -85,11 +86,38 @@ impl Shard {
         out: &mut Records,
     ) {
         let flow = self.table.at_mut(place);
-        if flow.exchange == NO_EXCHANGE {
-            if seg.payload_length == 0 {
+        let Some(requests) = &mut self.requests else {
+            return;
+        };
+        let is_concerned = match requests.get_mut(flow.exchange) {
+            Some(exchange) => exchange.is_concerned(flow.client, seg, facts),
+            None => seg.payload_length > 0,
+        };
+        if is_concerned {
+            self.concerns(place, seg, facts, payload, out);
+        }
+    }
+
+    /// The same for a segment that says something.
+    #[inline(never)]
+    fn concerns(
+        &mut self,
+        place: Place,
+        seg: &Segment,
+        facts: Facts,
+        payload: &[u8],
+        out: &mut Records,
+    ) {
+        let flow = self.table.at_mut(place);
+        if flow.exchange == NO_EXCHANGE
+            && let Some(requests) = &mut self.requests
+        {
+            flow.exchange = requests.add();
+            if let Some(exchange) = requests.get_mut(flow.exchange)
+                && !exchange.is_concerned(flow.client, seg, facts)
+            {
                 return;
             }
-            flow.exchange = self.requests.as_mut().map_or(NO_EXCHANGE, Requests::add);
         }
         self.with_exchange(place, moment(seg), out, |exchange, desk| {
             exchange.segment(desk, seg, facts, payload);

@@ -208,7 +208,7 @@ impl Side {
     }
 
     /// Whether this segment is one that was seen already, by another interface or shortly before. Remembers it if not.
-    #[inline]
+    #[inline(always)]
     pub fn is_second_sighting(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) -> bool {
         let signature = signature(seg);
         let time = seg.time.0 as u32;
@@ -303,7 +303,7 @@ impl Side {
     }
 
     /// Takes note of a segment of this side, and of what it acknowledges of `peer`.
-    #[inline]
+    #[inline(always)]
     pub fn segment(
         &mut self,
         peer: &mut Side,
@@ -329,7 +329,7 @@ impl Side {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
         self.segments = self.segments.wrapping_add(1);
         if self.segments == 0 {
@@ -345,7 +345,7 @@ impl Side {
     }
 
     /// The next expected segment, nothing unusual about it.
-    #[inline]
+    #[inline(always)]
     fn in_order(&mut self, seg: &Segment) -> Option<Sighting> {
         if seg.payload_length == 0 {
             return None;
@@ -356,7 +356,7 @@ impl Side {
     }
 
     /// Moves `high` to `end`, and times the segment if none is being timed.
-    #[inline]
+    #[inline(always)]
     fn advance(&mut self, seg: &Segment, end: Seq) {
         self.high = end;
         self.bits |= bit::UNITS;
@@ -491,7 +491,7 @@ impl Side {
     }
 
     /// Takes note of an acknowledgment and of the round trip that it ends. Whether it is a new one.
-    #[inline]
+    #[inline(always)]
     fn acknowledge(
         &mut self,
         peer: &mut Side,
@@ -528,7 +528,7 @@ impl Side {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn round_trip(&mut self, ns: u64, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
         let short = u32::try_from(ns).unwrap_or(u32::MAX);
         if short == u32::MAX {

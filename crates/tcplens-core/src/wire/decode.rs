@@ -66,6 +66,13 @@ pub struct Decoder {
     kept: Kept,
 }
 
+/// What was captured of a packet.
+#[inline(always)]
+fn data<'a>(batch_bytes: &'a [u8], packet: &Packet) -> &'a [u8] {
+    let from = batch_bytes.get(packet.at as usize..).unwrap_or_default();
+    from.get(..packet.captured as usize).unwrap_or_default()
+}
+
 /// What a walk found; small, for it is handed up through every layer.
 enum Found {
     /// In `out`.
@@ -154,13 +161,45 @@ impl Decoder {
         link: LinkType,
         out: &mut Segment,
     ) -> Decoded {
-        let from = batch_bytes.get(packet.at as usize..).unwrap_or_default();
-        let data = from.get(..packet.captured as usize).unwrap_or_default();
+        if let Some(segment) = self.decode_usual(batch_bytes, packet, link) {
+            *out = segment;
+            return Decoded::Segment;
+        }
+        self.decode_unusual(batch_bytes, packet, link, out)
+    }
+
+    /// The segment of a packet as most are, but for `clock` and `frame`; if there is none,
+    /// [`decode_unusual`](Self::decode_unusual) must be asked.
+    #[inline(always)]
+    pub(crate) fn decode_usual(
+        &mut self,
+        batch_bytes: &[u8],
+        packet: &Packet,
+        link: LinkType,
+    ) -> Option<Segment> {
+        if link != LinkType::ETHERNET || self.checksum != Checksum::None {
+            return None;
+        }
+        let segment = fastest::decode(data(batch_bytes, packet), packet, &self.key)?;
+        self.counts.cut_packets += u64::from(packet.captured < packet.length);
+        self.counts.tcp_segments += 1;
+        Some(segment)
+    }
+
+    /// [`decode`](Self::decode) of what [`decode_usual`](Self::decode_usual) did not take.
+    #[inline(never)]
+    pub(crate) fn decode_unusual(
+        &mut self,
+        batch_bytes: &[u8],
+        packet: &Packet,
+        link: LinkType,
+        out: &mut Segment,
+    ) -> Decoded {
+        let data = data(batch_bytes, packet);
         self.counts.cut_packets += u64::from(packet.captured < packet.length);
         let is_fast = self.checksum == Checksum::None
             && if link == LinkType::ETHERNET {
-                fastest::decode(data, packet, &self.key, out)
-                    || fast::ethernet(data, packet, &self.key, out)
+                fast::ethernet(data, packet, &self.key, out)
             } else {
                 fast::other(data, packet, link, &self.key, out)
             };

@@ -103,6 +103,37 @@ pub(super) mod context {
     }
 }
 
+/// What addresses and ports say of a segment: see the fields of [`Segment`].
+pub(super) struct Ends {
+    pub(super) flow: FlowKey,
+    pub(super) hash: u64,
+    pub(super) from: u8,
+}
+
+/// Key, hash and direction of a segment between IPv4 addresses.
+#[inline(always)]
+pub(super) fn ends_v4(key: &HashKey, from: (u32, u16), to: (u32, u16), context: u32) -> Ends {
+    // Packed into one word each, minimum and maximum need no branch: which end sends cannot be predicted.
+    let pack = |(address, port): (u32, u16)| u64::from(address) << 16 | u64::from(port);
+    // Both fit, which the optimizer sees.
+    let address = |end: u64| v4_words(u32::try_from(end >> 16).unwrap_or_default());
+    let port = |end: u64| u16::try_from(end & 0xffff).unwrap_or_default();
+    let unpack = |end: u64| (address(end), port(end));
+    let (from, to) = (pack(from), pack(to));
+    let (low, high) = (unpack(from.min(to)), unpack(from.max(to)));
+    let flow = FlowKey {
+        low: low.0,
+        high: high.0,
+        ports: [low.1, high.1],
+        context,
+    };
+    Ends {
+        flow,
+        hash: key.hash(&flow),
+        from: u8::from(from > to),
+    }
+}
+
 /// Fills key, hash and direction of a segment between IPv4 addresses.
 #[inline(always)]
 pub(super) fn fill_v4(
@@ -112,22 +143,10 @@ pub(super) fn fill_v4(
     to: (u32, u16),
     context: u32,
 ) {
-    // Packed into one word each, minimum and maximum need no branch: which end sends cannot be predicted.
-    let pack = |(address, port): (u32, u16)| u64::from(address) << 16 | u64::from(port);
-    // Both fit, which the optimizer sees.
-    let address = |end: u64| v4_words(u32::try_from(end >> 16).unwrap_or_default());
-    let port = |end: u64| u16::try_from(end & 0xffff).unwrap_or_default();
-    let unpack = |end: u64| (address(end), port(end));
-    let (from, to) = (pack(from), pack(to));
-    let (low, high) = (unpack(from.min(to)), unpack(from.max(to)));
-    out.flow = FlowKey {
-        low: low.0,
-        high: high.0,
-        ports: [low.1, high.1],
-        context,
-    };
-    out.hash = key.hash(&out.flow);
-    out.from = u8::from(from > to);
+    let ends = ends_v4(key, from, to, context);
+    out.flow = ends.flow;
+    out.hash = ends.hash;
+    out.from = ends.from;
 }
 
 /// Fills key, hash and direction of a segment between addresses in the form of [`FlowKey`].

@@ -646,6 +646,9 @@ fn ticks_come_at_whole_intervals_and_not_for_ever() {
 /// A request for `summary` that took 12.5 ms.
 fn request(protocol: Protocol, summary: &str) -> Records {
     let t0 = Timestamp(1_795_219_200_000_000_001);
+    let mut records = Records::default();
+    let ranges = [0..3, 0..u32::try_from(summary.len()).unwrap(), 0..0];
+    let [operation, text, status_text] = records.words(&ranges, summary.as_bytes());
     let row = RequestRow {
         flow: syn().flow,
         client: 1,
@@ -664,9 +667,9 @@ fn request(protocol: Protocol, summary: &str) -> Records {
         cut: false,
         gap: false,
         status_code: None,
-        operation: 0..3,
-        summary: 0..u32::try_from(summary.len()).unwrap(),
-        status_text: 0..0,
+        operation,
+        summary: text,
+        status_text,
         times: Times {
             first_request: t0,
             last_request: t0,
@@ -684,12 +687,11 @@ fn request(protocol: Protocol, summary: &str) -> Records {
         troubled: None,
         frames: [4, 5],
     };
-    let mut records = Records::default();
     let place = Place {
         kind: Kind::Request,
         ..Place::default()
     };
-    records.request(place, row, summary.as_bytes());
+    records.request(place, row);
     records
 }
 

@@ -224,8 +224,10 @@ struct Core {
     /// Of client and server: the segment size they take, 0 where that was not seen, and the shift of their windows.
     mss: [u16; 2],
     shifts: [u8; 2],
-    /// The largest window of each so far, in bytes.
-    largest: [u32; 2],
+    /// Of client and server: the largest window so far, and the least in which its peer may send; as windows stand in
+    /// headers.
+    largest: [u16; 2],
+    least: [u16; 2],
     /// Spoken, as far as it is known.
     protocol: Option<Protocol>,
 }
@@ -235,6 +237,20 @@ impl Core {
     #[inline]
     fn is_narrow(&self) -> bool {
         self.ways.iter().any(|way| way.bits & bit::NARROW != 0)
+    }
+
+    /// The largest window of one side is `largest` now. Its peer waits for room for a segment, or for half of the largest
+    /// window where segments are larger than that (RFC 1122 section 4.2.3.4): loopback.
+    #[inline(never)]
+    fn grows(&mut self, w: usize, largest: u16) {
+        // Unless both offered scaling, windows are as they stand; where that was not seen, only zero says anything.
+        let [a, b] = self.shifts;
+        let is_scaled = a != NO_SCALE && b != NO_SCALE;
+        let shift = if is_scaled { self.shifts[w] } else { 0 };
+        let bytes = u32::from(self.mss[w]).min((u32::from(largest) << shift) / 2);
+        self.largest[w] = largest;
+        // At most half of what 16 bits hold.
+        self.least[w] = bytes.max(1).div_ceil(1 << shift) as u16;
     }
 
     /// Whether it is not known whose the next response is, if it has no number.
@@ -275,6 +291,7 @@ impl Default for Exchange {
                 mss: [0; 2],
                 shifts: [NO_SCALE; 2],
                 largest: [0; 2],
+                least: [1; 2],
                 protocol: None,
             },
             busy: None,
@@ -302,10 +319,27 @@ impl Exchange {
         for (n, syn) in options.into_iter().enumerate() {
             (self.core.mss[n], self.core.shifts[n]) = offered(syn);
         }
+        for n in 0..2 {
+            self.core.grows(n, self.core.largest[n]);
+        }
     }
 
-    /// A segment of the connection, with what of its payload was captured.
-    #[inline]
+    /// Takes note of the window of a segment; whether the rest of it says something here. A bare ACK, a keep-alive, a repeat
+    /// do only to what waits for them.
+    #[inline(always)]
+    pub(crate) fn is_concerned(&mut self, client: u8, seg: &Segment, facts: Facts) -> bool {
+        let is_from_client = seg.from == client;
+        self.window(seg, way_from(is_from_client));
+        let is_data = seg.payload_length > 0 && facts.sighting.is_some();
+        if is_data || seg.flags & flags::FIN != 0 {
+            return true;
+        }
+        let acknowledges = is_from_client || seg.flags & flags::RST != 0;
+        let waits = |busy: &Busy| acknowledges || busy.is_rare;
+        self.busy.as_deref().is_some_and(waits)
+    }
+
+    /// A segment of the connection that it [is concerned](Self::is_concerned) with, and what of its payload was captured.
     pub(crate) fn segment(
         &mut self,
         desk: &mut Desk<'_>,
@@ -314,17 +348,8 @@ impl Exchange {
         payload: &[u8],
     ) {
         let way = way_of(desk.flow, seg);
-        self.window(seg, way);
         let is_data = seg.payload_length > 0 && facts.sighting.is_some();
         let ends = seg.flags & flags::FIN != 0;
-        if !is_data && !ends {
-            // A bare ACK, a keep-alive, a repeat: of interest only to what waits for it.
-            match &self.busy {
-                None => return,
-                Some(busy) if way == Way::ToClient && !busy.is_rare => return,
-                Some(_) => {}
-            }
-        }
         self.at_work(desk, |work| {
             if work.busy.is_rare {
                 work.clean(seg, way);
@@ -375,13 +400,9 @@ impl Exchange {
     fn at_work(&mut self, desk: &mut Desk<'_>, each: impl FnOnce(&mut Work<'_, '_>)) {
         /// Enough for the connections that are busy at the same time, most of the time.
         const POOL: usize = 64;
-        let known = self.busy.take().or_else(|| desk.pool.pop());
-        let mut busy = known.unwrap_or_default();
-        let mut work = Work {
-            core: &mut self.core,
-            busy: &mut busy,
-            desk,
-        };
+        let Exchange { core, busy: place } = self;
+        let busy = place.get_or_insert_with(|| desk.pool.pop().unwrap_or_default());
+        let mut work = Work { core, busy, desk };
         each(&mut work);
         let was_rare = busy.is_rare;
         if was_rare {
@@ -394,12 +415,12 @@ impl Exchange {
         if was_rare || busy.is_uncounted() {
             busy.count(desk.held);
         }
-        if !is_idle {
-            self.busy = Some(busy);
-        } else if desk.pool.len() < POOL && busy.is_small() {
-            desk.pool.push(busy);
-        } else {
-            *desk.held = desk.held.saturating_sub(busy.memory());
+        if is_idle && let Some(busy) = place.take() {
+            if desk.pool.len() < POOL && busy.is_small() {
+                desk.pool.push(busy);
+            } else {
+                *desk.held = desk.held.saturating_sub(busy.memory());
+            }
         }
     }
 
@@ -422,32 +443,19 @@ impl Exchange {
     }
 
     /// Notes whether the sender of `seg` has room for a segment of its peer.
-    #[inline]
+    #[inline(always)]
     fn window(&mut self, seg: &Segment, way: Way) {
+        let w = way as usize;
         if seg.flags & (flags::SYN | flags::RST) != 0 {
             return;
         }
-        // Unless both offered scaling, windows are as they stand; where that was not seen, only zero says anything.
-        let [a, b] = self.core.shifts;
-        let is_scaled = a != NO_SCALE && b != NO_SCALE;
-        let shift = if is_scaled {
-            self.core.shifts[way as usize]
-        } else {
-            0
-        };
-        // A sender waits for room for a segment, or for half of the largest window where segments are larger than that
-        // (RFC 1122 section 4.2.3.4): loopback.
-        let window = u32::from(seg.window) << shift;
-        let largest = &mut self.core.largest[way as usize];
-        *largest = (*largest).max(window);
-        let least = u32::from(self.core.mss[way as usize])
-            .min(*largest / 2)
-            .max(1);
-        let narrow = window < least;
-        let direction = &mut self.core.ways[1 - way as usize];
-        let was = direction.bits & bit::NARROW != 0;
+        if seg.window > self.core.largest[w] {
+            self.core.grows(w, seg.window);
+        }
+        let narrow = seg.window < self.core.least[w];
+        let was = self.core.ways[1 - w].bits & bit::NARROW != 0;
         if narrow != was {
-            self.window_changes(1 - way as usize, narrow, seg.time);
+            self.window_changes(1 - w, narrow, seg.time);
         }
     }
 
@@ -468,7 +476,11 @@ impl Exchange {
 }
 
 fn way_of(flow: &Flow, seg: &Segment) -> Way {
-    if seg.from == flow.client {
+    way_from(seg.from == flow.client)
+}
+
+fn way_from(is_from_client: bool) -> Way {
+    if is_from_client {
         Way::ToServer
     } else {
         Way::ToClient
@@ -914,7 +926,8 @@ impl Work<'_, '_> {
         } else {
             (None, [0; 2])
         };
-        let [operation, summary, status_text] = task.words.clone();
+        let words = self.desk.out.words(&task.words, &self.busy.words);
+        let [operation, summary, status_text] = words;
         let row = RequestRow {
             flow: flow.key,
             client: flow.client,
@@ -952,8 +965,12 @@ impl Work<'_, '_> {
             first_frame: flow.first_frame,
             kind: Kind::Request,
         };
-        self.desk.out.request(place, row, &self.busy.words);
-        self.busy.tasks.remove(n);
+        self.desk.out.request(place, row);
+        if n == 0 {
+            self.busy.tasks.pop_front();
+        } else {
+            self.busy.tasks.remove(n);
+        }
         self.tidy_words();
         if self.busy.is_rare {
             self.forget();

@@ -18,6 +18,27 @@ const MOST_RUNS: usize = 512;
 /// Bytes after which a connection that may still be anything is taken by turns.
 const ENOUGH_TO_TELL: usize = 8192;
 
+/// What the bytes that are read came in.
+trait Runs {
+    /// The run that holds the byte at `at`; called with growing positions.
+    fn at(&mut self, at: usize) -> Run;
+    /// When the first of the bytes from `at`, where this stands, to `end` was captured.
+    fn earliest(&mut self, at: usize, end: usize) -> Timestamp;
+}
+
+/// All in one: what most are.
+impl Runs for Run {
+    #[inline(always)]
+    fn at(&mut self, _: usize) -> Run {
+        *self
+    }
+
+    #[inline(always)]
+    fn earliest(&mut self, _: usize, _: usize) -> Timestamp {
+        self.seen
+    }
+}
+
 /// Walks the runs that bytes came in.
 struct Cursor<'a> {
     runs: &'a [Run],
@@ -25,8 +46,13 @@ struct Cursor<'a> {
     from: usize,
 }
 
-impl Cursor<'_> {
-    /// The run that holds the byte at `at`; called with growing positions.
+impl<'a> Cursor<'a> {
+    fn new(runs: &'a [Run]) -> Cursor<'a> {
+        Cursor { runs, from: 0 }
+    }
+}
+
+impl Runs for Cursor<'_> {
     fn at(&mut self, at: usize) -> Run {
         while let [first, _, ..] = self.runs
             && at >= self.from + first.length as usize
@@ -42,7 +68,6 @@ impl Cursor<'_> {
         })
     }
 
-    /// When the first of the bytes from `at`, where this stands, to `end` was captured.
     fn earliest(&mut self, at: usize, end: usize) -> Timestamp {
         let first = self.at(at);
         let mut from = self.from;
@@ -87,7 +112,7 @@ impl Work<'_, '_> {
             && self.core.ways[way as usize].bits & (bit::LOST | bit::ADRIFT) == 0
             && !matches!(self.core.speaks, Speaks::Unknown(_));
         if is_plain {
-            let used = self.parse(way, bytes, &[run]);
+            let used = self.parse(way, bytes, run);
             if used < bytes.len() {
                 self.keep_unread(way, &bytes[used..], run);
             }
@@ -213,7 +238,7 @@ impl Work<'_, '_> {
                 Recognised::Dropped => return bytes.len(),
             }
         }
-        self.parse(*way, bytes, runs)
+        self.parse(*way, bytes, Cursor::new(runs))
     }
 
     fn keep_bounds(&mut self, way: Way) {
@@ -311,7 +336,7 @@ impl Work<'_, '_> {
         };
         self.turns_that_waited(way, before);
         let at = bytes.len().saturating_sub(last.length as usize);
-        let used = self.parse(way, &bytes[at..], &[*last]);
+        let used = self.parse(way, &bytes[at..], *last);
         self.emit_over();
         at + used
     }
@@ -361,7 +386,7 @@ impl Work<'_, '_> {
         let w = way as usize;
         let mut unread = std::mem::take(&mut self.busy.unread[w]);
         let mut runs = std::mem::take(&mut self.busy.runs[w]);
-        let used = self.parse(way, &unread, &runs);
+        let used = self.parse(way, &unread, Cursor::new(&runs));
         unread.drain(..used);
         drop_front(&mut runs, used);
         self.busy.unread[w] = unread;
@@ -381,12 +406,12 @@ impl Work<'_, '_> {
         self.core.mss.swap(0, 1);
         self.core.shifts.swap(0, 1);
         self.core.largest.swap(0, 1);
+        self.core.least.swap(0, 1);
     }
 
     /// Reads units from the front of `bytes`, which came in `runs`; how many bytes were read.
-    fn parse(&mut self, way: Way, bytes: &[u8], runs: &[Run]) -> usize {
+    fn parse(&mut self, way: Way, bytes: &[u8], mut cursor: impl Runs) -> usize {
         let w = way as usize;
-        let mut cursor = Cursor { runs, from: 0 };
         let mut at = 0;
         while at < bytes.len() {
             if self.busy.is_rare
@@ -459,12 +484,13 @@ impl Work<'_, '_> {
                     if matches!(unit.part, Part::Aside) {
                         self.busy.words.truncate(words);
                     }
-                    self.part_begins(&unit, said, first);
                     at += here as usize;
                     if here == unit.length {
                         let last = cursor.at(at - 1);
-                        self.unit_ends(way, unit.part, unit.then, last.time, bytes.len() - at);
+                        let behind = bytes.len() - at;
+                        self.whole_unit(way, &unit, said, first, last.time, behind);
                     } else {
+                        self.part_begins(&unit, said, first);
                         self.opens(w, &unit, unit.length - here);
                     }
                 }
@@ -538,8 +564,41 @@ impl Work<'_, '_> {
         self.unit_ends(way, open.part, open.then, time, behind);
     }
 
-    /// A unit of `way` is complete: its last byte came at `time`, `behind` bytes follow it.
+    /// A unit of `way` that begins in `first`, and is complete: its last byte came at `time`, `behind` bytes follow it.
     #[inline]
+    fn whole_unit(
+        &mut self,
+        way: Way,
+        unit: &Unit,
+        said: Said,
+        first: Run,
+        time: Timestamp,
+        behind: usize,
+    ) {
+        match unit.part {
+            Part::Request(request)
+                if request.begins
+                    && request.ends
+                    && request.owes == Owes::Reply
+                    && unit.then.is_none()
+                    && !self.core.is_adrift() =>
+            {
+                self.request_begins(&request, unit.length, said, first, time);
+            }
+            Part::Response(response) if unit.then.is_none() => {
+                let end = self.core.ways[way as usize].next.minus(behind as u32);
+                if let Some(n) = self.response_begins(&response, unit.length, said, first) {
+                    self.response_ends(n, &response, time, end);
+                }
+            }
+            _ => {
+                self.part_begins(unit, said, first);
+                self.unit_ends(way, unit.part, unit.then, time, behind);
+            }
+        }
+    }
+
+    /// A unit of `way` is complete: its last byte came at `time`, `behind` bytes follow it.
     fn unit_ends(
         &mut self,
         way: Way,
@@ -574,7 +633,7 @@ impl Work<'_, '_> {
             Part::Conclusion(outcome) => self.concluded(outcome, said),
             Part::Cancel(id, outcome) => self.cancelled(id, outcome, unit.length, said),
             Part::Request(request) if request.begins => {
-                self.request_begins(&request, unit.length, said, first)
+                self.request_begins(&request, unit.length, said, first, NEVER);
             }
             Part::Request(request) => {
                 if let Some(task) = self.asking(&request) {
@@ -584,32 +643,65 @@ impl Work<'_, '_> {
                 }
             }
             Part::Response(response) => {
-                let Some(n) = self.answered_by(&response) else {
-                    self.desk.counts.unpaired[said.protocol as usize] += 1;
-                    if response.id.is_none() {
-                        self.core.set(bit::ADRIFT);
-                        self.server_sends(first.time);
-                    }
-                    return;
-                };
-                let task = &mut self.busy.tasks[n];
-                if response.restarts {
-                    task.first_response = NEVER;
-                    task.bytes[1] = 0;
-                }
-                if !task.is_answering() {
-                    task.first_response = first.seen;
-                    task.frames[1] = first.frame;
-                }
-                task.first_response = task.first_response.min(first.seen);
-                task.bytes[1] = task.bytes[1].saturating_add(unit.length);
-                task.learn(response.outcome);
-                said.add_to(task);
+                self.response_begins(&response, unit.length, said, first);
             }
         }
     }
 
-    fn request_begins(&mut self, request: &Request, length: u64, said: Said, first: Run) {
+    /// A piece of a response begins: of which task, if it has one.
+    #[inline]
+    fn response_begins(
+        &mut self,
+        response: &Response,
+        length: u64,
+        said: Said,
+        first: Run,
+    ) -> Option<usize> {
+        let Some(n) = self.answered_by(response) else {
+            self.desk.counts.unpaired[said.protocol as usize] += 1;
+            if response.id.is_none() {
+                self.core.set(bit::ADRIFT);
+                self.server_sends(first.time);
+            }
+            return None;
+        };
+        let task = &mut self.busy.tasks[n];
+        if response.restarts {
+            task.first_response = NEVER;
+            task.bytes[1] = 0;
+        }
+        if !task.is_answering() {
+            task.first_response = first.seen;
+            task.frames[1] = first.frame;
+        }
+        task.first_response = task.first_response.min(first.seen);
+        task.bytes[1] = task.bytes[1].saturating_add(length);
+        task.learn(response.outcome);
+        said.add_to(task);
+        Some(n)
+    }
+
+    /// A piece of the response to the `n`th task is complete: its last byte came at `time`, just before `end`.
+    #[inline]
+    fn response_ends(&mut self, n: usize, response: &Response, time: Timestamp, end: Seq) {
+        let task = &mut self.busy.tasks[n];
+        task.last_response = time;
+        task.end = end;
+        task.acknowledged = NEVER;
+        if response.ends {
+            self.answered(n);
+        }
+    }
+
+    /// The first piece of a request; it is the last as well, and complete, if it ends at `ended`.
+    fn request_begins(
+        &mut self,
+        request: &Request,
+        length: u64,
+        said: Said,
+        first: Run,
+        ended: Timestamp,
+    ) {
         self.busy.keeps_words = true;
         while request.closes
             && let Some(task) = self.busy.tasks.front()
@@ -644,11 +736,11 @@ impl Work<'_, '_> {
             tag: request.tag,
             protocol: said.protocol,
             owes: request.owes,
-            has_ended: false,
+            has_ended: ended != NEVER,
             outcome: None,
             words: [0..0, 0..0, 0..0],
             first_request: first.seen,
-            last_request: NEVER,
+            last_request: ended,
             first_response: NEVER,
             last_response: NEVER,
             acknowledged: NEVER,
@@ -788,15 +880,8 @@ impl Work<'_, '_> {
                 }
             }
             Part::Response(response) => {
-                let Some(n) = self.answered_by(&response) else {
-                    return;
-                };
-                let task = &mut self.busy.tasks[n];
-                task.last_response = time;
-                task.end = end;
-                task.acknowledged = NEVER;
-                if response.ends {
-                    self.answered(n);
+                if let Some(n) = self.answered_by(&response) {
+                    self.response_ends(n, &response, time, end);
                 }
             }
         }
@@ -843,7 +928,7 @@ impl Work<'_, '_> {
                     None => true,
                 };
                 if is_new {
-                    self.request_begins(&Request::begin(), 0, said, first);
+                    self.request_begins(&Request::begin(), 0, said, first, NEVER);
                 }
                 if let Some(task) = self.busy.tasks.back_mut() {
                     task.first_request = task.first_request.min(first.seen);

@@ -174,6 +174,7 @@ fn line(bytes: &[u8], at: usize) -> Read<(&[u8], usize)> {
 }
 
 /// The bytes of a string that begins at `start`, and where what follows its CRLF begins. `None`: not all is there.
+#[inline]
 fn string(bytes: &[u8], start: usize, length: usize) -> Option<(&[u8], usize)> {
     let end = start.checked_add(length)?;
     let next = end.checked_add(2)?;

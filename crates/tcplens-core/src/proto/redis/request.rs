@@ -142,14 +142,20 @@ impl Redis {
         if self.reply_off || self.skip_next {
             return None;
         }
-        let (count, at) = short_number(bytes, 1)?;
+        let (count, at) = match bytes {
+            [b'*', ones @ b'1'..=b'9', b'\r', b'\n', ..] => (usize::from(ones - b'0'), 4),
+            _ => short_number(bytes, 1)?,
+        };
         let (verb, mut at) = whole_argument(bytes, at)?;
         let left = count.checked_sub(1)?;
         if command(verb) != Command::Plain {
             return None;
         }
         let texts = &mut context.texts;
-        texts.operation_upper(verb);
+        let is_upper = verb.iter().all(u8::is_ascii_uppercase);
+        if !is_upper {
+            texts.operation_upper(verb);
+        }
         let mut is_whole = true;
         texts.summary(|line| {
             line.bytes(verb);
@@ -165,6 +171,9 @@ impl Redis {
                 at = next;
             }
         });
+        if is_upper {
+            texts.operation_begins_summary(verb.len());
+        }
         is_whole.then(|| Unit::new(at, Part::Request(Request::whole())))
     }
 
@@ -347,7 +356,6 @@ impl Redis {
 }
 
 /// A number of one to five digits at `at`, ended by CRLF, and where the next line begins.
-#[inline]
 fn short_number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let rest = bytes.get(at..)?;
     let mut n = 0;
@@ -364,12 +372,22 @@ fn short_number(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 }
 
 /// The argument at `at`, if all of it is there, and where the next begins.
-#[inline]
+#[inline(always)]
 fn whole_argument(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    if bytes.get(at) != Some(&b'$') {
-        return None;
-    }
-    let (length, start) = short_number(bytes, at + 1)?;
+    let digit = |byte: &u8| usize::from(byte - b'0');
+    let (length, start) = match bytes.get(at..)? {
+        [b'$', ones @ b'0'..=b'9', b'\r', b'\n', ..] => (digit(ones), at + 4),
+        [
+            b'$',
+            tens @ b'0'..=b'9',
+            ones @ b'0'..=b'9',
+            b'\r',
+            b'\n',
+            ..,
+        ] => (10 * digit(tens) + digit(ones), at + 5),
+        [b'$', ..] => short_number(bytes, at + 1)?,
+        _ => return None,
+    };
     string(bytes, start, length)
 }
 
