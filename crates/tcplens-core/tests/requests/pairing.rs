@@ -858,6 +858,33 @@ fn with_holes(random: &mut Random, depth: i64, lost: i64) -> Vec<Captured> {
     packets
 }
 
+/// Where it turns out late that a client pipelines, what is outstanding ends by `gap`, also the request that told.
+#[test]
+fn who_pipelines_after_a_hole_is_not_answered_by_guess() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, &get("a"));
+    talk.data(11 * MS, S, &bulk(b""));
+    // Missed.
+    talk.data(20 * MS, C, &get("b"));
+    talk.packets.pop();
+    talk.data(21 * MS, S, &bulk(b"b"));
+    talk.data(30 * MS, C, &get("c"));
+    talk.data(31 * MS, S, &bulk(b"cc"));
+    talk.data(40 * MS, C, &get("d"));
+    talk.data(41 * MS, C, &get("e"));
+    talk.data(42 * MS, S, &bulk(b"ddd"));
+    talk.data(43 * MS, S, &bulk(b"eeee"));
+    talk.ack(44 * MS, C);
+    talk.fin(50 * MS, S);
+    let expected = [
+        r#"1 Redis GET "GET a" 20 -> Ok 6"#,
+        r#"2 Redis GET "GET c" 20 -> Ok 8"#,
+        r#"3 Redis GET "GET d" 20 -> Unanswered 0 by Gap"#,
+        r#"4 Redis GET "GET e" 20 -> Unanswered 0 by Gap"#,
+    ];
+    assert_eq!(lines(&talk), expected);
+}
+
 /// That a client pipelines may itself be hidden by holes: then, and only then, a response may go wrong.
 #[test]
 fn holes_anywhere_pair_next_to_nothing_with_the_wrong_response() {

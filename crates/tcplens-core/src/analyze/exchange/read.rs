@@ -207,9 +207,9 @@ impl Work<'_, '_> {
     }
 
     /// A request begins, and the one before it has no answer yet; unless that was missed here, for the client acknowledges
-    /// more than was seen, and more than it did when it asked before.
+    /// more than was seen, and more than it did when it asked before. Whether nobody knows whose its response is then.
     #[cold]
-    fn pipelines(&mut self) {
+    fn pipelines(&mut self) -> bool {
         let client = &self.desk.flow.sides[usize::from(self.desk.flow.client)];
         let back = &self.core.ways[Way::ToClient as usize];
         let is_started = back.bits & bit::STARTED != 0 && client.acknowledged();
@@ -218,14 +218,16 @@ impl Work<'_, '_> {
         let was_missed =
             is_started && has_more(back.next) && waits.is_none_or(|task| has_more(task.end));
         if was_missed {
-            return;
+            return false;
         }
         self.core.set(bit::PIPELINES);
-        if self.core.ways[0].bits & bit::ASSUMED != 0 {
+        let drifts = self.core.ways[0].bits & bit::ASSUMED != 0;
+        if drifts {
             self.give_up_outstanding(false);
             self.core.moor();
             self.core.set(bit::ADRIFT);
         }
+        drifts
     }
 
     /// Reads what can be read; how many bytes that was. The direction changes if the roles turn out to be the other way.
@@ -714,8 +716,9 @@ impl Work<'_, '_> {
                 self.unanswered(0, EndedBy::Gap);
             }
         }
+        let mut drifts = false;
         if self.busy.tasks.len() >= MOST_PENDING {
-            self.too_many(request.id.is_some());
+            drifts = self.too_many(request.id.is_some());
         }
         if self.busy.tasks.is_empty() && self.core.is_narrow() {
             self.stretches_begin(first.seen);
@@ -728,7 +731,7 @@ impl Work<'_, '_> {
         } else if (queued > 0 || self.core.is_adrift())
             && self.core.ways[0].bits & bit::PIPELINES == 0
         {
-            self.pipelines();
+            drifts |= self.pipelines();
         }
         let mut task = Task {
             number: self.core.tasks,
@@ -759,11 +762,15 @@ impl Work<'_, '_> {
         self.busy.tasks.push_back(task);
         self.busy.keeps_words = false;
         self.tidy_words();
+        if drifts && ended != NEVER && !request.closes {
+            self.unanswered(self.busy.tasks.len() - 1, EndedBy::Gap);
+        }
     }
 
     /// One more request is too many: the oldest is given up; of those without numbers all, for its response may come yet.
+    /// Whether nobody knows whose the next one is then.
     #[cold]
-    fn too_many(&mut self, has_numbers: bool) {
+    fn too_many(&mut self, has_numbers: bool) -> bool {
         if let Some(task) = self.busy.tasks.front()
             && task.over.is_some()
         {
@@ -776,7 +783,9 @@ impl Work<'_, '_> {
             self.desk.counts.pending_limit += self.busy.tasks.len() as u64;
             self.give_up_outstanding(false);
             self.core.set(bit::ADRIFT);
+            return true;
         }
+        false
     }
 
     /// From here on stretches count: those that last already begin here.
