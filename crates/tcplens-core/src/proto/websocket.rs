@@ -29,6 +29,11 @@ const LONGEST_CONTROL: usize = 125;
 const PING: u64 = 1 << 32;
 const CLOSE: u64 = 2 << 32;
 
+/// Whether the request with this number is a data message: these are answered in their order.
+pub(crate) fn is_message(id: u64) -> bool {
+    id < PING
+}
+
 /// Both directions of a connection that speaks WebSocket.
 #[derive(Debug, Default)]
 pub struct Websocket {

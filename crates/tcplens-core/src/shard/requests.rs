@@ -5,7 +5,7 @@ use crate::analyze::exchange::{Desk, Exchange, Pool, Rules};
 use crate::batch::{Moment, Records};
 use crate::flow::table::Place;
 use crate::flow::{Flow, NO_EXCHANGE, Phase};
-use crate::proto::{Way, dns};
+use crate::proto::{Loss, Way, dns};
 use crate::record::{Close, EndedBy, Protocol, RoleFrom};
 use crate::tcp::track::Facts;
 use crate::wire::segment::{Segment, SynOptions, flags};
@@ -233,9 +233,15 @@ impl Shard {
         });
         let spoken = self.spoken(place);
         self.table.at_mut(place).exchange = NO_EXCHANGE;
-        if let Some(requests) = &mut self.requests
-            && let Some(exchange) = requests.get_mut(at)
-        {
+        if let Some(requests) = &mut self.requests {
+            let turns = requests.rules.turns;
+            let Some(exchange) = requests.get_mut(at) else {
+                return spoken;
+            };
+            if turns {
+                let lost = &mut self.counts.read.lost[Protocol::Turn as usize];
+                lost[Loss::Unsupported as usize] += exchange.passed_over();
+            }
             *exchange = Exchange::default();
             requests.vacant.push(at);
         }

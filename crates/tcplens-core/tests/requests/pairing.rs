@@ -268,8 +268,10 @@ fn earlier_connections_do_not_tell_what_is_spoken() {
         for (n, request) in conversations.iter().enumerate() {
             let at = n as i64 * 100 * MS;
             // The same ends each time, so that the shard is the same.
-            let mut talk = Talk::default();
-            talk.isn = [1_000 + n as u32 * 10_000, 900_000 + n as u32 * 10_000];
+            let mut talk = Talk {
+                isn: [1_000 + n as u32 * 10_000, 900_000 + n as u32 * 10_000],
+                ..Talk::default()
+            };
             talk.handshake([at, at + MS, at + 2 * MS]);
             talk.data(at + 10 * MS, C, request);
             talk.data(at + 11 * MS, S, b"+OK\r\n");
@@ -327,6 +329,68 @@ fn connections_that_were_given_up_as_idle() {
     assert_ne!(all[1].1, all[2].1);
     assert_eq!(outcome.connections.len(), 2);
     assert_eq!(outcome.counts.read.unpaired[Protocol::Redis as usize], 1);
+}
+
+/// In mid-connection the first segments of what nothing recognises may be the middle of something. If that is all there is,
+/// it is told.
+#[test]
+fn short_unknown_traffic_in_mid_connection_is_counted() {
+    let unsupported = |segments: usize, last: &[u8]| {
+        let mut talk = Talk::default();
+        for n in 0..segments {
+            talk.data(n as i64 * MS, n % 2, b"~~~~~~~~~~~~~~~~~~~~~~~~");
+        }
+        if !last.is_empty() {
+            talk.data(100 * MS, C, last);
+        }
+        let outcome = run(&talk.packets);
+        let lost = outcome.counts.read.lost[Protocol::Turn as usize];
+        let [malformed, too_long, unsupported] = lost;
+        assert_eq!([malformed, too_long], [0; 2]);
+        (outcome.requests.len(), unsupported > 0)
+    };
+    assert_eq!(unsupported(1, b""), (0, true));
+    assert_eq!(unsupported(5, b""), (0, true));
+    // Enough to be read by turns, or by what it is in the end; what waits for more was no message either.
+    assert_eq!(unsupported(20, b""), (6, false));
+    assert_eq!(unsupported(4, &get("foo")), (1, false));
+    assert_eq!(unsupported(4, &get("foo")[..9]), (0, true));
+}
+
+/// Messages of WebSocket have numbers only here: they are answered in their order, and wait for each other.
+#[test]
+fn messages_of_websocket_are_queued() {
+    let mut talk = Talk::open();
+    let upgrade =
+        b"GET /chat HTTP/1.1\r\nHost: x.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    talk.data(2 * MS, C, upgrade);
+    let switch =
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+    talk.data(3 * MS, S, switch);
+    talk.ack(4 * MS, C);
+    talk.data(10 * MS, C, b"\x81\x81\0\0\0\0a");
+    talk.data(11 * MS, C, b"\x81\x81\0\0\0\0b");
+    talk.data(20 * MS, S, b"\x81\x01A");
+    talk.data(30 * MS, S, b"\x81\x01B");
+    talk.ack(31 * MS, C);
+    let requests = run(&talk.packets).requests;
+    let messages: Vec<_> = requests
+        .iter()
+        .filter(|got| got.record().protocol == Protocol::Websocket)
+        .map(|got| {
+            (
+                got.record().queued,
+                got.times()[..4].to_vec(),
+                got.budget()[1],
+            )
+        })
+        .collect();
+    let expected = [
+        (0, [10, 10, 20, 20].map(ms).to_vec(), Some(0)),
+        (1, [11, 11, 30, 30].map(ms).to_vec(), Some(9_000_000)),
+    ];
+    assert_eq!(messages, expected, "{requests:#?}");
 }
 
 /// Bytes are those that came, not those that were announced.
@@ -756,6 +820,90 @@ fn a_hole_in_a_pipeline() {
             }
         }
     }
+}
+
+/// A client that has up to `depth` requests outstanding, of which so many packets in a hundred were not captured.
+fn with_holes(random: &mut Random, depth: i64, lost: i64) -> Vec<Captured> {
+    let mut talk = Talk::open();
+    let mut at = 10 * MS;
+    let mut outstanding = std::collections::VecDeque::new();
+    let mut n = 0;
+    for _ in 0..60 {
+        at += random.scaled(10 * US, 3 * MS);
+        let asks =
+            outstanding.is_empty() || (outstanding.len() as i64) < depth && random.once_in(2);
+        if asks {
+            // What the server has read, it has acknowledged; but it may be late.
+            let key = b'a' + n % 26;
+            n += 1;
+            talk.data(at, C, &get(&(key as char).to_string()));
+            outstanding.push_back(key);
+            if random.once_in(3) {
+                talk.ack(at + US, S);
+            }
+        } else if let Some(key) = outstanding.pop_front() {
+            let response = bulk(&vec![key; usize::from(key - b'a')]);
+            talk.data(at, S, &response);
+            if random.once_in(3) {
+                talk.ack(at + US, C);
+            }
+        }
+    }
+    let mut packets = talk.packets;
+    let mut n = 0;
+    packets.retain(|_| {
+        n += 1;
+        n <= 3 || random.from(1, 100) > lost
+    });
+    packets
+}
+
+/// Where it turns out late that a client pipelines, what is outstanding ends by `gap`, also the request that told.
+#[test]
+fn who_pipelines_after_a_hole_is_not_answered_by_guess() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, &get("a"));
+    talk.data(11 * MS, S, &bulk(b""));
+    // Missed.
+    talk.data(20 * MS, C, &get("b"));
+    talk.packets.pop();
+    talk.data(21 * MS, S, &bulk(b"b"));
+    talk.data(30 * MS, C, &get("c"));
+    talk.data(31 * MS, S, &bulk(b"cc"));
+    talk.data(40 * MS, C, &get("d"));
+    talk.data(41 * MS, C, &get("e"));
+    talk.data(42 * MS, S, &bulk(b"ddd"));
+    talk.data(43 * MS, S, &bulk(b"eeee"));
+    talk.ack(44 * MS, C);
+    talk.fin(50 * MS, S);
+    let expected = [
+        r#"1 Redis GET "GET a" 20 -> Ok 6"#,
+        r#"2 Redis GET "GET c" 20 -> Ok 8"#,
+        r#"3 Redis GET "GET d" 20 -> Unanswered 0 by Gap"#,
+        r#"4 Redis GET "GET e" 20 -> Unanswered 0 by Gap"#,
+    ];
+    assert_eq!(lines(&talk), expected);
+}
+
+/// That a client pipelines may itself be hidden by holes: then, and only then, a response may go wrong.
+#[test]
+fn holes_anywhere_pair_next_to_nothing_with_the_wrong_response() {
+    let [mut right, mut wrong] = [0; 2];
+    for seed in 0..1_500 {
+        let mut random = Random::new(seed);
+        let depth = random.from(1, 4);
+        let packets = with_holes(&mut random, depth, 3);
+        for got in &run(&packets).requests {
+            if got.record().status == Status::Ok {
+                let is_own = has_its_own_response(got);
+                right += u32::from(is_own);
+                wrong += u32::from(!is_own);
+                assert!(is_own || depth > 1, "{seed}: {}", got.line());
+            }
+        }
+    }
+    // Of 90,000 requests.
+    assert!(right > 20_000 && wrong * 4_000 < right, "{right} {wrong}");
 }
 
 #[test]

@@ -8,12 +8,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use capture::{ended_after, joined, shifted, with_ties};
+use capture::{churn, ended_after, joined, shifted, with_ties};
 
 mod capture;
 
 const KINDS: [&str; 4] = ["handshake", "connection", "finding", "health"];
-const ALL: [&str; 3] = ["records", "--kind", "handshake,connection,finding,health"];
+const ALL: [&str; 3] = [
+    "records",
+    "--kind",
+    "handshake,request,connection,finding,health",
+];
 
 #[test]
 fn invariant_01_core_reads_no_clock_file_socket_or_environment_and_never_spawns_or_logs() {
@@ -307,6 +311,38 @@ fn invariant_10_the_number_of_threads_changes_no_byte() {
                 path.display()
             );
         }
+    }
+}
+
+/// Tables that are full, and whose flows come and go, at several sizes.
+#[test]
+fn invariant_10_nor_does_it_where_connections_come_and_go() {
+    const CONNECTIONS: u32 = 16_000;
+    let place = Place::new("churn");
+    let path = place.0.join("churn.pcap");
+    fs::write(&path, churn(CONNECTIONS)).unwrap();
+    for limit in ["1", "64", "700", "1600", "6400", "1000000"] {
+        let run = |threads: &str| {
+            let output = tcplens(&ALL)
+                .args([
+                    "--threads",
+                    threads,
+                    "--active",
+                    "1",
+                    "--limit-connections",
+                    limit,
+                ])
+                .arg(&path)
+                .output()
+                .unwrap();
+            (output.status.code(), out(&output.stdout))
+        };
+        let one = run("1");
+        let of = |kind: &str| one.1.matches(&format!("{{\"kind\":\"{kind}\"")).count();
+        assert!(of("handshake") >= CONNECTIONS as usize, "{limit}");
+        assert!(of("request") >= CONNECTIONS as usize * 6 / 7, "{limit}");
+        assert!(of("connection") >= CONNECTIONS as usize, "{limit}");
+        assert!(one == run("2"), "{limit}: 1 and 2 threads differ");
     }
 }
 

@@ -18,7 +18,7 @@ use self::task::{FEW_WORDS, MANY_WORDS, MOST_SENT, NEVER, Task};
 use super::Context;
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::flow::Flow;
-use crate::proto::{AnyParser, Loss, Owes, Way};
+use crate::proto::{AnyParser, Loss, Owes, Way, websocket};
 use crate::record::{EndedBy, HandshakeOutcome, Protocol, RequestRow, Status, Times};
 use crate::tcp::seen::Sighting;
 use crate::tcp::seq::Seq;
@@ -174,21 +174,23 @@ enum Speaks {
 /// Bits of [`Direction::bits`].
 mod bit {
     /// `next` is set.
-    pub(super) const STARTED: u8 = 1;
+    pub(super) const STARTED: u16 = 1;
     /// The parser's footing is lost: bytes count again from a segment that begins with a message.
-    pub(super) const LOST: u8 = 2;
+    pub(super) const LOST: u16 = 2;
     /// `fin` is set.
-    pub(super) const FIN: u8 = 4;
+    pub(super) const FIN: u16 = 4;
     /// Everything up to the FIN was read.
-    pub(super) const ENDED: u8 = 8;
+    pub(super) const ENDED: u16 = 8;
     /// The receiver of this direction has room for less than a segment.
-    pub(super) const NARROW: u8 = 16;
+    pub(super) const NARROW: u16 = 16;
     /// Of both directions: requests may have been missed, so of responses without numbers nobody knows whose they are.
-    pub(super) const ADRIFT: u8 = 32;
+    pub(super) const ADRIFT: u16 = 32;
     /// Of both directions: `answered` is set.
-    pub(super) const ANSWERED: u8 = 64;
+    pub(super) const ANSWERED: u16 = 64;
     /// Of both directions: the client asked before it was answered.
-    pub(super) const PIPELINES: u8 = 128;
+    pub(super) const PIPELINES: u16 = 128;
+    /// Of both directions: they are not adrift only if the client never does that.
+    pub(super) const ASSUMED: u16 = 256;
 }
 
 #[derive(Clone, Copy, Default)]
@@ -197,7 +199,7 @@ struct Direction {
     next: Seq,
     /// Where its FIN stands.
     fin: Seq,
-    bits: u8,
+    bits: u16,
 }
 
 /// One connection's requests.
@@ -257,13 +259,13 @@ impl Core {
         self.ways[Way::ToClient as usize].bits & bit::ADRIFT != 0
     }
 
-    fn set(&mut self, bits: u8) {
+    fn set(&mut self, bits: u16) {
         self.ways.iter_mut().for_each(|way| way.bits |= bits);
     }
 
     /// The next request gets the next response.
     fn moor(&mut self) {
-        let bits = bit::ADRIFT | bit::ANSWERED;
+        let bits = bit::ADRIFT | bit::ANSWERED | bit::ASSUMED;
         self.ways.iter_mut().for_each(|way| way.bits &= !bits);
     }
 }
@@ -301,6 +303,15 @@ impl Exchange {
     /// What is spoken, and how many requests there were.
     pub(crate) fn summary(&self) -> (Option<Protocol>, u64) {
         (self.core.protocol, self.core.tasks)
+    }
+
+    /// Segments of a connection in an unknown protocol that were passed over, for they may have been the middle of a
+    /// message, and none followed that told more.
+    pub(crate) fn passed_over(&self) -> u64 {
+        match self.core.speaks {
+            Speaks::Unknown(tries) => u64::from(tries),
+            Speaks::Turn | Speaks::Known(_) => 0,
+        }
     }
 
     /// The connection is established with these options of client and server.
@@ -817,10 +828,14 @@ impl Work<'_, '_> {
         };
         let is_error = task.outcome.is_some_and(|outcome| outcome.is_error);
         let status = if is_error { Status::Error } else { Status::Ok };
-        if task.id.is_none() {
+        let is_in_order = match task.id {
+            None => true,
+            Some(id) => task.protocol == Protocol::Websocket && websocket::is_message(id),
+        };
+        if is_in_order {
             task.queue_end = self.core.last_end;
+            self.core.last_end = task.last_response.max(self.core.last_end);
         }
-        self.core.last_end = task.last_response.max(self.core.last_end);
         task.repeats = self.core.repeats.wrapping_sub(task.repeats);
         task.fills = self.core.fills.wrapping_sub(task.fills);
         task.over = Some((status, EndedBy::Response));

@@ -187,9 +187,13 @@ impl Work<'_, '_> {
             return;
         }
         let pipelines = self.core.ways[0].bits & bit::PIPELINES != 0;
-        if !pipelines || seen.0.saturating_sub(self.core.last_end.0) >= STILL {
+        let is_still = seen.0.saturating_sub(self.core.last_end.0) >= STILL;
+        if !pipelines || is_still {
             self.give_up_outstanding(false);
             self.core.moor();
+        }
+        if !pipelines && !is_still {
+            self.core.set(bit::ASSUMED);
         }
     }
 
@@ -202,15 +206,28 @@ impl Work<'_, '_> {
         }
     }
 
-    /// A request begins, and another has no answer yet; unless that was missed here.
+    /// A request begins, and the one before it has no answer yet; unless that was missed here, for the client acknowledges
+    /// more than was seen, and more than it did when it asked before. Whether nobody knows whose its response is then.
     #[cold]
-    fn pipelines(&mut self) {
+    fn pipelines(&mut self) -> bool {
         let client = &self.desk.flow.sides[usize::from(self.desk.flow.client)];
-        let seen = self.core.ways[Way::ToClient as usize].next;
-        let is_started = self.core.ways[Way::ToClient as usize].bits & bit::STARTED != 0;
-        if !is_started || !client.acknowledged() || client.ack.offset(seen) <= 0 {
-            self.core.set(bit::PIPELINES);
+        let back = &self.core.ways[Way::ToClient as usize];
+        let is_started = back.bits & bit::STARTED != 0 && client.acknowledged();
+        let waits = self.busy.tasks.back().filter(|task| task.waits());
+        let has_more = |than: Seq| client.ack.offset(than) > 0;
+        let was_missed =
+            is_started && has_more(back.next) && waits.is_none_or(|task| has_more(task.end));
+        if was_missed {
+            return false;
         }
+        self.core.set(bit::PIPELINES);
+        let drifts = self.core.ways[0].bits & bit::ASSUMED != 0;
+        if drifts {
+            self.give_up_outstanding(false);
+            self.core.moor();
+            self.core.set(bit::ADRIFT);
+        }
+        drifts
     }
 
     /// Reads what can be read; how many bytes that was. The direction changes if the roles turn out to be the other way.
@@ -351,12 +368,14 @@ impl Work<'_, '_> {
     /// Nothing more comes that could tell what is spoken: what waits for that is read by turns.
     pub(super) fn settle(&mut self) {
         let is_middle = self.desk.flow.handshake != HandshakeOutcome::Established;
-        let waits = self.busy.runs.iter().any(|runs| !runs.is_empty());
-        if !matches!(self.core.speaks, Speaks::Unknown(_))
-            || is_middle
-            || !waits
-            || !self.desk.rules.turns
-        {
+        let waits = self.busy.runs.iter().map(Vec::len).sum::<usize>();
+        let Speaks::Unknown(tries) = &mut self.core.speaks else {
+            return;
+        };
+        if is_middle {
+            *tries = tries.saturating_add(u8::try_from(waits).unwrap_or(u8::MAX));
+        }
+        if is_middle || waits == 0 || !self.desk.rules.turns {
             return;
         }
         self.core.speaks = Speaks::Turn;
@@ -703,8 +722,9 @@ impl Work<'_, '_> {
                 self.unanswered(0, EndedBy::Gap);
             }
         }
+        let mut drifts = false;
         if self.busy.tasks.len() >= MOST_PENDING {
-            self.too_many(request.id.is_some());
+            drifts = self.too_many(request.id.is_some());
         }
         if self.busy.tasks.is_empty() && self.core.is_narrow() {
             self.stretches_begin(first.seen);
@@ -717,7 +737,7 @@ impl Work<'_, '_> {
         } else if (queued > 0 || self.core.is_adrift())
             && self.core.ways[0].bits & bit::PIPELINES == 0
         {
-            self.pipelines();
+            drifts |= self.pipelines();
         }
         let mut task = Task {
             number: self.core.tasks,
@@ -741,18 +761,22 @@ impl Work<'_, '_> {
             fills: self.core.fills,
             gap: false,
             cut: false,
-            end: Seq(0),
+            end: self.desk.flow.sides[usize::from(self.desk.flow.client)].ack,
             over: None,
         };
         said.add_to(&mut task);
         self.busy.tasks.push_back(task);
         self.busy.keeps_words = false;
         self.tidy_words();
+        if drifts && ended != NEVER && !request.closes {
+            self.unanswered(self.busy.tasks.len() - 1, EndedBy::Gap);
+        }
     }
 
     /// One more request is too many: the oldest is given up; of those without numbers all, for its response may come yet.
+    /// Whether nobody knows whose the next one is then.
     #[cold]
-    fn too_many(&mut self, has_numbers: bool) {
+    fn too_many(&mut self, has_numbers: bool) -> bool {
         if let Some(task) = self.busy.tasks.front()
             && task.over.is_some()
         {
@@ -765,7 +789,9 @@ impl Work<'_, '_> {
             self.desk.counts.pending_limit += self.busy.tasks.len() as u64;
             self.give_up_outstanding(false);
             self.core.set(bit::ADRIFT);
+            return true;
         }
+        false
     }
 
     /// From here on stretches count: those that last already begin here.

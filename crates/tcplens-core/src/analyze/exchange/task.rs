@@ -41,7 +41,7 @@ pub(super) struct Task {
     /// The connection's repeats and fills when it began; when it is over, those that came since.
     pub repeats: u32,
     pub fills: u32,
-    /// Just behind its last response byte so far.
+    /// Just behind its last response byte so far; before there is one, what the client had acknowledged when it asked.
     pub end: Seq,
     pub protocol: Protocol,
     pub owes: Owes,
