@@ -582,6 +582,76 @@ fn slow_requests_are_told_with_what_made_them_slow() {
     }
 }
 
+/// Slow requests of a web server at 10.0.0.1, and what that host asks of 10.0.0.3 during each, after 50 ms, for so long.
+fn web_and_database(server: &str, port: u64, database_ms: u64) -> Vec<Made> {
+    let asked = |n| {
+        let time = at(n).plus(50_000_000);
+        Request {
+            time,
+            client_ip: SERVER.parse().unwrap(),
+            protocol: Protocol::Mysql,
+            operation: Some("COM_QUERY"),
+            task: n + 1,
+            in_server_us: ms(database_ms - 4),
+            total_us: ms(database_ms),
+            ..request(n, server, port, database_ms - 4)
+        }
+    };
+    [
+        requests(0..3, |n| request(n, SERVER, 80, 500)),
+        requests(0..3, asked),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_server_that_waits_for_another_is_not_blamed_itself_and_comes_after_it() {
+    check(web_and_database("10.0.0.3", 3306, 400), "waits_for_another");
+    // It cannot even connect.
+    let attempts = (0..3).map(|n| {
+        let attempt = Handshake {
+            time: at(n as u64).plus(50_000_000),
+            ..handshake(n, SERVER, "10.0.0.4", 443)
+        };
+        failed(Outcome::Unanswered, 7_000, attempt).into()
+    });
+    let web = requests(0..3, |n| request(n, SERVER, 80, 500));
+    check(
+        web.into_iter().chain(attempts).collect(),
+        "cannot_connect_to_another",
+    );
+    // Of requests at the same time each waits for its own, and not for those of others.
+    let at_once = |n: u64, server: &str, port, asked_ms, from_ms: u64| {
+        let time = at(0).plus((n * 100 + from_ms) as i64 * 1_000_000);
+        let client_ip = if from_ms > 0 { SERVER } else { CLIENT }.parse().unwrap();
+        let request = request(n, server, port, asked_ms);
+        Made::from(Request {
+            time,
+            client_ip,
+            ..request
+        })
+    };
+    let records = (0..3)
+        .flat_map(|n| {
+            [
+                at_once(n, SERVER, 80, 500, 0),
+                // Only the first of them asks.
+                at_once(n, "10.0.0.3", 3306, if n == 0 { 400 } else { 1 }, 10),
+            ]
+        })
+        .collect();
+    check(records, "one_of_three_waits_for_another");
+    // Slow queries that take the lesser part of the time, and are slow all the same.
+    check(
+        web_and_database("10.0.0.3", 3306, 200),
+        "does_not_wait_long_enough",
+    );
+    // Others' requests to the same server, which begin on its own host, say nothing.
+    let own = web_and_database(SERVER, 80, 400);
+    let findings = report(&own).finish(&health());
+    assert!(!text(&findings).contains("another"), "{}", text(&findings));
+}
+
 #[test]
 fn a_server_that_does_not_read_is_told_from_clients_that_do_not() {
     check(

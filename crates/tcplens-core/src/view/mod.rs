@@ -13,6 +13,7 @@ pub mod requests;
 mod sightings;
 mod standouts;
 pub mod troubles;
+mod waits;
 mod words;
 
 pub use findings::{Findings, thresholds};
@@ -27,6 +28,7 @@ pub use troubles::{SlowRequest, SlowestRequests};
 use std::net::IpAddr;
 
 use troubles::Troubles;
+use waits::Waits;
 
 use reading::{ending, is_one_sided, legs, lost_to_silence, repeats, syns_after_synack};
 
@@ -69,6 +71,7 @@ pub struct Report {
     totals: Totals,
     requests: RequestSummary,
     troubles: Troubles,
+    waits: Waits,
     one_sided: Sighting,
     missing: Sighting,
     first: Option<Timestamp>,
@@ -93,6 +96,7 @@ impl Default for Report {
             totals: Totals::default(),
             requests: RequestSummary::new(Some(Span::from_ns(thresholds::SLOW_NS))),
             troubles: Troubles::default(),
+            waits: Waits::default(),
             one_sided: Sighting::default(),
             missing: Sighting::default(),
             first: None,
@@ -198,6 +202,7 @@ impl Report {
     fn handshake(&mut self, handshake: &Handshake) {
         self.saw(handshake.time);
         self.handshakes.add(handshake);
+        self.waits.attempt(handshake);
         let client = self.clients.at(handshake.client_ip);
         attempt(client, handshake, handshake.synack_to_ack_us);
         let [client_repeats, server_repeats] = repeats(handshake);
@@ -252,6 +257,7 @@ impl Report {
         self.saw(request.time);
         self.requests.add(request);
         self.troubles.slowest.add(request);
+        self.waits.add(request);
         let server = (request.server_ip, request.server_port);
         if self.requests.server(server).is_some() {
             self.troubles.add(request);

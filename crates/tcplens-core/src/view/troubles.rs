@@ -24,7 +24,7 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    fn add(&mut self, word: &str) {
+    pub(super) fn add(&mut self, word: &str) {
         if let Some(count) = self.known.get_mut(word) {
             *count += 1;
         } else if self.known.len() < KINDS {
@@ -153,7 +153,7 @@ fn slow_from() -> Span {
 
 /// Whether a request takes long because that is what it asks for, or may be: redis' blocking commands, and what is not
 /// known to be a request at all.
-fn waits_on_purpose(request: &Request<'_>) -> bool {
+pub(super) fn waits_on_purpose(request: &Request<'_>) -> bool {
     const BLOCKING: [&str; 12] = [
         "BLMOVE",
         "BLMPOP",

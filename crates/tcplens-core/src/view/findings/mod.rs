@@ -2,7 +2,8 @@
 //!
 //! The order: (0) the capture misled us about most of what it shows; (1) connections or requests failed; (2) they
 //! took longer than they should; (3) worth knowing: scans, resets that may be habits, long paths; (4) remarks about the
-//! capture. Within a class the number of connections or requests concerned times their share decides, then the time lost.
+//! capture. Within a class the number of connections or requests concerned times their share decides, then the time lost;
+//! but a server that others seem to wait for comes before these.
 
 mod attempts;
 mod capture;
@@ -17,7 +18,7 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::{Report, Sighting, words};
+use super::{Report, ServerKey, Sighting, words};
 use crate::record::{Finding, Health, Suspect};
 use thresholds::FINDINGS;
 
@@ -59,6 +60,9 @@ struct Draft {
     /// Server address and only client, for findings that may be one of many alike.
     server: Option<IpAddr>,
     client: Option<IpAddr>,
+    /// The server whose requests are slow, and the one that it seems to wait for.
+    slow: Option<ServerKey>,
+    cause: Option<ServerKey>,
     sighting: Sighting,
 }
 
@@ -83,6 +87,8 @@ impl Draft {
             frames: sighting.frames.least().to_vec(),
             server: None,
             client: sighting.peers.only(),
+            slow: None,
+            cause: None,
             sighting: sighting.clone(),
         }
     }
@@ -114,6 +120,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     drafts.extend(requests::find(report));
     drafts.extend(capture::find(report, health));
     drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
+    causes_first(&mut drafts);
     let left_out = drafts.len().saturating_sub(FINDINGS) as u64;
     drafts.truncate(FINDINGS);
     let findings = drafts
@@ -125,6 +132,27 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
         findings,
         left_out,
         checked: checked(report),
+    }
+}
+
+/// What a server seems to wait for is told before the server. The order of the rest stays.
+fn causes_first(drafts: &mut Vec<Draft>) {
+    let waiting: Vec<_> = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.slow?, draft.cause?)))
+        .collect();
+    for (slow, cause) in waiting {
+        let at = |drafts: &[Draft], server, waits: bool| {
+            drafts.iter().position(|draft| {
+                draft.slow == Some(server) && (!waits || draft.cause == Some(cause))
+            })
+        };
+        if let (Some(effect), Some(reason)) = (at(drafts, slow, true), at(drafts, cause, false))
+            && effect < reason
+        {
+            let reason = drafts.remove(reason);
+            drafts.insert(effect, reason);
+        }
     }
 }
 

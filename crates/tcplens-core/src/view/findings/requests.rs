@@ -4,17 +4,19 @@
 use std::fmt::Write;
 
 use super::thresholds::{
-    REQUEST_ERRORS, REQUEST_ERRORS_PER_MILLE, SLOW_NS, SLOW_PER_MILLE, SLOW_REQUESTS, UNANSWERED,
-    UNANSWERED_PER_MILLE, is_share,
+    BEHIND_PER_MILLE, REQUEST_ERRORS, REQUEST_ERRORS_PER_MILLE, SLOW_NS, SLOW_PER_MILLE,
+    SLOW_REQUESTS, UNANSWERED, UNANSWERED_PER_MILLE, is_share,
 };
 use super::{Class, Draft};
 use crate::record::{EndedBy, Suspect, Verdict};
 use crate::view::troubles::{Kinds, Slow};
+use crate::view::waits::Wait;
 use crate::view::words::{addresses, count, duration, endpoint, percent, when};
-use crate::view::{Report, RequestGroup};
+use crate::view::{Report, RequestGroup, ServerKey};
 
 pub(super) fn find(report: &Report) -> Vec<Draft> {
     let mut drafts = Vec::new();
+    let waits = report.waits.find();
     for (&(ip, port), trouble) in &report.troubles.servers {
         let Some(group) = report.requests.server((ip, port)) else {
             continue;
@@ -22,7 +24,11 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
         let server = Server {
             name: endpoint(ip, port),
             filter: format!("host {ip} and port {port}"),
+            key: (ip, port),
             group,
+            wait: waits
+                .get(&(ip, port))
+                .filter(|wait| is_share(wait.waited_ns, wait.in_server_ns, BEHIND_PER_MILLE)),
         };
         for &verdict in Verdict::ALL {
             let slow = trouble.slow(verdict);
@@ -38,7 +44,10 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
 struct Server<'r> {
     name: String,
     filter: String,
+    key: ServerKey,
     group: &'r RequestGroup,
+    /// What its slow requests seem to wait for.
+    wait: Option<&'r Wait>,
 }
 
 impl Server<'_> {
@@ -54,9 +63,21 @@ impl Server<'_> {
                 Class::Slow,
                 "slow_server",
                 Suspect::Server,
-                format!(
-                    "{name} itself takes long: most of the time of its slow requests passes inside it."
-                ),
+                match self.wait {
+                    Some(wait) => format!(
+                        "{name} takes long, and the likely cause is another server: most of the time inside it, it was \
+                         waiting for its own {} to {}.",
+                        match (wait.asked, wait.attempts) {
+                            (_, 0) => "requests",
+                            (0, _) => "connection attempts",
+                            _ => "requests and connection attempts",
+                        },
+                        endpoint(wait.server.0, wait.server.1)
+                    ),
+                    None => format!(
+                        "{name} itself takes long: most of the time of its slow requests passes inside it."
+                    ),
+                },
             ),
             Verdict::Network => (
                 Class::Note,
@@ -136,6 +157,10 @@ impl Server<'_> {
             ),
         );
         mostly(&mut evidence, &slow.operations, seen.count);
+        let wait = self.wait.filter(|_| verdict == Verdict::Server);
+        if let Some(wait) = wait {
+            behind(&mut evidence, wait, self.key);
+        }
         // Writing to a String cannot fail.
         let _ = write!(
             evidence,
@@ -143,7 +168,11 @@ impl Server<'_> {
             addresses(&seen.peers, "client"),
             when(seen.first, seen.last)
         );
-        let draft = Draft::new(class, code, suspect, seen, answered);
+        let draft = Draft {
+            slow: Some(self.key),
+            cause: wait.map(|wait| wait.server),
+            ..Draft::new(class, code, suspect, seen, answered)
+        };
         Some(draft.says(text, evidence, self.filter.clone()))
     }
 
@@ -229,6 +258,34 @@ fn mostly(text: &mut String, kinds: &Kinds, of: u64) {
             false => write!(text, ", most often {word} ({n})"),
         };
     }
+}
+
+/// Appends what the host of a server asked of another while it had slow requests.
+fn behind(text: &mut String, wait: &Wait, (ip, _): ServerKey) {
+    let mut what = Vec::new();
+    if wait.asked > 0 {
+        what.push(count(wait.asked, "own request"));
+    }
+    if wait.attempts > 0 {
+        what.push(count(wait.attempts, "connection attempt"));
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "; during {} of {} slow ones {ip} waited for {} to {}",
+        wait.waited,
+        wait.slow,
+        what.join(" and "),
+        endpoint(wait.server.0, wait.server.1),
+    );
+    mostly(text, &wait.operations, wait.asked);
+    let _ = write!(
+        text,
+        ", which covers {} of the {} inside it ({})",
+        duration(wait.waited_ns),
+        duration(wait.in_server_ns),
+        percent(wait.waited_ns, wait.in_server_ns)
+    );
 }
 
 /// `1.5 MB in 12 s`: what was sent and how long that took.

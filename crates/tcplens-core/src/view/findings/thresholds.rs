@@ -67,6 +67,13 @@ pub const SLOW_REQUESTS: u64 = 3;
 /// And from this share of its answered requests on, in per mille. Chosen: the slowest hundredth is what people complain of.
 pub const SLOW_PER_MILLE: u64 = 10;
 
+/// A request that took less than this, in ns, is not behind a slow one of the server that sent it. Chosen: a tenth of
+/// [`SLOW_NS`]; what is quicker may be anybody's, and happens all the time.
+pub const BEHIND_NS: u64 = 10_000_000;
+/// Share of the time inside a server during which it waits for its own requests, from which on these are the likely cause,
+/// in per mille: most of it.
+pub const BEHIND_PER_MILLE: u64 = 500;
+
 /// Requests to one server that were answered with an error: at least so many, and one in twenty. Chosen: single misses are
 /// everyday.
 pub const REQUEST_ERRORS: u64 = 3;
