@@ -753,6 +753,38 @@ fn requests_without_an_answer_are_told_if_one_would_have_been_seen() {
 }
 
 #[test]
+fn dns_tells_what_has_no_answer_and_what_does_not_exist() {
+    let query = |n: u64| Request {
+        protocol: Protocol::Dns,
+        operation: Some("A"),
+        summary: Some("A shop.example."),
+        status_code: Some(0),
+        status_text: Some("NOERROR"),
+        verdict: None,
+        ..request(n, SERVER, 53, 0)
+    };
+    let silent = |n| unanswered(EndedBy::Observation, query(n));
+    let nameless = |n| Request {
+        status_code: Some(3),
+        status_text: Some("NXDOMAIN"),
+        summary: Some("A gone.example."),
+        ..query(n)
+    };
+    // The last of them 4 s before the end: it may still be answered.
+    let records = [
+        requests(0..4, query),
+        requests(4..7, silent),
+        requests(11..12, query),
+    ];
+    check(records.concat(), "dns_unanswered");
+    check(requests(0..9, silent), "dns_answers_nothing");
+    let records = [requests(0..7, query), requests(7..10, nameless)];
+    check(records.concat(), "no_such_name");
+    let records = [requests(0..8, query), requests(8..10, nameless)];
+    check(records.concat(), NOTHING);
+}
+
+#[test]
 fn a_report_knows_the_slowest_requests_whatever_their_order() {
     let records = [
         requests(0..30, quick),

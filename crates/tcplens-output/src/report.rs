@@ -175,6 +175,7 @@ impl Page<'_> {
             | "slow_upload"
             | "slow_transfer" => ("requests", " -t 100 --columns budget"),
             "request_errors" => ("requests", " --status error"),
+            "no_such_name" => ("requests", " --status NXDOMAIN"),
             "unanswered_requests" => ("requests", " --status unanswered"),
             "refused" | "unanswered" | "unreachable" | "aborted" | "reset_in_handshake"
             | "unacknowledged" | "syn_repeated" | "synack_repeated" => ("handshakes", ""),

@@ -86,7 +86,10 @@ fn sentence(all: &RequestGroup, slow_from: Option<Span>, text: &mut String) {
         ("with errors", all.status(Status::Error)),
         ("that no reply is owed", all.status(Status::None)),
         ("unanswered", all.unanswered()),
-        ("undecided (cut off by a gap, or by the end)", all.undecided),
+        (
+            "undecided (no answer before the end, or cut off by a gap)",
+            all.undecided,
+        ),
     ];
     let mut separator = ": ";
     for (what, n) in counts.into_iter().filter(|(_, n)| *n > 0) {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::{Health, Protocol, Request, Status};
+use tcplens_core::record::{Health, Protocol, Request};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::RequestSummary;
 use tcplens_core::view::requests::{is_slow, latency};
@@ -146,7 +146,6 @@ fn names_http(which: &Which) -> bool {
 struct Choice<'c> {
     which: &'c Which,
     protocols: Vec<Protocol>,
-    statuses: Vec<Status>,
 }
 
 impl Choice<'_> {
@@ -154,7 +153,6 @@ impl Choice<'_> {
         Choice {
             which,
             protocols: protocols(which),
-            statuses: which.status.iter().map(|&status| status.into()).collect(),
         }
     }
 
@@ -163,6 +161,7 @@ impl Choice<'_> {
             operation,
             request_bytes,
             response_bytes,
+            status,
             grep,
             ..
         } = self.which;
@@ -175,11 +174,13 @@ impl Choice<'_> {
         };
         let text = request.summary.or(request.operation).unwrap_or_default();
         (self.protocols.is_empty() || self.protocols.contains(&request.protocol))
-            && (self.statuses.is_empty() || self.statuses.contains(&request.status))
+            && (status.is_empty() || status.iter().any(|status| status.fits(request)))
             && (operation.is_empty() || operation.iter().any(is_named))
             && is_within(request_bytes, request.request_bytes)
             && is_within(response_bytes, request.response_bytes)
-            && grep.as_ref().is_none_or(|pattern| pattern.is_match(text))
+            && grep.as_ref().is_none_or(|pattern| {
+                pattern.is_match(text) || pattern.is_match(&status_words(request))
+            })
     }
 
     /// A threshold of zero is none.
@@ -189,6 +190,13 @@ impl Choice<'_> {
             _ => true,
         }
     }
+}
+
+/// `404 Not Found`, `3 NXDOMAIN`: as lines show it.
+fn status_words(request: &Request<'_>) -> String {
+    let code = request.status_code.map(|code| code.to_string());
+    let parts = [code.as_deref(), request.status_text];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 struct RequestView<'c> {

@@ -117,7 +117,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     let mut drafts = group::alike(report, attempts::find(report));
     drafts.extend(paths::find(report));
     drafts.extend(group::alike(report, endings::find(report)));
-    drafts.extend(requests::find(report));
+    drafts.extend(requests::find(report, health));
     drafts.extend(capture::find(report, health));
     drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
     causes_first(&mut drafts);

@@ -4,19 +4,21 @@
 use std::fmt::Write;
 
 use super::thresholds::{
-    BEHIND_PER_MILLE, REQUEST_ERRORS, REQUEST_ERRORS_PER_MILLE, SLOW_NS, SLOW_PER_MILLE,
-    SLOW_REQUESTS, UNANSWERED, UNANSWERED_PER_MILLE, is_share,
+    BEHIND_PER_MILLE, NAME_SILENCE_NS, NAMELESS, NAMELESS_PER_MILLE, REQUEST_ERRORS,
+    REQUEST_ERRORS_PER_MILLE, SLOW_NS, SLOW_PER_MILLE, SLOW_REQUESTS, UNANSWERED,
+    UNANSWERED_PER_MILLE, is_share,
 };
 use super::{Class, Draft};
-use crate::record::{EndedBy, Suspect, Verdict};
-use crate::view::troubles::{Kinds, Slow};
+use crate::record::{EndedBy, Health, Suspect, Verdict};
+use crate::view::troubles::{Kinds, Lookups, Slow};
 use crate::view::waits::Wait;
 use crate::view::words::{addresses, count, duration, endpoint, percent, when};
 use crate::view::{Report, RequestGroup, ServerKey};
 
-pub(super) fn find(report: &Report) -> Vec<Draft> {
+pub(super) fn find(report: &Report, health: &Health) -> Vec<Draft> {
     let mut drafts = Vec::new();
     let waits = report.waits.find();
+    let silent = report.troubles.silent(health.time);
     for (&(ip, port), trouble) in &report.troubles.servers {
         let Some(group) = report.requests.server((ip, port)) else {
             continue;
@@ -36,6 +38,8 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
         }
         drafts.extend(server.errors(trouble.errors()));
         drafts.extend(server.unanswered(trouble.unanswered()));
+        drafts.extend(server.nameless(trouble.nameless()));
+        drafts.extend(server.silent(silent.get(&(ip, port))));
     }
     drafts
 }
@@ -194,6 +198,10 @@ impl Server<'_> {
         );
         let mut evidence = format!("{} of {}", seen.count, count(decided, "request"));
         mostly(&mut evidence, &errors.words, seen.count);
+        if !errors.names.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(evidence, "; for {}", names(&errors.names));
+        }
         // Writing to a String cannot fail.
         let _ = write!(
             evidence,
@@ -207,6 +215,67 @@ impl Server<'_> {
             time_ns: 0,
             ..draft
         };
+        Some(draft.says(text, evidence, self.filter.clone()))
+    }
+
+    /// Names that do not exist are the asker's, and everyday: they are worth knowing, not an error.
+    fn nameless(&self, nameless: Option<&Lookups>) -> Option<Draft> {
+        let Lookups { seen, names: asked } = nameless?;
+        let decided = self.group.decided();
+        if seen.count < NAMELESS || !is_share(seen.count, decided, NAMELESS_PER_MILLE) {
+            return None;
+        }
+        let text = format!(
+            "{} of the names that {} is asked for do not exist (NXDOMAIN): misspelt, gone, or made by a search list.",
+            percent(seen.count, decided),
+            self.name
+        );
+        let evidence = format!(
+            "{} of {}, for {}; by {}; {}.",
+            seen.count,
+            count(decided, "request"),
+            names(asked),
+            addresses(&seen.peers, "client"),
+            when(seen.first, seen.last)
+        );
+        let draft = Draft::new(Class::Note, "no_such_name", Suspect::Client, seen, decided);
+        Some(draft.says(text, evidence, self.filter.clone()))
+    }
+
+    fn silent(&self, silent: Option<&Lookups>) -> Option<Draft> {
+        let Lookups { seen, names: asked } = silent?;
+        let answered = self.group.decided();
+        let all = answered.saturating_add(seen.count);
+        if seen.count < UNANSWERED || !is_share(seen.count, all, UNANSWERED_PER_MILLE) {
+            return None;
+        }
+        let name = &self.name;
+        let (suspect, text) = match answered {
+            0 => (
+                Suspect::Network,
+                format!(
+                    "{name} answers no DNS query: it is down, the address is wrong, or a route or firewall swallows the \
+                     packets."
+                ),
+            ),
+            _ => (
+                Suspect::Server,
+                format!(
+                    "{name} leaves DNS queries unanswered, and answers others: the servers of these names may be down, a \
+                     limit may drop them, or packets get lost."
+                ),
+            ),
+        };
+        let evidence = format!(
+            "{} of {} without an answer within {}, for {}; by {}; {}.",
+            seen.count,
+            count(all, "request"),
+            duration(NAME_SILENCE_NS.unsigned_abs()),
+            names(asked),
+            addresses(&seen.peers, "client"),
+            when(seen.first, seen.last)
+        );
+        let draft = Draft::new(Class::Failed, "unanswered_requests", suspect, seen, all);
         Some(draft.says(text, evidence, self.filter.clone()))
     }
 
@@ -247,6 +316,18 @@ impl Server<'_> {
         let draft = Draft::new(Class::Failed, "unanswered_requests", suspect, seen, decided);
         Some(draft.says(text, evidence, self.filter.clone()))
     }
+}
+
+/// `A shop.example. (12), AAAA db.example. (1) and others`.
+fn names(kinds: &Kinds) -> String {
+    let top = kinds.top(4);
+    let is_all = kinds.others == 0 && top.len() < 4;
+    let named: Vec<_> = top
+        .iter()
+        .take(3)
+        .map(|(name, n)| format!("{name} ({n})"))
+        .collect();
+    named.join(", ") + if is_all { "" } else { " and others" }
 }
 
 /// Appends `, mostly GET (12)`, if there is a word for them.

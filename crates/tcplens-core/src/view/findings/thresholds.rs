@@ -86,6 +86,14 @@ pub const UNANSWERED: u64 = 2;
 /// See [`UNANSWERED`].
 pub const UNANSWERED_PER_MILLE: u64 = 10;
 
+/// A query for a name that was not answered within so long, in ns, is unanswered: what the C library waits before it asks
+/// again (resolv.conf(5), `timeout`).
+pub const NAME_SILENCE_NS: i64 = 5_000_000_000;
+/// Queries for names that do not exist: at least so many, and one in ten. Chosen: search lists make some of them.
+pub const NAMELESS: u64 = 3;
+/// See [`NAMELESS`].
+pub const NAMELESS_PER_MILLE: u64 = 100;
+
 /// Connections of which one side only was captured, in per mille of all. Chosen.
 pub const ONE_SIDED_PER_MILLE: u64 = 100;
 /// A connection counts as one-sided from so many segments on. Chosen: a lone RST or keep-alive proves nothing.
