@@ -119,6 +119,27 @@ fn kitchen() -> Report {
         ..cut.clone()
     });
     report.request(&cut);
+    // Another protocol of the same server, of which the time is known once; and one of which it never is.
+    let sizes = |n, protocol| Request {
+        protocol,
+        operation: None,
+        summary: None,
+        ..request(n, "10.0.0.1", 6379, 1)
+    };
+    report.request(&sizes(32, Protocol::Memcached));
+    for (n, protocol) in [(33, Protocol::Memcached), (34, Protocol::Dns)] {
+        report.request(&Request {
+            in_client_us: None,
+            in_queue_us: None,
+            in_server_us: None,
+            in_network_us: None,
+            in_loss_us: None,
+            in_window_us: None,
+            in_transfer_us: None,
+            verdict: None,
+            ..sizes(n, protocol)
+        });
+    }
     report
 }
 

@@ -20,11 +20,12 @@ pub use findings::{Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
 pub use peers::{Leg, PEERS, Peer, Peers, ServerKey};
-pub use requests::{RequestGroup, RequestSummary};
+pub use requests::{Population, RequestGroup, RequestSummary};
 pub use sightings::{Cause, Few, Sighting};
 pub use standouts::{STANDOUTS, Standouts};
 pub use troubles::{SlowRequest, SlowestRequests};
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use troubles::Troubles;
@@ -34,7 +35,7 @@ use reading::{ending, is_one_sided, legs, lost_to_silence, repeats, syns_after_s
 
 use crate::batch::AnyRecord;
 use crate::record::{
-    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Request, Sent, Side,
+    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request, Sent, Side,
 };
 use crate::time::{Span, Timestamp};
 
@@ -70,6 +71,7 @@ pub struct Report {
     lossiest: Standouts,
     totals: Totals,
     requests: RequestSummary,
+    populations: BTreeMap<(ServerKey, Protocol), Population>,
     troubles: Troubles,
     waits: Waits,
     one_sided: Sighting,
@@ -95,6 +97,7 @@ impl Default for Report {
             }),
             totals: Totals::default(),
             requests: RequestSummary::new(Some(Span::from_ns(thresholds::SLOW_NS))),
+            populations: BTreeMap::new(),
             troubles: Troubles::default(),
             waits: Waits::default(),
             one_sided: Sighting::default(),
@@ -160,6 +163,12 @@ impl Report {
     #[must_use]
     pub fn requests(&self) -> &RequestSummary {
         &self.requests
+    }
+
+    /// Where the time of requests went, by server and protocol, ascending. Of the servers that are told apart.
+    pub fn populations(&self) -> impl Iterator<Item = (ServerKey, Protocol, &Population)> {
+        let all = self.populations.iter();
+        all.map(|(&(server, protocol), population)| (server, protocol, population))
     }
 
     /// The requests that took longest.
@@ -261,6 +270,8 @@ impl Report {
         let server = (request.server_ip, request.server_port);
         if self.requests.server(server).is_some() {
             self.troubles.add(request);
+            let population = self.populations.entry((server, request.protocol));
+            population.or_default().add(request);
         }
     }
 
