@@ -530,6 +530,39 @@ fn what_the_observation_lost_is_remarked() {
     check_with(connections(0..1, gap), &health, "capture");
 }
 
+#[test]
+fn loss_in_what_was_captured_twice_is_doubtful_and_that_comes_first() {
+    let repeats = |n, client_repeats, server_repeats| {
+        let sent = |sent, retransmits| Sent {
+            data_segments: 40,
+            retransmits,
+            ..sent
+        };
+        let plain = plain(n);
+        Connection {
+            client: sent(plain.client.clone(), client_repeats),
+            server: sent(plain.server.clone(), server_repeats),
+            ..plain
+        }
+    };
+    let lossy = connections(0..3, |n| repeats(n, 2, 9));
+    let copies = Health {
+        duplicates: 400,
+        ..health()
+    };
+    check_with(lossy, &copies, "loss_among_copies");
+    // Every segment twice, and no copy known.
+    let doubled = connections(0..3, |n| repeats(n, 20, 19));
+    let refused = many(0..3, |n| {
+        failed(Outcome::Refused, 1, handshake(n, CLIENT, SERVER, 81))
+    });
+    check([doubled, refused].concat(), "doubled");
+    // One way only: a path may be so.
+    let one_way = connections(0..3, |n| repeats(n, 1, 19));
+    let findings = report(&one_way).finish(&health());
+    assert!(!text(&findings).contains("oubtful"), "{}", text(&findings));
+}
+
 fn requests(numbers: std::ops::Range<u64>, make: impl Fn(u64) -> Request<'static>) -> Vec<Made> {
     numbers.map(|n| make(n).into()).collect()
 }

@@ -52,6 +52,10 @@ pub struct Totals {
     pub with_missing_bytes: u64,
     /// Those bytes.
     pub missing_bytes: u64,
+    /// Of those with both sides: segments with data that clients and servers sent.
+    pub data_segments: [u64; 2],
+    /// Segments that came a second time, of either.
+    pub repeated: [u64; 2],
     /// Payload bytes, both ways.
     pub bytes: u64,
     /// Still open when the observation ended.
@@ -354,7 +358,13 @@ impl Report {
                 connection.client_ip
             };
             self.one_sided.add(at, took, frame, speaker);
-        } else if missing > 0 {
+            return;
+        }
+        for (n, sent) in [client, server].into_iter().enumerate() {
+            totals.data_segments[n] += sent.data_segments;
+            totals.repeated[n] += sent.retransmits;
+        }
+        if missing > 0 {
             totals.with_missing_bytes += 1;
             totals.missing_bytes = totals.missing_bytes.saturating_add(missing);
             self.missing.add(at, took, frame, connection.client_ip);

@@ -119,6 +119,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     drafts.extend(group::alike(report, endings::find(report)));
     drafts.extend(requests::find(report, health));
     drafts.extend(capture::find(report, health));
+    capture::cast_doubt(report, health, &mut drafts);
     drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
     causes_first(&mut drafts);
     let left_out = drafts.len().saturating_sub(FINDINGS) as u64;

@@ -104,6 +104,13 @@ pub const MISLED_PER_MILLE: u64 = 500;
 /// Segments captured twice, in per mille. Chosen: a mirror of both ports doubles all, a few are noise.
 pub const DUPLICATES_PER_MILLE: u64 = 100;
 
+/// Segments with data, of clients and of servers each, of which this share, in per mille, came again: no path loses so much
+/// both ways and still carries connections, so they were captured twice at points too far apart to be told. Chosen: a half is
+/// what two points show.
+pub const DOUBLED_PER_MILLE: u64 = 400;
+/// Segments with data, of either, at least. Chosen.
+pub const DOUBLED_SEGMENTS: u64 = 20;
+
 /// Packets with a time before that of an earlier one, in per mille. Chosen: rings of several processors interleave a few.
 pub const REVERSALS_PER_MILLE: u64 = 10;
 
