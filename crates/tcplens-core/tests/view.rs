@@ -756,10 +756,16 @@ fn errors_are_the_servers_unless_it_says_that_the_client_is_wrong() {
         ..error(n)
     };
     check(requests(0..3, missing), "request_errors_client");
-    check(
-        [requests(0..70, quick), requests(70..73, error)].concat(),
-        NOTHING,
+    let few = [requests(0..70, quick), requests(70..73, error)].concat();
+    let below = report(&few).finish(&health()).below;
+    assert_eq!(
+        below.as_deref(),
+        Some(
+            "Seen, but too little of it to be called wrong: 3 requests with an error (wrong from 3 and 5 % of one server's \
+             on)."
+        )
     );
+    check(few, NOTHING);
 }
 
 #[test]
@@ -834,7 +840,7 @@ fn a_report_knows_the_slowest_requests_whatever_their_order() {
     assert!(
         findings
             .checked
-            .contains("32 requests (slow, queued, with an error, unanswered), 0 connections"),
+            .contains("32 requests (slow, queued, failing, unanswered), 0 connections"),
         "{}",
         findings.checked
     );

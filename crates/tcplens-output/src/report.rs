@@ -129,8 +129,17 @@ impl Page<'_> {
         let more = findings.findings.len() - shown;
         self.text.push('\n');
         if findings.findings.is_empty() {
-            self.painted(Paint::Green, "Nothing wrong found.");
-            self.text.push('\n');
+            match &findings.below {
+                Some(below) => {
+                    self.painted(Paint::Green, "Nothing found that is called wrong.");
+                    self.text.push('\n');
+                    self.prose("", below);
+                }
+                None => {
+                    self.painted(Paint::Green, "Nothing wrong found.");
+                    self.text.push('\n');
+                }
+            }
             self.prose("", &format!("Checked: {}", findings.checked));
             return;
         }

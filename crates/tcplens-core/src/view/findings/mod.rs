@@ -6,6 +6,7 @@
 //! but a server that others seem to wait for comes before these.
 
 mod attempts;
+mod below;
 mod capture;
 mod endings;
 mod group;
@@ -31,6 +32,8 @@ pub struct Findings {
     pub left_out: u64,
     /// What was checked, in a sentence.
     pub checked: String,
+    /// What was seen of what can be wrong, but is no finding, in a sentence.
+    pub below: Option<String>,
 }
 
 /// How bad a kind of finding is; see the order above.
@@ -133,6 +136,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
         findings,
         left_out,
         checked: checked(report),
+        below: below::find(report, health.time),
     }
 }
 
@@ -185,7 +189,7 @@ fn checked(report: &Report) -> String {
     let requests = match report.requests.all().requests() {
         0 => String::new(),
         n => format!(
-            "{} (slow, queued, with an error, unanswered), ",
+            "{} (slow, queued, failing, unanswered), ",
             words::count(n, "request")
         ),
     };
