@@ -756,6 +756,24 @@ fn errors_are_the_servers_unless_it_says_that_the_client_is_wrong() {
         ..error(n)
     };
     check(requests(0..3, missing), "request_errors_client");
+    // Mistakes and failures of the same server are two things.
+    let of = |n, text| Request {
+        status_text: Some(text),
+        ..error(n)
+    };
+    let both = [
+        requests(0..3, |n| of(n, "-ERR unknown command 'FOO'")),
+        requests(3..5, |n| of(n, "-WRONGTYPE Operation against a key")),
+        requests(5..6, |n| of(n, "-NOAUTH Authentication required.")),
+        requests(6..10, error),
+    ];
+    check(both.concat(), "request_errors_of_both");
+    // Neither alone is many: the more frequent.
+    let little = [
+        requests(0..2, |n| of(n, "-ERR unknown command 'FOO'")),
+        requests(2..3, error),
+    ];
+    check(little.concat(), "request_errors_of_few");
     let few = [requests(0..70, quick), requests(70..73, error)].concat();
     let below = report(&few).finish(&health()).below;
     assert_eq!(
@@ -766,6 +784,61 @@ fn errors_are_the_servers_unless_it_says_that_the_client_is_wrong() {
         )
     );
     check(few, NOTHING);
+}
+
+#[test]
+fn the_class_of_an_error_tells_whose_it_is() {
+    use Protocol::*;
+    for (protocol, code, text, of_client) in [
+        (Http, Some(404), "Not Found", true),
+        (Http2, Some(503), "", false),
+        (Grpc, Some(5), "NOT_FOUND", true),
+        (Grpc, Some(14), "UNAVAILABLE", false),
+        (Redis, None, "-ERR wrong number of arguments", true),
+        (Redis, None, "-NOPERM this user has no permissions", true),
+        (Redis, None, "-ERR max number of clients reached", false),
+        (Redis, None, "-OOM command not allowed", false),
+        (Memcached, None, "ERROR", true),
+        (Memcached, None, "SERVER_ERROR out of memory", false),
+        (Memcached, Some(0x81), "Unknown command", true),
+        (Mysql, Some(1146), "42S02 Table 'a.b' doesn't exist", true),
+        (Mysql, Some(1045), "28000 Access denied", true),
+        (Mysql, Some(1062), "23000 Duplicate entry", true),
+        (Mysql, Some(1040), "08004 Too many connections", false),
+        (Mysql, Some(1205), "HY000 Lock wait timeout exceeded", false),
+        (Postgres, None, "22012 division by zero", true),
+        (Postgres, None, "53300 too many connections", false),
+        (
+            Postgres,
+            None,
+            "57P03 the database system is starting up",
+            false,
+        ),
+        (Postgres, None, "58030 could not read", false),
+        (Postgres, None, "XX000 internal error", false),
+        (Mongodb, Some(13), "Unauthorized", true),
+        (Mongodb, Some(91), "ShutdownInProgress", false),
+        (Kafka, Some(42), "INVALID_REQUEST", true),
+        (Kafka, Some(6), "NOT_LEADER_OR_FOLLOWER", false),
+        (Dns, Some(2), "SERVFAIL", false),
+        (Tls, Some(80), "internal_error", false),
+    ] {
+        let records = requests(0..3, |n| Request {
+            protocol,
+            status: Status::Error,
+            status_code: code,
+            status_text: Some(text),
+            ..quick(n)
+        });
+        let findings = report(&records).finish(&health()).findings;
+        let suspects: Vec<_> = findings.iter().map(|finding| finding.suspect).collect();
+        let suspect = if of_client {
+            Suspect::Client
+        } else {
+            Suspect::Server
+        };
+        assert_eq!(suspects, [suspect], "{protocol:?} {text}");
+    }
 }
 
 #[test]

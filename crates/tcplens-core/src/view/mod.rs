@@ -4,6 +4,7 @@
 //! [`Report`] takes every record and ends in ranked [`Findings`]; its parts (summaries, peers, the connections that
 //! stand out) are the tables below them.
 
+mod blame;
 pub mod findings;
 mod handshakes;
 mod histogram;

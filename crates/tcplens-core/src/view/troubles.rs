@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::blame::is_of_client;
 use super::requests::{budget, is_slow, is_undecided};
 use super::{Sighting, thresholds};
 use crate::record::{ConnectionId, EndedBy, Protocol, Request, Status, Verdict};
@@ -91,8 +92,6 @@ pub struct Errors {
     pub words: Kinds,
     /// Of which names, in DNS.
     pub names: Kinds,
-    /// With a status of 400 to 499 in a protocol of HTTP's: the server says that the client is wrong.
-    pub of_client: u64,
 }
 
 /// Queries for names with one outcome.
@@ -108,7 +107,8 @@ pub struct Lookups {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
     slow: [Option<Box<Slow>>; Verdict::ALL.len()],
-    errors: Option<Box<Errors>>,
+    /// Of the server, and of its clients.
+    errors: [Option<Box<Errors>>; 2],
     unanswered: Option<Box<Unanswered>>,
     nameless: Option<Box<Lookups>>,
 }
@@ -120,10 +120,10 @@ impl Trouble {
         self.slow[verdict as usize].as_deref()
     }
 
-    /// Requests that were answered with an error.
+    /// Requests that were answered with an error: those that say that the client is wrong, or the others.
     #[must_use]
-    pub fn errors(&self) -> Option<&Errors> {
-        self.errors.as_deref()
+    pub fn errors(&self, of_client: bool) -> Option<&Errors> {
+        self.errors[usize::from(of_client)].as_deref()
     }
 
     /// Requests that got no answer.
@@ -161,18 +161,13 @@ impl Trouble {
             }
         }
         if request.status == Status::Error {
-            let errors = self.errors.get_or_insert_default();
+            let of_client = is_of_client(request);
+            let errors = self.errors[usize::from(of_client)].get_or_insert_default();
             see(&mut errors.seen, request.total_us);
             errors.words.add(&error_words(request));
             if request.protocol == Protocol::Dns {
                 errors.names.add(&name_words(request));
             }
-            let is_http = matches!(
-                request.protocol,
-                Protocol::Http | Protocol::Http2 | Protocol::Grpc
-            );
-            let is_client = matches!(request.status_code, Some(400..500));
-            errors.of_client += u64::from(is_http && is_client);
         }
         if is_nameless(request) {
             let nameless = self.nameless.get_or_insert_default();

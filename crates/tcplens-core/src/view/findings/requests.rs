@@ -10,7 +10,7 @@ use super::thresholds::{
 };
 use super::{Class, Draft};
 use crate::record::{EndedBy, Health, Suspect, Verdict};
-use crate::view::troubles::{Kinds, Lookups, Slow};
+use crate::view::troubles::{Errors, Kinds, Lookups, Slow, Trouble};
 use crate::view::waits::Wait;
 use crate::view::words::{addresses, count, duration, endpoint, percent, when};
 use crate::view::{Report, RequestGroup, ServerKey};
@@ -36,7 +36,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Vec<Draft> {
             let slow = trouble.slow(verdict);
             drafts.extend(slow.and_then(|slow| server.slow(verdict, slow)));
         }
-        drafts.extend(server.errors(trouble.errors()));
+        drafts.extend(server.errors(trouble));
         drafts.extend(server.unanswered(trouble.unanswered()));
         drafts.extend(server.nameless(trouble.nameless()));
         drafts.extend(server.silent(silent.get(&(ip, port))));
@@ -180,15 +180,35 @@ impl Server<'_> {
         Some(draft.says(text, evidence, self.filter.clone()))
     }
 
-    fn errors(&self, errors: Option<&crate::view::troubles::Errors>) -> Option<Draft> {
-        let errors = errors?;
-        let (seen, decided) = (&errors.seen, self.group.decided());
-        if seen.count < REQUEST_ERRORS || !is_share(seen.count, decided, REQUEST_ERRORS_PER_MILLE) {
-            return None;
+    /// The client's mistakes and the server's failures apart, if these are many; else the more frequent of both.
+    fn errors(&self, trouble: &Trouble) -> Vec<Draft> {
+        let decided = self.group.decided();
+        let is_many = |n| n >= REQUEST_ERRORS && is_share(n, decided, REQUEST_ERRORS_PER_MILLE);
+        let both = [false, true].map(|of_client| (of_client, trouble.errors(of_client)));
+        let n = |errors: Option<&Errors>| errors.map_or(0, |errors| errors.seen.count);
+        let all = both.iter().map(|(_, errors)| n(*errors)).sum();
+        if !is_many(all) {
+            return Vec::new();
         }
-        let is_of_client = errors.of_client * 2 > seen.count;
-        let (suspect, who) = match is_of_client {
-            true => (Suspect::Client, ", and says that what was asked is wrong"),
+        let are_apart = both.iter().any(|(_, errors)| is_many(n(*errors)));
+        let most = usize::from(n(both[1].1) > n(both[0].1));
+        both.into_iter()
+            .enumerate()
+            .filter(|(at, (_, errors))| match are_apart {
+                true => is_many(n(*errors)),
+                false => *at == most,
+            })
+            .filter_map(|(_, (of_client, errors))| Some(self.errors_of(of_client, errors?)))
+            .collect()
+    }
+
+    fn errors_of(&self, of_client: bool, errors: &Errors) -> Draft {
+        let (seen, decided) = (&errors.seen, self.group.decided());
+        let (suspect, who) = match of_client {
+            true => (
+                Suspect::Client,
+                ", and says that what was asked is wrong, unknown or not allowed",
+            ),
             false => (Suspect::Server, ""),
         };
         let text = format!(
@@ -197,7 +217,12 @@ impl Server<'_> {
             percent(seen.count, decided)
         );
         let mut evidence = format!("{} of {}", seen.count, count(decided, "request"));
-        mostly(&mut evidence, &errors.words, seen.count);
+        if errors.words.top(2).len() > 1 {
+            // Writing to a String cannot fail.
+            let _ = write!(evidence, ": {}", names(&errors.words));
+        } else {
+            mostly(&mut evidence, &errors.words, seen.count);
+        }
         if !errors.names.is_empty() {
             // Writing to a String cannot fail.
             let _ = write!(evidence, "; for {}", names(&errors.names));
@@ -215,7 +240,7 @@ impl Server<'_> {
             time_ns: 0,
             ..draft
         };
-        Some(draft.says(text, evidence, self.filter.clone()))
+        draft.says(text, evidence, self.filter.clone())
     }
 
     /// Names that do not exist are the asker's, and everyday: they are worth knowing, not an error.
