@@ -107,6 +107,17 @@ fn check(command: &Requests) -> Result<()> {
             "--stats-format prints one document instead of lines; leave -f out",
         ));
     }
+    if command.stats_format.is_some() && command.histogram {
+        return Err(usage(
+            "--stats-format prints one document, which has the buckets; leave --histogram out",
+        ));
+    }
+    let has_lines = command.format == RequestFormat::Text && command.stats_format.is_none();
+    if !command.columns.is_empty() && !has_lines {
+        return Err(usage(
+            "--columns is about lines of text; leave -f and --stats-format out, or --columns: jsonl and csv have every field",
+        ));
+    }
     if !command.peer_ports.is_empty() && command.format != RequestFormat::Tcprt {
         return Err(usage(
             "--peer-port chooses TCP-RT's P lines; write -f tcprt",
@@ -260,6 +271,7 @@ impl RequestView<'_> {
             }
             return self.target.finish();
         }
+        let is_text = matches!(self.target, Target::Text(_)) && self.tcprt.is_none();
         let mut end = Vec::new();
         let unparsed = unparsed(health);
         let extra = RequestEnd {
@@ -267,7 +279,10 @@ impl RequestView<'_> {
             holes: health.stream_gaps,
             color,
         };
-        summary(&self.summary, &extra, &mut end);
+        // Of text it is what -q leaves; of other formats what it leaves out.
+        if is_text || !is_quiet {
+            summary(&self.summary, &extra, &mut end);
+        }
         if command.histogram {
             histograms(&self.summary, color, &mut end);
         }
@@ -282,8 +297,7 @@ impl RequestView<'_> {
                 })?;
             }
             // What `--histogram` asks for is said also if nothing else is.
-            _ if !is_quiet || command.histogram => print(&String::from_utf8_lossy(&end)),
-            _ => {}
+            _ => print(String::from_utf8_lossy(&end).trim_start_matches('\n')),
         }
         if let Some(forgotten) = self.tcprt.map(|tcprt| tcprt.forgotten).filter(|&n| n > 0) {
             say(format_args!(

@@ -167,6 +167,13 @@ fn machines_get_records_and_the_summary_goes_to_stderr() {
     assert_eq!(quiet.out, records.out);
     let csv = run(&place, &["-f", "csv", "-q"]);
     assert_eq!(csv.out.lines().count(), 4);
+    // Quiet leaves the summary out, and not what was asked for beside it.
+    let quiet = run(&place, &["-f", "jsonl", "-q", "--histogram"]);
+    assert!(
+        quiet.err.starts_with("10.0.0.2:80: 2 answered, "),
+        "{quiet:?}"
+    );
+    run(&place, &["-f", "none", "-q"]).is_quiet_success();
     let none = run(&place, &["-f", "none"]);
     assert_eq!(none.out, "");
     assert!(none.err.starts_with("3 requests: "), "{none:?}");
@@ -322,6 +329,22 @@ fn what_makes_no_sense_together_is_refused_with_what_to_do() {
         (&["--request-bytes", "9-8"], "write 8-9"),
         (&["--stats-format", "tcpkit2"], "write tcpkit0"),
         (&["--stats-format", "tcpkit", "-f", "csv"], "leave -f out"),
+        (
+            &["--stats-format", "tcpkit", "--histogram"],
+            "leave --histogram out",
+        ),
+        (
+            &["--columns", "status", "-f", "csv"],
+            "--columns is about lines of text",
+        ),
+        (
+            &["--columns", "status", "-f", "tcprt"],
+            "--columns is about lines of text",
+        ),
+        (
+            &["--columns", "status", "--stats-format", "tcpkit"],
+            "--columns is about lines of text",
+        ),
         (&["--peer-port", "80"], "write -f tcprt"),
         (&["--save-slow", "x"], "--slower-than"),
         (
