@@ -290,7 +290,8 @@ fn slow_requests_are_saved_with_their_handshake_and_a_comment() {
         panic!("one file: {files:?}");
     };
     assert!(
-        file.starts_with("20261121T010822.050000-18e9ea14e836bc00-") && file.ends_with("-2.pcapng"),
+        file.starts_with("20261121T010822.050000-10.0.0.2_80-50.000ms-18e9ea14e836bc00-")
+            && file.ends_with("-2.pcapng"),
         "{file}"
     );
     let path = format!("slow/{file}");
@@ -309,6 +310,16 @@ fn slow_requests_are_saved_with_their_handshake_and_a_comment() {
     assert_eq!(asked(&place.run(&["requests", &path])).len(), 3);
     let said = place.run(&["requests", "web.pcap", "-t", "9", "--save-slow", "all"]);
     said.ends(0, &["saved the packets of 2 slow requests in all"]);
+    // What is there already would look like this run's.
+    let again = place.run(&["requests", "web.pcap", "-t", "9", "--save-slow", "all"]);
+    again.ends(
+        2,
+        &[
+            "cannot save slow requests in all: it has captures of an earlier run (2026",
+            "name another directory",
+        ],
+    );
+    assert_eq!(again.out, "");
 }
 
 #[test]
