@@ -145,6 +145,12 @@ impl Page<'_> {
         }
         self.painted(Paint::Bold, "What is wrong");
         self.text.push_str(" (the worst first)\n");
+        if self.options.sources.iter().any(|source| is_stream(source)) {
+            self.prose(
+                "",
+                "What was read cannot be read again: to run what follows \"show:\", save it, and name the file instead of FILE.",
+            );
+        }
         let digits = shown.to_string().len();
         for finding in &findings.findings[..shown] {
             self.finding(finding, digits);
@@ -192,7 +198,12 @@ impl Page<'_> {
         };
         let mut line = format!("{indent}show: tcplens {command}");
         for source in self.options.sources {
-            let _ = write!(line, " -r {}", quoted(source));
+            let source = if is_stream(source) {
+                "FILE".to_owned()
+            } else {
+                quoted(source)
+            };
+            let _ = write!(line, " -r {source}");
         }
         line.push_str(options);
         if let Some(filter) = &finding.filter {
@@ -255,6 +266,11 @@ fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
+}
+
+/// Standard input, or what a shell made for `<(...)`.
+fn is_stream(source: &str) -> bool {
+    source == "-" || source.starts_with("/dev/")
 }
 
 /// As a shell reads it back.

@@ -79,7 +79,7 @@ pub(crate) struct Which {
         value_name = "PROTOCOL,...",
         default_value = "auto"
     )]
-    #[arg(value_delimiter = ',', value_parser = protocols())]
+    #[arg(value_delimiter = ',', ignore_case = true, value_parser = protocols())]
     pub protocols: Vec<ProtocolChoice>,
     /// Print only what took at least so many milliseconds (0.5; or 2s), until the last byte of the response
     #[arg(short = 't', long, value_name = "MS", value_parser = values::milliseconds)]
@@ -115,10 +115,10 @@ pub(crate) enum ProtocolChoice {
 impl ProtocolChoice {
     fn named(name: &str) -> Option<ProtocolChoice> {
         let mut protocols = Protocol::ALL.iter().copied();
-        match name {
+        match name.to_ascii_lowercase().as_str() {
             "auto" => Some(ProtocolChoice::Auto),
             "raw" => Some(ProtocolChoice::Raw),
-            _ => protocols
+            name => protocols
                 .find(|protocol| protocol.word() == Some(name))
                 .map(ProtocolChoice::One),
         }
