@@ -653,6 +653,25 @@ fn a_server_that_waits_for_another_is_not_blamed_itself_and_comes_after_it() {
         web.into_iter().chain(attempts).collect(),
         "cannot_connect_to_another",
     );
+    // Or it waits for a name.
+    let names = requests(0..3, |n| {
+        let time = at(n).plus(50_000_000);
+        let client_ip = SERVER.parse().unwrap();
+        let query = request(n, "10.0.0.53", 53, 0);
+        unanswered(
+            EndedBy::Observation,
+            Request {
+                time,
+                client_ip,
+                protocol: Protocol::Dns,
+                operation: Some("A"),
+                summary: Some("A db.example."),
+                ..query
+            },
+        )
+    });
+    let web = requests(0..3, |n| request(n, SERVER, 80, 500));
+    check([web, names].concat(), "waits_for_a_name");
     // Of requests at the same time each waits for its own, and not for those of others.
     let at_once = |n: u64, server: &str, port, asked_ms, from_ms: u64| {
         let time = at(0).plus((n * 100 + from_ms) as i64 * 1_000_000);

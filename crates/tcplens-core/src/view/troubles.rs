@@ -229,6 +229,14 @@ fn is_nameless(request: &Request<'_>) -> bool {
     request.protocol == Protocol::Dns && request.status_code == Some(NXDOMAIN)
 }
 
+/// Whether a query for a name has no answer, so far as was observed.
+pub(super) fn is_silent(request: &Request<'_>) -> bool {
+    request.protocol == Protocol::Dns
+        && request.status == Status::Unanswered
+        && request.ended_by == EndedBy::Observation
+        && !request.capture_loss
+}
+
 /// `A shop.example.`
 fn name_words(request: &Request<'_>) -> String {
     let name = request.summary.unwrap_or_default();
@@ -380,11 +388,7 @@ struct Young {
 impl Silence {
     fn add(&mut self, request: &Request<'_>) {
         self.latest = self.latest.max(Some(request.time));
-        let is_silent = request.protocol == Protocol::Dns
-            && request.status == Status::Unanswered
-            && request.ended_by == EndedBy::Observation
-            && !request.capture_loss;
-        if !is_silent {
+        if !is_silent(request) {
             return;
         }
         let young = Young {

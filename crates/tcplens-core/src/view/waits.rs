@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::ServerKey;
-use super::thresholds::{BEHIND_NS, SLOW_NS};
-use super::troubles::{Kinds, waits_on_purpose};
+use super::thresholds::{BEHIND_NS, NAME_SILENCE_NS, SLOW_NS};
+use super::troubles::{Kinds, is_silent, waits_on_purpose};
 use crate::record::{ConnectionId, Handshake, Request, Verdict};
 use crate::time::{Span, Timestamp};
 
@@ -73,7 +73,9 @@ pub(super) struct Wait {
 impl Waits {
     /// Takes one request.
     pub(super) fn add(&mut self, request: &Request<'_>) {
-        let Some(total) = request.total_us.map(Span::ns) else {
+        // What nobody answers is waited for as long as resolvers do.
+        let is_silent = is_silent(request).then_some(NAME_SILENCE_NS.unsigned_abs());
+        let Some(total) = request.total_us.map(Span::ns).or(is_silent) else {
             return;
         };
         let rank = |ns| {
