@@ -190,12 +190,12 @@ fn duplicates(report: &Report, health: &Health) -> Option<Draft> {
         Doubt::Doubled => {
             let totals = &report.totals;
             evidence = format!(
-                "{} of {} data segments of clients and {} of {} of servers come again, too late to be known as copies (2 \
-                 ms); {evidence}",
+                "Clients sent {} with data and repeated {} in all, servers {} and {}, too late to be known as copies (2 ms); \
+                 {evidence}",
+                count(totals.data_segments[0], "segment"),
                 totals.repeated[0],
-                totals.data_segments[0],
-                totals.repeated[1],
-                totals.data_segments[1]
+                totals.data_segments[1],
+                totals.repeated[1]
             );
             "Packets seem to be in this capture twice, from two points far apart: most come a second time. Loss, \
              repeats and delays below are doubtful; analyse what each point saw alone."
