@@ -268,8 +268,10 @@ fn earlier_connections_do_not_tell_what_is_spoken() {
         for (n, request) in conversations.iter().enumerate() {
             let at = n as i64 * 100 * MS;
             // The same ends each time, so that the shard is the same.
-            let mut talk = Talk::default();
-            talk.isn = [1_000 + n as u32 * 10_000, 900_000 + n as u32 * 10_000];
+            let mut talk = Talk {
+                isn: [1_000 + n as u32 * 10_000, 900_000 + n as u32 * 10_000],
+                ..Talk::default()
+            };
             talk.handshake([at, at + MS, at + 2 * MS]);
             talk.data(at + 10 * MS, C, request);
             talk.data(at + 11 * MS, S, b"+OK\r\n");
