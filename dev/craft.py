@@ -13,8 +13,8 @@ A `Side` remembers its next sequence number and what it has received, as a TCP w
 the order of the calls, which need not be the order of their times. Files are little-endian classic pcap, with
 microseconds or, on request, nanoseconds.
 
-Covers Ethernet, VLAN tags (also two), IPv4, IPv6 with extension headers, fragments, TCP with options, and ICMP errors that
-quote a segment. Not: tunnels, other link types. Python's standard library only. Not a packet library: it makes, it does not read.
+Covers Ethernet, VLAN tags (also two), IPv4, IPv6 with extension headers, fragments, TCP with options, UDP, and ICMP errors
+that quote a segment. Not: tunnels, other link types. Python's standard library only. Not a packet library: it makes, it does not read.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ import struct
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 START_S = 1795219200  # 2026-11-21T00:00:00Z
 VLAN_ETHERTYPE, OUTER_VLAN_ETHERTYPE = 0x8100, 0x88A8
-TCP, ICMP, ICMPV6 = 6, 1, 58
+TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS = 0, 43, 44, 60
 
 # TCP options (RFC 9293 section 3.2, RFC 7323, RFC 2018, RFC 7413, RFC 8684), to be joined and given as `options=`.
@@ -81,6 +81,13 @@ class Capture:
         `vlan`: an id, or two of them, the outer (IEEE 802.1ad) first.
         """
         return Flow(self, endpoint(client), endpoint(server), vlan, client_isn, server_isn, stamps)
+
+    def udp(self, source, destination, payload, at):
+        """A datagram; ends as for `flow`. Its checksum is left out (0: RFC 768)."""
+        (source, port), (destination, to) = endpoint(source), endpoint(destination)
+        body = struct.pack("!HHHH", port, to, 8 + len(payload), 0) + payload
+        packet = ip_packet(source, destination, UDP, body, ttl=64, ip_id=at_id(at))
+        self.add(ethernet(source, destination, None, packet), at)
 
     def add(self, frame, at):
         self.packets.append((in_nanoseconds(at), frame))

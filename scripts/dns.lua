@@ -5,7 +5,21 @@
 --   tcplens script dns shop.pcap                   port 53
 --   tcplens script dns shop.pcap --arg port=5353   another
 
-local PORT = tonumber(arg.port or 53)
+-- A number that --arg gives, or the default.
+local function number(name, given, default)
+  local n = tonumber(given or default)
+  if not n then
+    error(string.format("cannot read --arg %s=%s as a number; write --arg %s=%s", name, given, name, default), 0)
+  end
+  return n
+end
+
+local PORT = number("port", arg.port, 53)
+
+-- An end of a connection; IPv6 addresses have brackets.
+local function endpoint(ip, port)
+  return (ip:find(":", 1, true) and "[" .. ip .. "]" or ip) .. ":" .. port
+end
 -- Seconds after which a query is forgotten.
 local PATIENCE = 60
 
@@ -63,7 +77,7 @@ function process(packet)
   end
   local id = high * 256 + low
   if flags < 128 then
-    local key = packet.sip .. ":" .. packet.sport .. " => " .. packet.dip .. ":" .. packet.dport .. " " .. id
+    local key = endpoint(packet.sip, packet.sport) .. " => " .. endpoint(packet.dip, packet.dport) .. " " .. id
     -- A query that is repeated was asked the first time.
     asked[key] = asked[key] or { packet.tv_sec, packet.tv_nsec }
     return
@@ -72,7 +86,7 @@ function process(packet)
   if not name then
     return
   end
-  local key = packet.dip .. ":" .. packet.dport .. " => " .. packet.sip .. ":" .. packet.sport .. " " .. id
+  local key = endpoint(packet.dip, packet.dport) .. " => " .. endpoint(packet.sip, packet.sport) .. " " .. id
   local took, since = "-", asked[key]
   if since then
     asked[key] = nil

@@ -4,19 +4,22 @@
 --
 --   tcplens script example shop.pcap port 6379
 
+-- An end of a connection; IPv6 addresses have brackets.
+local function endpoint(ip, port)
+  return (ip:find(":", 1, true) and "[" .. ip .. "]" or ip) .. ":" .. port
+end
+
 function process(packet)
   if packet.size == 0 then
     return
   end
   print(
     string.format(
-      "%s.%06d %s:%d=>%s:%d %s %s %s %d %s",
+      "%s.%06d %s=>%s %s %s %s %d %s",
       os.date("!%Y-%m-%d %H:%M:%S", packet.tv_sec),
       packet.tv_usec,
-      packet.sip,
-      packet.sport,
-      packet.dip,
-      packet.dport,
+      endpoint(packet.sip, packet.sport),
+      endpoint(packet.dip, packet.dport),
       packet.seq or "-",
       packet.ack or "-",
       packet.flags or "-",

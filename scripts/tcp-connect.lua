@@ -1,10 +1,19 @@
--- A line for each connection attempt that was answered, by SYN-ACK or by RST: when that was, who asked whom, how often
--- the SYN was repeated, and the seconds from the first SYN to the answer.
+-- A line for each connection attempt that was answered: when that was, who asked whom, how often the SYN was repeated, and
+-- the seconds from the first SYN to the answer. The answer is a SYN-ACK; a RST is said to be one, after the seconds: refused.
 --
 --   tcplens script tcp-connect shop.pcap
 --   tcplens script tcp-connect shop.pcap --arg retries=1   only those with a repeated SYN
 
-local LEAST = tonumber(arg.retries or 0)
+-- A number that --arg gives, or the default.
+local function number(name, given, default)
+  local n = tonumber(given or default)
+  if not n then
+    error(string.format("cannot read --arg %s=%s as a number; write --arg %s=%s", name, given, name, default), 0)
+  end
+  return n
+end
+
+local LEAST = number("retries", arg.retries, 0)
 -- Seconds after which an attempt is forgotten: Linux gives up after 127.
 local PATIENCE = 130
 local SYN, RST, ACK = 2, 4, 16
@@ -17,8 +26,13 @@ print([[
 -- Attempts without an answer, by client and server.
 local attempts = {}
 
+-- An end of a connection; IPv6 addresses have brackets.
+local function endpoint(ip, port)
+  return (ip:find(":", 1, true) and "[" .. ip .. "]" or ip) .. ":" .. port
+end
+
 local function ends(ip, port, other_ip, other_port)
-  return ip .. ":" .. port .. " => " .. other_ip .. ":" .. other_port
+  return endpoint(ip, port) .. " => " .. endpoint(other_ip, other_port)
 end
 
 function process(packet)
@@ -48,12 +62,13 @@ function process(packet)
   local cost = (packet.tv_sec - attempt.sec) * 1000000 + packet.tv_usec - attempt.usec
   print(
     string.format(
-      "%s.%06d  %46s %6d%20s",
+      "%s.%06d  %46s %6d%20s%s",
       os.date("!%Y-%m-%d %H:%M:%S", packet.tv_sec),
       packet.tv_usec,
       key,
       attempt.retries,
-      string.format("%d.%06d", cost // 1000000, cost % 1000000)
+      string.format("%d.%06d", cost // 1000000, cost % 1000000),
+      flags & RST ~= 0 and "  refused" or ""
     )
   )
 end

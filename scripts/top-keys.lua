@@ -4,10 +4,19 @@
 --   tcplens script top-keys shop.pcap
 --   tcplens script top-keys shop.pcap --arg n=50 --arg by=bytes   by requests, bytes or time
 
-local MOST = tonumber(arg.n or 20)
+-- A number that --arg gives, or the default.
+local function number(name, given, default)
+  local n = tonumber(given or default)
+  if not n then
+    error(string.format("cannot read --arg %s=%s as a number; write --arg %s=%s", name, given, name, default), 0)
+  end
+  return n
+end
+
+local MOST = number("n", arg.n, 20)
 local BY = arg.by or "requests"
 -- Different keys that are counted, by default some 20 MB of them; requests for further ones are only a number.
-local KEYS = tonumber(arg.keys or 100000)
+local KEYS = number("keys", arg.keys, 100000)
 
 local COLUMN = { requests = 1, bytes = 2, time = 3 }
 assert(COLUMN[BY], "cannot sort by " .. BY .. "; write --arg by=requests, by=bytes or by=time")

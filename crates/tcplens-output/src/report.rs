@@ -129,13 +129,28 @@ impl Page<'_> {
         let more = findings.findings.len() - shown;
         self.text.push('\n');
         if findings.findings.is_empty() {
-            self.painted(Paint::Green, "Nothing wrong found.");
-            self.text.push('\n');
+            match &findings.below {
+                Some(below) => {
+                    self.painted(Paint::Green, "Nothing found that is called wrong.");
+                    self.text.push('\n');
+                    self.prose("", below);
+                }
+                None => {
+                    self.painted(Paint::Green, "Nothing wrong found.");
+                    self.text.push('\n');
+                }
+            }
             self.prose("", &format!("Checked: {}", findings.checked));
             return;
         }
         self.painted(Paint::Bold, "What is wrong");
         self.text.push_str(" (the worst first)\n");
+        if self.options.sources.iter().any(|source| is_stream(source)) {
+            self.prose(
+                "",
+                "What was read cannot be read again: to run what follows \"show:\", save it, and name the file instead of FILE.",
+            );
+        }
         let digits = shown.to_string().len();
         for finding in &findings.findings[..shown] {
             self.finding(finding, digits);
@@ -175,6 +190,7 @@ impl Page<'_> {
             | "slow_upload"
             | "slow_transfer" => ("requests", " -t 100 --columns budget"),
             "request_errors" => ("requests", " --status error"),
+            "no_such_name" => ("requests", " --status NXDOMAIN"),
             "unanswered_requests" => ("requests", " --status unanswered"),
             "refused" | "unanswered" | "unreachable" | "aborted" | "reset_in_handshake"
             | "unacknowledged" | "syn_repeated" | "synack_repeated" => ("handshakes", ""),
@@ -182,7 +198,12 @@ impl Page<'_> {
         };
         let mut line = format!("{indent}show: tcplens {command}");
         for source in self.options.sources {
-            let _ = write!(line, " -r {}", quoted(source));
+            let source = if is_stream(source) {
+                "FILE".to_owned()
+            } else {
+                quoted(source)
+            };
+            let _ = write!(line, " -r {source}");
         }
         line.push_str(options);
         if let Some(filter) = &finding.filter {
@@ -245,6 +266,11 @@ fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
+}
+
+/// Standard input, or what a shell made for `<(...)`.
+fn is_stream(source: &str) -> bool {
+    source == "-" || source.starts_with("/dev/")
 }
 
 /// As a shell reads it back.

@@ -119,6 +119,27 @@ fn kitchen() -> Report {
         ..cut.clone()
     });
     report.request(&cut);
+    // Another protocol of the same server, of which the time is known once; and one of which it never is.
+    let sizes = |n, protocol| Request {
+        protocol,
+        operation: None,
+        summary: None,
+        ..request(n, "10.0.0.1", 6379, 1)
+    };
+    report.request(&sizes(32, Protocol::Memcached));
+    for (n, protocol) in [(33, Protocol::Memcached), (34, Protocol::Dns)] {
+        report.request(&Request {
+            in_client_us: None,
+            in_queue_us: None,
+            in_server_us: None,
+            in_network_us: None,
+            in_loss_us: None,
+            in_window_us: None,
+            in_transfer_us: None,
+            verdict: None,
+            ..sizes(n, protocol)
+        });
+    }
     report
 }
 
@@ -128,6 +149,30 @@ fn a_report_says_which_requests_are_slow_and_where_their_time_went() {
         page(&kitchen(), &health(), false, 100),
         include_str!("report/kitchen.txt")
     );
+}
+
+#[test]
+fn what_is_too_little_to_be_wrong_is_not_nothing() {
+    let mut report = Report::default();
+    for n in 0..30 {
+        report.request(&Request {
+            status: if n == 7 { Status::Error } else { Status::Ok },
+            ..request(n, "10.0.0.1", 6379, if n == 9 { 200 } else { 1 })
+        });
+    }
+    let page = page(&report, &health(), false, 200);
+    let said = "\nNothing found that is called wrong.\nSeen, but too little of it to be called wrong: 1 request with an \
+                error (wrong from 3 and 5 % of one server's on); 1 request that took 100 ms or more (wrong from 3 and 1 % \
+                of one server's on).\nChecked: ";
+    assert!(
+        without_breaks(&page).contains(&without_breaks(said)),
+        "{page}"
+    );
+}
+
+/// As one line.
+fn without_breaks(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -182,8 +182,10 @@ pub(crate) struct Completions {
 #[derive(Args, Debug)]
 #[command(after_help = MAN_HELP)]
 pub(crate) struct Man {
-    /// Where to write the pages of all commands; without it the main page goes to standard output
-    pub directory: Option<PathBuf>,
+    /// A command: its page goes to standard output, without one the main page. Or a directory (./requests, if it is called
+    /// like a command), where the pages of all commands are written
+    #[arg(value_name = "COMMAND|DIRECTORY")]
+    pub what: Option<PathBuf>,
 }
 
 /// What the commands that look at packets have in common.
@@ -286,8 +288,10 @@ Examples:
 
 const MAN_HELP: &str = "\
 Examples:
-  tcplens man | man -l -
-  tcplens man /usr/local/share/man/man1";
+  tcplens man | man -l -             the main page
+  tcplens man requests | man -l -    the page of a command
+  tcplens man /usr/local/share/man/man1
+                                     all pages, a file each";
 
 /// Understands a command line; one whose first word is no command is `report`'s.
 ///

@@ -1,6 +1,7 @@
 //! Trailing words: which are capture files, which tcpeek filters, and which one pcap-filter
 //! expression. Existing files are sources; so is what can only be meant as one.
 
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs::{self, FileType};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -10,6 +11,7 @@ use anyhow::Result;
 use tcplens_capture::file::{FileSource, Options};
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
+use tcplens_core::record::{Protocol, Word};
 
 use crate::cli::{self, Source};
 use crate::status::usage;
@@ -74,17 +76,30 @@ fn packet_filter(words: &[&OsStr]) -> Result<PacketFilter> {
     let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     PacketFilter::parse(&text.join(" ")).map_err(|error| {
         let error = anyhow::Error::from(error);
-        match words.iter().find_map(|word| other_meaning(word)) {
+        let mut before: Option<&OsStr> = None;
+        let meaning = words.iter().find_map(|word| {
+            let is_first = before.replace(word).is_none_or(is_joint);
+            other_meaning(word, is_first)
+        });
+        match meaning {
             Some(meaning) => usage(format!("{error}\n{meaning}")),
             None => error,
         }
     })
 }
 
-/// What a word of an expression that makes no sense may have been meant as.
-fn other_meaning(word: &OsStr) -> Option<String> {
+/// Whether an expression begins anew behind a word.
+fn is_joint(word: &OsStr) -> bool {
+    ["and", "or", "not", "&&", "||", "!", "("]
+        .iter()
+        .any(|joint| word == *joint)
+}
+
+/// What a word of an expression that makes no sense may have been meant as; `is_first`: it stands where a primitive begins.
+fn other_meaning(word: &OsStr, is_first: bool) -> Option<String> {
     let text = word.to_string_lossy();
-    if cli::command_names().iter().any(|name| *name == text) {
+    let names = cli::command_names();
+    if names.iter().any(|name| *name == text) {
         return Some(format!(
             "{text} is a command: write it first (tcplens {text} ...)"
         ));
@@ -94,9 +109,56 @@ fn other_meaning(word: &OsStr) -> Option<String> {
             "{text} is for another command: tcplens handshakes FILE {text}"
         ));
     }
-    Path::new(word)
-        .is_dir()
-        .then(|| format!("{text} is a directory; name the capture files in it ({text}/*.pcap)"))
+    if Path::new(word).is_dir() {
+        return Some(format!(
+            "{text} is a directory; name the capture files in it ({text}/*.pcap)"
+        ));
+    }
+    if !is_first {
+        return None;
+    }
+    let lower = text.to_ascii_lowercase();
+    if Protocol::ALL
+        .iter()
+        .any(|protocol| protocol.word() == Some(lower.as_str()))
+    {
+        return Some(format!(
+            "{text} is a protocol of requests, not of packets: tcplens requests FILE -m {lower}"
+        ));
+    }
+    if text.parse::<u16>().is_ok() {
+        return Some(format!(
+            "{text} alone is nothing; packets of a port: port {text}; to say that it is a server's: -p {text}"
+        ));
+    }
+    if text.contains('/') && text.contains(|c: char| c.is_ascii_alphabetic()) {
+        return Some(format!(
+            "{text} is no file either: there is none of that name"
+        ));
+    }
+    let near = names.iter().find(|name| is_near(name, &lower))?;
+    Some(format!(
+        "did you mean the command {near}? tcplens {near} -r FILE"
+    ))
+}
+
+/// Whether a word is the beginning of a name, at least three letters of it, or one letter wrong, too many or missing.
+fn is_near(name: &str, word: &str) -> bool {
+    if word.len() >= 3 && name.starts_with(word) {
+        return true;
+    }
+    let same = name
+        .bytes()
+        .zip(word.bytes())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let (name, word) = (&name.as_bytes()[same..], &word.as_bytes()[same..]);
+    let without_first = |text: &[u8]| text.get(1..).map(<[u8]>::to_vec);
+    match name.len().cmp(&word.len()) {
+        Ordering::Equal => without_first(name) == without_first(word),
+        Ordering::Greater => without_first(name).as_deref() == Some(word),
+        Ordering::Less => without_first(word).as_deref() == Some(name),
+    }
 }
 
 /// `[name]:(RX|TX)@...`; no packet filter has an `@`.

@@ -4,6 +4,7 @@
 //! [`Report`] takes every record and ends in ranked [`Findings`]; its parts (summaries, peers, the connections that
 //! stand out) are the tables below them.
 
+mod blame;
 pub mod findings;
 mod handshakes;
 mod histogram;
@@ -13,26 +14,29 @@ pub mod requests;
 mod sightings;
 mod standouts;
 pub mod troubles;
+mod waits;
 mod words;
 
 pub use findings::{Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
 pub use peers::{Leg, PEERS, Peer, Peers, ServerKey};
-pub use requests::{RequestGroup, RequestSummary};
+pub use requests::{Population, RequestGroup, RequestSummary};
 pub use sightings::{Cause, Few, Sighting};
 pub use standouts::{STANDOUTS, Standouts};
 pub use troubles::{SlowRequest, SlowestRequests};
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use troubles::Troubles;
+use waits::Waits;
 
 use reading::{ending, is_one_sided, legs, lost_to_silence, repeats, syns_after_synack};
 
 use crate::batch::AnyRecord;
 use crate::record::{
-    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Request, Sent, Side,
+    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request, Sent, Side,
 };
 use crate::time::{Span, Timestamp};
 
@@ -49,6 +53,10 @@ pub struct Totals {
     pub with_missing_bytes: u64,
     /// Those bytes.
     pub missing_bytes: u64,
+    /// Of those with both sides: segments with data that clients and servers sent.
+    pub data_segments: [u64; 2],
+    /// Segments that came a second time, of either.
+    pub repeated: [u64; 2],
     /// Payload bytes, both ways.
     pub bytes: u64,
     /// Still open when the observation ended.
@@ -68,7 +76,9 @@ pub struct Report {
     lossiest: Standouts,
     totals: Totals,
     requests: RequestSummary,
+    populations: BTreeMap<(ServerKey, Protocol), Population>,
     troubles: Troubles,
+    waits: Waits,
     one_sided: Sighting,
     missing: Sighting,
     first: Option<Timestamp>,
@@ -92,7 +102,9 @@ impl Default for Report {
             }),
             totals: Totals::default(),
             requests: RequestSummary::new(Some(Span::from_ns(thresholds::SLOW_NS))),
+            populations: BTreeMap::new(),
             troubles: Troubles::default(),
+            waits: Waits::default(),
             one_sided: Sighting::default(),
             missing: Sighting::default(),
             first: None,
@@ -158,6 +170,12 @@ impl Report {
         &self.requests
     }
 
+    /// Where the time of requests went, by server and protocol, ascending. Of the servers that are told apart.
+    pub fn populations(&self) -> impl Iterator<Item = (ServerKey, Protocol, &Population)> {
+        let all = self.populations.iter();
+        all.map(|(&(server, protocol), population)| (server, protocol, population))
+    }
+
     /// The requests that took longest.
     #[must_use]
     pub fn slowest_requests(&self) -> &SlowestRequests {
@@ -198,6 +216,7 @@ impl Report {
     fn handshake(&mut self, handshake: &Handshake) {
         self.saw(handshake.time);
         self.handshakes.add(handshake);
+        self.waits.attempt(handshake);
         let client = self.clients.at(handshake.client_ip);
         attempt(client, handshake, handshake.synack_to_ack_us);
         let [client_repeats, server_repeats] = repeats(handshake);
@@ -252,9 +271,12 @@ impl Report {
         self.saw(request.time);
         self.requests.add(request);
         self.troubles.slowest.add(request);
+        self.waits.add(request);
         let server = (request.server_ip, request.server_port);
         if self.requests.server(server).is_some() {
             self.troubles.add(request);
+            let population = self.populations.entry((server, request.protocol));
+            population.or_default().add(request);
         }
     }
 
@@ -337,7 +359,13 @@ impl Report {
                 connection.client_ip
             };
             self.one_sided.add(at, took, frame, speaker);
-        } else if missing > 0 {
+            return;
+        }
+        for (n, sent) in [client, server].into_iter().enumerate() {
+            totals.data_segments[n] += sent.data_segments;
+            totals.repeated[n] += sent.retransmits;
+        }
+        if missing > 0 {
             totals.with_missing_bytes += 1;
             totals.missing_bytes = totals.missing_bytes.saturating_add(missing);
             self.missing.add(at, took, frame, connection.client_ip);

@@ -198,6 +198,37 @@ impl RequestGroup {
     }
 }
 
+/// Where the time of requests went that are alike: of one server, in one protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Population {
+    /// All of them.
+    pub requests: u64,
+    /// Those whose time budget is known.
+    pub budgeted: u64,
+    /// The time budgets of these in ns, in the order of [`Verdict::ALL`].
+    pub budget_ns: [u64; Verdict::ALL.len()],
+}
+
+impl Population {
+    /// Counts one request.
+    pub fn add(&mut self, request: &Request<'_>) {
+        self.requests += 1;
+        if let Some(budget) = budget(request) {
+            self.budgeted += 1;
+            for (sum, part) in self.budget_ns.iter_mut().zip(budget) {
+                add(sum, part.ns());
+            }
+        }
+    }
+
+    /// All of their time, in ns.
+    #[must_use]
+    pub fn total_ns(&self) -> u64 {
+        let parts = self.budget_ns.iter();
+        parts.fold(0, |sum: u64, part| sum.saturating_add(*part))
+    }
+}
+
 /// Whether an answer could still have come when the observation ended, or came where nobody saw it.
 #[must_use]
 pub fn is_undecided(request: &Request<'_>) -> bool {

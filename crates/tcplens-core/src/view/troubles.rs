@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::blame::is_of_client;
 use super::requests::{budget, is_slow, is_undecided};
 use super::{Sighting, thresholds};
 use crate::record::{ConnectionId, EndedBy, Protocol, Request, Status, Verdict};
@@ -24,7 +25,7 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    fn add(&mut self, word: &str) {
+    pub(super) fn add(&mut self, word: &str) {
         if let Some(count) = self.known.get_mut(word) {
             *count += 1;
         } else if self.known.len() < KINDS {
@@ -32,6 +33,21 @@ impl Kinds {
         } else {
             self.others += 1;
         }
+    }
+
+    /// The words said most often, at most `most` of them; of equals the first by the alphabet.
+    #[must_use]
+    pub fn top(&self, most: usize) -> Vec<(&str, u64)> {
+        let mut all: Vec<_> = self.known.iter().map(|(word, n)| (&**word, *n)).collect();
+        all.sort_by_key(|(_, count)| Reverse(*count));
+        all.truncate(most);
+        all
+    }
+
+    /// Whether no word was said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
     }
 
     /// The word said most often; of equals the first by the alphabet.
@@ -74,16 +90,27 @@ pub struct Errors {
     pub seen: Sighting,
     /// What the server said.
     pub words: Kinds,
-    /// With a status of 400 to 499 in a protocol of HTTP's: the server says that the client is wrong.
-    pub of_client: u64,
+    /// Of which names, in DNS.
+    pub names: Kinds,
+}
+
+/// Queries for names with one outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// When and whose.
+    pub seen: Sighting,
+    /// Type and name.
+    pub names: Kinds,
 }
 
 /// What is wrong with the requests to one server. Empty for most: boxed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
     slow: [Option<Box<Slow>>; Verdict::ALL.len()],
-    errors: Option<Box<Errors>>,
+    /// Of the server, and of its clients.
+    errors: [Option<Box<Errors>>; 2],
     unanswered: Option<Box<Unanswered>>,
+    nameless: Option<Box<Lookups>>,
 }
 
 impl Trouble {
@@ -93,16 +120,22 @@ impl Trouble {
         self.slow[verdict as usize].as_deref()
     }
 
-    /// Requests that were answered with an error.
+    /// Requests that were answered with an error: those that say that the client is wrong, or the others.
     #[must_use]
-    pub fn errors(&self) -> Option<&Errors> {
-        self.errors.as_deref()
+    pub fn errors(&self, of_client: bool) -> Option<&Errors> {
+        self.errors[usize::from(of_client)].as_deref()
     }
 
     /// Requests that got no answer.
     #[must_use]
     pub fn unanswered(&self) -> Option<&Unanswered> {
         self.unanswered.as_deref()
+    }
+
+    /// Queries for names that do not exist.
+    #[must_use]
+    pub fn nameless(&self) -> Option<&Lookups> {
+        self.nameless.as_deref()
     }
 
     fn add(&mut self, request: &Request<'_>) {
@@ -128,15 +161,18 @@ impl Trouble {
             }
         }
         if request.status == Status::Error {
-            let errors = self.errors.get_or_insert_default();
+            let of_client = is_of_client(request);
+            let errors = self.errors[usize::from(of_client)].get_or_insert_default();
             see(&mut errors.seen, request.total_us);
             errors.words.add(&error_words(request));
-            let is_http = matches!(
-                request.protocol,
-                Protocol::Http | Protocol::Http2 | Protocol::Grpc
-            );
-            let is_client = matches!(request.status_code, Some(400..500));
-            errors.of_client += u64::from(is_http && is_client);
+            if request.protocol == Protocol::Dns {
+                errors.names.add(&name_words(request));
+            }
+        }
+        if is_nameless(request) {
+            let nameless = self.nameless.get_or_insert_default();
+            see(&mut nameless.seen, None);
+            nameless.names.add(&name_words(request));
         }
         if request.status == Status::Unanswered && !is_undecided(request) && owes_answers(request) {
             let unanswered = self.unanswered.get_or_insert_default();
@@ -153,7 +189,7 @@ fn slow_from() -> Span {
 
 /// Whether a request takes long because that is what it asks for, or may be: redis' blocking commands, and what is not
 /// known to be a request at all.
-fn waits_on_purpose(request: &Request<'_>) -> bool {
+pub(super) fn waits_on_purpose(request: &Request<'_>) -> bool {
     const BLOCKING: [&str; 12] = [
         "BLMOVE",
         "BLMPOP",
@@ -185,6 +221,26 @@ fn waits_on_purpose(request: &Request<'_>) -> bool {
 /// Whether the protocol says that every request is answered: without one, the last words of a client may need none.
 fn owes_answers(request: &Request<'_>) -> bool {
     !matches!(request.protocol, Protocol::Turn | Protocol::Websocket)
+}
+
+/// Whether a name server says that there is no such name (RFC 1035 section 4.1.1).
+fn is_nameless(request: &Request<'_>) -> bool {
+    const NXDOMAIN: u64 = 3;
+    request.protocol == Protocol::Dns && request.status_code == Some(NXDOMAIN)
+}
+
+/// Whether a query for a name has no answer, so far as was observed.
+pub(super) fn is_silent(request: &Request<'_>) -> bool {
+    request.protocol == Protocol::Dns
+        && request.status == Status::Unanswered
+        && request.ended_by == EndedBy::Observation
+        && !request.capture_loss
+}
+
+/// `A shop.example.`
+fn name_words(request: &Request<'_>) -> String {
+    let name = request.summary.unwrap_or_default();
+    name.chars().take(KIND_CHARS).collect()
 }
 
 /// `404 Not Found`, `-WRONGTYPE Operation against a key`.
@@ -284,16 +340,87 @@ impl SlowestRequests {
 pub(super) struct Troubles {
     pub(super) servers: BTreeMap<super::ServerKey, Trouble>,
     pub(super) slowest: SlowestRequests,
+    silence: Silence,
 }
 
 impl Troubles {
     /// Takes one request to a server that is told apart.
     pub(super) fn add(&mut self, request: &Request<'_>) {
+        self.silence.add(request);
         let is_fine = matches!(request.status, Status::Ok | Status::None)
-            && !is_slow(request, Some(slow_from()));
+            && !is_slow(request, Some(slow_from()))
+            && !is_nameless(request);
         if !is_fine {
             let key = (request.server_ip, request.server_port);
             self.servers.entry(key).or_default().add(request);
+        }
+    }
+
+    /// Queries for names that were not answered, by server, in an observation that ended then.
+    pub(super) fn silent(&self, end: Option<Timestamp>) -> BTreeMap<super::ServerKey, Lookups> {
+        let mut silence = self.silence.clone();
+        silence.settle(end);
+        silence.servers
+    }
+}
+
+/// Queries for names without an answer. Nothing ends these but time: those that began shortly before the end may still be
+/// answered, and wait here until something later is seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Silence {
+    servers: BTreeMap<super::ServerKey, Lookups>,
+    young: BTreeMap<(Timestamp, ConnectionId, u64), Young>,
+    /// Start of the latest request.
+    latest: Option<Timestamp>,
+}
+
+/// Young queries that are remembered; beyond, the latest stay undecided. Chosen: with about 150 bytes each, 600 KB.
+const YOUNG: usize = 4096;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Young {
+    server: super::ServerKey,
+    client: IpAddr,
+    frame: Option<u64>,
+    name: String,
+}
+
+impl Silence {
+    fn add(&mut self, request: &Request<'_>) {
+        self.latest = self.latest.max(Some(request.time));
+        if !is_silent(request) {
+            return;
+        }
+        let young = Young {
+            server: (request.server_ip, request.server_port),
+            client: request.client_ip,
+            frame: request.request_frame,
+            name: name_words(request),
+        };
+        let place = (request.time, request.connection_id, request.task);
+        self.young.insert(place, young);
+        if self.young.len() > YOUNG {
+            self.settle(self.latest);
+        }
+        if self.young.len() > YOUNG {
+            self.young.pop_last();
+        }
+    }
+
+    /// Counts those that are not young any more.
+    fn settle(&mut self, now: Option<Timestamp>) {
+        let Some(now) = now.max(self.latest) else {
+            return;
+        };
+        while let Some(oldest) = self.young.first_entry() {
+            let (time, ..) = *oldest.key();
+            if time.plus(thresholds::NAME_SILENCE_NS) > now {
+                return;
+            }
+            let young = oldest.remove();
+            let lookups = self.servers.entry(young.server).or_default();
+            lookups.seen.add(time, None, young.frame, young.client);
+            lookups.names.add(&young.name);
         }
     }
 }

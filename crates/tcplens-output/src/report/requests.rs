@@ -2,6 +2,7 @@
 //! went, and the slowest of all. None is printed empty.
 
 use tcplens_core::record::{Status, Verdict, Word};
+use tcplens_core::time::Span;
 use tcplens_core::view::{Report, RequestGroup};
 
 use super::Page;
@@ -43,7 +44,8 @@ fn operations(page: &mut Page<'_>, report: &Report) {
     page.heading(
         "Slowest operations",
         "From the first byte of a request to the last of its response. SHARE of errors among those whose fate is known. \
-         TIME: all of them together; MOSTLY: where most of it went.",
+         P50 to MAX and TIME (all together) \
+         are of those answered; MOSTLY: where most of it went, and of how many that is known if not of all.",
     );
     let all = rows.len();
     let mut table = page.table(OPERATIONS);
@@ -66,7 +68,9 @@ fn operations(page: &mut Page<'_>, report: &Report) {
 
 static SERVERS: &[Column] = &[
     Column::left("SERVER", 21),
+    Column::left("PROTOCOL", 8),
     Column::right("REQUESTS", 8).group(),
+    Column::right("OF", 5),
     Column::right("TIME", 7),
     Column::right("CLIENT", 7).group(),
     Column::right("QUEUE", 7),
@@ -79,34 +83,51 @@ static SERVERS: &[Column] = &[
 
 fn servers(page: &mut Page<'_>, report: &Report) {
     let mut rows: Vec<_> = report
-        .requests()
-        .servers()
-        .filter(|(_, group)| group.budgeted > 0)
+        .populations()
+        .filter(|(.., population)| population.budgeted > 0)
         .collect();
-    rows.sort_by_key(|(_, group)| std::cmp::Reverse(budget_ns(group)));
+    rows.sort_by_key(|(.., population)| std::cmp::Reverse(population.total_ns()));
     if rows.is_empty() {
         return;
     }
     page.heading(
         "Where the time of requests went",
-        "CLIENT: sending the request. QUEUE: behind an earlier one of the connection. SERVER: in it. NETWORK: on the way \
+        "Each row is about REQUESTS of all (OF) of this server and protocol: those of which it is known; TIME is theirs. \
+         CLIENT: sending the request. QUEUE: behind an earlier one of the connection. SERVER: in it. NETWORK: on the way \
          between here and the server. LOSS: until what was lost came again. WINDOW: the receiver did not read. TRANSFER: \
          sending the response.",
     );
     let all = rows.len();
     let mut table = page.table(SERVERS);
-    for ((ip, port), group) in rows.into_iter().take(page.options.rows) {
+    for ((ip, port), protocol, population) in rows.into_iter().take(page.options.rows) {
+        let all = population.total_ns();
         table.cell(Paint::Plain, Endpoint(ip, port));
-        table.cell(Paint::Plain, Count(group.budgeted));
-        time(&mut table, group);
-        let all = budget_ns(group);
-        for part in group.budget_ns {
+        table.cell(Paint::Plain, protocol.word().unwrap_or_default());
+        table.cell(Paint::Plain, Count(population.budgeted));
+        table.cell(Paint::Plain, Count(population.requests));
+        table.cell(Paint::Plain, Duration(Span::from_ns(all)));
+        for part in population.budget_ns {
             share(&mut table, part, all);
         }
     }
     page.rows(table);
     let beyond = report.requests().other_servers().requests();
     page.rest(all as u64, beyond);
+    let unknown: u64 = report
+        .populations()
+        .filter(|(.., population)| population.budgeted == 0)
+        .map(|(.., population)| population.requests)
+        .sum();
+    if unknown > 0 {
+        page.prose(
+            "",
+            &format!(
+                "Of no request of the other servers and protocols ({}) it is known: not answered, cut off, over UDP, or \
+                 without a round trip to compare with.",
+                super::things(unknown, "request")
+            ),
+        );
+    }
 }
 
 static SLOWEST: &[Column] = &[
@@ -175,7 +196,14 @@ fn mostly(table: &mut Table, group: &RequestGroup) {
         Some((verdict, part)) if all > 0 => {
             let percent = (u128::from(part) * 100 + u128::from(all) / 2) / u128::from(all);
             let word = verdict.word().unwrap_or_default();
-            table.cell(Paint::Plain, format_args!("{word} {percent} %"));
+            let known = group.budgeted;
+            match known < group.total.count() {
+                true => table.cell(
+                    Paint::Plain,
+                    format_args!("{word} {percent} % of {}", Count(known)),
+                ),
+                false => table.cell(Paint::Plain, format_args!("{word} {percent} %")),
+            }
         }
         _ => table.absent(),
     }

@@ -53,8 +53,14 @@ pub fn summary(summary: &RequestSummary, end: &RequestEnd<'_>, out: &mut Vec<u8>
         let _ = writeln!(text, "not parsed: {}", counts.join(", "));
     }
     out.extend_from_slice(text.as_bytes());
-    table(SERVERS, servers(summary), end.color, out);
-    table(OPERATIONS, operations(summary), end.color, out);
+    // Without a threshold nothing is known to be slow, and nothing known not to be.
+    let is_judged = summary.slow_from().is_some();
+    let (by_server, by_operation) = match is_judged {
+        true => (JUDGED_SERVERS, JUDGED_OPERATIONS),
+        false => (SERVERS, OPERATIONS),
+    };
+    table(by_server, servers(summary), is_judged, end.color, out);
+    table(by_operation, operations(summary), is_judged, end.color, out);
 }
 
 /// Appends tcpkit's buckets with bars, for every server and for every operation; at most 80 columns wide.
@@ -86,7 +92,10 @@ fn sentence(all: &RequestGroup, slow_from: Option<Span>, text: &mut String) {
         ("with errors", all.status(Status::Error)),
         ("that no reply is owed", all.status(Status::None)),
         ("unanswered", all.unanswered()),
-        ("undecided (cut off by a gap, or by the end)", all.undecided),
+        (
+            "undecided (no answer before the end, or cut off by a gap)",
+            all.undecided,
+        ),
     ];
     let mut separator = ": ";
     for (what, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
@@ -154,10 +163,26 @@ fn other<'s>(groups: &mut Groups<'s>, group: &'s RequestGroup) {
     }
 }
 
+static JUDGED_SERVERS: &[Column] = &judged("SERVER");
+static JUDGED_OPERATIONS: &[Column] = &judged("OPERATION");
 static SERVERS: &[Column] = &columns("SERVER");
 static OPERATIONS: &[Column] = &columns("OPERATION");
 
-const fn columns(what: &'static str) -> [Column; 9] {
+const fn columns(what: &'static str) -> [Column; 8] {
+    [
+        Column::left(what, 21),
+        Column::right("REQUESTS", 8).group(),
+        Column::right("ERROR", 5),
+        Column::right("UNANSWERED", 0),
+        Column::right("P50", 7).group(),
+        Column::right("P99", 7),
+        Column::right("MAX", 7),
+        Column::right("TIME", 7).group(),
+    ]
+}
+
+/// With a threshold.
+const fn judged(what: &'static str) -> [Column; 9] {
     [
         Column::left(what, 21),
         Column::right("REQUESTS", 8).group(),
@@ -171,7 +196,13 @@ const fn columns(what: &'static str) -> [Column; 9] {
     ]
 }
 
-fn table(columns: &'static [Column], groups: Groups<'_>, color: bool, out: &mut Vec<u8>) {
+fn table(
+    columns: &'static [Column],
+    groups: Groups<'_>,
+    is_judged: bool,
+    color: bool,
+    out: &mut Vec<u8>,
+) {
     if groups.is_empty() {
         return;
     }
@@ -182,7 +213,9 @@ fn table(columns: &'static [Column], groups: Groups<'_>, color: bool, out: &mut 
         table.cell(Paint::Plain, Count(group.requests()));
         number(&mut table, group.status(Status::Error), Paint::Red);
         number(&mut table, group.unanswered(), Paint::Red);
-        number(&mut table, group.slow, Paint::Yellow);
+        if is_judged {
+            number(&mut table, group.slow, Paint::Yellow);
+        }
         for per_mille in [500, 990, 1000] {
             span(&mut table, group.total.quantile(per_mille));
         }

@@ -173,6 +173,10 @@ fn took(out: &mut Vec<u8>, request: &Request<'_>, with_error: bool) {
                 out.extend_from_slice(b", ");
                 status(out, request);
             }
+            if with_error && is_other_answer(request) {
+                out.extend_from_slice(b", ");
+                printable(out, request.status_text.unwrap_or_default());
+            }
         }
         Status::None => out.extend_from_slice(b"no reply owed"),
         Status::Unanswered => {
@@ -181,6 +185,13 @@ fn took(out: &mut Vec<u8>, request: &Request<'_>, with_error: bool) {
             out.push(b')');
         }
     }
+}
+
+/// Whether a name server answered, without an error, that it has no such name.
+fn is_other_answer(request: &Request<'_>) -> bool {
+    request.protocol == Protocol::Dns
+        && request.status == Status::Ok
+        && request.status_code.is_some_and(|code| code != 0)
 }
 
 fn status(out: &mut Vec<u8>, request: &Request<'_>) {

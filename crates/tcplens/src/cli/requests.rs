@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use regex_lite::Regex;
-use tcplens_core::record::{Protocol, Status, Word};
+use tcplens_core::record::{Protocol, Request, Status, Word};
 use tcplens_core::time::Span;
 use tcplens_output::tcpkit::TcpkitShape;
 use tcplens_output::text::RequestColumn;
@@ -79,7 +79,7 @@ pub(crate) struct Which {
         value_name = "PROTOCOL,...",
         default_value = "auto"
     )]
-    #[arg(value_delimiter = ',', value_parser = protocols())]
+    #[arg(value_delimiter = ',', ignore_case = true, value_parser = protocols())]
     pub protocols: Vec<ProtocolChoice>,
     /// Print only what took at least so many milliseconds (0.5; or 2s), until the last byte of the response
     #[arg(short = 't', long, value_name = "MS", value_parser = values::milliseconds)]
@@ -87,13 +87,8 @@ pub(crate) struct Which {
     /// Only these operations: GET,SET
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub operation: Vec<String>,
-    /// Only these: ok, error, none (no reply is owed), unanswered
-    #[arg(
-        long,
-        value_name = "STATUS,...",
-        value_delimiter = ',',
-        hide_possible_values = true
-    )]
+    /// Only these: ok, error, none (no reply is owed), unanswered; codes: 404, 5xx; or words: NXDOMAIN, WRONGTYPE, 42S02
+    #[arg(long, value_name = "STATUS,...", value_delimiter = ',', value_parser = StatusChoice::parse)]
     pub status: Vec<StatusChoice>,
     /// Only requests whose payload is of this size: 100, 1KiB- (at least), -64KiB (at most) or 1KiB-64KiB
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true, value_parser = values::sizes)]
@@ -101,7 +96,7 @@ pub(crate) struct Which {
     /// Only requests whose response is of this size
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true, value_parser = values::sizes)]
     pub response_bytes: Option<(u64, u64)>,
-    /// Only requests whose text (the last column) matches this regular expression
+    /// Only requests whose text (the last column) or status, such as 404 Not Found, matches this regular expression
     #[arg(long, value_name = "PATTERN", value_parser = values::pattern)]
     pub grep: Option<Regex>,
 }
@@ -120,10 +115,10 @@ pub(crate) enum ProtocolChoice {
 impl ProtocolChoice {
     fn named(name: &str) -> Option<ProtocolChoice> {
         let mut protocols = Protocol::ALL.iter().copied();
-        match name {
+        match name.to_ascii_lowercase().as_str() {
             "auto" => Some(ProtocolChoice::Auto),
             "raw" => Some(ProtocolChoice::Raw),
-            _ => protocols
+            name => protocols
                 .find(|protocol| protocol.word() == Some(name))
                 .map(ProtocolChoice::One),
         }
@@ -157,27 +152,57 @@ pub(crate) enum RequestFormat {
 }
 
 /// `--status`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StatusChoice {
-    /// Answered.
-    Ok,
-    /// Answered with an error.
-    Error,
-    /// No reply is owed.
-    None,
-    /// Not answered.
-    Unanswered,
+    /// How it went.
+    Status(Status),
+    /// The protocol's code, or the first word of its text, in capitals; an `x` among digits is any digit.
+    Code(String),
 }
 
-impl From<StatusChoice> for Status {
-    fn from(choice: StatusChoice) -> Status {
-        match choice {
-            StatusChoice::Ok => Status::Ok,
-            StatusChoice::Error => Status::Error,
-            StatusChoice::None => Status::None,
-            StatusChoice::Unanswered => Status::Unanswered,
+impl StatusChoice {
+    fn parse(text: &str) -> Result<StatusChoice, String> {
+        let mut statuses = Status::ALL.iter().copied();
+        if let Some(status) = statuses.find(|status| status.word() == Some(text)) {
+            return Ok(StatusChoice::Status(status));
         }
+        let word = text.trim_start_matches('-');
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if word.is_empty() || !word.chars().all(is_word) {
+            return Err(format!(
+                "{text:?} is no status; write ok, error, none or unanswered, a code such as 404 or 5xx, or the first word \
+                 of what is answered, such as NXDOMAIN"
+            ));
+        }
+        Ok(StatusChoice::Code(word.to_ascii_uppercase()))
     }
+
+    /// Whether a request went so.
+    pub(crate) fn fits(&self, request: &Request<'_>) -> bool {
+        let code = match self {
+            StatusChoice::Status(status) => return request.status == *status,
+            StatusChoice::Code(code) => code,
+        };
+        let text = request.status_text.unwrap_or_default();
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = text.trim_start_matches(|c| !is_word(c));
+        let word = words.split(|c| !is_word(c)).next().unwrap_or_default();
+        let number = request.status_code.map(|code| code.to_string());
+        is_like(code, word) || number.is_some_and(|number| is_like(code, &number))
+    }
+}
+
+/// Whether a word is the code that was written in capitals; an `X` beside a digit is any digit.
+fn is_like(code: &str, word: &str) -> bool {
+    let has_digit = code.starts_with(|c: char| c.is_ascii_digit());
+    code.len() == word.len()
+        && code
+            .bytes()
+            .zip(word.bytes())
+            .all(|(code, byte)| match code {
+                b'X' if has_digit => byte.is_ascii_alphanumeric(),
+                _ => code == byte.to_ascii_uppercase(),
+            })
 }
 
 // At most 72 columns: a manual page of 80 shows these lines as they are.

@@ -10,10 +10,11 @@ use tcplens_output::units;
 
 /// `80` or `8000-8100`.
 pub(crate) fn ports(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| {
-        text.parse::<u16>().map_err(|_| {
-            format!("{text:?} is no port; write numbers from 0 to 65535, such as 80,443,8000-8100")
-        })
+    let port = |text: &str| match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(format!(
+            "{text:?} is no port; write numbers from 1 to 65535, such as 80,443,8000-8100"
+        )),
     };
     let (low, high) = match text.split_once('-') {
         Some((low, high)) => (port(low)?, port(high)?),
@@ -132,7 +133,7 @@ mod tests {
         assert_eq!(ports("80"), Ok((80, 80)));
         assert_eq!(ports("8000-8100"), Ok((8000, 8100)));
         assert!(ports("9-8").unwrap_err().contains("8-9"));
-        for text in ["", "-", "70000", "80-", "http"] {
+        for text in ["", "-", "0", "0-80", "70000", "80-", "http"] {
             assert!(ports(text).is_err(), "{text}");
         }
     }

@@ -24,12 +24,20 @@ pub(super) fn completions(command: &Completions) -> Result<ExitCode> {
 pub(super) fn man(command: &Man) -> Result<ExitCode> {
     let mut definition = cli::definition();
     definition.build();
-    let Some(directory) = &command.directory else {
+    let Some(directory) = &command.what else {
         return to_stdout(&page(&definition)?);
     };
+    let name = directory.to_str().unwrap_or_default();
+    let is_named = |command: &&clap::Command| {
+        command.get_name() == name || command.get_display_name() == Some(name)
+    };
+    let mut commands = std::iter::once(&definition).chain(definition.get_subcommands());
+    if let Some(command) = commands.find(is_named) {
+        return to_stdout(&page(command)?);
+    }
     pages(&definition, directory).with_context(|| {
         format!(
-            "cannot write manual pages to {}; name a directory",
+            "cannot write manual pages to {}; name a directory, or a command to see its page",
             directory.display()
         )
     })?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::{Health, Protocol, Request, Status};
+use tcplens_core::record::{Health, Protocol, Request};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::RequestSummary;
 use tcplens_core::view::requests::{is_slow, latency};
@@ -107,6 +107,17 @@ fn check(command: &Requests) -> Result<()> {
             "--stats-format prints one document instead of lines; leave -f out",
         ));
     }
+    if command.stats_format.is_some() && command.histogram {
+        return Err(usage(
+            "--stats-format prints one document, which has the buckets; leave --histogram out",
+        ));
+    }
+    let has_lines = command.format == RequestFormat::Text && command.stats_format.is_none();
+    if !command.columns.is_empty() && !has_lines {
+        return Err(usage(
+            "--columns is about lines of text; leave -f and --stats-format out, or --columns: jsonl and csv have every field",
+        ));
+    }
     if !command.peer_ports.is_empty() && command.format != RequestFormat::Tcprt {
         return Err(usage(
             "--peer-port chooses TCP-RT's P lines; write -f tcprt",
@@ -146,7 +157,6 @@ fn names_http(which: &Which) -> bool {
 struct Choice<'c> {
     which: &'c Which,
     protocols: Vec<Protocol>,
-    statuses: Vec<Status>,
 }
 
 impl Choice<'_> {
@@ -154,7 +164,6 @@ impl Choice<'_> {
         Choice {
             which,
             protocols: protocols(which),
-            statuses: which.status.iter().map(|&status| status.into()).collect(),
         }
     }
 
@@ -163,6 +172,7 @@ impl Choice<'_> {
             operation,
             request_bytes,
             response_bytes,
+            status,
             grep,
             ..
         } = self.which;
@@ -175,11 +185,13 @@ impl Choice<'_> {
         };
         let text = request.summary.or(request.operation).unwrap_or_default();
         (self.protocols.is_empty() || self.protocols.contains(&request.protocol))
-            && (self.statuses.is_empty() || self.statuses.contains(&request.status))
+            && (status.is_empty() || status.iter().any(|status| status.fits(request)))
             && (operation.is_empty() || operation.iter().any(is_named))
             && is_within(request_bytes, request.request_bytes)
             && is_within(response_bytes, request.response_bytes)
-            && grep.as_ref().is_none_or(|pattern| pattern.is_match(text))
+            && grep.as_ref().is_none_or(|pattern| {
+                pattern.is_match(text) || pattern.is_match(&status_words(request))
+            })
     }
 
     /// A threshold of zero is none.
@@ -189,6 +201,13 @@ impl Choice<'_> {
             _ => true,
         }
     }
+}
+
+/// `404 Not Found`, `3 NXDOMAIN`: as lines show it.
+fn status_words(request: &Request<'_>) -> String {
+    let code = request.status_code.map(|code| code.to_string());
+    let parts = [code.as_deref(), request.status_text];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 struct RequestView<'c> {
@@ -252,6 +271,7 @@ impl RequestView<'_> {
             }
             return self.target.finish();
         }
+        let is_text = matches!(self.target, Target::Text(_)) && self.tcprt.is_none();
         let mut end = Vec::new();
         let unparsed = unparsed(health);
         let extra = RequestEnd {
@@ -259,7 +279,10 @@ impl RequestView<'_> {
             holes: health.stream_gaps,
             color,
         };
-        summary(&self.summary, &extra, &mut end);
+        // Of text it is what -q leaves; of other formats what it leaves out.
+        if is_text || !is_quiet {
+            summary(&self.summary, &extra, &mut end);
+        }
         if command.histogram {
             histograms(&self.summary, color, &mut end);
         }
@@ -274,8 +297,7 @@ impl RequestView<'_> {
                 })?;
             }
             // What `--histogram` asks for is said also if nothing else is.
-            _ if !is_quiet || command.histogram => print(&String::from_utf8_lossy(&end)),
-            _ => {}
+            _ => print(String::from_utf8_lossy(&end).trim_start_matches('\n')),
         }
         if let Some(forgotten) = self.tcprt.map(|tcprt| tcprt.forgotten).filter(|&n| n > 0) {
             say(format_args!(

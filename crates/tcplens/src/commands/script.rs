@@ -55,6 +55,7 @@ pub(super) fn run(command: &cli::Script) -> Result<ExitCode> {
         view.target.finish()?;
     }
     tell(common, &observed.health);
+    view.script.unread().iter().for_each(say);
     let failures = view.script.failures();
     if let (true, Some(first)) = (command.strict, &failures.first) {
         bail!("gave up at the first error of the script (--strict): {first}");

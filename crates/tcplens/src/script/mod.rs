@@ -3,6 +3,7 @@
 //! What a script may do and use is in `sandbox` and `budget`; what it is handed in `packet` and `record`. An error ends one
 //! call, is counted and told once; a broken limit stops the script. The reference is docs/scripts.md.
 
+mod arguments;
 mod budget;
 mod packet;
 mod pattern;
@@ -58,6 +59,8 @@ pub(crate) struct Script {
     /// When the next tick is, in ns.
     tick: Option<i64>,
     failures: Failures,
+    /// What there is to say of `--arg`.
+    unread: Vec<String>,
 }
 
 /// What a script defines.
@@ -119,6 +122,7 @@ impl Script {
                 .max(1),
             tick: None,
             failures: Failures::default(),
+            unread: arguments::unread(&text, name, &options.arguments),
             sandbox,
         })
     }
@@ -216,6 +220,11 @@ impl Script {
     /// Hands over what was printed.
     pub(crate) fn take_output(&self, take: impl FnOnce(&[u8])) {
         self.sandbox.take_output(take);
+    }
+
+    /// What it does not read of what it was given, in sentences.
+    pub(crate) fn unread(&self) -> &[String] {
+        &self.unread
     }
 
     /// What went wrong so far.

@@ -12,6 +12,7 @@ mod options;
 mod outputs;
 mod requests;
 mod running;
+mod scripts;
 mod views;
 
 /// A directory for one test, removed at its end.

@@ -40,6 +40,37 @@ fn a_filter_that_cannot_be_understood_is_shown_with_a_mark() {
         2,
         &["records is a command: write it first (tcplens records ...)"],
     );
+    for (words, said) in [
+        (
+            &["request", "a.pcap"][..],
+            "did you mean the command requests? tcplens requests -r FILE",
+        ),
+        (
+            &["handshaks", "a.pcap"],
+            "did you mean the command handshakes?",
+        ),
+        (
+            &["requests", "a.pcap", "http"],
+            "tcplens requests FILE -m http",
+        ),
+        (
+            &["requests", "a.pcap", "tcp", "and", "Redis"],
+            "tcplens requests FILE -m redis",
+        ),
+        (
+            &["requests", "a.pcap", "6379"],
+            "port 6379; to say that it is a server's: -p 6379",
+        ),
+        (
+            &["captures/shop", "a.pcap"],
+            "captures/shop is no file either",
+        ),
+    ] {
+        place.run(words).ends(2, &["tcplens: filter: ", said]);
+    }
+    // What follows a primitive's name is meant as its value.
+    let host = place.run(&["requests", "a.pcap", "host", "redis"]);
+    assert!(!host.err.contains("-m redis"), "{host:?}");
 }
 
 #[test]
@@ -49,6 +80,8 @@ fn values_that_make_no_sense_say_how_to_write_them() {
     for (option, value, said) in [
         ("--port", "http", "80,443,8000-8100"),
         ("--port", "90-80", "80-90"),
+        ("--port", "0", "from 1 to 65535"),
+        ("--port", "0-80", "from 1 to 65535"),
         ("--local", "10.0.0.0/33", "32 bits"),
         ("--server", "db", "10.0.0.7"),
         ("--side", "left", "client, server, middle"),
@@ -182,6 +215,15 @@ fn completions_and_manual_pages_know_the_options() {
     let page = place.run(&["man"]);
     page.is_quiet_success();
     assert!(page.out.contains(".TH tcplens 1"), "{page:?}");
+    let page = place.run(&["man", "requests"]);
+    page.is_quiet_success();
+    assert!(
+        page.out.contains(".TH tcplens\\-requests") || page.out.contains(".TH tcplens-requests"),
+        "{}",
+        page.out
+    );
+    assert_eq!(place.run(&["man", "tcplens-requests"]), page);
+    assert!(!place.path("requests").exists());
     place.run(&["man", "pages"]).is_quiet_success();
     let records = crate::read(place.path("pages/tcplens-records.1"));
     assert!(records.contains("limit\\-memory"), "{records}");

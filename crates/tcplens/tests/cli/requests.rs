@@ -69,12 +69,12 @@ fn requests_have_a_line_each_and_a_summary() {
 
 3 requests: 1 ok, 1 with errors, 1 unanswered
 
-SERVER                | REQUESTS  ERROR  UNANSWERED  SLOW |     P50      P99      MAX |    TIME
-10.0.0.2:80           |        3      1           1     0 |   10 ms    50 ms    50 ms |   60 ms
+SERVER                | REQUESTS  ERROR  UNANSWERED |     P50      P99      MAX |    TIME
+10.0.0.2:80           |        3      1           1 |   10 ms    50 ms    50 ms |   60 ms
 
-OPERATION             | REQUESTS  ERROR  UNANSWERED  SLOW |     P50      P99      MAX |    TIME
-http POST             |        1      1           0     0 |   50 ms    50 ms    50 ms |   50 ms
-http GET              |        2      0           1     0 |   10 ms    10 ms    10 ms |   10 ms
+OPERATION             | REQUESTS  ERROR  UNANSWERED |     P50      P99      MAX |    TIME
+http POST             |        1      1           0 |   50 ms    50 ms    50 ms |   50 ms
+http GET              |        2      0           1 |   10 ms    10 ms    10 ms |   10 ms
 ";
     assert_eq!(all.out, expected);
 }
@@ -130,11 +130,16 @@ fn filters_choose_what_counts() {
             &["POST shop/pay", "GET shop/slow"],
         ),
         (&["--status", "ok"], &["GET shop/basket?n=1"]),
+        (&["--status", "404"], &["POST shop/pay"]),
+        (&["--status", "4xx,5xx"], &["POST shop/pay"]),
+        (&["--status", "40"], &[]),
+        (&["--status", "not"], &["POST shop/pay"]),
+        (&["--grep", "^404 Not"], &["POST shop/pay"]),
         (&["--grep", "^GET .*[0-9]$"], &["GET shop/basket?n=1"]),
         (&["--request-bytes", "50-"], &["POST shop/pay"]),
         (&["--response-bytes", "-0"], &["GET shop/slow"]),
         (
-            &["-m", "redis,http", "--response-bytes", "1-"],
+            &["-m", "Redis,HTTP", "--response-bytes", "1-"],
             &["GET shop/basket?n=1", "POST shop/pay"],
         ),
         (&["--summary-bytes", "4", "--status", "ok"], &["GET "]),
@@ -162,6 +167,13 @@ fn machines_get_records_and_the_summary_goes_to_stderr() {
     assert_eq!(quiet.out, records.out);
     let csv = run(&place, &["-f", "csv", "-q"]);
     assert_eq!(csv.out.lines().count(), 4);
+    // Quiet leaves the summary out, and not what was asked for beside it.
+    let quiet = run(&place, &["-f", "jsonl", "-q", "--histogram"]);
+    assert!(
+        quiet.err.starts_with("10.0.0.2:80: 2 answered, "),
+        "{quiet:?}"
+    );
+    run(&place, &["-f", "none", "-q"]).is_quiet_success();
     let none = run(&place, &["-f", "none"]);
     assert_eq!(none.out, "");
     assert!(none.err.starts_with("3 requests: "), "{none:?}");
@@ -278,7 +290,8 @@ fn slow_requests_are_saved_with_their_handshake_and_a_comment() {
         panic!("one file: {files:?}");
     };
     assert!(
-        file.starts_with("20261121T010822.050000-18e9ea14e836bc00-") && file.ends_with("-2.pcapng"),
+        file.starts_with("20261121T010822.050000-10.0.0.2_80-50.000ms-18e9ea14e836bc00-")
+            && file.ends_with("-2.pcapng"),
         "{file}"
     );
     let path = format!("slow/{file}");
@@ -297,6 +310,16 @@ fn slow_requests_are_saved_with_their_handshake_and_a_comment() {
     assert_eq!(asked(&place.run(&["requests", &path])).len(), 3);
     let said = place.run(&["requests", "web.pcap", "-t", "9", "--save-slow", "all"]);
     said.ends(0, &["saved the packets of 2 slow requests in all"]);
+    // What is there already would look like this run's.
+    let again = place.run(&["requests", "web.pcap", "-t", "9", "--save-slow", "all"]);
+    again.ends(
+        2,
+        &[
+            "cannot save slow requests in all: it has captures of an earlier run (2026",
+            "name another directory",
+        ],
+    );
+    assert_eq!(again.out, "");
 }
 
 #[test]
@@ -310,9 +333,29 @@ fn what_makes_no_sense_together_is_refused_with_what_to_do() {
         (&["-t", "fast"], "cannot read \"fast\" as a time"),
         (&["--grep", "("], "write a regular expression"),
         (&["--columns", "colour"], "no column is called"),
+        (
+            &["--status", "not found"],
+            "write ok, error, none or unanswered, a code such as 404",
+        ),
         (&["--request-bytes", "9-8"], "write 8-9"),
         (&["--stats-format", "tcpkit2"], "write tcpkit0"),
         (&["--stats-format", "tcpkit", "-f", "csv"], "leave -f out"),
+        (
+            &["--stats-format", "tcpkit", "--histogram"],
+            "leave --histogram out",
+        ),
+        (
+            &["--columns", "status", "-f", "csv"],
+            "--columns is about lines of text",
+        ),
+        (
+            &["--columns", "status", "-f", "tcprt"],
+            "--columns is about lines of text",
+        ),
+        (
+            &["--columns", "status", "--stats-format", "tcpkit"],
+            "--columns is about lines of text",
+        ),
         (&["--peer-port", "80"], "write -f tcprt"),
         (&["--save-slow", "x"], "--slower-than"),
         (

@@ -262,3 +262,24 @@ fn colour_is_for_terminals_unless_asked_for() {
     assert!(!is_colored(&[]) && !is_colored(&["--color", "never"]));
     assert!(is_colored(&["--color", "always"]));
 }
+
+#[test]
+fn a_report_of_a_stream_names_a_file_to_be_saved() {
+    let place = Place::new("stream-report");
+    let capture = Capture::usual(1);
+    let run = place.run_with_stdin(&["report", "-"], &capture.bytes);
+    run.is_quiet_success();
+    assert!(
+        run.out.contains("\nWhat was read cannot be read again: "),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("show: tcplens handshakes -r FILE 'tcp"),
+        "{}",
+        run.out
+    );
+    capture.save(place.path("a.pcap"));
+    let file = place.run(&["report", "a.pcap"]);
+    assert!(!file.out.contains("cannot be read again"), "{}", file.out);
+}

@@ -2,7 +2,8 @@
 //! losses are in `health` and at the foot of a report.
 
 use super::thresholds::{
-    DUPLICATES_PER_MILLE, MISLED_PER_MILLE, ONE_SIDED_PER_MILLE, REVERSALS_PER_MILLE, is_share,
+    DOUBLED_PER_MILLE, DOUBLED_SEGMENTS, DUPLICATES_PER_MILLE, MISLED_PER_MILLE,
+    ONE_SIDED_PER_MILLE, REVERSALS_PER_MILLE, is_share,
 };
 use super::{Class, Draft};
 use crate::record::{Health, Suspect};
@@ -111,16 +112,95 @@ fn dropped(report: &Report, health: &Health) -> Option<Draft> {
     Some(remark("kernel_drops", report, text, evidence))
 }
 
+/// What makes loss doubtful.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// Copies that are told from repeats: those that come later may not be.
+    Copies,
+    /// Nearly everything comes again, and is not told from repeats.
+    Doubled,
+}
+
+fn doubt(report: &Report, health: &Health) -> Option<Doubt> {
+    let totals = &report.totals;
+    let is_doubled = totals
+        .data_segments
+        .iter()
+        .zip(totals.repeated)
+        .all(|(&all, part)| all >= DOUBLED_SEGMENTS && is_share(part, all, DOUBLED_PER_MILLE));
+    let (part, all) = (health.duplicates, health.tcp_segments);
+    let is_copied = part > 0 && is_share(part, all, DUPLICATES_PER_MILLE);
+    match (is_doubled, is_copied) {
+        (true, _) => Some(Doubt::Doubled),
+        (false, true) => Some(Doubt::Copies),
+        (false, false) => None,
+    }
+}
+
+/// Says of findings about loss that they are doubtful, where packets were captured twice, and has that said before them.
+pub(super) fn cast_doubt(report: &Report, health: &Health, drafts: &mut [Draft]) {
+    let Some(doubt) = doubt(report, health) else {
+        return;
+    };
+    let mut is_cast = doubt == Doubt::Doubled;
+    for draft in drafts.iter_mut().filter(|draft| is_of_loss(draft)) {
+        is_cast = true;
+        draft.text.push_str(match doubt {
+            Doubt::Copies => {
+                " Doubtful: packets were captured twice, and a copy that comes late looks like one sent again."
+            }
+            Doubt::Doubled => {
+                draft.class = draft.class.max(Class::Note);
+                " Doubtful: packets seem to be in this capture twice."
+            }
+        });
+    }
+    for draft in drafts.iter_mut().filter(|draft| draft.code == "duplicates") {
+        if is_cast {
+            draft.class = Class::Misled;
+        }
+    }
+}
+
+/// Whether it is made of segments that came again.
+fn is_of_loss(draft: &Draft) -> bool {
+    matches!(
+        draft.code,
+        "lossy_client"
+            | "lossy_clients"
+            | "lossy_server"
+            | "lossy_servers"
+            | "syn_repeated"
+            | "synack_repeated"
+            | "loss_slows_requests"
+            | "delay_varies"
+    )
+}
+
 fn duplicates(report: &Report, health: &Health) -> Option<Draft> {
     let (part, all) = (health.duplicates, health.tcp_segments);
-    if part == 0 || !is_share(part, all, DUPLICATES_PER_MILLE) {
-        return None;
-    }
-    let evidence = format!(
+    let mut evidence = format!(
         "{part} of {all} segments ({}) were seen a second time.",
         percent(part, all)
     );
-    let text = "Packets were captured twice (mirror of both ports, bridge, or all interfaces). Each is counted once here.";
+    let text = match doubt(report, health)? {
+        Doubt::Copies => {
+            "Packets were captured twice (mirror of both ports, bridge, or all interfaces). Each is counted once here."
+        }
+        Doubt::Doubled => {
+            let totals = &report.totals;
+            evidence = format!(
+                "Clients sent {} with data and repeated {} in all, servers {} and {}, too late to be known as copies (2 ms); \
+                 {evidence}",
+                count(totals.data_segments[0], "segment"),
+                totals.repeated[0],
+                totals.data_segments[1],
+                totals.repeated[1]
+            );
+            "Packets seem to be in this capture twice, from two points far apart: most come a second time. Loss, \
+             repeats and delays below are doubtful; analyse what each point saw alone."
+        }
+    };
     Some(remark("duplicates", report, text, evidence))
 }
 

@@ -2,9 +2,11 @@
 //!
 //! The order: (0) the capture misled us about most of what it shows; (1) connections or requests failed; (2) they
 //! took longer than they should; (3) worth knowing: scans, resets that may be habits, long paths; (4) remarks about the
-//! capture. Within a class the number of connections or requests concerned times their share decides, then the time lost.
+//! capture. Within a class the number of connections or requests concerned times their share decides, then the time lost;
+//! but a server that others seem to wait for comes before these.
 
 mod attempts;
+mod below;
 mod capture;
 mod endings;
 mod group;
@@ -17,7 +19,7 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::{Report, Sighting, words};
+use super::{Report, ServerKey, Sighting, words};
 use crate::record::{Finding, Health, Suspect};
 use thresholds::FINDINGS;
 
@@ -30,6 +32,8 @@ pub struct Findings {
     pub left_out: u64,
     /// What was checked, in a sentence.
     pub checked: String,
+    /// What was seen of what can be wrong, but is no finding, in a sentence.
+    pub below: Option<String>,
 }
 
 /// How bad a kind of finding is; see the order above.
@@ -59,6 +63,9 @@ struct Draft {
     /// Server address and only client, for findings that may be one of many alike.
     server: Option<IpAddr>,
     client: Option<IpAddr>,
+    /// The server whose requests are slow, and the one that it seems to wait for.
+    slow: Option<ServerKey>,
+    cause: Option<ServerKey>,
     sighting: Sighting,
 }
 
@@ -83,6 +90,8 @@ impl Draft {
             frames: sighting.frames.least().to_vec(),
             server: None,
             client: sighting.peers.only(),
+            slow: None,
+            cause: None,
             sighting: sighting.clone(),
         }
     }
@@ -111,9 +120,11 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     let mut drafts = group::alike(report, attempts::find(report));
     drafts.extend(paths::find(report));
     drafts.extend(group::alike(report, endings::find(report)));
-    drafts.extend(requests::find(report));
+    drafts.extend(requests::find(report, health));
     drafts.extend(capture::find(report, health));
+    capture::cast_doubt(report, health, &mut drafts);
     drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
+    causes_first(&mut drafts);
     let left_out = drafts.len().saturating_sub(FINDINGS) as u64;
     drafts.truncate(FINDINGS);
     let findings = drafts
@@ -125,6 +136,28 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
         findings,
         left_out,
         checked: checked(report),
+        below: below::find(report, health.time),
+    }
+}
+
+/// What a server seems to wait for is told before the server. The order of the rest stays.
+fn causes_first(drafts: &mut Vec<Draft>) {
+    let waiting: Vec<_> = drafts
+        .iter()
+        .filter_map(|draft| Some((draft.slow?, draft.cause?)))
+        .collect();
+    for (slow, cause) in waiting {
+        let at = |drafts: &[Draft], server, waits: bool| {
+            drafts.iter().position(|draft| {
+                draft.slow == Some(server) && (!waits || draft.cause == Some(cause))
+            })
+        };
+        if let (Some(effect), Some(reason)) = (at(drafts, slow, true), at(drafts, cause, false))
+            && effect < reason
+        {
+            let reason = drafts.remove(reason);
+            drafts.insert(effect, reason);
+        }
     }
 }
 
@@ -156,7 +189,7 @@ fn checked(report: &Report) -> String {
     let requests = match report.requests.all().requests() {
         0 => String::new(),
         n => format!(
-            "{} (slow, queued, with an error, unanswered), ",
+            "{} (slow, queued, failing, unanswered), ",
             words::count(n, "request")
         ),
     };

@@ -4,17 +4,21 @@
 use std::fmt::Write;
 
 use super::thresholds::{
-    REQUEST_ERRORS, REQUEST_ERRORS_PER_MILLE, SLOW_NS, SLOW_PER_MILLE, SLOW_REQUESTS, UNANSWERED,
+    BEHIND_PER_MILLE, NAME_SILENCE_NS, NAMELESS, NAMELESS_PER_MILLE, REQUEST_ERRORS,
+    REQUEST_ERRORS_PER_MILLE, SLOW_NS, SLOW_PER_MILLE, SLOW_REQUESTS, UNANSWERED,
     UNANSWERED_PER_MILLE, is_share,
 };
 use super::{Class, Draft};
-use crate::record::{EndedBy, Suspect, Verdict};
-use crate::view::troubles::{Kinds, Slow};
+use crate::record::{EndedBy, Health, Suspect, Verdict};
+use crate::view::troubles::{Errors, Kinds, Lookups, Slow, Trouble};
+use crate::view::waits::Wait;
 use crate::view::words::{addresses, count, duration, endpoint, percent, when};
-use crate::view::{Report, RequestGroup};
+use crate::view::{Report, RequestGroup, ServerKey};
 
-pub(super) fn find(report: &Report) -> Vec<Draft> {
+pub(super) fn find(report: &Report, health: &Health) -> Vec<Draft> {
     let mut drafts = Vec::new();
+    let waits = report.waits.find();
+    let silent = report.troubles.silent(health.time);
     for (&(ip, port), trouble) in &report.troubles.servers {
         let Some(group) = report.requests.server((ip, port)) else {
             continue;
@@ -22,14 +26,20 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
         let server = Server {
             name: endpoint(ip, port),
             filter: format!("host {ip} and port {port}"),
+            key: (ip, port),
             group,
+            wait: waits
+                .get(&(ip, port))
+                .filter(|wait| is_share(wait.waited_ns, wait.in_server_ns, BEHIND_PER_MILLE)),
         };
         for &verdict in Verdict::ALL {
             let slow = trouble.slow(verdict);
             drafts.extend(slow.and_then(|slow| server.slow(verdict, slow)));
         }
-        drafts.extend(server.errors(trouble.errors()));
+        drafts.extend(server.errors(trouble));
         drafts.extend(server.unanswered(trouble.unanswered()));
+        drafts.extend(server.nameless(trouble.nameless()));
+        drafts.extend(server.silent(silent.get(&(ip, port))));
     }
     drafts
 }
@@ -38,7 +48,10 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
 struct Server<'r> {
     name: String,
     filter: String,
+    key: ServerKey,
     group: &'r RequestGroup,
+    /// What its slow requests seem to wait for.
+    wait: Option<&'r Wait>,
 }
 
 impl Server<'_> {
@@ -54,9 +67,21 @@ impl Server<'_> {
                 Class::Slow,
                 "slow_server",
                 Suspect::Server,
-                format!(
-                    "{name} itself takes long: most of the time of its slow requests passes inside it."
-                ),
+                match self.wait {
+                    Some(wait) => format!(
+                        "{name} takes long, and the likely cause is another server: most of the time inside it, it was \
+                         waiting for its own {} to {}.",
+                        match (wait.asked, wait.attempts) {
+                            (_, 0) => "requests",
+                            (0, _) => "connection attempts",
+                            _ => "requests and connection attempts",
+                        },
+                        endpoint(wait.server.0, wait.server.1)
+                    ),
+                    None => format!(
+                        "{name} itself takes long: most of the time of its slow requests passes inside it."
+                    ),
+                },
             ),
             Verdict::Network => (
                 Class::Note,
@@ -136,6 +161,10 @@ impl Server<'_> {
             ),
         );
         mostly(&mut evidence, &slow.operations, seen.count);
+        let wait = self.wait.filter(|_| verdict == Verdict::Server);
+        if let Some(wait) = wait {
+            behind(&mut evidence, wait, self.key);
+        }
         // Writing to a String cannot fail.
         let _ = write!(
             evidence,
@@ -143,19 +172,43 @@ impl Server<'_> {
             addresses(&seen.peers, "client"),
             when(seen.first, seen.last)
         );
-        let draft = Draft::new(class, code, suspect, seen, answered);
+        let draft = Draft {
+            slow: Some(self.key),
+            cause: wait.map(|wait| wait.server),
+            ..Draft::new(class, code, suspect, seen, answered)
+        };
         Some(draft.says(text, evidence, self.filter.clone()))
     }
 
-    fn errors(&self, errors: Option<&crate::view::troubles::Errors>) -> Option<Draft> {
-        let errors = errors?;
-        let (seen, decided) = (&errors.seen, self.group.decided());
-        if seen.count < REQUEST_ERRORS || !is_share(seen.count, decided, REQUEST_ERRORS_PER_MILLE) {
-            return None;
+    /// The client's mistakes and the server's failures apart, if these are many; else the more frequent of both.
+    fn errors(&self, trouble: &Trouble) -> Vec<Draft> {
+        let decided = self.group.decided();
+        let is_many = |n| n >= REQUEST_ERRORS && is_share(n, decided, REQUEST_ERRORS_PER_MILLE);
+        let both = [false, true].map(|of_client| (of_client, trouble.errors(of_client)));
+        let n = |errors: Option<&Errors>| errors.map_or(0, |errors| errors.seen.count);
+        let all = both.iter().map(|(_, errors)| n(*errors)).sum();
+        if !is_many(all) {
+            return Vec::new();
         }
-        let is_of_client = errors.of_client * 2 > seen.count;
-        let (suspect, who) = match is_of_client {
-            true => (Suspect::Client, ", and says that what was asked is wrong"),
+        let are_apart = both.iter().any(|(_, errors)| is_many(n(*errors)));
+        let most = usize::from(n(both[1].1) > n(both[0].1));
+        both.into_iter()
+            .enumerate()
+            .filter(|(at, (_, errors))| match are_apart {
+                true => is_many(n(*errors)),
+                false => *at == most,
+            })
+            .filter_map(|(_, (of_client, errors))| Some(self.errors_of(of_client, errors?)))
+            .collect()
+    }
+
+    fn errors_of(&self, of_client: bool, errors: &Errors) -> Draft {
+        let (seen, decided) = (&errors.seen, self.group.decided());
+        let (suspect, who) = match of_client {
+            true => (
+                Suspect::Client,
+                ", and says that what was asked is wrong, unknown or not allowed",
+            ),
             false => (Suspect::Server, ""),
         };
         let text = format!(
@@ -164,7 +217,16 @@ impl Server<'_> {
             percent(seen.count, decided)
         );
         let mut evidence = format!("{} of {}", seen.count, count(decided, "request"));
-        mostly(&mut evidence, &errors.words, seen.count);
+        if errors.words.top(2).len() > 1 {
+            // Writing to a String cannot fail.
+            let _ = write!(evidence, ": {}", names(&errors.words));
+        } else {
+            mostly(&mut evidence, &errors.words, seen.count);
+        }
+        if !errors.names.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(evidence, "; for {}", names(&errors.names));
+        }
         // Writing to a String cannot fail.
         let _ = write!(
             evidence,
@@ -178,6 +240,67 @@ impl Server<'_> {
             time_ns: 0,
             ..draft
         };
+        draft.says(text, evidence, self.filter.clone())
+    }
+
+    /// Names that do not exist are the asker's, and everyday: they are worth knowing, not an error.
+    fn nameless(&self, nameless: Option<&Lookups>) -> Option<Draft> {
+        let Lookups { seen, names: asked } = nameless?;
+        let decided = self.group.decided();
+        if seen.count < NAMELESS || !is_share(seen.count, decided, NAMELESS_PER_MILLE) {
+            return None;
+        }
+        let text = format!(
+            "{} of the names that {} is asked for do not exist (NXDOMAIN): misspelt, gone, or made by a search list.",
+            percent(seen.count, decided),
+            self.name
+        );
+        let evidence = format!(
+            "{} of {}, for {}; by {}; {}.",
+            seen.count,
+            count(decided, "request"),
+            names(asked),
+            addresses(&seen.peers, "client"),
+            when(seen.first, seen.last)
+        );
+        let draft = Draft::new(Class::Note, "no_such_name", Suspect::Client, seen, decided);
+        Some(draft.says(text, evidence, self.filter.clone()))
+    }
+
+    fn silent(&self, silent: Option<&Lookups>) -> Option<Draft> {
+        let Lookups { seen, names: asked } = silent?;
+        let answered = self.group.decided();
+        let all = answered.saturating_add(seen.count);
+        if seen.count < UNANSWERED || !is_share(seen.count, all, UNANSWERED_PER_MILLE) {
+            return None;
+        }
+        let name = &self.name;
+        let (suspect, text) = match answered {
+            0 => (
+                Suspect::Network,
+                format!(
+                    "{name} answers no DNS query: it is down, the address is wrong, or a route or firewall swallows the \
+                     packets."
+                ),
+            ),
+            _ => (
+                Suspect::Server,
+                format!(
+                    "{name} leaves DNS queries unanswered, and answers others: the servers of these names may be down, a \
+                     limit may drop them, or packets get lost."
+                ),
+            ),
+        };
+        let evidence = format!(
+            "{} of {} without an answer within {}, for {}; by {}; {}.",
+            seen.count,
+            count(all, "request"),
+            duration(NAME_SILENCE_NS.unsigned_abs()),
+            names(asked),
+            addresses(&seen.peers, "client"),
+            when(seen.first, seen.last)
+        );
+        let draft = Draft::new(Class::Failed, "unanswered_requests", suspect, seen, all);
         Some(draft.says(text, evidence, self.filter.clone()))
     }
 
@@ -220,6 +343,18 @@ impl Server<'_> {
     }
 }
 
+/// `A shop.example. (12), AAAA db.example. (1) and others`.
+fn names(kinds: &Kinds) -> String {
+    let top = kinds.top(4);
+    let is_all = kinds.others == 0 && top.len() < 4;
+    let named: Vec<_> = top
+        .iter()
+        .take(3)
+        .map(|(name, n)| format!("{name} ({n})"))
+        .collect();
+    named.join(", ") + if is_all { "" } else { " and others" }
+}
+
 /// Appends `, mostly GET (12)`, if there is a word for them.
 fn mostly(text: &mut String, kinds: &Kinds, of: u64) {
     if let Some((word, n)) = kinds.most().filter(|(word, _)| !word.is_empty()) {
@@ -229,6 +364,34 @@ fn mostly(text: &mut String, kinds: &Kinds, of: u64) {
             false => write!(text, ", most often {word} ({n})"),
         };
     }
+}
+
+/// Appends what the host of a server asked of another while it had slow requests.
+fn behind(text: &mut String, wait: &Wait, (ip, _): ServerKey) {
+    let mut what = Vec::new();
+    if wait.asked > 0 {
+        what.push(count(wait.asked, "own request"));
+    }
+    if wait.attempts > 0 {
+        what.push(count(wait.attempts, "connection attempt"));
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "; during {} of {} slow ones {ip} waited for {} to {}",
+        wait.waited,
+        wait.slow,
+        what.join(" and "),
+        endpoint(wait.server.0, wait.server.1),
+    );
+    mostly(text, &wait.operations, wait.asked);
+    let _ = write!(
+        text,
+        ", which covers {} of the {} inside it ({})",
+        duration(wait.waited_ns),
+        duration(wait.in_server_ns),
+        percent(wait.waited_ns, wait.in_server_ns)
+    );
 }
 
 /// `1.5 MB in 12 s`: what was sent and how long that took.

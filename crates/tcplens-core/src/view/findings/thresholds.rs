@@ -67,6 +67,13 @@ pub const SLOW_REQUESTS: u64 = 3;
 /// And from this share of its answered requests on, in per mille. Chosen: the slowest hundredth is what people complain of.
 pub const SLOW_PER_MILLE: u64 = 10;
 
+/// A request that took less than this, in ns, is not behind a slow one of the server that sent it. Chosen: a tenth of
+/// [`SLOW_NS`]; what is quicker may be anybody's, and happens all the time.
+pub const BEHIND_NS: u64 = 10_000_000;
+/// Share of the time inside a server during which it waits for its own requests, from which on these are the likely cause,
+/// in per mille: most of it.
+pub const BEHIND_PER_MILLE: u64 = 500;
+
 /// Requests to one server that were answered with an error: at least so many, and one in twenty. Chosen: single misses are
 /// everyday.
 pub const REQUEST_ERRORS: u64 = 3;
@@ -79,6 +86,14 @@ pub const UNANSWERED: u64 = 2;
 /// See [`UNANSWERED`].
 pub const UNANSWERED_PER_MILLE: u64 = 10;
 
+/// A query for a name that was not answered within so long, in ns, is unanswered: what the C library waits before it asks
+/// again (resolv.conf(5), `timeout`).
+pub const NAME_SILENCE_NS: i64 = 5_000_000_000;
+/// Queries for names that do not exist: at least so many, and one in ten. Chosen: search lists make some of them.
+pub const NAMELESS: u64 = 3;
+/// See [`NAMELESS`].
+pub const NAMELESS_PER_MILLE: u64 = 100;
+
 /// Connections of which one side only was captured, in per mille of all. Chosen.
 pub const ONE_SIDED_PER_MILLE: u64 = 100;
 /// A connection counts as one-sided from so many segments on. Chosen: a lone RST or keep-alive proves nothing.
@@ -88,6 +103,13 @@ pub const MISLED_PER_MILLE: u64 = 500;
 
 /// Segments captured twice, in per mille. Chosen: a mirror of both ports doubles all, a few are noise.
 pub const DUPLICATES_PER_MILLE: u64 = 100;
+
+/// Segments with data, of clients and of servers each, of which this share, in per mille, came again: no path loses so much
+/// both ways and still carries connections, so they were captured twice at points too far apart to be told. Chosen: a half is
+/// what two points show.
+pub const DOUBLED_PER_MILLE: u64 = 400;
+/// Segments with data, of either, at least. Chosen.
+pub const DOUBLED_SEGMENTS: u64 = 20;
 
 /// Packets with a time before that of an earlier one, in per mille. Chosen: rings of several processors interleave a few.
 pub const REVERSALS_PER_MILLE: u64 = 10;

@@ -68,7 +68,7 @@ impl SlowRequests {
     /// Creates the directory.
     ///
     /// # Errors
-    /// It cannot be created, or the packets cannot be read twice.
+    /// It cannot be created, has captures of another run, or the packets cannot be read twice.
     pub(super) fn new(
         directory: &Path,
         files: &[PathBuf],
@@ -99,6 +99,7 @@ impl SlowRequests {
                 directory.display()
             )
         })?;
+        check_empty(directory)?;
         Ok(SlowRequests {
             directory: directory.to_owned(),
             stop: Arc::default(),
@@ -139,7 +140,7 @@ impl SlowRequests {
             flow: *flow,
             frame,
             end: request.time.plus(latency.ns().min(i64::MAX as u64) as i64),
-            name: name(request),
+            name: name(request, latency),
             comment: comment(request, latency),
         };
         self.slowest.insert(rank, slow);
@@ -184,8 +185,36 @@ impl SlowRequests {
     }
 }
 
-/// `20261121T010827.037420-18b9...-3.pcapng`.
-fn name(request: &Request<'_>) -> String {
+/// Refuses a directory with captures: those of another run would look like those of this one.
+fn check_empty(directory: &Path) -> Result<()> {
+    let cannot = || format!("cannot look into {} for slow requests", directory.display());
+    let mut known = Vec::new();
+    for entry in fs::read_dir(directory).with_context(cannot)? {
+        let name = entry.with_context(cannot)?.file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".pcapng") {
+            known.push(name.into_owned());
+        }
+    }
+    known.sort_unstable();
+    match known.first() {
+        None => Ok(()),
+        Some(first) => Err(usage(format!(
+            "cannot save slow requests in {}: it has {} of an earlier run ({first}{}), and these would be mixed; remove \
+             them, or name another directory",
+            directory.display(),
+            if known.len() == 1 {
+                "a capture"
+            } else {
+                "captures"
+            },
+            if known.len() == 1 { "" } else { ", ..." },
+        ))),
+    }
+}
+
+/// `20261121T010827.037420-10.77.0.2_6379-124.500ms-18b9...-3.pcapng`: when, of which server, how long, connection and task.
+fn name(request: &Request<'_>, latency: Span) -> String {
     let mut time = String::new();
     TimeFormat::new(TimeStyle::Utc).write(&mut time, request.time);
     let time: String = time
@@ -195,15 +224,25 @@ fn name(request: &Request<'_>) -> String {
         .collect();
     let id = request.connection_id.text();
     let id = String::from_utf8_lossy(&id);
-    format!("{time}-{id}-{}.pcapng", request.task)
+    // No colon, which other systems do not have in names.
+    let server = request.server_ip.to_string().replace(':', ".");
+    format!(
+        "{time}-{server}_{}-{}ms-{id}-{}.pcapng",
+        request.server_port,
+        milliseconds(latency),
+        request.task
+    )
+}
+
+/// `124.500`.
+fn milliseconds(span: Span) -> String {
+    let us = span.ns() / 1000;
+    format!("{}.{:03}", us / 1000, us % 1000)
 }
 
 /// What it was, how long it took and why, whose.
 fn comment(request: &Request<'_>, latency: Span) -> String {
-    let ms = |span: Span| {
-        let us = span.ns() / 1000;
-        format!("{}.{:03}", us / 1000, us % 1000)
-    };
+    let ms = milliseconds;
     let mut lines = vec![format!(
         "{} {}: {} ms, {}",
         request.protocol.word().unwrap_or_default(),
