@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -463,11 +463,12 @@ fn flow(
         error: None,
     });
     let changed = Condvar::new();
+    let changes = AtomicU64::new(0);
     std::thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(|| work(&shared, &changed));
+            scope.spawn(|| work(&shared, &changed, &changes));
         }
-        work(&shared, &changed);
+        work(&shared, &changed, &changes);
     });
     let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
     shared.error.map_or(Ok(()), Err)
@@ -485,7 +486,11 @@ impl Drop for Alarm<'_, '_, '_, '_> {
     }
 }
 
-fn work(shared: &Mutex<Shared<'_, '_, '_>>, changed: &Condvar) {
+/// How often a thread without work looks for a change before it sleeps: some 20 us, less than falling asleep and being
+/// woken takes. Stages are done in a few hundred.
+const SPINS: u32 = 1000;
+
+fn work(shared: &Mutex<Shared<'_, '_, '_>>, changed: &Condvar, changes: &AtomicU64) {
     let _alarm = Alarm(shared, changed);
     let mut guard = lock(shared);
     loop {
@@ -495,15 +500,26 @@ fn work(shared: &Mutex<Shared<'_, '_, '_>>, changed: &Condvar) {
                 return;
             }
             Task::Wait => {
-                guard.waiting += 1;
-                guard = changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
-                guard.waiting -= 1;
+                let known = changes.load(Ordering::Relaxed);
+                drop(guard);
+                let is_changed = (0..SPINS).any(|_| {
+                    std::hint::spin_loop();
+                    changes.load(Ordering::Relaxed) != known
+                });
+                guard = lock(shared);
+                if !is_changed && changes.load(Ordering::Relaxed) == known {
+                    guard.waiting += 1;
+                    guard = changed.wait(guard).unwrap_or_else(PoisonError::into_inner);
+                    guard.waiting -= 1;
+                }
             }
             task => {
                 drop(guard);
                 let done = task.run();
                 guard = lock(shared);
                 guard.put_back(done);
+                // Under the lock, so that who looks there misses none.
+                changes.fetch_add(1, Ordering::Relaxed);
                 if guard.waiting > 0 {
                     changed.notify_all();
                 }

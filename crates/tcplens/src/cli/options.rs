@@ -120,7 +120,7 @@ pub(crate) struct Bounds {
     /// Connections kept at once; beyond, the oldest half-open ones go first
     #[arg(long, value_name = "N", value_parser = values::at_least_one, default_value = "1000000")]
     pub limit_connections: u64,
-    /// The same as memory, 320 bytes per connection: 64MiB
+    /// The same as memory: three quarters for connections at 448 bytes each, the rest for requests: 64MiB
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
     pub limit_memory: Option<u64>,
     /// An attempt without an answer for so long has timed out
