@@ -7,5 +7,6 @@ mod causes;
 mod conversations;
 mod damage;
 mod delivery;
+mod footing;
 mod pairing;
 mod wire;

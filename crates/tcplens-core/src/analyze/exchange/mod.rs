@@ -435,8 +435,10 @@ impl Exchange {
         self.at_work(desk, |work| {
             work.give_up_holes();
             work.lose_place();
+            if work.busy.tasks.iter().any(|task| task.over.is_none()) {
+                work.core.set(bit::ADRIFT);
+            }
             work.finish_all(EndedBy::Gap);
-            work.core.set(bit::ADRIFT);
             work.emit_all();
             work.busy.reset();
         });
@@ -527,7 +529,15 @@ impl Work<'_, '_> {
                 start
             };
             direction.bits |= bit::STARTED;
+            // Taken up in mid-connection: what the peer sends next begins where it is acknowledged.
+            let back = &mut self.core.ways[1 - w];
+            let is_told = seg.flags & flags::ACK != 0 && !isn_seen && !is_syn;
+            if is_told && back.bits & bit::STARTED == 0 {
+                back.next = Seq(seg.ack);
+                back.bits |= bit::STARTED;
+            }
         }
+        let direction = &mut self.core.ways[w];
         let is_in_order = start == direction.next && facts.sighting == Some(Sighting::New);
         if is_in_order && payload.len() == seg.payload_length as usize && !self.busy.is_rare {
             direction.next = start.plus(seg.payload_length);
@@ -1034,3 +1044,32 @@ const _: () = assert!(
     size_of::<Exchange>() <= 120,
     "an idle connection with a parser must fit the memory bound per connection"
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// RFC 1122 section 4.2.3.4 in bytes is what the thresholds say in the units of headers.
+        #[test]
+        fn a_window_is_closed_that_has_no_room(
+            shifts in prop::array::uniform2(prop_oneof![0_u8..=14, Just(NO_SCALE)]),
+            mss in prop_oneof![Just(0_u16), Just(1460), Just(65_495), any::<u16>()],
+            largest in any::<u16>(),
+            window in any::<u16>(),
+        ) {
+            let mut exchange = Exchange::default();
+            exchange.core.shifts = shifts;
+            exchange.core.mss = [mss; 2];
+            exchange.core.grows(0, largest);
+            let shift = if shifts.contains(&NO_SCALE) { 0 } else { shifts[0] };
+            let bytes = |window: u16| u32::from(window) << shift;
+            let room = u32::from(mss).min(bytes(largest) / 2).max(1);
+            let least = exchange.core.least[0];
+            for window in [0, window.min(largest), least, least.saturating_sub(1)] {
+                prop_assert_eq!(window < least, bytes(window) < room);
+            }
+        }
+    }
+}

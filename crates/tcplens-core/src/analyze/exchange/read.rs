@@ -189,7 +189,13 @@ impl Work<'_, '_> {
         let pipelines = self.core.ways[0].bits & bit::PIPELINES != 0;
         let is_still = seen.0.saturating_sub(self.core.last_end.0) >= STILL;
         if !pipelines || is_still {
-            self.give_up_outstanding(false);
+            // Those with numbers pair all the same, and turns have no other order.
+            let is_unnumbered = |task: &Task| {
+                task.over.is_none() && task.id.is_none() && task.protocol != Protocol::Turn
+            };
+            while let Some(n) = self.busy.tasks.iter().position(is_unnumbered) {
+                self.unanswered(n, EndedBy::Gap);
+            }
             self.core.moor();
         }
         if !pipelines && !is_still {
@@ -215,8 +221,12 @@ impl Work<'_, '_> {
         let is_started = back.bits & bit::STARTED != 0 && client.acknowledged();
         let waits = self.busy.tasks.back().filter(|task| task.waits());
         let has_more = |than: Seq| client.ack.offset(than) > 0;
-        let was_missed =
-            is_started && has_more(back.next) && waits.is_none_or(|task| has_more(task.end));
+        let was_missed = match waits {
+            Some(task) => {
+                client.acknowledged() && has_more(task.end) && (!is_started || has_more(back.next))
+            }
+            None => is_started && has_more(back.next),
+        };
         if was_missed {
             return false;
         }
