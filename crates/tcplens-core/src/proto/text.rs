@@ -55,11 +55,16 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// The verb is the first bytes of the summary, as they stand there: ASCII letters, in upper case.
-    pub fn operation_begins_summary(&mut self, length: usize) {
+    /// The verb, ASCII letters in upper case, is what the summary begins with: its bytes there are it, unless the summary
+    /// was cut before the verb is.
+    pub fn operation_begins_summary(&mut self, verb: &[u8]) {
         let Range { start, end } = self.summary;
-        let length = length.min(OPERATION) as u32;
-        self.operation = start..end.min(start + length);
+        let length = verb.len().min(OPERATION) as u32;
+        if end - start >= length {
+            self.operation = start..start + length;
+        } else {
+            self.operation(verb);
+        }
     }
 
     /// One line that says what is asked for; cut at `--summary-bytes`.
@@ -256,6 +261,23 @@ mod tests {
             "a\\xe2\\x80\\xaeb"
         );
         assert_eq!(line(128, |line| line.bytes(b"a\xffb\xc3")), "a\\xffb\\xc3");
+    }
+
+    #[test]
+    fn an_operation_is_whole_however_short_the_summary_is() {
+        let long = [b'A'; OPERATION + 1];
+        for (verb, limit) in [(&b"GET"[..], 2), (b"GET", 3), (b"GET", 128)]
+            .into_iter()
+            .chain([1, OPERATION - 1, OPERATION, OPERATION + 1].map(|limit| (&long[..], limit)))
+        {
+            let mut arena = b"before".to_vec();
+            let mut texts = Texts::new(&mut arena, limit);
+            texts.summary(|line| line.bytes(verb));
+            texts.operation_begins_summary(verb);
+            let range = texts.operation.start as usize..texts.operation.end as usize;
+            let expected = verb.get(..OPERATION).unwrap_or(verb);
+            assert_eq!(&arena[range], expected, "{limit}");
+        }
     }
 
     #[test]

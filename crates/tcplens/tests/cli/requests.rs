@@ -1,5 +1,7 @@
 //! `requests`: lines, filters, statistics, packets.
 
+use std::path::Path;
+
 use crate::capture::{ACK, Capture, End, FIN, SYN};
 use crate::{Place, Run, read};
 
@@ -153,6 +155,25 @@ fn filters_choose_what_counts() {
         }
         assert_eq!(lines, expected, "{words:?}");
     }
+}
+
+/// The summary may be cut shorter than the verb that it begins with.
+#[test]
+fn operations_are_whole_however_short_the_text_is_cut() {
+    let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/shop.pcap");
+    let shop = shop.to_str().unwrap();
+    let place = Place::new("short");
+    let operations = |bytes: &str| {
+        let run = place.run(&["requests", "--summary-bytes", bytes, "-q", shop]);
+        let (_, table) = run.out.split_once("\nOPERATION ").unwrap();
+        table.to_owned()
+    };
+    let whole = operations("128");
+    for operation in ["\nredis GET ", "\nredis SETEX ", "\nredis INCR "] {
+        assert!(whole.contains(operation), "{whole}");
+    }
+    assert_eq!(operations("2"), whole);
+    assert_eq!(operations("1"), whole);
 }
 
 #[test]

@@ -172,7 +172,7 @@ impl Redis {
             }
         });
         if is_upper {
-            texts.operation_begins_summary(verb.len());
+            texts.operation_begins_summary(verb);
         }
         is_whole.then(|| Unit::new(at, Part::Request(Request::whole())))
     }
