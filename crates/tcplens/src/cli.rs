@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use tcplens_core::time::Span;
 
 pub(crate) use options::{Bounds, Format, Output, Source, Who};
-pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, Which};
+pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 
 mod options;
 mod requests;

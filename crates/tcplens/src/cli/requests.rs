@@ -156,14 +156,15 @@ pub(crate) enum RequestFormat {
 pub(crate) enum StatusChoice {
     /// How it went.
     Status(Status),
-    /// The protocol's code, or the first word of its text, in capitals; an `x` among digits is any digit.
+    /// The protocol's code, or the first word of its text, in capitals; where it begins with a digit, an `X` is any digit.
     Code(String),
 }
 
 impl StatusChoice {
     fn parse(text: &str) -> Result<StatusChoice, String> {
         let mut statuses = Status::ALL.iter().copied();
-        if let Some(status) = statuses.find(|status| status.word() == Some(text)) {
+        let is_text = |word: &str| word.eq_ignore_ascii_case(text);
+        if let Some(status) = statuses.find(|status| status.word().is_some_and(is_text)) {
             return Ok(StatusChoice::Status(status));
         }
         let word = text.trim_start_matches('-');
@@ -175,6 +176,14 @@ impl StatusChoice {
             ));
         }
         Ok(StatusChoice::Code(word.to_ascii_uppercase()))
+    }
+
+    /// The word, if it is one that may be misspelt: nobody makes a list of what servers say.
+    pub(crate) fn guess(&self) -> Option<&str> {
+        match self {
+            StatusChoice::Code(code) if !code.contains(|c: char| c.is_ascii_digit()) => Some(code),
+            StatusChoice::Code(_) | StatusChoice::Status(_) => None,
+        }
     }
 
     /// Whether a request went so.
@@ -192,7 +201,7 @@ impl StatusChoice {
     }
 }
 
-/// Whether a word is the code that was written in capitals; an `X` beside a digit is any digit.
+/// Whether a word is the code that was written in capitals; if that begins with a digit, its `X` is any digit.
 fn is_like(code: &str, word: &str) -> bool {
     let has_digit = code.starts_with(|c: char| c.is_ascii_digit());
     code.len() == word.len()
@@ -200,7 +209,7 @@ fn is_like(code: &str, word: &str) -> bool {
             .bytes()
             .zip(word.bytes())
             .all(|(code, byte)| match code {
-                b'X' if has_digit => byte.is_ascii_alphanumeric(),
+                b'X' if has_digit => byte.is_ascii_digit(),
                 _ => code == byte.to_ascii_uppercase(),
             })
 }
@@ -224,3 +233,49 @@ Examples:
                              the packets of each, for Wireshark
   tcplens requests shop.pcap -m raw -A port 6379
                              packets with their payload";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_read_without_case() {
+        for (text, status) in [
+            ("ok", Status::Ok),
+            ("OK", Status::Ok),
+            ("Error", Status::Error),
+            ("NONE", Status::None),
+            ("Unanswered", Status::Unanswered),
+        ] {
+            let choice = StatusChoice::parse(text).unwrap();
+            assert_eq!(choice, StatusChoice::Status(status));
+            assert_eq!(choice.guess(), None);
+        }
+        let guess = |text| {
+            StatusChoice::parse(text)
+                .unwrap()
+                .guess()
+                .map(str::to_owned)
+        };
+        assert_eq!(guess("-eror").as_deref(), Some("EROR"));
+        assert_eq!(guess("5xx"), None);
+        assert_eq!(guess("42S02"), None);
+    }
+
+    #[test]
+    fn an_x_is_any_digit_and_nothing_else() {
+        for (code, word, expected) in [
+            ("5XX", "503", true),
+            ("5XX", "5AB", false),
+            ("5XX", "5xx", false),
+            ("42SXX", "42S02", true),
+            ("42XXX", "42S02", false),
+            ("5XX", "50", false),
+            ("XX000", "XX000", true),
+            ("XX000", "42000", false),
+            ("NXDOMAIN", "nxdomain", true),
+        ] {
+            assert_eq!(is_like(code, word), expected, "{code} {word}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::{Health, Protocol, Request};
+use tcplens_core::record::{Health, Protocol, Request, Status, Word};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::RequestSummary;
 use tcplens_core::view::requests::{is_slow, latency};
@@ -17,7 +17,7 @@ use tcplens_output::time_style::TimeFormat;
 use self::slow::SlowRequests;
 use super::lines::Target;
 use super::{Prints, Wanted, plan, tell};
-use crate::cli::{Format, ProtocolChoice, RequestFormat, Requests, Which};
+use crate::cli::{Format, ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::status::usage;
@@ -78,8 +78,10 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         Some(slow) if !observed.reader_gone => Some(slow.save(&files)?),
         _ => None,
     };
+    let unmet = view.choice.unmet();
     if !observed.reader_gone {
         view.finish(command, &observed.health, color)?;
+        unmet.iter().for_each(say);
     }
     if let (Some(saved), false) = (saved, output.quiet) {
         say(saved);
@@ -157,17 +159,41 @@ fn names_http(which: &Which) -> bool {
 struct Choice<'c> {
     which: &'c Which,
     protocols: Vec<Protocol>,
+    /// Of `--status`: words that may be misspelt, for no request had them yet.
+    unmet: Vec<&'c StatusChoice>,
 }
 
 impl Choice<'_> {
     fn new(which: &Which) -> Choice<'_> {
+        let words = which.status.iter();
         Choice {
             which,
             protocols: protocols(which),
+            unmet: words.filter(|status| status.guess().is_some()).collect(),
         }
     }
 
-    fn counts(&self, request: &Request<'_>) -> bool {
+    /// What to say of words that no request had.
+    fn unmet(&self) -> Option<String> {
+        let mut words: Vec<_> = self.unmet.iter().filter_map(|word| word.guess()).collect();
+        words.sort_unstable();
+        words.dedup();
+        let known: Vec<_> = Status::ALL
+            .iter()
+            .filter_map(|known| known.word())
+            .collect();
+        (!words.is_empty()).then(|| {
+            format!(
+                "no request had the status {}; known words are {}, others the first of what is answered, such as NXDOMAIN",
+                words.join(" or "),
+                known.join(", ")
+            )
+        })
+    }
+
+    fn counts(&mut self, request: &Request<'_>) -> bool {
+        // Before all else: a request that something else leaves out had it, too.
+        self.unmet.retain(|status| !status.fits(request));
         let Which {
             operation,
             request_bytes,

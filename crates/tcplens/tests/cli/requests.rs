@@ -132,6 +132,10 @@ fn filters_choose_what_counts() {
             &["POST shop/pay", "GET shop/slow"],
         ),
         (&["--status", "ok"], &["GET shop/basket?n=1"]),
+        (
+            &["--status", "Error,UNANSWERED"],
+            &["POST shop/pay", "GET shop/slow"],
+        ),
         (&["--status", "404"], &["POST shop/pay"]),
         (&["--status", "4xx,5xx"], &["POST shop/pay"]),
         (&["--status", "40"], &[]),
@@ -154,6 +158,28 @@ fn filters_choose_what_counts() {
             lines.clear();
         }
         assert_eq!(lines, expected, "{words:?}");
+    }
+}
+
+#[test]
+fn a_status_that_no_request_had_is_told() {
+    let place = place("statuses");
+    let said = run(&place, &["--status", "eror,not,teapot,504"]);
+    assert_eq!(asked(&said), ["POST shop/pay"]);
+    assert_eq!(said.status, Some(0));
+    assert!(
+        said.err.contains(
+            "no request had the status EROR or TEAPOT; known words are ok, error, none, unanswered, "
+        ),
+        "{said:?}"
+    );
+    // Whatever else leaves the request out.
+    for words in [
+        &["--status", "Not"][..],
+        &["--status", "not", "--operation", "get"],
+        &["--status", "5xx"],
+    ] {
+        run(&place, words).is_quiet_success();
     }
 }
 
