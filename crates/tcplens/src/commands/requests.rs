@@ -216,7 +216,8 @@ impl Choice<'_> {
             && is_within(request_bytes, request.request_bytes)
             && is_within(response_bytes, request.response_bytes)
             && grep.as_ref().is_none_or(|pattern| {
-                pattern.is_match(text) || pattern.is_match(&status_words(request))
+                let in_status = |status: String| pattern.is_match(&status);
+                pattern.is_match(text) || status_words(request).is_some_and(in_status)
             })
     }
 
@@ -230,10 +231,11 @@ impl Choice<'_> {
 }
 
 /// `404 Not Found`, `3 NXDOMAIN`: as lines show it.
-fn status_words(request: &Request<'_>) -> String {
+fn status_words(request: &Request<'_>) -> Option<String> {
     let code = request.status_code.map(|code| code.to_string());
     let parts = [code.as_deref(), request.status_text];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
 }
 
 struct RequestView<'c> {

@@ -141,6 +141,8 @@ fn filters_choose_what_counts() {
         (&["--status", "40"], &[]),
         (&["--status", "not"], &["POST shop/pay"]),
         (&["--grep", "^404 Not"], &["POST shop/pay"]),
+        // What has no answer has no status: none is not an empty one.
+        (&["--grep", "^$"], &[]),
         (&["--grep", "^GET .*[0-9]$"], &["GET shop/basket?n=1"]),
         (&["--request-bytes", "50-"], &["POST shop/pay"]),
         (&["--response-bytes", "-0"], &["GET shop/slow"]),
