@@ -98,19 +98,23 @@ fn losses(health: &Health) -> Vec<String> {
     if let Some(drops) = health.kernel_drops.filter(|&drops| drops > 0) {
         losses.push(format!("{drops} packets were dropped by the kernel"));
     }
+    let given_up = |n: u64, what: &str| {
+        format!(
+            "{n} {what} were given up before their end: more were open at once than are kept; \
+             raise --limit-connections or --limit-memory"
+        )
+    };
     if health.evicted_connections > 0 {
-        losses.push(format!(
-            "{} connections were given up before their end: more were open at once than are kept; \
-             raise --limit-connections or --limit-memory",
-            health.evicted_connections
-        ));
+        losses.push(given_up(health.evicted_connections, "connections"));
     }
-    for (bound, hits) in &health.limit_hits {
-        losses.push(format!(
+    losses.extend(health.limit_hits.iter().map(|(bound, hits)| match *bound {
+        // What they asked is counted all the same.
+        "datagram_flows" => given_up(*hits, "flows of datagrams"),
+        _ => format!(
             "the bound on {} was reached {hits} times: what was beyond it is not counted",
             bound.replace('_', " ")
-        ));
-    }
+        ),
+    }));
     for (sink, records) in &health.records_dropped {
         losses.push(format!(
             "{records} records were dropped: {sink} did not take them"

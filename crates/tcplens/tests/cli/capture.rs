@@ -73,6 +73,21 @@ impl Capture {
         self.packet(&data);
     }
 
+    /// One UDP datagram, 10 ms after the last packet.
+    pub(crate) fn datagram(&mut self, from: End, to: End, payload: &[u8]) {
+        let mut data = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0];
+        data.extend((28 + payload.len() as u16).to_be_bytes());
+        data.extend([0, 0, 0x40, 0, 64, 17, 0, 0]);
+        data.extend(from.0);
+        data.extend(to.0);
+        data.extend(from.1.to_be_bytes());
+        data.extend(to.1.to_be_bytes());
+        data.extend((8 + payload.len() as u16).to_be_bytes());
+        data.extend([0, 0]);
+        data.extend(payload);
+        self.packet(&data);
+    }
+
     /// A whole connection: nine packets.
     pub(crate) fn connection(&mut self, client: End, server: End) {
         self.segment(client, server, SYN, 100, 0, b"");

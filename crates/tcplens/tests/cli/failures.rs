@@ -181,3 +181,30 @@ fn connections_beyond_the_limit_are_a_loss() {
     }
     place.run(&["records", "flood.pcap"]).is_quiet_success();
 }
+
+/// They go before connections, and what they asked is counted.
+#[test]
+fn flows_of_datagrams_that_are_given_up_are_told_as_that() {
+    let place = Place::new("queries");
+    let mut capture = Capture::new();
+    for n in 0..2000 {
+        // A of "a".
+        let query = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+        capture.datagram(End([10, 0, 0, 1], 1000 + n), End([10, 0, 0, 2], 53), query);
+        capture.now -= 9_900;
+    }
+    capture.save(place.path("queries.pcap"));
+    for limit in [["--limit-connections", "64"], ["--limit-memory", "20KiB"]] {
+        let run = place.run(&["records", "queries.pcap", limit[0], limit[1]]);
+        run.ends(
+            3,
+            &[
+                " flows of datagrams were given up before their end: more were open at once than are kept; \
+                 raise --limit-connections or --limit-memory\n",
+            ],
+        );
+        assert!(!run.err.contains("not counted"), "{run:?}");
+        assert_eq!(run.records("request"), 2000);
+    }
+    place.run(&["records", "queries.pcap"]).is_quiet_success();
+}
