@@ -369,6 +369,22 @@ fn slow_requests_are_saved_with_their_handshake_and_a_comment() {
         ],
     );
     assert_eq!(again.out, "");
+    // Other captures are not, be they the input.
+    std::fs::create_dir(place.path("mixed")).unwrap();
+    std::fs::copy(place.path(&path), place.path("mixed/shop.pcapng")).unwrap();
+    let mixed = place.run(&[
+        "requests",
+        "mixed/shop.pcapng",
+        "-t",
+        "9",
+        "--save-slow",
+        "mixed",
+    ]);
+    mixed.ends(0, &["saved the packets of 2 slow requests in mixed"]);
+    assert_eq!(
+        std::fs::read(place.path("mixed/shop.pcapng")).unwrap(),
+        bytes
+    );
 }
 
 #[test]

@@ -185,14 +185,15 @@ impl SlowRequests {
     }
 }
 
-/// Refuses a directory with captures: those of another run would look like those of this one.
+/// Refuses a directory with files of another run, which would look like those of this one. Other captures may be there, the
+/// input among them.
 fn check_empty(directory: &Path) -> Result<()> {
     let cannot = || format!("cannot look into {} for slow requests", directory.display());
     let mut known = Vec::new();
     for entry in fs::read_dir(directory).with_context(cannot)? {
         let name = entry.with_context(cannot)?.file_name();
         let name = name.to_string_lossy();
-        if name.ends_with(".pcapng") {
+        if is_own(&name) {
             known.push(name.into_owned());
         }
     }
@@ -232,6 +233,37 @@ fn name(request: &Request<'_>, latency: Span) -> String {
         milliseconds(latency),
         request.task
     )
+}
+
+/// Whether a file's name is one that [`name`] gives.
+fn is_own(name: &str) -> bool {
+    let is = |text: &str, what: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| what(&b));
+    let is_number = |text: &str| is(text, u8::is_ascii_digit);
+    let is_hex = |text: &str| is(text, u8::is_ascii_hexdigit);
+    let of_address = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'.';
+    let is_fraction = |text: &str| {
+        let parts = text.split_once('.');
+        parts.is_some_and(|(whole, part)| is_number(whole) && is_number(part))
+    };
+    let is_time = |text: &str| {
+        let parts = text.split_once('T');
+        parts.is_some_and(|(day, time)| day.len() >= 8 && is_number(day) && is_fraction(time))
+    };
+    let is_server = |text: &str| {
+        let parts = text.split_once('_');
+        parts.is_some_and(|(ip, port)| is(ip, of_address) && is_number(port))
+    };
+    let parts = name.strip_suffix(".pcapng").map(|name| name.split('-'));
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    let [time, server, latency, first, flow, task] = parts.as_slice() else {
+        return false;
+    };
+    is_time(time)
+        && is_server(server)
+        && latency.strip_suffix("ms").is_some_and(is_fraction)
+        && is_hex(first)
+        && is_hex(flow)
+        && is_number(task)
 }
 
 /// `124.500`.
@@ -472,5 +504,33 @@ impl Tracked {
             self.recent.pop_front();
         }
         self.recent.push_back(Kept::of(seen));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_files_are_known_by_their_names() {
+        for name in [
+            "20261121T010822.050000-10.0.0.2_80-50.000ms-18e9ea14e836bc00-0123abcd-2.pcapng",
+            "20261121T010822.050000123-2001.db8..1_6379-1250.000ms-18e9ea14e836bc00-0123abcd-17.pcapng",
+            "20261121T010822.050000-.._53-0.001ms-18e9ea14e836bc00-0123abcd-1.pcapng",
+        ] {
+            assert!(is_own(name), "{name}");
+        }
+        for name in [
+            "shop.pcapng",
+            ".pcapng",
+            "-----.pcapng",
+            "20261121T010822.050000-10.0.0.2_80-50.000ms-18e9ea14e836bc00-0123abcd-2.pcap",
+            "20261121T010822.050000-web_80-50.000ms-18e9ea14e836bc00-0123abcd-2.pcapng",
+            "20261121T010822.050000-10.0.0.2_80-50.000-18e9ea14e836bc00-0123abcd-2.pcapng",
+            "20261121-10.0.0.2_80-50.000ms-18e9ea14e836bc00-0123abcd-2.pcapng",
+            "my-20261121T010822.050000-10.0.0.2_80-50.000ms-18e9ea14e836bc00-0123abcd-2.pcapng",
+        ] {
+            assert!(!is_own(name), "{name}");
+        }
     }
 }
