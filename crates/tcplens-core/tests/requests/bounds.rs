@@ -243,7 +243,7 @@ fn invariant_03_one_connection_holds_no_more_than_its_bounds() {
     assert!(most < 512 << 10, "{most}");
     let too_long = engine.counts().read;
     assert!(too_long.unparsed().any(|told| told == ("http.too_long", 1)));
-    // 256 KiB behind a hole.
+    // 512 KiB behind a hole.
     let (engine, most) = after_one(&|talk| {
         talk.data(MS, C, &get("foo"));
         talk.sent[C] += 10;

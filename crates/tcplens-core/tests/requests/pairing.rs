@@ -200,7 +200,6 @@ fn what_cuts_a_response_off() {
     cut(&|_| {}, EndedBy::Observation);
 }
 
-/// A client that closes its side and waits gets its answer.
 /// A RST that its sender did not send, for it goes on: what was outstanding has been reported; what comes after is read on.
 #[test]
 fn connections_go_on_after_a_forged_reset() {
@@ -431,6 +430,7 @@ fn bytes_of_what_is_cut_off() {
     );
 }
 
+/// A client that closes its side and waits gets its answer.
 #[test]
 fn half_closed_connections_are_answered() {
     let got = cut_off(|talk| {
