@@ -156,7 +156,7 @@ pub(crate) enum RequestFormat {
 pub(crate) enum StatusChoice {
     /// How it went.
     Status(Status),
-    /// The protocol's code, or the first word of its text, in capitals; where it begins with a digit, an `X` is any digit.
+    /// The protocol's code, or the first word of its text, in capitals; where it begins with a digit, an `X` is any digit or letter.
     Code(String),
 }
 
@@ -201,7 +201,7 @@ impl StatusChoice {
     }
 }
 
-/// Whether a word is the code that was written in capitals; if that begins with a digit, its `X` is any digit.
+/// Whether a word is the code that was written in capitals; if that begins with a digit, its `X` is any digit or letter (SQLSTATEs have both).
 fn is_like(code: &str, word: &str) -> bool {
     let has_digit = code.starts_with(|c: char| c.is_ascii_digit());
     code.len() == word.len()
@@ -209,7 +209,7 @@ fn is_like(code: &str, word: &str) -> bool {
             .bytes()
             .zip(word.bytes())
             .all(|(code, byte)| match code {
-                b'X' if has_digit => byte.is_ascii_digit(),
+                b'X' if has_digit => byte.is_ascii_alphanumeric(),
                 _ => code == byte.to_ascii_uppercase(),
             })
 }

@@ -17,6 +17,9 @@ use crate::time::Timestamp;
 /// Most intervals kept of one kind. Chosen: a request with more losses than this is slow for one reason.
 const MOST: usize = 64;
 
+/// Memory of one of them.
+pub(super) const STRETCH: usize = size_of::<(Timestamp, Timestamp)>();
+
 /// Stretches of time, in order and apart.
 #[derive(Debug, Default)]
 pub(super) struct Stretches {
@@ -84,7 +87,7 @@ impl Stretches {
 
     /// Memory in use.
     pub(super) fn memory(&self) -> usize {
-        self.list.capacity() * size_of::<(Timestamp, Timestamp)>()
+        self.list.capacity() * STRETCH
     }
 
     /// The parts within `from..to`.

@@ -412,7 +412,8 @@ impl Exchange {
         if is_idle {
             busy.reset();
         }
-        if was_rare || busy.is_uncounted() {
+        let is_calm = was_rare && (is_idle || !busy.is_rare);
+        if is_calm || busy.is_uncounted() {
             busy.count(desk.held);
         }
         if is_idle && let Some(busy) = place.take() {
@@ -468,6 +469,7 @@ impl Exchange {
             return;
         };
         busy.is_rare = true;
+        busy.grown += budget::STRETCH;
         let stretches = &mut busy.window[w];
         if narrow {
             stretches.begin(at);
@@ -539,7 +541,11 @@ impl Work<'_, '_> {
         }
         let direction = &mut self.core.ways[w];
         let is_in_order = start == direction.next && facts.sighting == Some(Sighting::New);
-        if is_in_order && payload.len() == seg.payload_length as usize && !self.busy.is_rare {
+        let is_whole = payload.len() == seg.payload_length as usize;
+        if is_in_order && is_whole && self.passes(w, seg.payload_length) {
+            self.note_sent(w, start.plus(seg.payload_length), seg.time);
+        } else if is_in_order && is_whole && !self.busy.is_rare {
+            let direction = &mut self.core.ways[w];
             direction.next = start.plus(seg.payload_length);
             self.read(way, payload, [seg.time; 2], seg.frame);
             if self.busy.is_rare && !self.busy.tasks.is_empty() {
@@ -548,6 +554,28 @@ impl Work<'_, '_> {
             }
         } else {
             self.unusual(seg, facts, way, start, payload);
+        }
+    }
+
+    /// Passes over a segment's bytes, if that is all there is to do with them: they lie within a long unit, and more of that
+    /// is to come.
+    #[inline]
+    fn passes(&mut self, w: usize, length: u32) -> bool {
+        let direction = &mut self.core.ways[w];
+        if !self.busy.is_rare
+            || self.busy.tasks.is_empty()
+            || direction.bits & (bit::LOST | bit::ADRIFT) != 0
+            || !self.busy.early[w].is_empty()
+        {
+            return false;
+        }
+        match &mut self.busy.open[w] {
+            Some(open) if open.left > u64::from(length) => {
+                open.left -= u64::from(length);
+                direction.next = direction.next.plus(length);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -560,6 +588,7 @@ impl Work<'_, '_> {
                 self.core.repeats = self.core.repeats.saturating_add(1);
                 if let Some(first) = self.first_sighting(w, start) {
                     self.busy.is_rare = true;
+                    self.busy.grown += budget::STRETCH;
                     self.busy.loss.add(first, seg.time);
                 }
             }
@@ -580,6 +609,7 @@ impl Work<'_, '_> {
             let ahead = u64::from(end.distance(next));
             let is_skipped = matches!(&self.busy.open[w], Some(open) if open.left >= ahead);
             let times = [seg.time, seg.clock];
+            self.busy.grown += stream::size(payload);
             let early = &mut self.busy.early[w];
             early.keep(
                 start,
@@ -612,6 +642,7 @@ impl Work<'_, '_> {
     fn repaired(&mut self, way: Way, at: Timestamp) {
         self.catch_up(way, at);
         if self.busy.early.iter().all(stream::Early::is_empty) {
+            self.busy.grown += budget::STRETCH;
             self.busy.loss.end(at);
         }
     }
@@ -627,6 +658,7 @@ impl Work<'_, '_> {
         if sent.len() >= MOST_SENT {
             sent.pop_front();
         }
+        self.busy.grown += size_of::<(Seq, Timestamp)>();
         sent.push_back((end, at));
     }
 

@@ -125,6 +125,7 @@ impl Work<'_, '_> {
     fn keep_unread(&mut self, way: Way, bytes: &[u8], run: Run) {
         let w = way as usize;
         self.busy.is_rare = true;
+        self.busy.grown += bytes.len() + size_of::<Run>();
         self.busy.unread[w].extend_from_slice(bytes);
         self.busy.runs[w].push(Run {
             length: bytes.len() as u32,
@@ -154,6 +155,7 @@ impl Work<'_, '_> {
         }
         let mut unread = std::mem::take(&mut self.busy.unread[w]);
         let mut runs = std::mem::take(&mut self.busy.runs[w]);
+        self.busy.grown += bytes.len() + size_of::<Run>();
         unread.extend_from_slice(bytes);
         runs.push(run);
         let used = self.read_all(&mut way, &unread, &runs);
@@ -1098,6 +1100,7 @@ impl Work<'_, '_> {
                     let first = task.first_request;
                     self.core.repeats = self.core.repeats.saturating_add(1);
                     self.busy.is_rare = true;
+                    self.busy.grown += super::budget::STRETCH;
                     self.busy.loss.add(first, seg.time);
                     self.busy.words.truncate(words);
                     return;

@@ -48,6 +48,11 @@ impl Piece {
     }
 }
 
+/// Memory that keeping a segment with this payload takes, at most.
+pub(super) fn size(payload: &[u8]) -> usize {
+    payload.len() + size_of::<Piece>()
+}
+
 /// What came early, lowest first.
 #[derive(Debug, Default)]
 pub(super) struct Early {

@@ -119,6 +119,8 @@ pub(crate) struct Busy {
     /// Memory it was last counted with, also while it is in the pool; and what of that [`Busy::usual`] was then.
     counted: usize,
     counted_usual: usize,
+    /// Bytes that were added to the others since.
+    pub(super) grown: usize,
     /// By direction: bytes that the parser waits to see more of, and when they came.
     pub(super) unread: [Vec<u8>; 2],
     pub(super) runs: [Vec<Run>; 2],
@@ -138,6 +140,8 @@ pub(crate) type Pool = Vec<Box<Busy>>;
 pub(super) const MOST_SENT: usize = 256;
 /// Memory in use beyond this is given back when most of it is empty; who has no more of it is kept in the pool.
 const SMALL: usize = 8 << 10;
+/// What may be kept before it is counted: counting looks at every buffer.
+const UNCOUNTED: usize = 1 << 10;
 /// Words beyond this are compacted; beyond less where memory is short.
 pub(super) const MANY_WORDS: usize = 64 << 10;
 pub(super) const FEW_WORDS: usize = 2 << 10;
@@ -223,11 +227,12 @@ impl Busy {
         self.words.capacity() + self.tasks.capacity() * size_of::<Task>()
     }
 
-    /// Whether its memory may be another than it was counted with; also if there is much of it, perhaps for nothing.
+    /// Whether its memory may be another than it was counted with, by more than a little; also if there is much of it,
+    /// perhaps for nothing.
     #[inline]
     pub(super) fn is_uncounted(&self) -> bool {
         let usual = self.usual();
-        usual != self.counted_usual || usual > SMALL || self.counted == 0
+        usual != self.counted_usual || usual > SMALL || self.counted == 0 || self.grown > UNCOUNTED
     }
 
     /// Gives back memory that is mostly empty, and counts the rest in `held`.
@@ -244,6 +249,7 @@ impl Busy {
         let sent: usize = self.sent.iter().map(VecDeque::capacity).sum();
         let early: usize = self.early.iter().map(Early::memory).sum();
         let windows: usize = self.window.iter().map(Stretches::memory).sum();
+        self.grown = 0;
         self.counted_usual = self.usual();
         let before = self.counted;
         self.counted = size_of::<Busy>()
