@@ -31,6 +31,8 @@ const MOST_PENDING: usize = 1024;
 /// How long data that was acknowledged may be overdue before it counts as missed: packets of one connection come from
 /// several queues, and the ACK may overtake here what it acknowledges. Chosen: far above what queues do.
 const OVERDUE: i64 = 10_000_000;
+/// How far from where it is expected a segment may begin: more than most windows.
+const FAR: u32 = 1 << 20;
 /// Segments without a message at their start after which an unknown connection is taken by turns.
 const TRIES: u8 = 8;
 /// How long a server that has all requests of a pipelining client says nothing when it has none left to answer, in ns.
@@ -594,6 +596,12 @@ impl Work<'_, '_> {
             }
             Some(Sighting::Fill(_)) => self.core.fills = self.core.fills.saturating_add(1),
             Some(Sighting::New) | None => {}
+        }
+        // What it begins with is the first that was seen of its sender, far from where it should begin by an ACK: that was
+        // damaged.
+        let is_first = self.desk.flow.sides[usize::from(seg.from)].low == start;
+        if is_first && start.offset(self.core.ways[w].next).unsigned_abs() > FAR {
+            self.core.ways[w].next = start;
         }
         let next = self.core.ways[w].next;
         let seen = next.offset(start);
