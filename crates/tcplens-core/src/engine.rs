@@ -444,6 +444,17 @@ impl Merge {
     }
 }
 
+impl Merge {
+    /// Gives emptied batches back to who fills them next: so there is one set, which stays in the cache.
+    pub fn give_back(&mut self, batches: &mut [Records]) {
+        for batch in batches.iter_mut().filter(|batch| batch.is_empty()) {
+            if let Some(spare) = self.spare.pop() {
+                *batch = spare;
+            }
+        }
+    }
+}
+
 impl Held {
     fn head((run, held): (usize, &Held)) -> Option<Head> {
         Some(Reverse((held.records.place(held.next)?, run)))

@@ -555,6 +555,7 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                     Packets::None => show.records(&mut round.records, round.watermark),
                     Packets::Plain | Packets::Owned => show.packets_and_records(&mut round),
                 }
+                show.merge.give_back(&mut round.records);
                 Done::Show(show, round)
             }
             Task::Lane(n, lane, number, mut share, clock) => {

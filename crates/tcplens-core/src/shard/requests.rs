@@ -61,6 +61,12 @@ impl Requests {
         self.held = self.held.saturating_sub(counted);
     }
 
+    /// Reads a little of it.
+    #[inline]
+    pub(super) fn touch(&self, at: u32) -> Option<u64> {
+        self.get(at).map(|exchange| exchange.summary().1)
+    }
+
     #[inline(always)]
     fn get_mut(&mut self, at: u32) -> Option<&mut Exchange> {
         let chunk = self.chunks.get_mut(at as usize / CHUNK)?;
