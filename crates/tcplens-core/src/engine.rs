@@ -544,7 +544,7 @@ impl Engine {
 /// last is beyond all.
 #[must_use]
 pub fn steps(mut frames: Vec<u64>) -> Vec<u64> {
-    const STEP: usize = 2048;
+    const STEP: usize = 512;
     frames.sort_unstable();
     frames
         .iter()
