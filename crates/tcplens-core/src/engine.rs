@@ -328,20 +328,24 @@ impl Lane {
         }
     }
 
-    /// The observation is over at `clock`: what is left is to be ended, in the order of first packets. Their numbers.
-    pub fn end(&mut self, clock: Timestamp) -> impl Iterator<Item = u64> {
+    /// The observation is over at `clock`: what is left is to be ended, in the order of first packets.
+    pub fn end(&mut self, clock: Timestamp) {
         self.advance(clock);
-        let shards = self.shards.iter().enumerate();
-        self.ending = shards
-            .flat_map(|(n, shard)| {
-                shard
-                    .flows()
-                    .map(move |(frame, place)| (frame, n as u8, place))
-            })
-            .collect();
+        // Of the right size from the start: what grows leaves its former places behind.
+        let count = self.shards.iter().map(Shard::len).sum();
+        self.ending = Vec::with_capacity(count);
+        for (n, shard) in self.shards.iter().enumerate() {
+            let flows = shard.flows();
+            self.ending
+                .extend(flows.map(|(frame, place)| (frame, n as u8, place)));
+        }
         self.ending
             .sort_unstable_by_key(|&(frame, shard, place)| Reverse((frame, shard, place)));
-        self.ending.iter().map(|&(frame, ..)| frame)
+    }
+
+    /// First packets of what is left to be ended, lowest first.
+    fn ending(&self) -> impl Iterator<Item = u64> {
+        self.ending.iter().rev().map(|&(frame, ..)| frame)
     }
 
     /// Ends the connections whose first packet is before `frame`. In steps, so that the records of a million connections
@@ -521,7 +525,8 @@ impl Engine {
     pub fn finish(&mut self, mut each: impl FnMut(AnyRecord<'_>)) {
         self.front.finish();
         let clock = self.front.clock;
-        for step in steps(self.lane.end(clock).collect()) {
+        self.lane.end(clock);
+        for step in steps(std::slice::from_ref(&self.lane)) {
             self.lane.end_until(step);
             let until = Place {
                 first_frame: step,
@@ -540,19 +545,31 @@ impl Engine {
     }
 }
 
-/// Packet numbers that cut the connections left at the end, by their first packets, into steps of a bounded size; the
-/// last is beyond all.
+/// Packet numbers that cut the connections that lanes have left at the end, by their first packets, into steps of a bounded
+/// size; the last is beyond all.
 #[must_use]
-pub fn steps(mut frames: Vec<u64>) -> Vec<u64> {
+pub fn steps(lanes: &[Lane]) -> Vec<u64> {
     const STEP: usize = 512;
-    frames.sort_unstable();
-    frames
-        .iter()
-        .copied()
-        .step_by(STEP)
-        .skip(1)
-        .chain([u64::MAX])
-        .collect()
+    // Merged as they are: a list of all would take as much again.
+    let mut left: Vec<_> = lanes.iter().map(Lane::ending).collect();
+    let mut next: Vec<_> = left.iter_mut().map(Iterator::next).collect();
+    let mut steps = Vec::new();
+    let mut n = 0_usize;
+    let lowest = |next: &[Option<u64>]| {
+        let frames = next.iter().enumerate();
+        frames
+            .filter_map(|(lane, frame)| Some(((*frame)?, lane)))
+            .min()
+    };
+    while let Some((frame, lane)) = lowest(&next) {
+        n += 1;
+        if n.is_multiple_of(STEP) {
+            steps.push(frame);
+        }
+        next[lane] = left[lane].next();
+    }
+    steps.push(u64::MAX);
+    steps
 }
 
 /// The link type of a packet's interface.

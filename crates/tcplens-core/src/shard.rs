@@ -631,6 +631,18 @@ impl Shard {
         }
     }
 
+    /// How many flows are in the table.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// The flows in the table: first packet and place.
     pub fn flows(&self) -> impl Iterator<Item = (u64, Place)> {
         self.table
@@ -644,7 +656,8 @@ impl Shard {
         if self.table.at(place).phase == Phase::Opening {
             self.decide(place, now, out);
         }
-        self.let_one_go(place, now, out);
+        self.report(place, now, out);
+        self.table.forget(place);
     }
 
     fn let_one_go(&mut self, place: Place, now: Moment, out: &mut Records) {

@@ -343,11 +343,10 @@ impl KeptPacket {
 fn finish(front: &mut Front, lanes: &mut [Lane], show: &mut Show<'_>) {
     front.finish();
     let clock = front.clock;
-    let frames = lanes
-        .iter_mut()
-        .flat_map(|lane| lane.end(clock).collect::<Vec<_>>())
-        .collect();
-    for step in steps(frames) {
+    for lane in lanes.iter_mut() {
+        lane.end(clock);
+    }
+    for step in steps(lanes) {
         for lane in lanes.iter_mut() {
             lane.end_until(step);
         }

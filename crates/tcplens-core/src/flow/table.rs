@@ -223,6 +223,14 @@ impl Table {
         debug_assert!(false, "a place that is not in the index");
     }
 
+    /// Takes a flow out at the end of the observation, when nothing is looked up and nothing comes in any more.
+    pub fn forget(&mut self, place: Place) {
+        let flow = self.at_mut(place);
+        flow.phase = Phase::Vacant;
+        flow.odd = None;
+        self.len -= 1;
+    }
+
     /// All flows in use, in the order of their places, which does not depend on hashes.
     pub fn iter(&self) -> impl Iterator<Item = (Place, &Flow)> {
         let flows = self.chunks.iter().flat_map(|chunk| chunk.iter());
