@@ -18,7 +18,7 @@ mod packets;
 
 /// Connections that one shard remembers, and those that linger in it (flow/gone.rs, shard.rs).
 const REMEMBERED: usize = 64;
-const LINGERING: usize = 16;
+const LINGERING: usize = 64;
 
 const DECODE: DecodeSettings = DecodeSettings {
     hash_seed: 0,
