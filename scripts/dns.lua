@@ -20,6 +20,7 @@ local PORT = number("port", arg.port, 53)
 local function endpoint(ip, port)
   return (ip:find(":", 1, true) and "[" .. ip .. "]" or ip) .. ":" .. port
 end
+
 -- Seconds after which a query is forgotten.
 local PATIENCE = 60
 

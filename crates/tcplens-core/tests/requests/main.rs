@@ -9,4 +9,5 @@ mod damage;
 mod delivery;
 mod footing;
 mod pairing;
+mod udp;
 mod wire;
