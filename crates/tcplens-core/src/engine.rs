@@ -109,6 +109,12 @@ impl Front {
         self.frame += 1;
     }
 
+    /// Packets that were passed over.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.frame - self.packets
+    }
+
     /// Decodes a packet and hands its segment to its lane.
     #[inline(always)]
     pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {

@@ -163,6 +163,13 @@ pub(crate) fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     if further > 0 {
         warnings.push(format!("{further} more places are damaged"));
     }
+    let has_filter = plan.filter.is_some() || plan.exclude.is_some();
+    let left_out = ran.front.left_out();
+    if has_filter && ran.front.packets == 0 && left_out > 0 {
+        warnings.push(format!(
+            "the filter takes none of the {left_out} packets: nothing was looked at"
+        ));
+    }
     let reader_gone = match ran.end {
         Some(SinkEnd::Failed(error)) => return Err(error.into()),
         Some(SinkEnd::Closed { .. }) => true,

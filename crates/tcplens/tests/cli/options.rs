@@ -22,6 +22,18 @@ fn without_a_source_the_message_says_what_to_name() {
 }
 
 #[test]
+fn a_filter_that_takes_nothing_is_told() {
+    let place = Place::new("nothing");
+    Capture::usual(1).save(place.path("a.pcap"));
+    for filter in [&["host", "192.0.2.99"][..], &["--exclude", "tcp"]] {
+        let words = [&["report", "a.pcap"], filter].concat();
+        let said = "the filter takes none of the ";
+        place.run(&words).ends(0, &[said, "nothing was looked at"]);
+    }
+    place.run(&["report", "a.pcap", "tcp"]).ends(0, &[]);
+}
+
+#[test]
 fn a_filter_that_cannot_be_understood_is_shown_with_a_mark() {
     let place = Place::new("filter");
     Capture::usual(1).save(place.path("a.pcap"));
