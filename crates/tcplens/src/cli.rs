@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
-pub(crate) use options::{Bounds, Format, Output, Source, Who};
+pub(crate) use options::{Answering, Bounds, Format, Live, Output, Source, Who};
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 
 mod options;
@@ -194,12 +194,18 @@ pub(crate) struct Common {
     /// Where packets come from.
     #[command(flatten)]
     pub source: Source,
+    /// Live packets.
+    #[command(flatten)]
+    pub live: Live,
     /// Who is who.
     #[command(flatten)]
     pub who: Who,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
+    /// Who may ask while it goes on.
+    #[command(flatten)]
+    pub answering: Answering,
     /// What is kept, and for how long.
     #[command(flatten)]
     pub bounds: Bounds,

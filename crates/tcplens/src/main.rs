@@ -2,6 +2,8 @@
 //! asked, `commands` answer.
 #![forbid(unsafe_code)]
 
+#[expect(dead_code, reason = "live capture comes next")]
+mod answer;
 mod cli;
 mod commands;
 mod gate;

@@ -13,7 +13,7 @@ use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::record::{Protocol, Word};
 
-use crate::cli::{self, Source};
+use crate::cli::{self, Common};
 use crate::status::usage;
 
 /// Ends of names that no expression has.
@@ -36,7 +36,8 @@ pub(crate) struct Words {
 ///
 /// # Errors
 /// Nothing names a source, or an expression cannot be understood.
-pub(crate) fn sort(source: &Source, takes_handshake_filters: bool) -> Result<Words> {
+pub(crate) fn sort(common: &Common, takes_handshake_filters: bool) -> Result<Words> {
+    let source = &common.source;
     let mut words = Words {
         files: source.read.clone(),
         ..Words::default()
@@ -52,11 +53,11 @@ pub(crate) fn sort(source: &Source, takes_handshake_filters: bool) -> Result<Wor
             expression.push(word);
         }
     }
-    if !source.interface.is_empty() {
+    if !common.live.interface.is_empty() {
         return Err(usage(format!(
             "cannot capture on {}: live capture is not there yet; record with tcpdump -i {0} -w \
              FILE.pcap, and name the file with -r",
-            source.interface.join(", ")
+            common.live.interface.join(", ")
         )));
     }
     if !expression.is_empty() {

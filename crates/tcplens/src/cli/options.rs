@@ -1,6 +1,7 @@
 //! The options of all commands that look at packets. An option means one thing in every command.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -33,7 +34,7 @@ pub(crate) struct Source {
     /// Stop after N packets
     #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
     pub count: Option<u64>,
-    /// Stop after this time (of the packets)
+    /// Stop after this time (of the packets; of the clock when live)
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub duration: Option<Span>,
     /// Count packets that a mirror port or bridge shows twice as two
@@ -47,19 +48,56 @@ pub(crate) struct Source {
         hide_possible_values = true
     )]
     pub checksum: ChecksumChoice,
-    /// Live capture is not there yet.
-    #[arg(short, long, hide = true)]
-    pub interface: Vec<String>,
-    /// A habit from tcpdump and tcpeek that changes nothing.
-    #[arg(long = "promiscuous", alias = "promisc", alias = "icmp", hide = true)]
-    #[arg(action = ArgAction::Count)]
-    pub habit: u8,
+    /// tcpeek's: ICMP errors always count.
+    #[arg(long = "icmp", hide = true, action = ArgAction::Count)]
+    pub icmp: u8,
     /// tcpdump's: names are never looked up.
     #[arg(short = 'n', hide = true, action = ArgAction::Count)]
     pub numeric: u8,
     /// tcpdump's: lines go out as soon as there is nothing to read.
     #[arg(short = 'l', hide = true, action = ArgAction::Count)]
     pub line_buffered: u8,
+}
+
+/// Live packets.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Live capture")]
+pub(crate) struct Live {
+    /// Capture on this interface; repeatable; `any` for all
+    #[arg(short, long, value_name = "IF")]
+    pub interface: Vec<String>,
+    /// Size of the ring that packets wait in, with a unit; per thread
+    #[arg(short = 'B', long, value_name = "SIZE", value_parser = values::ring, default_value = "64MiB")]
+    pub buffer: u64,
+    /// Bytes kept of each packet
+    #[arg(short, long, value_name = "BYTES", value_parser = values::snap_length, default_value = "262144")]
+    pub snaplen: u32,
+    /// Also packets that are not for this host
+    #[arg(long, alias = "promisc")]
+    pub promiscuous: bool,
+    /// Capture in this network namespace (ip netns), or the one of a file
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+    /// Give up all privileges for this user's once sources are open [default as root: nobody]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+/// Who may ask what while a run goes on.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Answering")]
+pub(crate) struct Answering {
+    /// Latencies by server as JSON for whoever connects (tcpkit); alone: at 127.0.0.1:33333
+    #[arg(short = 'P', long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:33333")]
+    #[arg(value_parser = values::listen)]
+    pub stats_port: Option<SocketAddr>,
+    /// Answer `tcplens stat`, and tcpeek's GET and REFRESH, at this unix socket; alone: /run/tcplens/tcplens.sock
+    #[arg(short = 'U', long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/tcplens.sock")]
+    #[arg(value_parser = values::socket_path)]
+    pub socket: Option<PathBuf>,
+    /// Prometheus metrics for whoever asks http://ADDR:PORT/metrics; a port alone is on 127.0.0.1
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen)]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Who is who.

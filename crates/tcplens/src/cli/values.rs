@@ -1,7 +1,8 @@
 //! What option values look like in words: ports, networks, seconds. Sizes and durations with units
 //! are `tcplens_output::units`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use regex_lite::Regex;
 use tcplens_core::roles::Network;
@@ -47,6 +48,60 @@ pub(crate) fn network(text: &str) -> Result<Network, String> {
     };
     Network::new(address, length)
         .ok_or_else(|| format!("/{length} is too long, {address} has {width} bits; {advice}"))
+}
+
+/// The size of a capture ring: tcpdump counts KiB, tcpeek MB, so a bare number is refused if it is large enough to mean one.
+pub(crate) fn ring(text: &str) -> Result<u64, String> {
+    let size = match text.parse::<u64>() {
+        Ok(n) if n > 1024 => {
+            let mib = n.div_ceil(1024);
+            return Err(format!(
+                "tcpdump counts KiB here; write -B {mib}MiB if that was meant"
+            ));
+        }
+        Ok(n) => n << 20,
+        Err(_) => units::parse_size(text).map_err(|error| error.to_string())?,
+    };
+    match size {
+        0..1_048_576 => Err("it is too small; write at least 1MiB".into()),
+        size if size > 64 << 30 => Err("it is more than 64GiB".into()),
+        size => Ok(size),
+    }
+}
+
+/// Bytes of a packet that are kept: enough for the headers.
+pub(crate) fn snap_length(text: &str) -> Result<u32, String> {
+    match text.parse::<u32>() {
+        // tcpdump's word for all of it.
+        Ok(0) => Ok(MAX_SNAP_LENGTH),
+        Ok(n) if (64..=MAX_SNAP_LENGTH).contains(&n) => Ok(n),
+        _ => Err(format!("write bytes from 64 to {MAX_SNAP_LENGTH}")),
+    }
+}
+
+/// tcpdump's default: more than any packet.
+const MAX_SNAP_LENGTH: u32 = 262_144;
+
+/// `127.0.0.1:33333`, `[::1]:9` or a port alone, which is on 127.0.0.1.
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| {
+        format!(
+            "{text:?} is no address and port; write 127.0.0.1:33333, [::1]:33333, or a port alone"
+        )
+    })
+}
+
+/// The path of a socket: with a slash, so that `-U port 80` does not take a word of the expression.
+pub(crate) fn socket_path(text: &str) -> Result<PathBuf, String> {
+    if text.contains('/') {
+        return Ok(text.into());
+    }
+    Err(format!(
+        "{text:?} is no path with a slash; write -U ./{text}, or -U behind the expression"
+    ))
 }
 
 /// A time above zero, in seconds where no unit is written.

@@ -23,7 +23,7 @@ use crate::{sources, status};
 pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     let common = &command.common;
     let output = &common.output;
-    let mut words = sources::sort(&common.source, true)?;
+    let mut words = sources::sort(common, true)?;
     let filters = Filters::new(std::mem::take(&mut words.handshake_filters), common);
     let wanted = Wanted {
         handshakes: true,

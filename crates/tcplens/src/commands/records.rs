@@ -23,7 +23,7 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
         [] => kind != KindChoice::Finding,
         kinds => kinds.contains(&kind),
     };
-    let words = sources::sort(&common.source, false)?;
+    let words = sources::sort(common, false)?;
     let printed = Wanted {
         handshakes: asks(KindChoice::Handshake),
         requests: asks(KindChoice::Request),

@@ -25,7 +25,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     if let Format::Csv | Format::None = command.format {
         return Err(no_format("report", command.format, "write text or jsonl"));
     }
-    let words = sources::sort(&common.source, false)?;
+    let words = sources::sort(common, false)?;
     let sources: Vec<_> = words
         .files
         .iter()

@@ -33,7 +33,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     }
     let common = &command.common;
     let output = &common.output;
-    let words = sources::sort(&common.source, false)?;
+    let words = sources::sort(common, false)?;
     let mut slow = match &command.save_slow {
         Some(directory) => Some(SlowRequests::new(directory, &words.files, &common.source)?),
         None => None,

@@ -21,7 +21,7 @@ const GATHERED: usize = 64 * 1024;
 pub(super) fn run(command: &cli::Script) -> Result<ExitCode> {
     let common = &command.common;
     let source = Source::find(&command.script)?;
-    let words = sources::sort(&common.source, false)?;
+    let words = sources::sort(common, false)?;
     let options = Options {
         limits: Limits {
             memory: usize::try_from(command.script_memory).unwrap_or(usize::MAX),

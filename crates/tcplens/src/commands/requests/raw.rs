@@ -33,7 +33,7 @@ use crate::{sources, status};
 pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     check(command)?;
     let common = &command.common;
-    let words = sources::sort(&common.source, false)?;
+    let words = sources::sort(common, false)?;
     let wanted = Wanted {
         handshakes: false,
         requests: false,
