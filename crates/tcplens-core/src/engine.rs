@@ -103,6 +103,11 @@ impl Front {
         }
     }
 
+    /// Time goes on without packets: none that is earlier is to be expected.
+    pub fn tick(&mut self, clock: Timestamp) {
+        self.clock = self.clock.max(clock);
+    }
+
     /// Passes over a packet: it only has a number.
     #[inline]
     pub fn leave_out(&mut self) {
@@ -323,6 +328,13 @@ impl Lane {
             } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
                 shard.icmp(error, &mut self.records);
             }
+        }
+    }
+
+    /// The ring dropped packets before `clock`.
+    pub fn lost(&mut self, clock: Timestamp) {
+        for shard in &mut self.shards {
+            shard.lost(clock);
         }
     }
 

@@ -72,11 +72,41 @@ pub struct Batch {
     pub interfaces: Arc<Vec<Interface>>,
 }
 
+/// A batch by reference, wherever its bytes lie: in a buffer, or in a ring that the kernel fills.
+#[derive(Clone, Copy, Debug)]
+pub struct Lent<'a> {
+    /// As [`Batch::bytes`].
+    pub bytes: &'a [u8],
+    /// As [`Batch::packets`].
+    pub packets: &'a [Packet],
+    /// As [`Batch::interfaces`].
+    pub interfaces: &'a [Interface],
+}
+
 impl Batch {
+    /// By reference.
+    #[must_use]
+    pub fn lend(&self) -> Lent<'_> {
+        Lent {
+            bytes: &self.bytes,
+            packets: &self.packets,
+            interfaces: &self.interfaces,
+        }
+    }
+
     /// The captured bytes of a packet of this batch; empty if it points outside (a source's bug).
     #[inline]
     #[must_use]
     pub fn data(&self, packet: &Packet) -> &[u8] {
+        self.lend().data(packet)
+    }
+}
+
+impl<'a> Lent<'a> {
+    /// The captured bytes of a packet; empty if it points outside.
+    #[inline]
+    #[must_use]
+    pub fn data(&self, packet: &Packet) -> &'a [u8] {
         let at = packet.at as usize;
         self.bytes
             .get(at..at + packet.captured as usize)

@@ -166,6 +166,11 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// The ring dropped packets before `clock`: whatever is under way may have missed some.
+    pub fn lost(&mut self, clock: Timestamp) {
+        self.context.lost = self.context.lost.max(clock);
+    }
+
     /// A shard without flows.
     #[must_use]
     pub fn new(settings: &Settings) -> Shard {

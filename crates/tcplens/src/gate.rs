@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use tcplens_capture::file::{CaptureWriter, Written};
 use tcplens_core::filter::packet::{PacketFilter, Program};
-use tcplens_core::packet::{Batch, LinkType, Packet};
+use tcplens_core::packet::{Lent, LinkType, Packet};
 use tcplens_core::time::Timestamp;
 
 use crate::observe::Plan;
@@ -50,11 +50,11 @@ impl Gate {
 
     /// Whether a packet is to be looked at. Saves it if so.
     #[inline]
-    pub(crate) fn takes(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> bool {
+    pub(crate) fn takes(&mut self, batch: &Lent<'_>, packet: &Packet, link: LinkType) -> bool {
         self.is_open || self.decides(batch, packet, link)
     }
 
-    fn decides(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> bool {
+    fn decides(&mut self, batch: &Lent<'_>, packet: &Packet, link: LinkType) -> bool {
         if self.is_closed {
             return false;
         }
@@ -66,7 +66,7 @@ impl Gate {
         }
         let taken = self.matches(batch, packet, link).and_then(|matches| {
             if matches && let Some(writer) = &mut self.writer {
-                writer.write(packet, batch.data(packet), &batch.interfaces)?;
+                writer.write(packet, batch.data(packet), batch.interfaces)?;
             }
             Ok(matches)
         });
@@ -84,7 +84,7 @@ impl Gate {
         true
     }
 
-    fn matches(&mut self, batch: &Batch, packet: &Packet, link: LinkType) -> Result<bool> {
+    fn matches(&mut self, batch: &Lent<'_>, packet: &Packet, link: LinkType) -> Result<bool> {
         if self.filter.is_none() && self.exclude.is_none() {
             return Ok(true);
         }

@@ -37,7 +37,9 @@ pub fn connection(
         tunnel: flow.tunnel,
         first_frame: context.frame(flow.first_frame),
         last_frame: context.frame(flow.last_frame),
-        capture_loss: client.missing_bytes > 0 || server.missing_bytes > 0,
+        capture_loss: client.missing_bytes > 0
+            || server.missing_bytes > 0
+            || context.has_lost_since(flow.first),
         duration_us: flow.last.since(flow.first),
         handshake: (flow.phase != Phase::Opening || is_final).then_some(flow.handshake),
         late: flow.late,

@@ -48,7 +48,8 @@ pub fn handshake(
         tunnel: flow.tunnel,
         first_frame: context.frame(flow.first_frame),
         last_frame: context.frame(opening.last_frame),
-        capture_loss: outcome == Outcome::OneSided && opening.server_seen(),
+        capture_loss: outcome == Outcome::OneSided && opening.server_seen()
+            || context.has_lost_since(times.first_syn),
         outcome,
         handshake_us: established.and_then(|at| at.since(times.first_syn)),
         syn_to_synack_us: times.first_synack.and_then(|at| at.since(times.last_syn)),

@@ -9,6 +9,7 @@ pub use handshake::{error_name, handshake};
 
 use crate::record::{ConnectionId, Vantage};
 use crate::roles::Roles;
+use crate::time::Timestamp;
 use crate::wire::key::HashKey;
 
 /// What records are made with.
@@ -20,6 +21,8 @@ pub struct Context {
     pub roles: Roles,
     /// `--timeout`, in ns.
     pub timeout: i64,
+    /// When the ring last dropped packets.
+    pub lost: Timestamp,
     id_key: HashKey,
 }
 
@@ -31,6 +34,7 @@ impl Context {
             vantage,
             roles,
             timeout,
+            lost: Timestamp::MIN,
             id_key: HashKey::new(0),
         }
     }
@@ -41,6 +45,11 @@ impl Context {
             first: flow.first,
             flow: self.id_key.name(&flow.key),
         }
+    }
+
+    /// Whether the ring dropped packets since a record's first.
+    fn has_lost_since(&self, first: Timestamp) -> bool {
+        self.lost >= first
     }
 
     fn frame(&self, frame: u64) -> Option<u64> {

@@ -163,6 +163,32 @@ impl DecodeCounts {
         self.tcp_segments + self.icmp_errors + self.undecoded.iter().sum::<u64>()
     }
 
+    /// Adds what another decoder counted.
+    pub fn add(&mut self, other: &DecodeCounts) {
+        let DecodeCounts {
+            tcp_segments,
+            icmp_errors,
+            cut_packets,
+            fragments,
+            bad_checksums,
+            fragment_datagram_limit_hits,
+            fragment_byte_limit_hits,
+            fragment_piece_limit_hits,
+            undecoded,
+        } = other;
+        self.tcp_segments += tcp_segments;
+        self.icmp_errors += icmp_errors;
+        self.cut_packets += cut_packets;
+        self.fragments += fragments;
+        self.bad_checksums += bad_checksums;
+        self.fragment_datagram_limit_hits += fragment_datagram_limit_hits;
+        self.fragment_byte_limit_hits += fragment_byte_limit_hits;
+        self.fragment_piece_limit_hits += fragment_piece_limit_hits;
+        for (count, more) in self.undecoded.iter_mut().zip(undecoded) {
+            *count += more;
+        }
+    }
+
     #[cold]
     pub(super) fn count(&mut self, reason: Undecoded) {
         self.undecoded[reason as usize] += 1;

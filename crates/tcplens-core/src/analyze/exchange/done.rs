@@ -154,7 +154,7 @@ impl Work<'_, '_> {
             protocol: task.protocol,
             status,
             ended_by,
-            capture_loss: task.gap,
+            capture_loss: task.gap || context.has_lost_since(times.first_request),
             reordered: task.fills > 0,
             cut: task.cut,
             gap: task.gap,

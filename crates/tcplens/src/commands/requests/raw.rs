@@ -109,7 +109,7 @@ fn read(
         for packet in &batch.packets {
             let kind = link_of(&batch.interfaces, packet);
             link = Some(kind);
-            if !gate.takes(&batch, packet, kind) {
+            if !gate.takes(&batch.lend(), packet, kind) {
                 front.leave_out();
                 continue;
             }

@@ -6,22 +6,25 @@
 //! order within each stage, so the records are the same with any number of threads.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use tcplens_capture::file::{MergedSource, Status};
-use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
-use tcplens_core::engine::{Front, Lane, Merge, Transport, Work, link_of, steps};
-use tcplens_core::packet::{Batch, LinkType, Packet};
+use tcplens_core::batch::{Place, Records};
+use tcplens_core::engine::{Front, Lane, Work};
+use tcplens_core::packet::{Batch, LinkType};
 use tcplens_core::shard::{Counts, Owner, SHARDS};
 use tcplens_core::time::Timestamp;
-use tcplens_core::wire::segment::Segment;
 use tcplens_output::SinkEnd;
 
 use crate::gate::Gate;
-use crate::observe::{Packets, Plan, Seen, View};
+use crate::observe::{Packets, Plan, View};
+use decode::{Decode, Kept};
+use show::{Show, finish};
+
+mod decode;
+mod show;
 
 /// What is left when everything has run.
 pub(crate) struct Ran {
@@ -55,33 +58,15 @@ pub(crate) fn run(
         (threads * LANES_PER_THREAD).next_power_of_two().min(SHARDS)
     };
     let mut reader = Reader { plan, source };
-    let packets = view.packets();
-    let mut decode = Decode {
-        gate,
-        front: Front::new(plan.decode, lanes),
-        link: None,
-        keeps_packets: packets != Packets::None,
-        is_payload_read: plan.settings.requests,
-    };
-    if decode.keeps_packets {
-        decode.front.keep_latest();
-    } else if plan.settings.requests {
-        decode.front.keep_packets();
-    }
-    let mut show = Show {
-        merge: Merge::default(),
-        view,
-        packets,
-        records: [0; 3],
-        end: None,
-        is_begun: false,
-    };
+    let mut decode = Decode::new(plan, gate, lanes, view.packets());
+    let mut show = Show::new(view);
     let mut all: Vec<Lane> = (0..lanes)
         .map(|_| Lane::new(&plan.settings, lanes))
         .collect();
     let result = flow(threads, &mut reader, &mut decode, &mut all, &mut show);
     // Also after an error: what was read is shown.
-    finish(&mut decode.front, &mut all, &mut show);
+    decode.front.finish();
+    finish(decode.front.clock, &mut all, &mut show);
     result?;
     let mut counts = Counts::default();
     for lane in &all {
@@ -114,249 +99,6 @@ impl Reader<'_> {
         self.plan.progress.at(read, total);
         Ok(status)
     }
-}
-
-/// Gate and front.
-struct Decode {
-    gate: Gate,
-    front: Front,
-    link: Option<LinkType>,
-    /// For the view.
-    keeps_packets: bool,
-    /// Whether the lanes read requests.
-    is_payload_read: bool,
-}
-
-impl Decode {
-    /// Decodes the packets of a batch into the lanes' work; `kept` gets those that the view will see.
-    #[inline(never)] // Of its own, so that its loop has the registers.
-    fn batch(&mut self, batch: &Batch, work: &mut [Work], kept: &mut Kept) {
-        for packets in batch.packets.chunks(CHUNK) {
-            touch(batch, packets);
-            for packet in packets {
-                let link = link_of(&batch.interfaces, packet);
-                if self.gate.takes(batch, packet, link) {
-                    self.front.packet(&batch.bytes, packet, link, work);
-                    if self.keeps_packets {
-                        kept.take(&self.front, batch, packet);
-                    }
-                } else {
-                    self.front.leave_out();
-                }
-            }
-        }
-        if let Some(packet) = batch.packets.last() {
-            self.link = Some(link_of(&batch.interfaces, packet));
-        }
-    }
-}
-
-/// The packets of a batch for a view that looks at packets.
-#[derive(Default)]
-struct Kept {
-    packets: Vec<KeptPacket>,
-    /// Payloads that are nowhere in the batch: reassembled ones.
-    payloads: Vec<u8>,
-    /// The batch itself: its bytes and interfaces.
-    batch: Option<Arc<Batch>>,
-}
-
-struct KeptPacket {
-    transport: Transport,
-    segment: Segment,
-    wire_length: u32,
-    /// Where its payload is in `payloads`; else it is in the batch.
-    payload: Option<Range<usize>>,
-}
-
-impl Kept {
-    fn take(&mut self, front: &Front, batch: &Batch, packet: &Packet) {
-        let Some((transport, segment)) = front.latest() else {
-            return;
-        };
-        let payload = (segment.payload_at == 0).then(|| {
-            let from = self.payloads.len();
-            self.payloads
-                .extend_from_slice(front.payload(&batch.bytes, &segment));
-            from..self.payloads.len()
-        });
-        self.packets.push(KeptPacket {
-            transport,
-            segment,
-            wire_length: packet.length,
-            payload,
-        });
-    }
-
-    /// Empties it, keeping its memory.
-    fn clear(&mut self) {
-        self.packets.clear();
-        self.payloads.clear();
-    }
-}
-
-/// Packets whose headers are fetched at once.
-const CHUNK: usize = 32;
-
-/// Reads a byte of each packet's headers, so that the cache misses of large packets overlap. Big1g took about 4 % less
-/// time, in runs that vary by as much.
-fn touch(batch: &Batch, packets: &[Packet]) {
-    /// In the TCP header of most packets, and past the cache line of the record header.
-    const FAR: usize = 52;
-    let far = |packet: &Packet| batch.bytes.get(packet.at as usize + FAR).copied();
-    let sum = packets
-        .iter()
-        .fold(0, |sum: u8, packet| sum ^ far(packet).unwrap_or(0));
-    std::hint::black_box(sum);
-}
-
-/// Merge and view.
-struct Show<'v> {
-    merge: Merge,
-    view: &'v mut dyn View,
-    packets: Packets,
-    records: [u64; 3],
-    end: Option<SinkEnd>,
-    is_begun: bool,
-}
-
-impl Show<'_> {
-    fn begin(&mut self, batch_start: Option<Timestamp>) {
-        if let Some(at) = batch_start
-            && !self.is_begun
-        {
-            self.is_begun = true;
-            self.view.first_packet(at);
-        }
-    }
-
-    fn records<'r>(&mut self, batches: impl IntoIterator<Item = &'r mut Records>, until: Place) {
-        let Show {
-            merge,
-            view,
-            records,
-            end,
-            ..
-        } = self;
-        merge.merge_placed(batches, until, |place, record| {
-            count(records, record);
-            if end.is_none() {
-                let shown = view.clock(place.at.clock);
-                *end = shown.and_then(|()| view.record(record)).err();
-            }
-        });
-    }
-
-    /// The same, with the packets among the records: each where it belongs.
-    fn packets_and_records(&mut self, round: &mut Round) {
-        let Some(batch) = round.kept.batch.take() else {
-            // A pause of a followed file.
-            self.records(&mut round.records, round.watermark);
-            return;
-        };
-        let Show {
-            merge,
-            view,
-            records,
-            end,
-            ..
-        } = self;
-        let Round {
-            kept,
-            owners,
-            records: batches,
-            watermark,
-            clock,
-            ..
-        } = round;
-        // Each lane has them in the order of packets already, which the sort makes use of.
-        let mut whose: Vec<Owner> = owners.drain(..).flatten().collect();
-        whose.sort_by_key(|owner| owner.frame);
-        let mut whose = whose.iter().peekable();
-        let mut packets = kept.packets.iter().peekable();
-        let mut show = |view: &mut dyn View, packet: &KeptPacket| {
-            let frame = packet.segment.frame;
-            while whose.next_if(|owner| owner.frame < frame).is_some() {}
-            let at = packet.segment.payload_at as usize;
-            let payload = match &packet.payload {
-                Some(range) => kept.payloads.get(range.clone()),
-                None => (batch.bytes).get(at..at + packet.segment.payload_captured as usize),
-            };
-            view.clock(packet.segment.clock)?;
-            view.packet(&Seen {
-                transport: packet.transport,
-                segment: &packet.segment,
-                payload: payload.unwrap_or_default(),
-                wire_length: packet.wire_length,
-                interfaces: &batch.interfaces,
-                owner: whose.next_if(|owner| owner.frame == frame),
-            })
-        };
-        merge.merge_placed(batches.iter_mut(), *watermark, |place, record| {
-            count(records, record);
-            while end.is_none()
-                && let Some(packet) = packets.next_if(|packet| packet.moment() <= place.at)
-            {
-                *end = show(*view, packet).err();
-            }
-            if end.is_none() {
-                let shown = view.clock(place.at.clock);
-                *end = shown.and_then(|()| view.record(record)).err();
-            }
-        });
-        for packet in packets {
-            if end.is_none() {
-                *end = show(*view, packet).err();
-            }
-        }
-        if end.is_none() {
-            *end = view.clock(*clock).err();
-        }
-        kept.batch = Some(batch);
-    }
-
-    fn idle(&mut self) {
-        if self.end.is_none() {
-            self.end = self.view.idle().err();
-        }
-    }
-}
-
-fn count(records: &mut [u64; 3], record: AnyRecord<'_>) {
-    records[match record {
-        AnyRecord::Handshake(_) => 0,
-        AnyRecord::Request(_) => 1,
-        AnyRecord::Connection(_) => 2,
-    }] += 1;
-}
-
-impl KeptPacket {
-    fn moment(&self) -> Moment {
-        Moment {
-            clock: self.segment.clock,
-            frame: self.segment.frame,
-        }
-    }
-}
-
-/// Everything that is left when the input is over.
-fn finish(front: &mut Front, lanes: &mut [Lane], show: &mut Show<'_>) {
-    front.finish();
-    let clock = front.clock;
-    for lane in lanes.iter_mut() {
-        lane.end(clock);
-    }
-    for step in steps(lanes) {
-        for lane in lanes.iter_mut() {
-            lane.end_until(step);
-        }
-        let until = Place {
-            first_frame: step,
-            ..Place::from(Moment::end(clock))
-        };
-        show.records(lanes.iter_mut().map(|lane| &mut lane.records), until);
-    }
-    show.records([], Place::LAST);
 }
 
 /// Lanes for each thread, so that a free one is found. Sixteen for two threads, with every waiter woken each time, gave
@@ -574,7 +316,7 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                 round.first = None;
                 if let Some(batch) = &batch {
                     round.first = batch.packets.first().map(|packet| packet.time);
-                    decode.batch(batch, &mut round.work, &mut round.kept);
+                    decode.batch(&batch.lend(), &mut round.work, &mut round.kept);
                 }
                 // The lanes read payload in it, and the view may.
                 if decode.keeps_packets || decode.is_payload_read {

@@ -1,0 +1,327 @@
+//! Live packets: a TPACKET_V3 ring on an AF_PACKET socket (Linux, Documentation/networking/packet_mmap.rst). The kernel
+//! fills blocks of packets that lie in memory shared with it; they are read where they lie.
+//!
+//! A block has one owner at a time: the kernel, until it sets the block's status, then we, until we set it back.
+//!
+//! ```text
+//!   ring   | block 0 | block 1 | block 2 | ...       1 MiB each
+//!   block  | header | frame | frame | ...            given to us when it is full, or 20 ms after its first frame
+//!   frame  | tpacket3_hdr | sockaddr_ll | 4 bytes of room | packet
+//! ```
+
+mod error;
+mod frames;
+mod interfaces;
+mod map;
+mod program;
+mod socket;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tcplens_core::filter::packet::{PacketFilter, Program};
+use tcplens_core::packet::{Interface, LinkType, Packet};
+
+pub use error::RingError;
+use interfaces::Interfaces;
+use map::Map;
+use socket::Socket;
+
+/// Bytes of a block: large enough for any packet that offloading joins, small enough that one is in work and the others
+/// wait.
+const BLOCK: usize = 1 << 20;
+/// A block is handed over so long after its first packet, full or not. Chosen: who looks at a screen sees no delay, and
+/// an idle machine is woken no more than 50 times a second.
+const RETIRE: Duration = Duration::from_millis(20);
+
+/// What to capture, and how.
+#[derive(Clone, Debug)]
+pub struct RingOptions {
+    /// Names of interfaces; `any` or none at all: every one.
+    pub interfaces: Vec<String>,
+    /// Bytes of the ring.
+    pub buffer: u64,
+    /// Bytes kept of each packet.
+    pub snaplen: u32,
+    /// Also packets that are not for this host.
+    pub promiscuous: bool,
+    /// Packets to take.
+    pub filter: Option<PacketFilter>,
+}
+
+/// What the kernel counted since the ring was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingCounts {
+    /// Packets that found no room in the ring.
+    pub drops: u64,
+    /// Packets that were handed out.
+    pub packets: u64,
+}
+
+/// An open ring.
+pub struct Ring {
+    socket: Socket,
+    map: Map,
+    /// The block that comes next.
+    next: usize,
+    packets: Vec<Packet>,
+    interfaces: Interfaces,
+    gate: Gate,
+    counts: RingCounts,
+    snaplen: u32,
+    /// No packet enters any more; what is in the ring is still read.
+    is_closed: bool,
+}
+
+/// Packets of one block. Dropping it gives the block back to the kernel.
+pub struct Block<'r> {
+    map: &'r mut Map,
+    number: usize,
+    packets: &'r [Packet],
+    interfaces: &'r Arc<Vec<Interface>>,
+    lost: bool,
+}
+
+/// Decides about those packets that the kernel's filter lets through undecided.
+#[derive(Debug, Default)]
+struct Gate {
+    filter: Option<PacketFilter>,
+    /// By link type; `None`: the filter has no meaning there, and nothing passes.
+    programs: Vec<(LinkType, Option<Program>)>,
+    /// The kernel decides nothing: the filter has loops, or is too long for it.
+    is_alone: bool,
+}
+
+impl Ring {
+    /// Opens a socket with a ring and lets packets in. Needs CAP_NET_RAW.
+    ///
+    /// # Errors
+    /// An interface does not exist, it is not permitted, or the kernel has no memory for the ring.
+    pub fn open(options: &RingOptions) -> Result<Ring, RingError> {
+        let socket = Socket::open(&options.name())?;
+        let mut indexes = Vec::new();
+        if !options.is_any() {
+            for name in &options.interfaces {
+                indexes.push(socket.index_of(name)?);
+            }
+        }
+        let mut gate = Gate {
+            filter: options.filter.clone(),
+            ..Gate::default()
+        };
+        let links: &[LinkType] = match indexes.as_slice() {
+            [index] => &[interfaces::link_of(socket.hardware_type(*index)?).0],
+            _ => &[LinkType::ETHERNET, LinkType::RAW],
+        };
+        gate.compile(links)?;
+        // Nothing arrives before the socket is bound: what comes first has passed the filter.
+        socket.ring_version()?;
+        socket.reserve_vlan_tag()?;
+        let size = usize::try_from(options.buffer).unwrap_or(usize::MAX);
+        let blocks = (size / BLOCK).max(2);
+        socket.make_ring(BLOCK, blocks, RETIRE)?;
+        let map = Map::new(&socket, BLOCK, blocks)?;
+        let program = program::whole(
+            &indexes,
+            gate.of(LinkType::ETHERNET).map(Program::instructions),
+            options.snaplen,
+        );
+        gate.is_alone = socket.attach(&program).is_err();
+        if gate.is_alone {
+            socket.attach(&program::whole(&indexes, None, options.snaplen))?;
+        }
+        socket.bind(match indexes.as_slice() {
+            [index] => *index,
+            _ => 0,
+        })?;
+        if options.promiscuous {
+            let all: Vec<u32> = match indexes.as_slice() {
+                [] => socket.all_indexes(),
+                some => some.to_vec(),
+            };
+            for index in all {
+                socket.promiscuous(index)?;
+            }
+        }
+        let names = options.interfaces.iter().cloned();
+        Ok(Ring {
+            interfaces: Interfaces::new(indexes.into_iter().zip(names).collect()),
+            socket,
+            map,
+            next: 0,
+            packets: Vec::new(),
+            gate,
+            counts: RingCounts::default(),
+            snaplen: options.snaplen,
+            is_closed: false,
+        })
+    }
+
+    /// The next block, waiting for it up to `wait`; `None`: there is none yet.
+    ///
+    /// # Errors
+    /// The interface went away, or the socket failed.
+    pub fn next_block(&mut self, wait: Duration) -> Result<Option<Block<'_>>, RingError> {
+        if !self.map.is_ours(self.next) {
+            self.socket.wait(wait, &self.interfaces)?;
+            if !self.map.is_ours(self.next) {
+                return Ok(None);
+            }
+        }
+        let number = self.next;
+        self.next = (number + 1) % self.map.blocks();
+        let (bytes, has_lost) = self.map.bytes(number);
+        frames::walk(
+            bytes,
+            &mut self.interfaces,
+            &self.socket,
+            &mut self.gate,
+            &mut self.packets,
+        );
+        self.counts.packets += self.packets.len() as u64;
+        if has_lost {
+            self.counts.drops += self.socket.drops();
+        }
+        Ok(Some(Block {
+            map: &mut self.map,
+            number,
+            packets: &self.packets,
+            interfaces: self.interfaces.table(),
+            lost: has_lost,
+        }))
+    }
+
+    /// Lets no more packets in; those in the ring can still be read, the last within [`RETIRE`].
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn close(&mut self) -> Result<(), RingError> {
+        if !self.is_closed {
+            self.socket.attach(&program::nothing())?;
+            self.is_closed = true;
+        }
+        Ok(())
+    }
+
+    /// Reads what is left after [`close`](Self::close): call until `None`.
+    ///
+    /// # Errors
+    /// As [`next_block`](Self::next_block).
+    pub fn last_blocks(&mut self) -> Result<Option<Block<'_>>, RingError> {
+        // A block with packets is handed over within its time; one that comes later held none.
+        let until = Instant::now() + 3 * RETIRE;
+        while !self.map.is_ours(self.next) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            // An interface that is gone has said all it had to say.
+            if self.socket.wait(left, &self.interfaces).is_err() {
+                std::thread::sleep(left.min(RETIRE));
+            }
+        }
+        self.next_block(Duration::ZERO)
+    }
+
+    /// What was counted so far.
+    pub fn counts(&mut self) -> RingCounts {
+        self.counts.drops += self.socket.drops();
+        self.counts
+    }
+
+    /// All interfaces seen so far.
+    #[must_use]
+    pub fn interfaces(&self) -> &Arc<Vec<Interface>> {
+        self.interfaces.table()
+    }
+
+    /// Bytes kept of each packet.
+    #[must_use]
+    pub fn snaplen(&self) -> u32 {
+        self.snaplen
+    }
+}
+
+impl Block<'_> {
+    /// The memory that the packets' offsets point into.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.map.read(self.number)
+    }
+
+    /// The packets, in the order in which the kernel stored them.
+    #[must_use]
+    pub fn packets(&self) -> &[Packet] {
+        self.packets
+    }
+
+    /// All interfaces known so far.
+    #[must_use]
+    pub fn interfaces(&self) -> &Arc<Vec<Interface>> {
+        self.interfaces
+    }
+
+    /// Whether packets were dropped since the block before.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.lost
+    }
+}
+
+impl Drop for Block<'_> {
+    fn drop(&mut self) {
+        self.map.release(self.number);
+    }
+}
+
+impl RingOptions {
+    fn is_any(&self) -> bool {
+        self.interfaces.is_empty() || self.interfaces.iter().any(|name| name == "any")
+    }
+
+    /// For messages.
+    fn name(&self) -> String {
+        if self.is_any() {
+            "any".into()
+        } else {
+            self.interfaces.join(", ")
+        }
+    }
+}
+
+impl Gate {
+    fn compile(&mut self, links: &[LinkType]) -> Result<(), RingError> {
+        let Some(filter) = &self.filter else {
+            return Ok(());
+        };
+        for (n, link) in links.iter().enumerate() {
+            let program = match filter.compile(*link) {
+                // It must mean something on the first, or there is nothing to see.
+                Err(error) if n == 0 => return Err(RingError::Filter(error)),
+                program => program.ok(),
+            };
+            self.programs.push((*link, program));
+        }
+        Ok(())
+    }
+
+    fn of(&self, link: LinkType) -> Option<&Program> {
+        let of_link = self.programs.iter().find(|(known, _)| *known == link);
+        of_link.and_then(|(_, program)| program.as_ref())
+    }
+
+    /// Whether a packet passes. `is_decided`: the kernel's filter was for packets like it.
+    fn passes(&mut self, is_decided: bool, link: LinkType, bytes: &[u8], length: u32) -> bool {
+        let Some(filter) = &self.filter else {
+            return true;
+        };
+        if is_decided && !self.is_alone {
+            return true;
+        }
+        if !self.programs.iter().any(|(known, _)| *known == link) {
+            self.programs.push((link, filter.compile(link).ok()));
+        }
+        self.of(link)
+            .is_some_and(|program| program.matches(bytes, length))
+    }
+}

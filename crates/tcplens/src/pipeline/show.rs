@@ -1,0 +1,169 @@
+//! Records in their order, and packets among them where a view wants to see them.
+
+use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
+use tcplens_core::engine::{Lane, Merge, steps};
+use tcplens_core::shard::Owner;
+use tcplens_core::time::Timestamp;
+use tcplens_output::SinkEnd;
+
+use super::Round;
+use super::decode::KeptPacket;
+use crate::observe::{Packets, Seen, View};
+
+/// Merge and view.
+pub(super) struct Show<'v> {
+    pub merge: Merge,
+    pub view: &'v mut dyn View,
+    /// What the view wants to see of packets.
+    pub packets: Packets,
+    /// Records by kind: handshakes, requests, connections.
+    pub records: [u64; 3],
+    /// Why the view took no more.
+    pub end: Option<SinkEnd>,
+    is_begun: bool,
+}
+
+impl<'v> Show<'v> {
+    pub(super) fn new(view: &'v mut dyn View) -> Show<'v> {
+        Show {
+            merge: Merge::default(),
+            packets: view.packets(),
+            view,
+            records: [0; 3],
+            end: None,
+            is_begun: false,
+        }
+    }
+
+    pub(super) fn begin(&mut self, batch_start: Option<Timestamp>) {
+        if let Some(at) = batch_start
+            && !self.is_begun
+        {
+            self.is_begun = true;
+            self.view.first_packet(at);
+        }
+    }
+
+    /// Shows what is placed before `until`.
+    pub(super) fn records<'r>(
+        &mut self,
+        batches: impl IntoIterator<Item = &'r mut Records>,
+        until: Place,
+    ) {
+        let Show {
+            merge,
+            view,
+            records,
+            end,
+            ..
+        } = self;
+        merge.merge_placed(batches, until, |place, record| {
+            count(records, record);
+            if end.is_none() {
+                let shown = view.clock(place.at.clock);
+                *end = shown.and_then(|()| view.record(record)).err();
+            }
+        });
+    }
+
+    /// The same, with the packets among the records: each where it belongs.
+    pub(super) fn packets_and_records(&mut self, round: &mut Round) {
+        let Some(batch) = round.kept.batch.take() else {
+            // A pause of a followed file.
+            self.records(&mut round.records, round.watermark);
+            return;
+        };
+        let Show {
+            merge,
+            view,
+            records,
+            end,
+            ..
+        } = self;
+        let Round {
+            kept,
+            owners,
+            records: batches,
+            watermark,
+            clock,
+            ..
+        } = round;
+        // Each lane has them in the order of packets already, which the sort makes use of.
+        let mut whose: Vec<Owner> = owners.drain(..).flatten().collect();
+        whose.sort_by_key(|owner| owner.frame);
+        let mut whose = whose.iter().peekable();
+        let mut packets = kept.packets.iter().peekable();
+        let mut show = |view: &mut dyn View, packet: &KeptPacket| {
+            let frame = packet.segment.frame;
+            while whose.next_if(|owner| owner.frame < frame).is_some() {}
+            let at = packet.segment.payload_at as usize;
+            let payload = match &packet.payload {
+                Some(range) => kept.payloads.get(range.clone()),
+                None => (batch.bytes).get(at..at + packet.segment.payload_captured as usize),
+            };
+            view.clock(packet.segment.clock)?;
+            view.packet(&Seen {
+                transport: packet.transport,
+                segment: &packet.segment,
+                payload: payload.unwrap_or_default(),
+                wire_length: packet.wire_length,
+                interfaces: &batch.interfaces,
+                owner: whose.next_if(|owner| owner.frame == frame),
+            })
+        };
+        merge.merge_placed(batches.iter_mut(), *watermark, |place, record| {
+            count(records, record);
+            while end.is_none()
+                && let Some(packet) = packets.next_if(|packet| packet.moment() <= place.at)
+            {
+                *end = show(*view, packet).err();
+            }
+            if end.is_none() {
+                let shown = view.clock(place.at.clock);
+                *end = shown.and_then(|()| view.record(record)).err();
+            }
+        });
+        for packet in packets {
+            if end.is_none() {
+                *end = show(*view, packet).err();
+            }
+        }
+        if end.is_none() {
+            *end = view.clock(*clock).err();
+        }
+        kept.batch = Some(batch);
+    }
+
+    /// Nothing to read right now.
+    pub(super) fn idle(&mut self) {
+        if self.end.is_none() {
+            self.end = self.view.idle().err();
+        }
+    }
+}
+
+fn count(records: &mut [u64; 3], record: AnyRecord<'_>) {
+    records[match record {
+        AnyRecord::Handshake(_) => 0,
+        AnyRecord::Request(_) => 1,
+        AnyRecord::Connection(_) => 2,
+    }] += 1;
+}
+
+/// Everything that is left when the input is over.
+pub(super) fn finish(clock: Timestamp, lanes: &mut [Lane], show: &mut Show<'_>) {
+    for lane in lanes.iter_mut() {
+        lane.end(clock);
+    }
+    for step in steps(lanes) {
+        for lane in lanes.iter_mut() {
+            lane.end_until(step);
+        }
+        let until = Place {
+            first_frame: step,
+            ..Place::from(Moment::end(clock))
+        };
+        show.records(lanes.iter_mut().map(|lane| &mut lane.records), until);
+    }
+    show.records([], Place::LAST);
+}
