@@ -40,7 +40,7 @@ impl Span {
     /// A duration of `ns` nanoseconds (at most `u64::MAX - 1`).
     #[inline]
     #[must_use]
-    pub fn from_ns(ns: u64) -> Span {
+    pub const fn from_ns(ns: u64) -> Span {
         Span(NonZeroU64::MIN.saturating_add(ns))
     }
 

@@ -1,25 +1,24 @@
 //! The commands: what was asked for becomes a plan, records go through a view, and what was lost is
 //! said at the end.
 
+use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
-use anyhow::{Context, Result};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use anyhow::Result;
 use tcplens_core::filter::packet::PacketFilter;
-use tcplens_core::record::Health;
+use tcplens_core::record::{Health, Vantage};
 use tcplens_core::roles::Roles;
 use tcplens_core::shard::Settings;
-use tcplens_core::time::Span;
+use tcplens_core::time::{SECOND, Span};
 use tcplens_core::wire::DecodeSettings;
 
 use crate::cli::{Command, Common, Format};
+use crate::live::Live;
 use crate::observe::Plan;
 use crate::progress::Progress;
 use crate::say::say;
+use crate::signals;
 use crate::sources::{self, Words};
 use crate::status::usage;
 
@@ -36,6 +35,9 @@ mod summary;
 /// Bytes per connection that `--limit-memory` counts with, its parser included (measured; see the bench kit's memory
 /// mode).
 const CONNECTION_BYTES: u64 = 448;
+
+/// How often a connection is reported in parts when live.
+const LIVE_ACTIVE: i64 = 60 * SECOND;
 
 /// Runs what was asked for.
 ///
@@ -119,11 +121,27 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .limit_memory
         .map_or(u64::MAX, |bytes| bytes / 4 * 3 / CONNECTION_BYTES);
     let limit = bounds.limit_connections.min(by_memory).max(1);
+    let live = words
+        .files
+        .is_empty()
+        .then(|| Live::new(&common.live, &words));
     let settings = Settings {
+        vantage: match live {
+            Some(_) => Vantage::Wire,
+            None => Vantage::File,
+        },
+        // Whoever sends packets chooses the ports: what they hash to is not to be foreseen.
+        hash_seed: match live {
+            Some(_) => RandomState::new().hash_one(0),
+            None => 0,
+        },
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),
-        active: bounds.active.map(nanoseconds),
+        active: bounds
+            .active
+            .map(nanoseconds)
+            .or(live.as_ref().map(|_| LIVE_ACTIVE)),
         limit_connections: usize::try_from(limit).unwrap_or(usize::MAX),
         limit_held: held.map_or(Settings::default().limit_held, |held| {
             usize::try_from(held).unwrap_or(usize::MAX)
@@ -160,7 +178,12 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         } else {
             Progress::hidden()
         },
-        stop: stop_on_signals()?,
+        stop: signals::stop()?,
+        requests: match live {
+            Some(_) => signals::Requests::listen()?,
+            None => signals::Requests::default(),
+        },
+        live,
     })
 }
 
@@ -182,19 +205,6 @@ fn prints_on_terminal(common: &Common) -> bool {
 
 fn nanoseconds(span: Span) -> i64 {
     i64::try_from(span.ns()).unwrap_or(i64::MAX)
-}
-
-/// A flag that SIGINT and SIGTERM set: finish and print what there is. The second ends the program
-/// at once, with the status that shells give to a signal.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
-            .with_context(|| format!("cannot wait for signal {signal}"))?;
-    }
-    Ok(stop)
 }
 
 /// `-v`: what was read, and what of it was not decoded.

@@ -28,11 +28,15 @@ pub(crate) struct Gate {
 impl Gate {
     /// As the plan says.
     pub(crate) fn new(plan: &Plan) -> Result<Gate> {
-        let has_filter = plan.filter.is_some() || plan.exclude.is_some();
-        let has_limit = plan.count.is_some() || plan.duration.is_some();
+        // A ring filters itself, and its time is the clock's.
+        let is_live = plan.live.is_some();
+        let filter = plan.filter.as_ref().filter(|_| !is_live);
+        let duration = plan.duration.filter(|_| !is_live);
+        let has_filter = filter.is_some() || plan.exclude.is_some();
+        let has_limit = plan.count.is_some() || duration.is_some();
         Ok(Gate {
             is_open: !has_filter && !has_limit && plan.write.is_none(),
-            filter: plan.filter.clone(),
+            filter: filter.cloned(),
             exclude: plan.exclude.clone(),
             compiled: Vec::new(),
             writer: plan
@@ -41,7 +45,7 @@ impl Gate {
                 .map(CaptureWriter::create)
                 .transpose()?,
             left: plan.count.unwrap_or(u64::MAX),
-            duration: plan.duration.map(|span| span.ns()),
+            duration: duration.map(|span| span.ns()),
             first: None,
             is_closed: plan.count == Some(0),
             error: None,

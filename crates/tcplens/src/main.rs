@@ -7,11 +7,13 @@ mod answer;
 mod cli;
 mod commands;
 mod gate;
+mod live;
 mod observe;
 mod pipeline;
 mod progress;
 mod say;
 mod script;
+mod signals;
 mod sources;
 mod status;
 

@@ -6,21 +6,23 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
 use tcplens_capture::file::{Damage, MergedSource, Options};
-use tcplens_capture::process;
+use tcplens_capture::{clock, process};
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::engine::{Front, Transport};
+use tcplens_core::engine::{Front, Lane, Transport};
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::record::{Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::wire::segment::Segment;
-use tcplens_core::wire::{Checksum, DecodeSettings, Undecoded};
+use tcplens_core::wire::{Checksum, DecodeCounts, DecodeSettings, Undecoded};
 use tcplens_output::SinkEnd;
 
 use crate::gate::Gate;
+use crate::live::Live;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
+use crate::signals::Requests;
 
 /// What is observed, and how.
 pub(crate) struct Plan {
@@ -48,6 +50,10 @@ pub(crate) struct Plan {
     pub progress: Progress,
     /// Set when it should end.
     pub stop: Arc<AtomicBool>,
+    /// What signals ask for while it goes on.
+    pub requests: Requests,
+    /// Live packets, in place of files.
+    pub live: Option<Live>,
 }
 
 /// Takes records as they become final.
@@ -67,6 +73,12 @@ pub(crate) trait View: Send {
     }
     /// The engine clock is there; called before the record or packet of that moment, and after each batch.
     fn clock(&mut self, _at: Timestamp) -> Result<(), SinkEnd> {
+        Ok(())
+    }
+    /// Whoever looks wants to know what there is so far.
+    fn summary(&mut self, _health: &Health) {}
+    /// Files that are written may have been moved: go on in new ones.
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
         Ok(())
     }
     /// Nothing to read right now (a followed file): flush for whoever waits.
@@ -113,21 +125,35 @@ pub(crate) struct Observed {
     pub warnings: Vec<String>,
     /// The reader of the results went away.
     pub reader_gone: bool,
+    /// What ended live capture before its time.
+    pub troubles: Vec<String>,
+    /// The packets came from interfaces.
+    pub is_live: bool,
 }
 
-/// Reads everything, on one thread or several.
+/// Reads everything, or captures until it is over.
 pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
-    let source = open(&plan)?;
-    let gate = Gate::new(&plan)?;
-    let ran = pipeline::run(&plan, source, gate, view)?;
-    conclude(&plan, ran)
+    let ran = match &plan.live {
+        Some(live) => {
+            let rings = live.open()?;
+            let gates = rings.iter().map(|_| Gate::new(&plan));
+            let gates = gates.collect::<Result<Vec<_>>>()?;
+            pipeline::live::run(&plan, rings, gates, view)
+        }
+        None => {
+            let source = open(&plan)?;
+            let gate = Gate::new(&plan)?;
+            pipeline::run(&plan, source, gate, view)
+        }
+    };
+    conclude(&plan, ran?)
 }
 
 /// Opens the files.
 ///
 /// # Errors
 /// They cannot be read, or the packets are to be saved in one of them.
-pub(crate) fn open(plan: &Plan) -> Result<MergedSource> {
+fn open(plan: &Plan) -> Result<MergedSource> {
     let options = Options {
         follow: plan.follow,
         ..Options::default()
@@ -148,24 +174,25 @@ pub(crate) fn open(plan: &Plan) -> Result<MergedSource> {
 ///
 /// # Errors
 /// What was written cannot be completed, or nothing could be decoded.
-pub(crate) fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
+fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     plan.progress.finish();
     let mut warnings = Vec::new();
-    if let Some(written) = ran.gate.finish()?
-        && written.clamped_times > 0
-    {
+    let mut clamped = 0;
+    for gate in ran.gates {
+        clamped += gate.finish()?.map_or(0, |written| written.clamped_times);
+    }
+    if clamped > 0 {
         warnings.push(format!(
-            "{} packets have a time that the output file cannot hold",
-            written.clamped_times
+            "{clamped} packets have a time that the output file cannot hold"
         ));
     }
-    let further = ran.source.further_damages();
+    let further = ran.source.as_ref().map_or(0, MergedSource::further_damages);
     if further > 0 {
         warnings.push(format!("{further} more places are damaged"));
     }
     let has_filter = plan.filter.is_some() || plan.exclude.is_some();
-    let left_out = ran.front.left_out();
-    if has_filter && ran.front.packets == 0 && left_out > 0 {
+    let left_out = ran.totals.left_out;
+    if has_filter && ran.totals.packets == 0 && left_out > 0 {
         warnings.push(format!(
             "the filter takes none of the {left_out} packets: nothing was looked at"
         ));
@@ -175,8 +202,9 @@ pub(crate) fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
         Some(SinkEnd::Closed { .. }) => true,
         None => false,
     };
-    let damages: Vec<_> = ran.source.damages().cloned().collect();
-    let mut health = health(plan, &ran.front, ran.counts, ran.records);
+    let damages = ran.source.iter().flat_map(MergedSource::damages);
+    let damages: Vec<_> = damages.cloned().collect();
+    let mut health = health(plan, &ran.totals, ran.records);
     health.damaged_at = damages.first().map(|damage| damage.at);
     if let ([("unknown_link_type", n)], Some(LinkType(number))) =
         (health.undecoded.as_slice(), ran.link)
@@ -185,10 +213,14 @@ pub(crate) fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
         bail!(
             "cannot decode {}: no packet of a known link type, all {n} have {number}; \
              convert them (editcap -T ether), or capture on another interface",
-            plan.files[0].display()
+            plan.files
+                .first()
+                .map_or_else(String::new, |file| file.display().to_string())
         );
     }
     Ok(Observed {
+        troubles: ran.troubles.iter().map(ToString::to_string).collect(),
+        is_live: plan.live.is_some(),
         health,
         damages,
         warnings,
@@ -196,8 +228,69 @@ pub(crate) fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     })
 }
 
-fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Health {
-    let decoded = front.counts();
+/// What was counted, of one thread or of all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Totals {
+    /// Packets looked at.
+    pub packets: u64,
+    /// Packets passed over.
+    pub left_out: u64,
+    /// Bytes on the wire of those looked at.
+    pub bytes: u64,
+    /// Times that went back.
+    pub time_reversals: u64,
+    /// Time of the latest packet.
+    pub last: Option<Timestamp>,
+    /// What decoding counted.
+    pub decoded: DecodeCounts,
+    /// What the shards counted.
+    pub shards: Counts,
+    /// Packets that found no room in the ring.
+    pub kernel_drops: Option<u64>,
+    /// Records that found no room on their way to the view.
+    pub records_dropped: u64,
+}
+
+impl Totals {
+    /// What a front and its lanes counted.
+    pub(crate) fn of(front: &Front, lanes: &[Lane]) -> Totals {
+        let mut shards = Counts::default();
+        for lane in lanes {
+            shards += lane.counts();
+        }
+        Totals {
+            packets: front.packets,
+            left_out: front.left_out(),
+            bytes: front.bytes,
+            time_reversals: front.time_reversals,
+            last: front.last,
+            decoded: front.counts().clone(),
+            shards,
+            kernel_drops: None,
+            records_dropped: 0,
+        }
+    }
+
+    /// Adds another thread's.
+    pub(crate) fn add(&mut self, other: &Totals) {
+        self.packets += other.packets;
+        self.left_out += other.left_out;
+        self.bytes += other.bytes;
+        self.time_reversals += other.time_reversals;
+        self.last = self.last.max(other.last);
+        self.decoded.add(&other.decoded);
+        self.shards += other.shards;
+        self.kernel_drops = match (self.kernel_drops, other.kernel_drops) {
+            (Some(one), Some(more)) => Some(one + more),
+            (one, more) => one.or(more),
+        };
+        self.records_dropped += other.records_dropped;
+    }
+}
+
+/// The record of what was counted.
+pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health {
+    let (decoded, shards) = (&totals.decoded, &totals.shards);
     let undecoded = decoded
         .all_undecoded()
         .map(|(reason, n)| match reason {
@@ -215,19 +308,22 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Heal
         .chain(shards.read.limit_hits());
     let unparsed = shards.read.unparsed().filter(|(_, n)| *n > 0);
     Health {
-        time: front.last,
+        time: match plan.live {
+            Some(_) => Some(clock::now()),
+            None => totals.last,
+        },
         vantage: plan.settings.vantage,
-        packets: front.packets,
-        bytes: front.bytes,
+        packets: totals.packets,
+        bytes: totals.bytes,
         tcp_segments: decoded.tcp_segments,
         datagrams: shards.read.datagrams,
         undecoded,
-        kernel_drops: None,
+        kernel_drops: totals.kernel_drops,
         cut_packets: decoded.cut_packets,
         fragments: decoded.fragments,
         duplicates: shards.duplicates,
         bad_checksums: (plan.decode.checksum != Checksum::None).then_some(decoded.bad_checksums),
-        time_reversals: front.time_reversals,
+        time_reversals: totals.time_reversals,
         connections: shards.connections,
         evicted_connections: shards.evicted,
         late_syns: shards.late_syns,
@@ -240,7 +336,9 @@ fn health(plan: &Plan, front: &Front, shards: Counts, records: [u64; 3]) -> Heal
             ("request", records[1]),
             ("connection", records[2]),
         ],
-        records_dropped: Vec::new(),
+        records_dropped: Vec::from_iter(
+            (totals.records_dropped > 0).then_some(("output", totals.records_dropped)),
+        ),
         damaged_at: None,
         cpu_us: process::cpu_time()
             .map(|time| Span::from_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))),

@@ -26,6 +26,8 @@ const SUFFIXES: [&str; 9] = [
 pub(crate) struct Words {
     /// Capture files.
     pub files: Vec<PathBuf>,
+    /// Interfaces to capture on, if there are no files.
+    pub interfaces: Vec<String>,
     /// tcpeek's filters.
     pub handshake_filters: Vec<HandshakeFilter>,
     /// The packet filter.
@@ -53,21 +55,18 @@ pub(crate) fn sort(common: &Common, takes_handshake_filters: bool) -> Result<Wor
             expression.push(word);
         }
     }
-    if !common.live.interface.is_empty() {
-        return Err(usage(format!(
-            "cannot capture on {}: live capture is not there yet; record with tcpdump -i {0} -w \
-             FILE.pcap, and name the file with -r",
-            common.live.interface.join(", ")
-        )));
-    }
     if !expression.is_empty() {
         words.filter = Some(packet_filter(&expression)?);
     }
-    if words.files.is_empty() {
-        return Err(usage(
-            "no source: live capture is not there yet; name a capture file (tcplens FILE, or -r \
-             FILE), or - for standard input",
-        ));
+    words.interfaces.clone_from(&common.live.interface);
+    if let (Some(file), Some(interface)) = (words.files.first(), words.interfaces.first()) {
+        return Err(usage(format!(
+            "cannot read {} and capture on {interface} at once; leave one of them out",
+            file.display()
+        )));
+    }
+    if words.files.is_empty() && words.interfaces.is_empty() {
+        words.interfaces.push("any".into());
     }
     Ok(words)
 }

@@ -70,8 +70,20 @@ pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
 
 /// Says what was damaged or lost, and gives the status of a run that came to its end.
 pub(crate) fn of_run(observed: &Observed) -> ExitCode {
+    if observed.is_live {
+        let health = &observed.health;
+        let drops = health.kernel_drops.unwrap_or_default();
+        // As tcpdump says it, for whoever looks for it.
+        print(&format!(
+            "{} packets captured, {drops} packets dropped by kernel\n",
+            health.packets
+        ));
+    }
     if observed.reader_gone {
         return COMPLETE.into();
+    }
+    for trouble in &observed.troubles {
+        say(trouble);
     }
     for warning in &observed.warnings {
         say(warning);
@@ -83,7 +95,7 @@ pub(crate) fn of_run(observed: &Observed) -> ExitCode {
     for loss in &losses {
         say(loss);
     }
-    let is_whole = observed.damages.is_empty() && losses.is_empty();
+    let is_whole = observed.damages.is_empty() && losses.is_empty() && observed.troubles.is_empty();
     if is_whole { COMPLETE } else { PARTIAL }.into()
 }
 

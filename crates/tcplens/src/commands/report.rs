@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::time::Timestamp;
+use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view;
 use tcplens_output::SinkEnd;
 use tcplens_output::report::{ReportOptions, render};
@@ -14,10 +14,14 @@ use super::lines::Target;
 use super::{Prints, Wanted, no_format, plan, tell};
 use crate::cli::{Format, Report};
 use crate::observe::{View, observe};
+use crate::say::say;
 use crate::{sources, status};
 
 /// Columns where nothing tells how wide the reader's screen is.
 const COLUMNS: usize = 100;
+
+/// How long a report without a source looks at live packets.
+const BARE: Span = Span::from_ns(10 * SECOND as u64);
 
 pub(super) fn run(command: &Report) -> Result<ExitCode> {
     let common = &command.common;
@@ -26,17 +30,19 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         return Err(no_format("report", command.format, "write text or jsonl"));
     }
     let words = sources::sort(common, false)?;
-    let sources: Vec<_> = words
-        .files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
+    let files = words.files.iter().map(|file| file.display().to_string());
+    let sources: Vec<_> = files.chain(words.interfaces.iter().cloned()).collect();
     let wanted = Wanted {
         handshakes: true,
         requests: true,
         connections: true,
     };
-    let plan = plan(common, words, wanted, Prints::AtEnd)?;
+    let is_bare = words.files.is_empty() && common.live.interface.is_empty();
+    let mut plan = plan(common, words, wanted, Prints::AtEnd)?;
+    if is_bare && plan.duration.is_none() && plan.count.is_none() {
+        plan.duration = Some(BARE);
+        say("capturing on all interfaces for 10 s; -i and --duration choose others");
+    }
     let mut target = Target::open(command.format, output)?;
     let mut view = ReportView::default();
     let observed = observe(plan, &mut view)?;

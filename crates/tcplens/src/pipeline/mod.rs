@@ -11,37 +11,39 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use tcplens_capture::file::{MergedSource, Status};
+use tcplens_capture::ring::RingError;
 use tcplens_core::batch::{Place, Records};
-use tcplens_core::engine::{Front, Lane, Work};
+use tcplens_core::engine::{Lane, Work};
 use tcplens_core::packet::{Batch, LinkType};
-use tcplens_core::shard::{Counts, Owner, SHARDS};
+use tcplens_core::shard::{Owner, SHARDS};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 
 use crate::gate::Gate;
-use crate::observe::{Packets, Plan, View};
+use crate::observe::{Packets, Plan, Totals, View};
 use decode::{Decode, Kept};
 use show::{Show, finish};
 
 mod decode;
+pub(crate) mod live;
 mod show;
 
 /// What is left when everything has run.
 pub(crate) struct Ran {
     /// The files.
-    pub source: MergedSource,
-    /// What was looked at.
-    pub gate: Gate,
-    /// What was decoded.
-    pub front: Front,
-    /// What the shards counted.
-    pub counts: Counts,
+    pub source: Option<MergedSource>,
+    /// What was looked at: one for each ring.
+    pub gates: Vec<Gate>,
+    /// What was counted.
+    pub totals: Totals,
     /// Records by kind: handshakes, requests, connections.
     pub records: [u64; 3],
     /// Why the view took no more.
     pub end: Option<SinkEnd>,
     /// Link type of the latest packet.
     pub link: Option<LinkType>,
+    /// What ended live capture before its time.
+    pub troubles: Vec<RingError>,
 }
 
 /// Runs the whole source.
@@ -68,18 +70,14 @@ pub(crate) fn run(
     decode.front.finish();
     finish(decode.front.clock, &mut all, &mut show);
     result?;
-    let mut counts = Counts::default();
-    for lane in &all {
-        counts += lane.counts();
-    }
     Ok(Ran {
-        source: reader.source,
-        gate: decode.gate,
-        front: decode.front,
-        counts,
+        source: Some(reader.source),
+        gates: vec![decode.gate],
+        totals: Totals::of(&decode.front, &all),
         records: show.records,
         end: show.end,
         link: decode.link,
+        troubles: Vec::new(),
     })
 }
 
@@ -294,7 +292,12 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                 }
                 match show.packets {
                     Packets::None => show.records(&mut round.records, round.watermark),
-                    Packets::Plain | Packets::Owned => show.packets_and_records(&mut round),
+                    Packets::Plain | Packets::Owned => show.packets_and_records(
+                        &mut round.kept,
+                        &mut round.owners,
+                        &mut round.records,
+                        (round.watermark, round.clock),
+                    ),
                 }
                 show.merge.give_back(&mut round.records);
                 Done::Show(show, round)

@@ -2,12 +2,12 @@
 
 use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
 use tcplens_core::engine::{Lane, Merge, steps};
+use tcplens_core::record::Health;
 use tcplens_core::shard::Owner;
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 
-use super::Round;
-use super::decode::KeptPacket;
+use super::decode::{Kept, KeptPacket};
 use crate::observe::{Packets, Seen, View};
 
 /// Merge and view.
@@ -67,10 +67,16 @@ impl<'v> Show<'v> {
     }
 
     /// The same, with the packets among the records: each where it belongs.
-    pub(super) fn packets_and_records(&mut self, round: &mut Round) {
-        let Some(batch) = round.kept.batch.take() else {
-            // A pause of a followed file.
-            self.records(&mut round.records, round.watermark);
+    pub(super) fn packets_and_records(
+        &mut self,
+        kept: &mut Kept,
+        owners: &mut Vec<Vec<Owner>>,
+        batches: &mut [Records],
+        (watermark, clock): (Place, Timestamp),
+    ) {
+        let Some(batch) = kept.batch.take() else {
+            // A pause.
+            self.records(batches, watermark);
             return;
         };
         let Show {
@@ -80,14 +86,6 @@ impl<'v> Show<'v> {
             end,
             ..
         } = self;
-        let Round {
-            kept,
-            owners,
-            records: batches,
-            watermark,
-            clock,
-            ..
-        } = round;
         // Each lane has them in the order of packets already, which the sort makes use of.
         let mut whose: Vec<Owner> = owners.drain(..).flatten().collect();
         whose.sort_by_key(|owner| owner.frame);
@@ -111,7 +109,7 @@ impl<'v> Show<'v> {
                 owner: whose.next_if(|owner| owner.frame == frame),
             })
         };
-        merge.merge_placed(batches.iter_mut(), *watermark, |place, record| {
+        merge.merge_placed(batches.iter_mut(), watermark, |place, record| {
             count(records, record);
             while end.is_none()
                 && let Some(packet) = packets.next_if(|packet| packet.moment() <= place.at)
@@ -129,9 +127,21 @@ impl<'v> Show<'v> {
             }
         }
         if end.is_none() {
-            *end = view.clock(*clock).err();
+            *end = view.clock(clock).err();
         }
         kept.batch = Some(batch);
+    }
+
+    /// Whoever looks wants to know what there is so far.
+    pub(super) fn summary(&mut self, health: &Health) {
+        self.view.summary(health);
+    }
+
+    /// Files that are written may have been moved.
+    pub(super) fn reopen(&mut self) {
+        if self.end.is_none() {
+            self.end = self.view.reopen().err();
+        }
     }
 
     /// Nothing to read right now.

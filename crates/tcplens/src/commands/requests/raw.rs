@@ -8,25 +8,19 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 
 use anyhow::Result;
-use tcplens_capture::file::{MergedSource, Status};
-use tcplens_core::engine::{Front, ICMP, Work, link_of};
-use tcplens_core::packet::Batch;
+use tcplens_core::batch::AnyRecord;
 use tcplens_core::roles::end;
-use tcplens_core::shard::Counts;
 use tcplens_core::time::Timestamp;
 use tcplens_core::wire::segment::{Segment, flags, has};
 use tcplens_output::SinkEnd;
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
-use super::super::lines::{Lines, Target};
+use super::super::lines::Target;
 use super::super::{Prints, Wanted, plan, tell};
 use crate::cli::{Format, RequestFormat, Requests};
-use crate::gate::Gate;
-use crate::observe::{Plan, conclude, open};
-use crate::pipeline::Ran;
+use crate::observe::{Packets, Seen, View, observe};
 use crate::status::usage;
 use crate::{sources, status};
 
@@ -40,19 +34,16 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         connections: false,
     };
     let plan = plan(common, words, wanted, Prints::Meanwhile)?;
-    let source = open(&plan)?;
-    let gate = Gate::new(&plan)?;
-    let mut target = Target::open(Format::Text, &common.output)?;
-    let mut printer = Printer {
+    let mut view = RawView {
+        target: Target::open(Format::Text, &common.output)?,
         style: common.output.time,
         time: TimeFormat::new(common.output.time),
         has_payload: command.payload,
         scratch: String::new(),
     };
-    let ran = read(&plan, source, gate, &mut target, &mut printer)?;
-    let observed = conclude(&plan, ran)?;
+    let observed = observe(plan, &mut view)?;
     if !observed.reader_gone {
-        target.finish()?;
+        view.target.finish()?;
     }
     tell(common, &observed.health);
     Ok(status::of_run(&observed))
@@ -82,81 +73,49 @@ fn check(command: &Requests) -> Result<()> {
     }
 }
 
-/// Reads all packets. On one thread: a line costs more than all else.
-fn read(
-    plan: &Plan,
-    mut source: MergedSource,
-    mut gate: Gate,
-    target: &mut Target,
-    printer: &mut Printer,
-) -> Result<Ran> {
-    let mut front = Front::new(plan.decode, 1);
-    front.keep_packets();
-    let mut work = [Work::default()];
-    let mut batch = Batch::default();
-    let (mut link, mut over) = (None, None);
-    while over.is_none() && !plan.stop.load(Ordering::Relaxed) {
-        match source.next_batch(&mut batch)? {
-            Status::End => break,
-            Status::Idle => {
-                over = target.idle().err();
-                continue;
-            }
-            Status::Packets => {}
-        }
-        let (read, total) = source.position();
-        plan.progress.at(read, total);
-        for packet in &batch.packets {
-            let kind = link_of(&batch.interfaces, packet);
-            link = Some(kind);
-            if !gate.takes(&batch.lend(), packet, kind) {
-                front.leave_out();
-                continue;
-            }
-            front.packet(&batch.bytes, packet, kind, &mut work);
-            if let Target::Text(lines) = &mut *target {
-                over = over.or(printer.lines(&work[0], &batch.bytes, lines).err());
-            }
-            work[0].clear();
-        }
-        if !gate.goes_on()? {
-            break;
-        }
-    }
-    front.finish();
-    Ok(Ran {
-        source,
-        gate,
-        front,
-        counts: Counts::default(),
-        records: [0; 3],
-        end: over,
-        link,
-    })
-}
-
-struct Printer {
+struct RawView {
+    target: Target,
     style: TimeStyle,
     time: TimeFormat,
     has_payload: bool,
-    /// Reused for times.
+    /// Reused for lines.
     scratch: String,
 }
 
-impl Printer {
-    fn lines(&mut self, work: &Work, bytes: &[u8], lines: &mut Lines) -> Result<(), SinkEnd> {
-        for segment in work.segments.iter().filter(|seg| seg.has & ICMP == 0) {
-            lines.write(Some(segment.time), |out| {
-                self.line(segment, work.payload(segment, bytes), out);
-            })?;
-        }
+impl View for RawView {
+    fn record(&mut self, _record: AnyRecord<'_>) -> Result<(), SinkEnd> {
         Ok(())
     }
 
-    fn line(&mut self, segment: &Segment, payload: &[u8], out: &mut Vec<u8>) {
+    fn first_packet(&mut self, at: Timestamp) {
+        self.time.set_origin(at);
+    }
+
+    fn packets(&self) -> Packets {
+        Packets::Plain
+    }
+
+    fn packet(&mut self, packet: &Seen<'_>) -> Result<(), SinkEnd> {
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
-        self.clock(&mut line, segment.time);
+        self.line(packet.segment, packet.payload, &mut line);
+        if let Target::Text(lines) = &mut self.target {
+            lines.write(Some(packet.segment.time), |out| {
+                out.extend_from_slice(line.as_bytes());
+            })?;
+        }
+        self.scratch = line;
+        Ok(())
+    }
+
+    fn idle(&mut self) -> Result<(), SinkEnd> {
+        self.target.idle()
+    }
+}
+
+impl RawView {
+    fn line(&mut self, segment: &Segment, payload: &[u8], line: &mut String) {
+        self.clock(line, segment.time);
         let (source, from) = end(&segment.flow, segment.from);
         let (destination, to) = end(&segment.flow, 1 - segment.from);
         let ip = match source {
@@ -167,21 +126,19 @@ impl Printer {
         let _ = write!(line, " {ip} {source}.{from} > {destination}.{to}: ");
         let length = segment.payload_length;
         if segment.has & has::DATAGRAM == 0 {
-            tcp(&mut line, segment);
+            tcp(line, segment);
         } else {
             line.push_str("UDP, ");
         }
         let _ = write!(line, "length {length}");
         if self.has_payload && !payload.is_empty() {
             line.push(' ');
-            escape(&mut line, payload);
+            escape(line, payload);
         }
         if self.has_payload && payload.len() < length as usize {
             let _ = write!(line, " [{} of {length} bytes captured]", payload.len());
         }
         line.push('\n');
-        out.extend_from_slice(line.as_bytes());
-        self.scratch = line;
     }
 
     /// The time of day, as tcpdump; other styles of `--time` as they are.

@@ -1,0 +1,59 @@
+//! Signals: SIGINT and SIGTERM end a run, a second one at once; SIGUSR1 and SIGHUP ask for something while it goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::flag;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// SIGUSR1: print what there is so far.
+    Summary,
+    /// SIGHUP: go on in new files, whatever became of the old ones.
+    Reopen,
+}
+
+/// What was asked for and not done yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requests {
+    asked: Vec<(Request, Arc<AtomicBool>)>,
+}
+
+impl Requests {
+    /// Listens to the signals.
+    ///
+    /// # Errors
+    /// They cannot be listened to.
+    pub(crate) fn listen() -> Result<Requests> {
+        let mut requests = Requests::default();
+        for (signal, request) in [(SIGUSR1, Request::Summary), (SIGHUP, Request::Reopen)] {
+            let flag = Arc::new(AtomicBool::new(false));
+            flag::register(signal, Arc::clone(&flag))
+                .with_context(|| format!("cannot wait for signal {signal}"))?;
+            requests.asked.push((request, flag));
+        }
+        Ok(requests)
+    }
+
+    /// What was asked for since the last time.
+    pub(crate) fn take(&self) -> impl Iterator<Item = Request> {
+        let asked = self.asked.iter();
+        asked.filter_map(|(request, flag)| flag.swap(false, Ordering::Relaxed).then_some(*request))
+    }
+}
+
+/// A flag that SIGINT and SIGTERM set: finish and print what there is. The second ends the program
+/// at once, with the status that shells give to a signal.
+pub(crate) fn stop() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the first signal finds the flag unset.
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .with_context(|| format!("cannot wait for signal {signal}"))?;
+    }
+    Ok(stop)
+}
