@@ -27,6 +27,8 @@ pub struct ReportOptions<'a> {
     pub time: TimeFormat,
     /// The files or interfaces, as the user named them.
     pub sources: &'a [String],
+    /// They are interfaces.
+    pub is_live: bool,
     /// Time of the first packet; without it the earliest record's.
     pub first_packet: Option<Timestamp>,
     /// Rows of each table, at most.
@@ -44,6 +46,7 @@ impl ReportOptions<'_> {
             color: false,
             time,
             sources: &[],
+            is_live: false,
             first_packet: None,
             rows: 10,
             findings: 20,
@@ -203,7 +206,8 @@ impl Page<'_> {
             } else {
                 quoted(source)
             };
-            let _ = write!(line, " -r {source}");
+            let option = if self.options.is_live { "-i" } else { "-r" };
+            let _ = write!(line, " {option} {source}");
         }
         line.push_str(options);
         if let Some(filter) = &finding.filter {

@@ -10,16 +10,18 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use flate2::write::GzEncoder;
 use tcplens_core::time::Timestamp;
 
 use crate::units::Rotate;
 pub use error::{SinkEnd, SinkError};
+use queue::Queue;
 use series::Series;
 
 mod error;
+mod queue;
 mod series;
 
 /// Bytes gathered before a system call or a call of the compressor.
@@ -33,6 +35,8 @@ pub struct Sink {
     target: Target,
     buffer: Vec<u8>,
     series: Option<Series>,
+    /// Where the file is, if it is one.
+    path: Option<PathBuf>,
     live: bool,
     terminal: bool,
 }
@@ -41,6 +45,8 @@ enum Target {
     Plain(Counted<Box<dyn Write + Send>>),
     Gzip(GzEncoder<Counted<File>>),
     Zstd(zstd::Encoder<'static, Counted<File>>),
+    /// Another thread writes.
+    Queue(Queue),
 }
 
 impl Sink {
@@ -91,11 +97,36 @@ impl Sink {
         Self::new(name.into(), Target::Plain(Counted::new(writer)), None)
     }
 
+    /// The same destination behind a queue: nothing that is written to it is waited for. What finds no room is dropped, and
+    /// [`dropped`](Self::dropped) tells.
+    #[must_use]
+    pub fn queued(self) -> Sink {
+        Sink {
+            name: self.name.clone(),
+            buffer: Vec::with_capacity(BUFFER),
+            series: self.series.clone(),
+            path: self.path.clone(),
+            live: self.live,
+            terminal: self.terminal,
+            target: Target::Queue(Queue::start(self)),
+        }
+    }
+
+    /// Lines that were dropped because the destination took none.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        match &self.target {
+            Target::Queue(queue) => queue.dropped(),
+            Target::Plain(_) | Target::Gzip(_) | Target::Zstd(_) => 0,
+        }
+    }
+
     fn file(path: &Path, file: File, series: Option<Series>) -> Result<Sink, SinkError> {
         let live = is_stream(&file);
         let target = Target::for_path(path, file)?;
         Ok(Sink {
             live,
+            path: Some(path.to_owned()),
             ..Self::new(path.display().to_string(), target, series)
         })
     }
@@ -106,6 +137,7 @@ impl Sink {
             target,
             buffer: Vec::with_capacity(BUFFER),
             series,
+            path: None,
             live: false,
             terminal: false,
         }
@@ -116,6 +148,12 @@ impl Sink {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.live
+    }
+
+    /// Whether to hand over everything at each pause of the input: someone waits, or it costs nothing.
+    #[must_use]
+    pub fn wants_all(&self) -> bool {
+        self.live || matches!(self.target, Target::Queue(_))
     }
 
     /// Whether it is a terminal: what `--color auto` asks.
@@ -133,6 +171,9 @@ impl Sink {
             self.drain()?;
         }
         if bytes.len() > BUFFER {
+            if let Target::Queue(queue) = &mut self.target {
+                return queue.write(bytes);
+            }
             return self
                 .target
                 .write_all(bytes)
@@ -152,17 +193,24 @@ impl Sink {
     /// that were not handed to [`write`](Self::write) yet. Never without `--rotate`. Call once per
     /// record, in order.
     pub fn is_due(&mut self, time: Option<Timestamp>, pending: usize) -> bool {
-        let Some(series) = &mut self.series else {
-            return false;
-        };
-        let size = match &self.target {
-            Target::Plain(out) => out.written + (self.buffer.len() + pending) as u64,
+        let size = self.size(pending);
+        self.series
+            .as_mut()
+            .is_some_and(|series| series.is_due(time, size))
+    }
+
+    /// Bytes of the file, `pending` ones included.
+    fn size(&self, pending: usize) -> u64 {
+        let waiting = (self.buffer.len() + pending) as u64;
+        match &self.target {
+            Target::Plain(out) => out.written + waiting,
             // What the compressor makes of the rest is not known: such a file is some blocks longer
             // than asked.
             Target::Gzip(out) => out.get_ref().written,
             Target::Zstd(out) => out.get_ref().written,
-        };
-        series.is_due(time, size)
+            // As is what waits in the queue.
+            Target::Queue(queue) => queue.size(),
+        }
     }
 
     /// Finishes the file and begins the next of the series.
@@ -171,6 +219,10 @@ impl Sink {
     /// As [`write`](Self::write); also when the next file cannot be created.
     pub fn rotate(&mut self) -> Result<(), SinkEnd> {
         self.drain()?;
+        if let Target::Queue(queue) = &mut self.target {
+            queue.rotate();
+            return Ok(());
+        }
         let Some(series) = &mut self.series else {
             return Ok(());
         };
@@ -180,6 +232,47 @@ impl Sink {
         finished
             .finish()
             .map_err(|error| SinkEnd::write(&name, &error))
+    }
+
+    /// Goes on in a new file of the same name, if the old one was moved; at the old one's end if not. In a series the next
+    /// one begins.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write); also when the file cannot be created.
+    pub fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.drain()?;
+        if let Target::Queue(queue) = &mut self.target {
+            queue.reopen();
+            return Ok(());
+        }
+        if self.series.is_some() {
+            return self.rotate();
+        }
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let opened = File::options().append(true).create(true).open(path);
+        let file = opened.map_err(|error| SinkError::create(path, &error))?;
+        // Compressed files may be appended to: readers go on behind the end of the first part.
+        let finished = std::mem::replace(&mut self.target, Target::for_path(path, file)?);
+        finished
+            .finish()
+            .map_err(|error| SinkEnd::write(&self.name, &error))
+    }
+
+    /// Makes what was written readable by others, also in a compressed file.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn sync(&mut self) -> Result<(), SinkEnd> {
+        self.drain()?;
+        let flushed = match &mut self.target {
+            Target::Plain(out) => out.flush(),
+            Target::Gzip(out) => out.flush(),
+            Target::Zstd(out) => out.flush(),
+            Target::Queue(_) => Ok(()),
+        };
+        flushed.map_err(|error| SinkEnd::write(&self.name, &error))
     }
 
     /// Hands everything to the reader. A compressed file has none before it is finished, and
@@ -193,7 +286,7 @@ impl Sink {
             Target::Plain(out) => out
                 .flush()
                 .map_err(|error| SinkEnd::write(&self.name, &error)),
-            Target::Gzip(_) | Target::Zstd(_) => Ok(()),
+            Target::Gzip(_) | Target::Zstd(_) | Target::Queue(_) => Ok(()),
         }
     }
 
@@ -203,12 +296,20 @@ impl Sink {
     /// As [`write`](Self::write).
     pub fn finish(mut self) -> Result<(), SinkEnd> {
         self.drain()?;
+        if let Target::Queue(queue) = self.target {
+            return queue.finish();
+        }
         self.target
             .finish()
             .map_err(|error| SinkEnd::write(&self.name, &error))
     }
 
     fn drain(&mut self) -> Result<(), SinkEnd> {
+        if let Target::Queue(queue) = &mut self.target {
+            let result = queue.write(&self.buffer);
+            self.buffer.clear();
+            return result;
+        }
         let result = self.target.write_all(&self.buffer);
         self.buffer.clear();
         result.map_err(|error| SinkEnd::write(&self.name, &error))
@@ -243,6 +344,7 @@ impl Target {
             Target::Plain(out) => out.write_all(bytes),
             Target::Gzip(out) => out.write_all(bytes),
             Target::Zstd(out) => out.write_all(bytes),
+            Target::Queue(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -251,6 +353,7 @@ impl Target {
             Target::Plain(mut out) => out.flush(),
             Target::Gzip(out) => out.finish()?.flush(),
             Target::Zstd(out) => out.finish()?.flush(),
+            Target::Queue(_) => Ok(()),
         }
     }
 }

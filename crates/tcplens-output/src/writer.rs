@@ -85,6 +85,19 @@ impl RecordWriter {
         self.sink.finish()
     }
 
+    /// Goes on in a new file of the same name.
+    ///
+    /// # Errors
+    /// As [`Sink::reopen`].
+    pub fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.hand_over()?;
+        self.sink.reopen()?;
+        if let Encoder::Csv(csv) = &mut self.encoder {
+            csv.forget_headers();
+        }
+        Ok(())
+    }
+
     /// Where it writes.
     #[must_use]
     pub fn sink(&self) -> &Sink {

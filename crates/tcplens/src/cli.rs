@@ -128,6 +128,10 @@ pub(crate) struct Records {
         display_order = 0
     )]
     pub kind: Vec<KindChoice>,
+    /// Write a health record every so often while live
+    #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "60")]
+    #[arg(help_heading = "Output")]
+    pub interval: Span,
     /// Output format: jsonl, csv or none
     #[arg(
         short,

@@ -183,6 +183,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
             Some(_) => signals::Requests::listen()?,
             None => signals::Requests::default(),
         },
+        interval: None,
         live,
     })
 }

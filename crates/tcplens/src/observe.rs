@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     pub stop: Arc<AtomicBool>,
     /// What signals ask for while it goes on.
     pub requests: Requests,
+    /// How often the view is told what was counted so far, while live.
+    pub interval: Option<Span>,
     /// Live packets, in place of files.
     pub live: Option<Live>,
 }
@@ -80,6 +82,14 @@ pub(crate) trait View: Send {
     /// Files that are written may have been moved: go on in new ones.
     fn reopen(&mut self) -> Result<(), SinkEnd> {
         Ok(())
+    }
+    /// What was counted so far, from time to time while live.
+    fn health(&mut self, _health: &Health) -> Result<(), SinkEnd> {
+        Ok(())
+    }
+    /// Lines that its destination did not take.
+    fn dropped(&self) -> u64 {
+        0
     }
     /// Nothing to read right now (a followed file): flush for whoever waits.
     fn idle(&mut self) -> Result<(), SinkEnd> {
@@ -146,7 +156,9 @@ pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
             pipeline::run(&plan, source, gate, view)
         }
     };
-    conclude(&plan, ran?)
+    let mut ran = ran?;
+    ran.totals.records_dropped += view.dropped();
+    conclude(&plan, ran)
 }
 
 /// Opens the files.

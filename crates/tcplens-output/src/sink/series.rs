@@ -10,6 +10,7 @@ use super::SinkError;
 use crate::units::Rotate;
 
 /// A row of files with a number in their name.
+#[derive(Clone)]
 pub(super) struct Series {
     directory: PathBuf,
     /// Before and after the number: `records-` and `.jsonl.zst`.

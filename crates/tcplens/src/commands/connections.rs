@@ -24,7 +24,7 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
         connections: true,
     };
     let plan = plan(common, words, wanted, Prints::of(command.format))?;
-    let target = Target::open(command.format, &common.output)?;
+    let target = Target::open(command.format, &common.output, plan.live.is_some())?;
     let color = target.is_colored(&common.output);
     let text = ConnectionText::new(TimeFormat::new(common.output.time), color);
     let mut view = ConnectionView { target, text };
@@ -62,5 +62,13 @@ impl View for ConnectionView {
 
     fn idle(&mut self) -> Result<(), SinkEnd> {
         self.target.idle()
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.target.reopen()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.target.dropped()
     }
 }

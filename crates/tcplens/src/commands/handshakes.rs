@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
-use tcplens_core::record::{Direction, Handshake};
+use tcplens_core::record::{Direction, Handshake, Health};
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::HandshakeSummary;
 use tcplens_output::SinkEnd;
@@ -31,7 +31,7 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
         connections: false,
     };
     let plan = plan(common, words, wanted, Prints::of(command.format))?;
-    let target = Target::open(command.format, output)?;
+    let target = Target::open(command.format, output, plan.live.is_some())?;
     let color = target.is_colored(output);
     let mut view = HandshakeView {
         text: HandshakeText::new(TimeFormat::new(output.time), color),
@@ -137,8 +137,7 @@ struct HandshakeView {
 }
 
 impl HandshakeView {
-    /// The summary: after the lines of text, on stderr otherwise.
-    fn finish(mut self, color: bool, is_quiet: bool) -> Result<(), SinkEnd> {
+    fn summary_text(&mut self, color: bool) -> Vec<u8> {
         let mut text = Vec::new();
         summary::print(
             &self.filters.summaries(),
@@ -147,6 +146,12 @@ impl HandshakeView {
             color,
             &mut text,
         );
+        text
+    }
+
+    /// The summary: after the lines of text, on stderr otherwise.
+    fn finish(mut self, color: bool, is_quiet: bool) -> Result<(), SinkEnd> {
+        let text = self.summary_text(color);
         if let Target::Text(lines) = &mut self.target {
             lines.write(None, |out| {
                 if self.has_lines && !self.period.is_empty() {
@@ -185,7 +190,19 @@ impl View for HandshakeView {
         self.time.set_origin(at);
     }
 
+    fn summary(&mut self, _health: &Health) {
+        print(&String::from_utf8_lossy(&self.summary_text(false)));
+    }
+
     fn idle(&mut self) -> Result<(), SinkEnd> {
         self.target.idle()
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.target.reopen()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.target.dropped()
     }
 }

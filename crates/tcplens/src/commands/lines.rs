@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tcplens_core::time::Timestamp;
-use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
+use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd, SinkError};
 
 use crate::cli::{Format, Output};
 
@@ -51,9 +51,12 @@ impl Lines {
 }
 
 impl Target {
-    /// Opens the destination of a command's results.
-    pub(super) fn open(format: Format, output: &Output) -> Result<Target> {
-        let sink = || Sink::open(output.output.as_deref(), output.rotate);
+    /// Opens the destination of a command's results. Live packets do not wait for it.
+    pub(super) fn open(format: Format, output: &Output, is_live: bool) -> Result<Target> {
+        let sink = || {
+            let sink = Sink::open(output.output.as_deref(), output.rotate)?;
+            Ok::<_, SinkError>(if is_live { sink.queued() } else { sink })
+        };
         Ok(match format {
             Format::Text => Target::Text(Lines {
                 buffer: Vec::new(),
@@ -85,12 +88,33 @@ impl Target {
     /// Hands over what there is, if someone waits for it.
     pub(super) fn idle(&mut self) -> Result<(), SinkEnd> {
         match self {
-            Target::Text(lines) if lines.sink.is_live() => {
+            Target::Text(lines) if lines.sink.wants_all() => {
                 lines.hand_over()?;
                 lines.sink.flush()
             }
-            Target::Machine(writer) if writer.sink().is_live() => writer.flush(),
+            Target::Machine(writer) if writer.sink().wants_all() => writer.flush(),
             Target::Text(_) | Target::Machine(_) | Target::None => Ok(()),
+        }
+    }
+
+    /// Goes on in a new file, whatever became of the old one.
+    pub(super) fn reopen(&mut self) -> Result<(), SinkEnd> {
+        match self {
+            Target::Text(lines) => {
+                lines.hand_over()?;
+                lines.sink.reopen()
+            }
+            Target::Machine(writer) => writer.reopen(),
+            Target::None => Ok(()),
+        }
+    }
+
+    /// Lines that were dropped because the destination took none.
+    pub(super) fn dropped(&self) -> u64 {
+        match self {
+            Target::Text(lines) => lines.sink.dropped(),
+            Target::Machine(writer) => writer.sink().dropped(),
+            Target::None => 0,
         }
     }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::Health;
 use tcplens_core::view::Report;
 use tcplens_output::SinkEnd;
 
@@ -36,8 +37,9 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
         requests: printed.requests,
         connections: printed.connections || report.is_some(),
     };
-    let plan = plan(common, words, wanted, Prints::of(command.format))?;
-    let target = Target::open(command.format, &common.output)?;
+    let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
+    plan.interval = Some(command.interval).filter(|_| asks(KindChoice::Health));
+    let target = Target::open(command.format, &common.output, plan.live.is_some())?;
     let mut view = RecordView {
         target,
         printed,
@@ -86,7 +88,22 @@ impl View for RecordView {
         }
     }
 
+    fn health(&mut self, health: &Health) -> Result<(), SinkEnd> {
+        match &mut self.target {
+            Target::Machine(writer) => writer.write(health),
+            Target::Text(_) | Target::None => Ok(()),
+        }
+    }
+
     fn idle(&mut self) -> Result<(), SinkEnd> {
         self.target.idle()
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.target.reopen()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.target.dropped()
     }
 }

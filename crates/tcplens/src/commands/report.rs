@@ -4,17 +4,18 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::Health;
 use tcplens_core::time::{SECOND, Span, Timestamp};
-use tcplens_core::view;
+use tcplens_core::view::{self, Findings};
 use tcplens_output::SinkEnd;
 use tcplens_output::report::{ReportOptions, render};
-use tcplens_output::time_style::TimeFormat;
+use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
 use super::lines::Target;
 use super::{Prints, Wanted, no_format, plan, tell};
 use crate::cli::{Format, Report};
 use crate::observe::{View, observe};
-use crate::say::say;
+use crate::say::{print, say};
 use crate::{sources, status};
 
 /// Columns where nothing tells how wide the reader's screen is.
@@ -43,21 +44,21 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         plan.duration = Some(BARE);
         say("capturing on all interfaces for 10 s; -i and --duration choose others");
     }
-    let mut target = Target::open(command.format, output)?;
-    let mut view = ReportView::default();
+    let mut target = Target::open(command.format, output, plan.live.is_some())?;
+    let is_live = plan.live.is_some();
+    let mut view = ReportView {
+        report: view::Report::default(),
+        first_packet: None,
+        time: output.time,
+        sources,
+        is_live,
+    };
     let observed = observe(plan, &mut view)?;
     let findings = view.report.finish(&observed.health);
     let color = target.is_colored(output);
     match &mut target {
         Target::Text(lines) => {
-            let options = ReportOptions {
-                width: width(),
-                color,
-                sources: &sources,
-                first_packet: view.first_packet,
-                ..ReportOptions::plain(TimeFormat::new(output.time))
-            };
-            let text = render(&view.report, &findings, &observed.health, options);
+            let text = view.text(&findings, &observed.health, width(), color);
             lines.write(None, |out| out.extend_from_slice(text.as_bytes()))?;
         }
         Target::Machine(writer) => {
@@ -79,10 +80,27 @@ fn width() -> usize {
     size.map_or(COLUMNS, |(width, _)| usize::from(width.0))
 }
 
-#[derive(Default)]
 struct ReportView {
     report: view::Report,
     first_packet: Option<Timestamp>,
+    time: TimeStyle,
+    /// Names of files or interfaces.
+    sources: Vec<String>,
+    is_live: bool,
+}
+
+impl ReportView {
+    fn text(&self, findings: &Findings, health: &Health, width: usize, color: bool) -> String {
+        let options = ReportOptions {
+            width,
+            color,
+            sources: &self.sources,
+            is_live: self.is_live,
+            first_packet: self.first_packet,
+            ..ReportOptions::plain(TimeFormat::new(self.time))
+        };
+        render(&self.report, findings, health, options)
+    }
 }
 
 impl View for ReportView {
@@ -93,5 +111,10 @@ impl View for ReportView {
 
     fn first_packet(&mut self, at: Timestamp) {
         self.first_packet = Some(at);
+    }
+
+    fn summary(&mut self, health: &Health) {
+        let findings = self.report.finish(health);
+        print(&self.text(&findings, health, COLUMNS, false));
     }
 }

@@ -54,10 +54,16 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     plan.settings.protocols = protocols(&command.which);
     plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
     let files = plan.files.clone();
+    if slow.is_some() && plan.live.is_some() {
+        return Err(usage(
+            "--save-slow reads the packets of slow requests again, which live ones cannot be; save all with -w FILE, and \
+             then: tcplens requests FILE --save-slow DIR",
+        ));
+    }
     if let Some(slow) = &mut slow {
         slow.stop_at(&plan.stop);
     }
-    let target = Target::open(format, output)?;
+    let target = Target::open(format, output, plan.live.is_some())?;
     let color = target.is_colored(output);
     let columns = command.columns.clone();
     let mut view = RequestView {
@@ -273,6 +279,18 @@ impl RequestView<'_> {
         }
     }
 
+    fn summary_text(&self, health: &Health, color: bool) -> Vec<u8> {
+        let mut text = Vec::new();
+        let unparsed = unparsed(health);
+        let extra = RequestEnd {
+            unparsed: &unparsed,
+            holes: health.stream_gaps,
+            color,
+        };
+        summary(&self.summary, &extra, &mut text);
+        text
+    }
+
     /// The statistics, or the summary: after the lines of text, on stderr otherwise.
     fn finish(mut self, command: &Requests, health: &Health, color: bool) -> Result<(), SinkEnd> {
         let is_quiet = command.common.output.quiet;
@@ -301,15 +319,9 @@ impl RequestView<'_> {
         }
         let is_text = matches!(self.target, Target::Text(_)) && self.tcprt.is_none();
         let mut end = Vec::new();
-        let unparsed = unparsed(health);
-        let extra = RequestEnd {
-            unparsed: &unparsed,
-            holes: health.stream_gaps,
-            color,
-        };
         // Of text it is what -q leaves; of other formats what it leaves out.
         if is_text || !is_quiet {
-            summary(&self.summary, &extra, &mut end);
+            end = self.summary_text(health, color);
         }
         if command.histogram {
             histograms(&self.summary, color, &mut end);
@@ -396,7 +408,19 @@ impl View for RequestView<'_> {
         self.text.set_origin(at);
     }
 
+    fn summary(&mut self, health: &Health) {
+        print(&String::from_utf8_lossy(&self.summary_text(health, false)));
+    }
+
     fn idle(&mut self) -> Result<(), SinkEnd> {
         self.target.idle()
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.target.reopen()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.target.dropped()
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn run(command: &cli::Script) -> Result<ExitCode> {
         connections,
     };
     let plan = plan(common, words, wanted, Prints::Meanwhile)?;
-    let target = Target::open(Format::Text, &common.output)?;
+    let target = Target::open(Format::Text, &common.output, plan.live.is_some())?;
     let mut view = ScriptView {
         hands_over_at: if target.rotates() { 1 } else { GATHERED },
         script,

@@ -12,7 +12,8 @@ use tcplens_capture::clock::Clock;
 use tcplens_capture::ring::{Block, Ring, RingError};
 use tcplens_core::batch::{Place, Records};
 use tcplens_core::engine::{Lane, Work};
-use tcplens_core::packet::{Batch, Lent};
+use tcplens_core::packet::{Batch, Interface, Lent, Packet};
+use tcplens_core::record::Health;
 use tcplens_core::shard::Owner;
 use tcplens_core::time::Timestamp;
 
@@ -20,7 +21,8 @@ use super::decode::{Decode, Kept};
 use super::show::{Show, finish};
 use super::{LANES_ALONE, Ran};
 use crate::gate::Gate;
-use crate::observe::{Packets, Plan, Totals, View};
+use crate::observe::{Packets, Plan, Totals, View, health};
+use crate::say::say;
 use crate::signals::Request;
 
 /// Blocks whose records wait to be shown, for all rings.
@@ -59,7 +61,7 @@ pub(crate) fn run(
     let mut show = Show::new(view);
     let packets = show.packets;
     let (rounds, arriving) = sync_channel(QUEUE);
-    let (give_back, _) = &mut (Vec::new(), ());
+    let mut give_back = Vec::new();
     let count = rings.len();
     let mut captured = Vec::new();
     let mut totals = vec![Totals::default(); count];
@@ -89,7 +91,7 @@ pub(crate) fn run(
         }
         drop(rounds);
         give_back.reverse();
-        show_all(plan, &mut show, &arriving, give_back, &mut totals);
+        show_all(plan, &mut show, &arriving, &give_back, &mut totals);
         for thread in threads {
             match thread.join() {
                 Ok(done) => captured.push(done),
@@ -110,6 +112,7 @@ fn show_all(
 ) {
     // Before all records that each ring may still give.
     let mut marks = vec![Place::default(); totals.len()];
+    let mut told = Instant::now();
     let until = plan
         .duration
         .map(|span| Instant::now() + Duration::from_nanos(span.ns()));
@@ -140,9 +143,20 @@ fn show_all(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         show.idle();
+        if plan
+            .interval
+            .is_some_and(|interval| told.elapsed().as_nanos() >= u128::from(interval.ns()))
+        {
+            told = Instant::now();
+            show.health(&health_now(plan, totals, show));
+        }
         for request in plan.requests.take() {
             match request {
-                Request::Summary => show.summary(&health_now(plan, totals, show.records)),
+                Request::Summary => {
+                    let health = health_now(plan, totals, show);
+                    say(so_far(&health));
+                    show.summary(&health);
+                }
                 Request::Reopen => show.reopen(),
             }
         }
@@ -153,12 +167,29 @@ fn show_all(
     }
 }
 
-fn health_now(plan: &Plan, totals: &[Totals], records: [u64; 3]) -> tcplens_core::record::Health {
+/// What was counted so far, a moment ago at most.
+fn health_now(plan: &Plan, totals: &[Totals], show: &Show<'_>) -> Health {
     let mut all = Totals::default();
     for one in totals {
         all.add(one);
     }
-    crate::observe::health(plan, &all, records)
+    all.records_dropped += show.view.dropped();
+    health(plan, &all, show.records)
+}
+
+/// The same in a line.
+fn so_far(health: &Health) -> String {
+    let records = health.records.iter().filter(|(_, n)| *n > 0);
+    let records: Vec<_> = records
+        .map(|(kind, n)| format!("{n} {kind} records"))
+        .collect();
+    format!(
+        "so far {} packets captured, {} dropped by kernel; {} connections; {}",
+        health.packets,
+        health.kernel_drops.unwrap_or_default(),
+        health.connections,
+        records.join(", ")
+    )
 }
 
 /// A ring's thread.
@@ -347,8 +378,8 @@ fn analyse(
 }
 
 /// A block's packets, to be looked at when it is the kernel's again.
-fn copy(lent: &Lent<'_>, interfaces: &Arc<Vec<tcplens_core::packet::Interface>>) -> Batch {
-    let end = |packet: &tcplens_core::packet::Packet| (packet.at + packet.captured) as usize;
+fn copy(lent: &Lent<'_>, interfaces: &Arc<Vec<Interface>>) -> Batch {
+    let end = |packet: &Packet| (packet.at + packet.captured) as usize;
     let used = lent.packets.iter().map(end).max().unwrap_or(0);
     Batch {
         bytes: lent.bytes.get(..used).unwrap_or_default().to_vec(),

@@ -137,6 +137,13 @@ impl<'v> Show<'v> {
         self.view.summary(health);
     }
 
+    /// What was counted so far.
+    pub(super) fn health(&mut self, health: &Health) {
+        if self.end.is_none() {
+            self.end = self.view.health(health).err();
+        }
+    }
+
     /// Files that are written may have been moved.
     pub(super) fn reopen(&mut self) {
         if self.end.is_none() {

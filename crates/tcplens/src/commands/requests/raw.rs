@@ -35,7 +35,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     };
     let plan = plan(common, words, wanted, Prints::Meanwhile)?;
     let mut view = RawView {
-        target: Target::open(Format::Text, &common.output)?,
+        target: Target::open(Format::Text, &common.output, plan.live.is_some())?,
         style: common.output.time,
         time: TimeFormat::new(common.output.time),
         has_payload: command.payload,
@@ -110,6 +110,14 @@ impl View for RawView {
 
     fn idle(&mut self) -> Result<(), SinkEnd> {
         self.target.idle()
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.target.reopen()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.target.dropped()
     }
 }
 
