@@ -2,4 +2,9 @@
 //! packet means does not: that is `tcplens-core`.
 
 pub mod file;
+pub mod interfaces;
+pub mod landlock;
+pub mod netns;
+pub mod privilege;
+pub mod probe;
 pub mod process;
