@@ -2,6 +2,7 @@
 //! which decide whose files those are. Best effort: its absence is told (`doctor`), never an error. Reference:
 //! Documentation/userspace-api/landlock.rst of the kernel.
 
+use std::fmt;
 use std::path::Path;
 
 use landlock::{
@@ -27,6 +28,21 @@ pub enum Landlocked {
     Unsupported,
     /// The kernel has it and refused; why.
     Failed(String),
+}
+
+impl fmt::Display for Landlocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Landlocked::Enforced => f.write_str("files are restricted by landlock"),
+            Landlocked::Partly => {
+                f.write_str("files are restricted by landlock as far as this kernel knows it")
+            }
+            Landlocked::Unsupported => {
+                f.write_str("files are not restricted: this kernel has no landlock")
+            }
+            Landlocked::Failed(why) => write!(f, "files are not restricted by landlock: {why}"),
+        }
+    }
 }
 
 /// From now on the process, and all threads it will start, may write, create, rename and remove in and below the directories

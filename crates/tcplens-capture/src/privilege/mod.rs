@@ -5,7 +5,7 @@
 //! 1. [`Plan::new`]: whose rights to go on with; before anything is opened, for the name may be wrong.
 //! 2. Open everything; [`Plan::give_file`] what is opened again later.
 //! 3. [`Plan::drop`].
-//! 4. [`can_create_in`] for directories in which files are created later; `landlock::restrict`.
+//! 4. [`Dropped::warning`] for directories in which files are created later; `landlock::restrict`.
 //! 5. Start threads.
 
 use std::fs::{self, File};
@@ -258,6 +258,25 @@ impl Plan {
             });
         }
         Ok(())
+    }
+}
+
+impl Dropped {
+    /// What to tell at the start of a run that creates files in a directory later (rotation, SIGHUP) and now cannot; `None`
+    /// if it can.
+    #[must_use]
+    pub fn warning(&self, directory: &Path) -> Option<String> {
+        if can_create_in(directory) {
+            return None;
+        }
+        let who = match &self.became {
+            Some(user) => format!("{} is not writable for {}", directory.display(), user.name),
+            None => format!("{} is not writable", directory.display()),
+        };
+        Some(format!(
+            "{who} once privileges are given up: new files there (--rotate, SIGHUP) will fail; choose another --user or \
+             directory"
+        ))
     }
 }
 

@@ -42,7 +42,7 @@ pub fn missing(need: Need) -> Vec<String> {
 }
 
 /// What to tell a user whom the kernel refused something that takes privileges: the last part of an error message, from
-/// what is missing to the line that grants it. Makes sense also where nothing seems to be missing.
+/// what is missing to the line that grants it, as in `cannot capture on eth0: not permitted; {remedy}`. Makes sense also where nothing seems to be missing.
 #[must_use]
 pub fn remedy(need: Need) -> Remedy {
     Remedy {

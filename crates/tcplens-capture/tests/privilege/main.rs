@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
@@ -47,6 +48,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "files_that_are_given_can_be_opened_again_and_others_cannot",
         files_that_are_given_can_be_opened_again_and_others_cannot,
+    ),
+    (
+        "what_setcap_grants_is_given_up_too",
+        what_setcap_grants_is_given_up_too,
     ),
     (
         "landlock_leaves_the_outputs_and_nothing_else",
@@ -204,7 +209,39 @@ fn files_that_are_given_can_be_opened_again_and_others_cannot() {
     let said = play("give", place.0.to_str().unwrap());
     assert_eq!(
         said,
-        "given: true, kept: false, in the given directory: true, in root's: false\n"
+        "given: true, kept: false, in the given directory: true, in root's: false\nPLACE is not \
+         writable for nobody once privileges are given up: new files there (--rotate, SIGHUP) will fail; choose another \
+         --user or directory\n"
+    );
+}
+
+/// The line that error messages tell, done.
+fn what_setcap_grants_is_given_up_too() {
+    if skip_unless_root("setcap") {
+        return;
+    }
+    let place = Place::new("setcap");
+    let program = place.0.join("program");
+    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    let setcap = Command::new("setcap")
+        .arg("cap_net_raw=ep")
+        .arg(&program)
+        .status();
+    if !setcap.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: no setcap(8), or the file system keeps no capabilities");
+        return;
+    }
+    let mut user = Command::new(&program);
+    user.uid(54321).gid(54321);
+    let said = said(command(user, "user", "").output().unwrap());
+    if said.starts_with("before: false") {
+        println!("SKIPPED: {} is mounted nosuid", place.0.display());
+        return;
+    }
+    assert_eq!(
+        said,
+        "before: true, after: false, became None\nUid 54321 54321 54321 54321\nNoNewPrivs 1\n\
+         CapPrm 0000000000000000\nCapEff 0000000000000000\n"
     );
 }
 

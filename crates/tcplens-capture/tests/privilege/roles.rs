@@ -26,6 +26,7 @@ pub(crate) fn play(role: &str, words: &str) {
         "give" => give(Path::new(words)),
         "landlock" => landlocked(Path::new(words)),
         "interfaces" => list_interfaces(),
+        "user" => user_role(),
         "netns" => other_namespace(words),
         _ => panic!("no role {role}"),
     };
@@ -74,6 +75,18 @@ fn drop_role(user: Option<&str>) -> String {
     )
 }
 
+/// A user who may capture because of the file's capabilities.
+fn user_role() -> String {
+    let before = packet_socket().is_ok();
+    let dropped = drop_to(None).unwrap();
+    format!(
+        "before: {before}, after: {}, became {:?}\n{}",
+        packet_socket().is_ok(),
+        dropped.became,
+        status(&["Uid", "NoNewPrivs", "CapPrm", "CapEff"])
+    )
+}
+
 fn drop_twice() -> String {
     drop_to(Some("54321")).unwrap();
     let refused = drop_to(Some("nobody")).unwrap_err();
@@ -110,15 +123,18 @@ fn give(place: &Path) -> String {
     plan.give_path(&directory).unwrap();
     // Devices are left as they are.
     plan.give_file(&File::open("/dev/null").unwrap()).unwrap();
-    plan.drop().unwrap();
+    let dropped = plan.drop().unwrap();
+    let warning = dropped.warning(place).unwrap();
+    assert_eq!(dropped.warning(&directory), None);
     let opens = |path: &Path| File::options().append(true).open(path).is_ok();
     let created = fs::write(directory.join("new"), "").is_ok();
     assert_eq!(created, can_create_in(&directory));
     format!(
-        "given: {}, kept: {}, in the given directory: {created}, in root's: {}\n",
+        "given: {}, kept: {}, in the given directory: {created}, in root's: {}\n{}\n",
         opens(&given),
         opens(&kept),
         can_create_in(place),
+        warning.replace(place.to_str().unwrap(), "PLACE"),
     )
 }
 
