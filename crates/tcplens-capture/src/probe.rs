@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 use rustix::process::geteuid;
 
 use crate::interfaces::{self, Interface};
-use crate::privilege::{Need, Plan, missing, remedy};
+use crate::privilege::{Need, Plan, remedy};
 use crate::{landlock, netns};
 
 /// What this machine allows. `None`: not known.
@@ -21,6 +21,8 @@ pub struct Machine {
     pub uid: u32,
     /// Whom a live run becomes; `None` if it stays who it is.
     pub becomes: Option<String>,
+    /// Why it stays root.
+    pub still_root: Option<String>,
     /// Packets can be captured; or what the kernel said, and what to do.
     pub packets: Result<(), Refusal>,
     /// Bytes that can still be had.
@@ -58,17 +60,23 @@ impl Machine {
     pub fn look() -> Machine {
         let word = |path: &str| Some(fs::read_to_string(path).ok()?.trim().to_owned());
         let permitted = |need| {
-            if missing(need).is_empty() {
-                Ok(())
+            let remedy = remedy(need);
+            if remedy.is_needed() {
+                Err(remedy.to_string())
             } else {
-                Err(remedy(need).to_string())
+                Ok(())
             }
         };
         let plan = Plan::new(None).ok();
         Machine {
             kernel: word("/proc/sys/kernel/osrelease").map(|release| format!("Linux {release}")),
             uid: geteuid().as_raw(),
-            becomes: plan.and_then(|plan| Some(plan.user()?.name.clone())),
+            becomes: plan
+                .as_ref()
+                .and_then(|plan| Some(plan.user()?.name.clone())),
+            still_root: plan
+                .as_ref()
+                .and_then(|plan| Some(plan.still_root()?.to_owned())),
             packets: packet_socket().map_err(|error| Refusal {
                 remedy: (error.kind() == io::ErrorKind::PermissionDenied)
                     .then(|| remedy(Need::Packets).to_string()),

@@ -14,81 +14,23 @@ use std::os::unix::fs::{fchown, lchown};
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
-use rustix::process::{Gid, Uid, geteuid};
+use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
+pub use error::PrivilegeError;
 pub use need::{Need, Remedy, missing, remedy};
 pub use users::User;
 
+mod error;
 mod need;
 mod users;
 
 /// What `--user root` keeps: the right to write where root can. It is what root is asked for (rotation into any directory).
 const ROOT_KEEPS: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
-
-/// Why privileges cannot be given up as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum PrivilegeError {
-    /// There is no such user.
-    #[error(
-        "cannot run as {user}: no such user in /etc/passwd{}; choose another --user, or give its number",
-        if *.has_entries { " (directory services are not asked)" } else { ", which cannot be read or is empty" }
-    )]
-    UnknownUser {
-        /// The name.
-        user: String,
-        /// Whether /etc/passwd tells of anybody.
-        has_entries: bool,
-    },
-    /// Only root can become somebody else.
-    #[error(
-        "cannot become {user}: not permitted (running as uid {uid} without CAP_SETUID and CAP_SETGID); leave --user out, \
-         or start as root"
-    )]
-    NotPermitted {
-        /// The name.
-        user: String,
-        /// Who it is.
-        uid: u32,
-    },
-    /// The user exists outside this user namespace only.
-    #[error(
-        "cannot become {user}: uid {uid} or its group does not exist in this user namespace; choose another --user \
-         (--user root stays)"
-    )]
-    NotMapped {
-        /// The name.
-        user: String,
-        /// Its number.
-        uid: u32,
-    },
-    /// Identity and capabilities are a thread's own, so the others would keep theirs.
-    #[error(
-        "cannot give up privileges: {} threads run already, and each has its own; this is a defect of tcplens", threads.map_or("unknown".to_owned(), |n| n.to_string())
-    )]
-    Threads {
-        /// How many; `None` if /proc does not tell.
-        threads: Option<u32>,
-    },
-    /// A system call failed.
-    #[error("cannot give up privileges: {call}: {error}")]
-    Call {
-        /// Which.
-        call: &'static str,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// All calls succeeded, and yet.
-    #[error("cannot give up privileges: after all is done, {what} is still there")]
-    StillHeld {
-        /// What.
-        what: &'static str,
-    },
-}
 
 /// Whose rights to go on with, once everything is open.
 #[derive(Clone, Debug)]
@@ -160,6 +102,15 @@ impl Plan {
         }
     }
 
+    /// Why root will go on as root though nobody asked for it; `None` otherwise.
+    #[must_use]
+    pub fn still_root(&self) -> Option<&str> {
+        match &self.target {
+            Target::OnlyRoot(why) => Some(why),
+            Target::Same | Target::Root | Target::Other(_) => None,
+        }
+    }
+
     /// Makes an open regular file that user's, so that it can be opened again or renamed later; others (a device, a pipe)
     /// and those of a process that stays who it is are left as they are.
     ///
@@ -198,8 +149,11 @@ impl Plan {
         }
         // While CAP_SETPCAP is there.
         empty_bounding_set();
-        if let Target::Other(user) = &self.target {
-            become_user(user)?;
+        match &self.target {
+            Target::Other(user) => become_user(user)?,
+            // A way back to whom it was before, as programs that are setuid have.
+            Target::Same => set_ids(geteuid(), getegid())?,
+            Target::Root | Target::OnlyRoot(_) => {}
         }
         // Unknown to kernels before 4.3, which have none.
         let _ = clear_ambient_capability_set();
@@ -215,19 +169,9 @@ impl Plan {
         call("capset", set_capabilities(None, sets))?;
         call("no_new_privs", set_no_new_privs(true))?;
         self.verify(sets)?;
-        Ok(match &self.target {
-            Target::Same | Target::Root => Dropped {
-                became: None,
-                still_root: None,
-            },
-            Target::OnlyRoot(why) => Dropped {
-                became: None,
-                still_root: Some(why.clone()),
-            },
-            Target::Other(user) => Dropped {
-                became: Some(user.clone()),
-                still_root: None,
-            },
+        Ok(Dropped {
+            became: self.user().cloned(),
+            still_root: self.still_root().map(str::to_owned),
         })
     }
 
@@ -238,8 +182,10 @@ impl Plan {
                 what: "a capability",
             });
         }
-        let Some(user) = self.user() else {
-            return Ok(());
+        let (uid, gid) = match &self.target {
+            Target::Other(user) => (user.uid, user.gid),
+            Target::Same => (geteuid().as_raw(), getegid().as_raw()),
+            Target::Root | Target::OnlyRoot(_) => return Ok(()),
         };
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let is = |name: &str, id: u32| {
@@ -247,12 +193,12 @@ impl Plan {
             let ids = field(&status, name).map(str::split_whitespace);
             ids.is_some_and(|mut ids| ids.all(|each| each.parse() == Ok(id)))
         };
-        if !is("Uid", user.uid) {
+        if !is("Uid", uid) {
             return Err(PrivilegeError::StillHeld {
                 what: "the old user",
             });
         }
-        if !is("Gid", user.gid) {
+        if !is("Gid", gid) {
             return Err(PrivilegeError::StillHeld {
                 what: "the old group",
             });
@@ -288,7 +234,7 @@ pub fn drop_to(user: Option<&str>) -> Result<Dropped, PrivilegeError> {
     Plan::new(user)?.drop()
 }
 
-/// Whether files can be created in a directory, with the rights that the process has now (landlock's rules apart). For what
+/// Whether files can be created in a directory, with the rights left after [`Plan::drop`] (landlock's rules apart). For what
 /// is created later: rotation of outputs.
 #[must_use]
 pub fn can_create_in(directory: &Path) -> bool {
@@ -299,7 +245,8 @@ pub fn can_create_in(directory: &Path) -> bool {
         directory
     };
     let access = Access::WRITE_OK | Access::EXEC_OK;
-    accessat(CWD, directory, access, AtFlags::EACCESS).is_ok()
+    // By the real user, who is the effective one; asking for that takes a system call that old containers forbid.
+    accessat(CWD, directory, access, AtFlags::empty()).is_ok()
 }
 
 /// Why this process, of user `uid`, cannot become another; `None` if it can.
@@ -345,9 +292,12 @@ fn become_user(user: &User) -> Result<(), PrivilegeError> {
         let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
         call("setgroups", set_thread_groups(&groups))?;
     }
-    let gid = Gid::from_raw(user.gid);
+    set_ids(Uid::from_raw(user.uid), Gid::from_raw(user.gid))
+}
+
+/// Real, effective and saved; the group first, while it may be changed.
+fn set_ids(uid: Uid, gid: Gid) -> Result<(), PrivilegeError> {
     call("setresgid", set_thread_res_gid(gid, gid, gid))?;
-    let uid = Uid::from_raw(user.uid);
     call("setresuid", set_thread_res_uid(uid, uid, uid))
 }
 

@@ -97,15 +97,28 @@ impl Standing {
             .collect()
     }
 
-    /// The argument of setcap: what is needed, and what the file may have already, for setcap replaces.
+    /// The argument of setcap: what is needed, and what the file may have already or needs in any case, for setcap replaces.
     fn setcap(&self, need: Need) -> String {
-        let names: Vec<String> = Need::ALL
+        let names: Vec<String> = [Need::Packets, Need::Kernel]
             .iter()
             .flat_map(|each| each.capabilities().iter().map(move |one| (*each, one)))
-            .filter(|(each, (capability, _))| *each == need || self.effective.contains(*capability))
+            .filter(|(each, (capability, _))| {
+                *each == Need::Packets || *each == need || self.effective.contains(*capability)
+            })
             .map(|(_, (_, name))| format!("cap_{}", name.to_lowercase()))
             .collect();
         format!("{}=ep {}", names.join(","), quoted(&self.program))
+    }
+}
+
+impl Remedy {
+    /// Whether there is something to remedy, as far as can be told without trying.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        let Remedy { need, standing } = self;
+        // Programs in the kernel are for who has the capability outside of all user namespaces.
+        let is_outside = !standing.in_user_namespace || *need != Need::Kernel;
+        !standing.missing(*need).is_empty() || !is_outside
     }
 }
 
@@ -120,13 +133,18 @@ impl fmt::Display for Remedy {
             return if standing.in_user_namespace {
                 write!(
                     f,
-                    "{names} holds in this user namespace only, which does not own the network: \
-                     start tcplens outside, or with a network namespace of its own (unshare -rn)"
-                )
+                    "having {names} within this user namespace is not enough: start tcplens outside"
+                )?;
+                match need {
+                    Need::Packets => f.write_str(
+                        ", or with a network namespace that belongs to it (unshare -rn)",
+                    ),
+                    Need::Namespace | Need::Kernel => Ok(()),
+                }
             } else {
                 write!(
                     f,
-                    "{names} is there: a security module or a seccomp filter forbids it, see dmesg"
+                    "{names} would do: a security module or a seccomp filter forbids it, see dmesg"
                 )
             };
         }
@@ -150,6 +168,12 @@ impl fmt::Display for Remedy {
                 f,
                 "needs {names}, which this root does not have: it was given up, or taken away by \
                  what started tcplens"
+            )
+        } else if *need == Need::Namespace {
+            // Not for a file that others may run: CAP_SYS_ADMIN is next to everything.
+            write!(
+                f,
+                "needs {names}: run as root (sudo), which is given up once sources are open"
             )
         } else if standing.no_new_privs {
             write!(
@@ -213,9 +237,17 @@ mod tests {
     }
 
     #[test]
-    fn the_line_keeps_what_the_file_has() {
+    fn the_line_keeps_what_the_file_has_or_needs() {
         let standing = Standing {
-            effective: CapabilitySet::NET_RAW,
+            effective: CapabilitySet::BPF,
+            ..user()
+        };
+        check(
+            Need::Packets,
+            standing,
+            "needs CAP_NET_RAW; grant it once with: sudo setcap cap_net_raw,cap_bpf=ep /usr/bin/tcplens, or run as root",
+        );
+        let standing = Standing {
             program: PathBuf::from("/home/a b/tcplens"),
             ..user()
         };
@@ -239,6 +271,35 @@ mod tests {
             standing,
             "needs CAP_NET_RAW, which nothing started here can have: start the container with --cap-add NET_RAW, \
              or add it to CapabilityBoundingSet= of the unit",
+        );
+    }
+
+    #[test]
+    fn nobody_is_told_to_give_a_file_next_to_everything() {
+        check(
+            Need::Namespace,
+            user(),
+            "needs CAP_SYS_ADMIN: run as root (sudo), which is given up once sources are open",
+        );
+    }
+
+    #[test]
+    fn programs_in_the_kernel_are_not_for_root_of_a_user_namespace() {
+        let standing = Standing {
+            effective: CapabilitySet::all(),
+            is_root: true,
+            in_user_namespace: true,
+            ..user()
+        };
+        let of = |need| Remedy {
+            need,
+            standing: standing.clone(),
+        };
+        assert!(of(Need::Kernel).is_needed() && !of(Need::Packets).is_needed());
+        check(
+            Need::Kernel,
+            standing.clone(),
+            "having CAP_BPF and CAP_PERFMON within this user namespace is not enough: start tcplens outside",
         );
     }
 
@@ -271,7 +332,10 @@ mod tests {
             standing,
         }
         .to_string();
-        assert!(said.contains("this user namespace only"), "{said}");
+        assert!(
+            said.contains("within this user namespace is not enough"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -49,6 +49,7 @@ const TESTS: &[(&str, fn())] = &[
         "files_that_are_given_can_be_opened_again_and_others_cannot",
         files_that_are_given_can_be_opened_again_and_others_cannot,
     ),
+    ("the_saved_user_goes_too", the_saved_user_goes_too),
     (
         "what_setcap_grants_is_given_up_too",
         what_setcap_grants_is_given_up_too,
@@ -212,6 +213,16 @@ fn files_that_are_given_can_be_opened_again_and_others_cannot() {
         "given: true, kept: false, in the given directory: true, in root's: false\nPLACE is not \
          writable for nobody once privileges are given up: new files there (--rotate, SIGHUP) will fail; choose another \
          --user or directory\n"
+    );
+}
+
+fn the_saved_user_goes_too() {
+    if skip_unless_root("a saved user") {
+        return;
+    }
+    assert_eq!(
+        play("way_back", ""),
+        "Uid 54321 54321 54321 54321\nroot again: false\n"
     );
 }
 

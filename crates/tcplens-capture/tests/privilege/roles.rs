@@ -27,6 +27,7 @@ pub(crate) fn play(role: &str, words: &str) {
         "landlock" => landlocked(Path::new(words)),
         "interfaces" => list_interfaces(),
         "user" => user_role(),
+        "way_back" => way_back(),
         "netns" => other_namespace(words),
         _ => panic!("no role {role}"),
     };
@@ -84,6 +85,18 @@ fn user_role() -> String {
         packet_socket().is_ok(),
         dropped.became,
         status(&["Uid", "NoNewPrivs", "CapPrm", "CapEff"])
+    )
+}
+
+/// Root only went aside: effective user and group are others, the saved user is still root.
+fn way_back() -> String {
+    let (aside, root) = (Uid::from_raw(54321), Uid::ROOT);
+    set_thread_res_uid(aside, aside, root).unwrap();
+    drop_to(None).unwrap();
+    format!(
+        "{}root again: {}\n",
+        status(&["Uid"]),
+        set_thread_res_uid(root, root, root).is_ok()
     )
 }
 

@@ -88,12 +88,9 @@ fn user(machine: &Machine) -> Check {
         (0, None) => format!("root on {kernel}; once sources are open, root without capabilities"),
         (uid, _) => format!("uid {uid} on {kernel}"),
     };
-    // Becoming somebody is root's to lose.
-    let lack = (machine.uid == 0 && machine.becomes.is_none()).then(|| Lack {
-        cost: "a live run can still touch root's files, as far as landlock lets it".to_owned(),
-        fix: Some(
-            "start it with CAP_SETUID and CAP_SETGID, or as a user with CAP_NET_RAW".to_owned(),
-        ),
+    let lack = machine.still_root.as_ref().map(|why| Lack {
+        cost: format!("a live run stays root, without capabilities: {why}"),
+        fix: Some("start tcplens as a user, with CAP_NET_RAW".to_owned()),
     });
     Check {
         name: "user",
@@ -367,6 +364,7 @@ mod tests {
             kernel: Some("Linux 6.12.1".to_owned()),
             uid: 0,
             becomes: Some("nobody".to_owned()),
+            still_root: None,
             packets: Ok(()),
             available_memory: Some(5 << 30),
             interfaces: Ok(vec![interface("lo", true), interface("eth0", false)]),
@@ -433,9 +431,10 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
     }
 
     #[test]
-    fn root_who_can_become_nobody_is_told() {
+    fn root_who_stays_root_is_told() {
         let machine = Machine {
             becomes: None,
+            still_root: Some("why".to_owned()),
             ..good()
         };
         let user = user(&machine);
