@@ -3,5 +3,10 @@
 
 pub mod clock;
 pub mod file;
+pub mod interfaces;
+pub mod landlock;
+pub mod netns;
+pub mod privilege;
+pub mod probe;
 pub mod process;
 pub mod ring;

@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Records(Records),
     /// A Lua script over packets and records
     Script(Script),
+    /// What works on this machine, and what each missing thing costs
+    Doctor(Doctor),
     /// A script that completes tcplens command lines in a shell
     Completions(Completions),
     /// The manual page, or all of them
@@ -174,6 +176,15 @@ pub(crate) struct Script {
     pub script_time: Span,
 }
 
+/// `doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = DOCTOR_HELP)]
+pub(crate) struct Doctor {
+    /// Output format: text or jsonl
+    #[arg(short, long, default_value = "text", hide_possible_values = true)]
+    pub format: Format,
+}
+
 /// `completions`.
 #[derive(Args, Debug)]
 #[command(after_help = COMPLETIONS_HELP)]
@@ -290,6 +301,14 @@ Examples:
   tcplens script mine.lua shop.pcap       your own
   tcplens script slow-log shop.pcap --arg ms=5
                                           requests that took 5 ms or more";
+
+const DOCTOR_HELP: &str = "\
+Nothing is captured or changed. Exit status 0 if live capture works, 1
+if it does not; docs/privileges.md.
+
+Examples:
+  tcplens doctor                 what works, and what to do about the rest
+  tcplens doctor -f jsonl        for machines";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

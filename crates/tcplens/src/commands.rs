@@ -23,6 +23,7 @@ use crate::sources::{self, Words};
 use crate::status::usage;
 
 mod connections;
+mod doctor;
 mod generated;
 mod handshakes;
 mod lines;
@@ -51,6 +52,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Connections(connections) => connections::run(&connections),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }

@@ -104,6 +104,11 @@ pub(crate) fn partial() -> ExitCode {
     PARTIAL.into()
 }
 
+/// The status of a command whose answer is no, and told.
+pub(crate) fn failed() -> ExitCode {
+    FAILED.into()
+}
+
 /// What the observation itself lost, a sentence each.
 fn losses(health: &Health) -> Vec<String> {
     let mut losses = Vec::new();

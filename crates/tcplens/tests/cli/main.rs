@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 mod capture;
+mod doctor;
 mod failures;
 mod options;
 mod outputs;

@@ -190,6 +190,7 @@ fn help_is_short_and_has_examples() {
         "handshakes",
         "connections",
         "records",
+        "doctor",
         "completions",
         "man",
     ] {

@@ -1,0 +1,151 @@
+//! What this machine allows, found by trying and by reading /proc and /sys: for `doctor`. Nothing is left open or changed,
+//! and nothing is judged here.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
+use rustix::process::geteuid;
+
+use crate::interfaces::{self, Interface};
+use crate::privilege::{Need, Plan, remedy};
+use crate::{landlock, netns};
+
+/// What this machine allows. `None`: not known.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// `Linux 6.12.1`.
+    pub kernel: Option<String>,
+    /// Who runs this.
+    pub uid: u32,
+    /// Whom a live run becomes; `None` if it stays who it is.
+    pub becomes: Option<String>,
+    /// Why it stays root.
+    pub still_root: Option<String>,
+    /// Packets can be captured; or what the kernel said, and what to do.
+    pub packets: Result<(), Refusal>,
+    /// Bytes that can still be had.
+    pub available_memory: Option<u64>,
+    /// The interfaces, or why they cannot be told.
+    pub interfaces: Result<Vec<Interface>, String>,
+    /// Other network namespaces can be entered, or what to do.
+    pub namespaces: Result<(), String>,
+    /// The names of those that have one.
+    pub namespace_names: Vec<String>,
+    /// Which version of landlock there is.
+    pub landlock: Option<u32>,
+    /// The kernel's sockets can be asked for; or what the kernel said.
+    pub sockets: Result<(), String>,
+    /// The kernel describes its types (BTF).
+    pub btf: bool,
+    /// Programs in the kernel are permitted, or what to do.
+    pub hooks: Result<(), String>,
+    /// Where the kernel's time comes from.
+    pub clock: Option<String>,
+}
+
+/// What the kernel refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it said.
+    pub error: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Machine {
+    /// Looks at this one.
+    #[must_use]
+    pub fn look() -> Machine {
+        let word = |path: &str| Some(fs::read_to_string(path).ok()?.trim().to_owned());
+        let permitted = |need| {
+            let remedy = remedy(need);
+            if remedy.is_needed() {
+                Err(remedy.to_string())
+            } else {
+                Ok(())
+            }
+        };
+        let plan = Plan::new(None).ok();
+        Machine {
+            kernel: word("/proc/sys/kernel/osrelease").map(|release| format!("Linux {release}")),
+            uid: geteuid().as_raw(),
+            becomes: plan
+                .as_ref()
+                .and_then(|plan| Some(plan.user()?.name.clone())),
+            still_root: plan
+                .as_ref()
+                .and_then(|plan| Some(plan.still_root()?.to_owned())),
+            packets: packet_socket().map_err(|error| Refusal {
+                remedy: (error.kind() == io::ErrorKind::PermissionDenied)
+                    .then(|| remedy(Need::Packets).to_string()),
+                error: error.to_string(),
+            }),
+            available_memory: fs::read_to_string("/proc/meminfo")
+                .ok()
+                .and_then(|text| available(&text)),
+            interfaces: interfaces::list().map_err(|error| error.to_string()),
+            namespaces: permitted(Need::Namespace),
+            namespace_names: netns::names(),
+            landlock: landlock::version(),
+            sockets: socket_diagnosis().map_err(|error| error.to_string()),
+            btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
+            hooks: permitted(Need::Kernel),
+            clock: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        }
+    }
+}
+
+/// Opens a packet socket, which gets no packets. What it takes is CAP_NET_RAW.
+///
+/// # Errors
+/// What the kernel said.
+pub fn packet_socket() -> io::Result<()> {
+    let family = AddressFamily::PACKET;
+    // Without a protocol nothing is delivered (packet(7)).
+    socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    Ok(())
+}
+
+/// Opens a socket of sock_diag(7), which tells of the kernel's own sockets. It takes no privilege.
+fn socket_diagnosis() -> io::Result<()> {
+    socket_with(
+        AddressFamily::NETLINK,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        Some(netlink::SOCK_DIAG),
+    )?;
+    Ok(())
+}
+
+/// MemAvailable of /proc/meminfo, in bytes. It is what bounds a ring: its pages are the kernel's, so that neither
+/// RLIMIT_MEMLOCK nor the limit of a control group counts them (alloc_pg_vec in net/packet/af_packet.c).
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_read_in_bytes() {
+        let text = "MemTotal:       4000000 kB\nMemAvailable:    1024 kB\n";
+        assert_eq!(available(text), Some(1 << 20));
+        assert_eq!(available("MemTotal: 1 kB\n"), None);
+        assert_eq!(available("MemAvailable: many kB\n"), None);
+    }
+
+    #[test]
+    fn this_machine_can_be_looked_at() {
+        let machine = Machine::look();
+        assert!(machine.kernel.is_some());
+        assert!(machine.interfaces.is_ok());
+        assert_eq!(machine.packets.is_err(), packet_socket().is_err());
+    }
+}

@@ -1,0 +1,459 @@
+//! `doctor`: what works on this machine, what each missing thing costs, and what to do about it. The looking is
+//! `tcplens_capture::probe`; this judges and words.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use anyhow::Result;
+use tcplens_capture::probe::Machine;
+use tcplens_output::human::Bytes;
+
+use super::generated::to_stdout;
+use super::no_format;
+use crate::cli::{Doctor, Format};
+use crate::status;
+
+/// The default of `--buffer`.
+const RING: u64 = 64 << 20;
+
+/// Clock sources that are read without asking a device. Others cost about a microsecond per packet.
+const FAST_CLOCKS: &[&str] = &[
+    "tsc",
+    "kvm-clock",
+    "xen",
+    "hyperv_clocksource_tsc_page",
+    "arch_sys_counter",
+    "riscv_clocksource",
+    "tod",
+    "timebase",
+];
+
+/// One thing that was looked at.
+#[derive(Clone, Debug)]
+struct Check {
+    /// For machines and people alike.
+    name: &'static str,
+    /// What was found.
+    found: String,
+    /// What is missing; `None`: nothing.
+    lack: Option<Lack>,
+}
+
+/// Something that is missing.
+#[derive(Clone, Debug)]
+struct Lack {
+    /// What cannot be done for it.
+    cost: String,
+    /// What to do, where something can be done.
+    fix: Option<String>,
+}
+
+pub(super) fn run(command: &Doctor) -> Result<ExitCode> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let machine = Machine::look();
+    let checks = checks(&machine, cores as u64);
+    let works = machine.packets.is_ok();
+    let printed = match command.format {
+        Format::Text => text(&checks, works),
+        Format::Jsonl => jsonl(&checks),
+        format => return Err(no_format("doctor", format, "choose text or jsonl")),
+    };
+    to_stdout(printed.as_bytes())?;
+    Ok(if works {
+        ExitCode::SUCCESS
+    } else {
+        status::failed()
+    })
+}
+
+fn checks(machine: &Machine, cores: u64) -> Vec<Check> {
+    vec![
+        user(machine),
+        packet_socket(machine),
+        ring_memory(machine, cores),
+        interfaces(machine),
+        clock(machine),
+        namespaces(machine),
+        landlock(machine),
+        sockets(machine),
+        hooks(machine),
+    ]
+}
+
+fn user(machine: &Machine) -> Check {
+    let kernel = machine.kernel.as_deref().unwrap_or("Linux");
+    let found = match (machine.uid, &machine.becomes) {
+        (0, Some(name)) => format!("root on {kernel}; once sources are open, {name}"),
+        (0, None) => format!("root on {kernel}; once sources are open, root without capabilities"),
+        (uid, _) => format!("uid {uid} on {kernel}"),
+    };
+    let lack = machine.still_root.as_ref().map(|why| Lack {
+        cost: format!("a live run stays root, without capabilities: {why}"),
+        fix: Some("start tcplens as a user, with CAP_NET_RAW".to_owned()),
+    });
+    Check {
+        name: "user",
+        found,
+        lack,
+    }
+}
+
+fn packet_socket(machine: &Machine) -> Check {
+    let (found, lack) = match &machine.packets {
+        Ok(()) => ("opens".to_owned(), None),
+        Err(refusal) => {
+            let lack = Lack {
+                cost: "no live capture; capture files can be read all the same".to_owned(),
+                fix: refusal.remedy.clone(),
+            };
+            (refusal.error.clone(), Some(lack))
+        }
+    };
+    Check {
+        name: "packet socket",
+        found,
+        lack,
+    }
+}
+
+fn ring_memory(machine: &Machine, cores: u64) -> Check {
+    let needed = RING.saturating_mul(cores);
+    let rings = format!(
+        "rings take {} per thread, {} with {cores}",
+        Bytes(RING),
+        Bytes(needed)
+    );
+    let (found, lack) = match machine.available_memory {
+        Some(available) => {
+            let lack = (available < needed).then(|| Lack {
+                cost: "live capture may fail to start".to_owned(),
+                fix: Some("smaller rings, such as -B 8MiB, or fewer --threads".to_owned()),
+            });
+            (format!("{} available; {rings}", Bytes(available)), lack)
+        }
+        None => (format!("not known how much there is; {rings}"), None),
+    };
+    Check {
+        name: "ring memory",
+        found,
+        lack,
+    }
+}
+
+fn interfaces(machine: &Machine) -> Check {
+    let (found, lack) = match &machine.interfaces {
+        Ok(all) => {
+            let names: Vec<String> = all
+                .iter()
+                .map(|each| match each.is_up {
+                    true => each.name.clone(),
+                    false => format!("{} (down)", each.name),
+                })
+                .collect();
+            let lack = (!all.iter().any(|each| each.is_up)).then(|| Lack {
+                cost: "no packets: no interface is up".to_owned(),
+                fix: Some("ip link set lo up, or --netns for another namespace".to_owned()),
+            });
+            (names.join(", "), lack)
+        }
+        Err(error) => {
+            let cost = "a wrong -i is not told with the names there are".to_owned();
+            (error.clone(), Some(Lack { cost, fix: None }))
+        }
+    };
+    Check {
+        name: "interfaces",
+        found,
+        lack,
+    }
+}
+
+fn clock(machine: &Machine) -> Check {
+    let name = machine.clock.as_deref();
+    let is_fast = name.is_none_or(|name| FAST_CLOCKS.contains(&name));
+    Check {
+        name: "clock",
+        found: name.unwrap_or("not known").to_owned(),
+        lack: (!is_fast).then(|| Lack {
+            cost: "every time stamp takes the kernel about a microsecond".to_owned(),
+            fix: Some(
+                "see dmesg for why the kernel gave up tsc; in a virtual machine choose the host's clock"
+                    .to_owned(),
+            ),
+        }),
+    }
+}
+
+fn namespaces(machine: &Machine) -> Check {
+    let found = match &*machine.namespace_names {
+        [] => "none has a name (ip netns)".to_owned(),
+        names => names.join(", "),
+    };
+    Check {
+        name: "other network namespaces",
+        found,
+        lack: machine.namespaces.as_ref().err().map(|fix| Lack {
+            cost: "no --netns".to_owned(),
+            fix: Some(fix.clone()),
+        }),
+    }
+}
+
+fn landlock(machine: &Machine) -> Check {
+    let (found, lack) = match machine.landlock {
+        Some(version @ 0..4) => {
+            let lack = Lack {
+                cost: "after the start, files are restricted, but TCP ports can be bound"
+                    .to_owned(),
+                fix: Some("Linux 6.7 or later".to_owned()),
+            };
+            (format!("version {version}"), Some(lack))
+        }
+        Some(version) => (format!("version {version}"), None),
+        None => {
+            let lack = Lack {
+                cost: "after the start, files are protected by their permissions only".to_owned(),
+                fix: Some(
+                    "Linux 5.13 or later with landlock among the security modules (lsm= at boot)"
+                        .to_owned(),
+                ),
+            };
+            ("this kernel has none".to_owned(), Some(lack))
+        }
+    };
+    Check {
+        name: "landlock",
+        found,
+        lack,
+    }
+}
+
+fn sockets(machine: &Machine) -> Check {
+    let (found, lack) = match &machine.sockets {
+        Ok(()) => ("can be asked for (sock_diag)".to_owned(), None),
+        Err(error) => {
+            let lack = Lack {
+                cost: "none in this version, which does not ask yet".to_owned(),
+                fix: Some("modprobe inet_diag tcp_diag".to_owned()),
+            };
+            (error.clone(), Some(lack))
+        }
+    };
+    Check {
+        name: "sockets of the kernel",
+        found,
+        lack,
+    }
+}
+
+fn hooks(machine: &Machine) -> Check {
+    let types = match machine.btf {
+        true => "types are described (BTF)",
+        false => "types are not described (no /sys/kernel/btf/vmlinux)",
+    };
+    let cost = "none in this version, which has no programs for the kernel yet".to_owned();
+    let (found, lack) = match (&machine.hooks, machine.btf) {
+        (Ok(()), true) => (format!("permitted; {types}"), None),
+        (Err(fix), _) => {
+            let fix = Some(fix.clone());
+            (format!("not permitted; {types}"), Some(Lack { cost, fix }))
+        }
+        (Ok(()), false) => {
+            let fix = Some("a kernel built with CONFIG_DEBUG_INFO_BTF".to_owned());
+            (format!("permitted; {types}"), Some(Lack { cost, fix }))
+        }
+    };
+    Check {
+        name: "kernel hooks",
+        found,
+        lack,
+    }
+}
+
+fn text(checks: &[Check], works: bool) -> String {
+    let width = checks.iter().map(|check| check.name.len()).max();
+    let width = width.unwrap_or_default();
+    let mut out = String::new();
+    // Writing to a String does not fail.
+    for check in checks {
+        let state = state(check);
+        let _ = writeln!(out, "{state:7}  {:width$}  {}", check.name, check.found);
+        if let Some(lack) = &check.lack {
+            let _ = writeln!(out, "{:7}  {:width$}  costs: {}", "", "", lack.cost);
+            if let Some(fix) = &lack.fix {
+                let _ = writeln!(out, "{:7}  {:width$}  to do: {fix}", "", "");
+            }
+        }
+    }
+    out.push_str(match works {
+        true => "\nLive capture works here.\n",
+        false => "\nLive capture does not work here.\n",
+    });
+    out.push_str(
+        "Packets are seen as the host handles them: with offload (TSO, GRO) segments are larger than on the wire.\n",
+    );
+    out
+}
+
+fn jsonl(checks: &[Check]) -> String {
+    let mut out = String::new();
+    for check in checks {
+        let lack = check.lack.as_ref();
+        let members = [
+            ("check", Some(check.name.replace(' ', "_"))),
+            ("state", Some(state(check).to_owned())),
+            ("found", Some(check.found.clone())),
+            ("cost", lack.map(|lack| lack.cost.clone())),
+            ("fix", lack.and_then(|lack| lack.fix.clone())),
+        ];
+        let members: Vec<String> = members
+            .into_iter()
+            .filter_map(|(key, value)| Some(format!("\"{key}\":{}", quoted(&value?))))
+            .collect();
+        let _ = writeln!(out, "{{{}}}", members.join(","));
+    }
+    out
+}
+
+fn state(check: &Check) -> &'static str {
+    match check.lack {
+        None => "ok",
+        Some(_) => "missing",
+    }
+}
+
+/// A JSON string (RFC 8259 s7).
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            // Writing to a String does not fail.
+            c if c < ' ' => drop(write!(out, "\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use tcplens_capture::interfaces::Interface;
+    use tcplens_capture::probe::Refusal;
+
+    use super::*;
+
+    fn interface(name: &str, is_up: bool) -> Interface {
+        Interface {
+            index: 1,
+            name: name.to_owned(),
+            hardware_type: 1,
+            is_up,
+            is_running: is_up,
+            is_loopback: false,
+            mtu: Some(1500),
+            master: None,
+            addresses: Vec::new(),
+        }
+    }
+
+    fn good() -> Machine {
+        Machine {
+            kernel: Some("Linux 6.12.1".to_owned()),
+            uid: 0,
+            becomes: Some("nobody".to_owned()),
+            still_root: None,
+            packets: Ok(()),
+            available_memory: Some(5 << 30),
+            interfaces: Ok(vec![interface("lo", true), interface("eth0", false)]),
+            namespaces: Ok(()),
+            namespace_names: vec!["blue".to_owned()],
+            landlock: Some(5),
+            sockets: Ok(()),
+            btf: true,
+            hooks: Ok(()),
+            clock: Some("tsc".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_machine_where_all_works() {
+        assert_eq!(
+            text(&checks(&good(), 4), true),
+            "\
+ok       user                      root on Linux 6.12.1; once sources are open, nobody
+ok       packet socket             opens
+ok       ring memory               5 GiB available; rings take 64 MiB per thread, 256 MiB with 4
+ok       interfaces                lo, eth0 (down)
+ok       clock                     tsc
+ok       other network namespaces  blue
+ok       landlock                  version 5
+ok       sockets of the kernel     can be asked for (sock_diag)
+ok       kernel hooks              permitted; types are described (BTF)
+
+Live capture works here.
+Packets are seen as the host handles them: with offload (TSO, GRO) segments are larger than on the wire.
+"
+        );
+    }
+
+    #[test]
+    fn every_lack_has_its_cost_and_what_to_do() {
+        let machine = Machine {
+            uid: 1000,
+            becomes: None,
+            packets: Err(Refusal {
+                error: "Operation not permitted (os error 1)".to_owned(),
+                remedy: Some("needs CAP_NET_RAW; grant it".to_owned()),
+            }),
+            available_memory: Some(100 << 20),
+            interfaces: Ok(vec![interface("lo", false)]),
+            namespaces: Err("needs CAP_SYS_ADMIN".to_owned()),
+            namespace_names: Vec::new(),
+            landlock: None,
+            sockets: Err("Protocol not supported".to_owned()),
+            btf: false,
+            hooks: Err("needs CAP_BPF".to_owned()),
+            clock: Some("hpet".to_owned()),
+            ..good()
+        };
+        let checks = checks(&machine, 2);
+        let lacks = |check: &&Check| check.lack.as_ref().is_some_and(|lack| lack.fix.is_some());
+        assert_eq!(checks.iter().filter(lacks).count(), checks.len() - 1);
+        let text = text(&checks, false);
+        assert!(text.starts_with("ok       user                      uid 1000 on Linux 6.12.1\nmissing  packet socket             Operation not permitted (os error 1)\n                                   costs: no live capture; capture files can be read all the same\n                                   to do: needs CAP_NET_RAW; grant it\n"), "{text}");
+        assert!(
+            text.contains("\nLive capture does not work here.\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn root_who_stays_root_is_told() {
+        let machine = Machine {
+            becomes: None,
+            still_root: Some("why".to_owned()),
+            ..good()
+        };
+        let user = user(&machine);
+        assert!(user.lack.is_some() && user.found.ends_with("root without capabilities"));
+    }
+
+    #[test]
+    fn machines_get_one_object_per_check() {
+        let check = Check {
+            name: "packet socket",
+            found: "a \"b\"\n\\".to_owned(),
+            lack: Some(Lack {
+                cost: "c".to_owned(),
+                fix: None,
+            }),
+        };
+        assert_eq!(
+            jsonl(&[check]),
+            "{\"check\":\"packet_socket\",\"state\":\"missing\",\"found\":\"a \\\"b\\\"\\u000a\\\\\",\"cost\":\"c\"}\n"
+        );
+    }
+}
