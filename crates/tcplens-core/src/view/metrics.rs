@@ -14,12 +14,12 @@ use crate::record::{
     Close, Connection, Handshake, Health, Outcome, Protocol, Request, RoleFrom, Status, Verdict,
 };
 use crate::time::{Span, Timestamp};
-use crate::view::requests::{budget, is_undecided};
 use crate::view::ServerKey;
+use crate::view::requests::{budget, is_undecided};
 
 pub use buckets::{Buckets, EDGES_NS};
-pub use parts::{REMEMBERED, Traffic};
 use parts::Parts;
+pub use parts::{REMEMBERED, Traffic};
 pub use seats::SERVERS;
 use seats::{Seats, Sign};
 

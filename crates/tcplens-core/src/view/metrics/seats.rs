@@ -234,13 +234,7 @@ mod tests {
     }
 
     /// One count of each of `ports`, `times` over, at `at`.
-    fn count(
-        seats: &mut Seats<u64>,
-        ports: std::ops::Range<u64>,
-        times: u64,
-        sign: Sign,
-        at: i64,
-    ) {
+    fn count(seats: &mut Seats<u64>, ports: std::ops::Range<u64>, times: u64, sign: Sign, at: i64) {
         for port in ports {
             for _ in 0..times {
                 *seats.at(server(port), sign, Timestamp(at)) += 1;
@@ -265,7 +259,10 @@ mod tests {
         count(&mut seats, 55..57, 9, Sign::Answered, SECOND);
         assert_eq!(ports(&seats), Vec::from_iter((0..50).chain(55..57)));
         // The row has what came when it was earned; the rest stays where it was.
-        assert_eq!((seats.own().last(), *seats.other()), (Some((server(56), &1)), 26));
+        assert_eq!(
+            (seats.own().last(), *seats.other()),
+            (Some((server(56), &1)), 26)
+        );
     }
 
     #[test]
