@@ -162,4 +162,3 @@ fn where_the_desk_does_not_answer_the_client_is_told() {
     assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     served.stop();
 }
-
