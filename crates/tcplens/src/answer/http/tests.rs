@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::Handshake;
 use tcplens_core::view::Metrics;
 use tcplens_output::prometheus;
 
@@ -161,4 +160,169 @@ fn where_the_desk_does_not_answer_the_client_is_told() {
     let response = get(served.at, "/metrics");
     assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     served.stop();
+}
+/// A Prometheus that scrapes one address every second and evaluates the shipped alert rules; it ends, and its data goes,
+/// with this.
+struct Prometheus {
+    process: Child,
+    at: SocketAddr,
+    directory: PathBuf,
+}
+
+impl Prometheus {
+    /// Nothing, said aloud, where it is not installed.
+    fn start(target: SocketAddr) -> Option<Prometheus> {
+        let name = format!("tcplens-prometheus-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let rules = root()
+            .join("monitoring/alerts.yaml")
+            .canonicalize()
+            .unwrap();
+        let config = format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [{}]\nscrape_configs:\n- job_name: tcplens\n  \
+             static_configs: [{{targets: ['{target}']}}]\n",
+            rules.display()
+        );
+        std::fs::write(directory.join("prometheus.yml"), config).unwrap();
+        // Free when this is dropped; should somebody else be quicker, Prometheus ends, and says why.
+        let at = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let log = std::fs::File::create(directory.join("log")).unwrap();
+        let started = Command::new("prometheus")
+            .arg(format!(
+                "--config.file={}",
+                directory.join("prometheus.yml").display()
+            ))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                directory.join("data").display()
+            ))
+            .arg(format!("--web.listen-address={at}"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        let process = match started {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                println!("SKIPPED: no prometheus here (Debian: prometheus)");
+                std::fs::remove_dir_all(&directory).unwrap();
+                return None;
+            }
+            started => started.unwrap(),
+        };
+        Some(Prometheus {
+            process,
+            at,
+            directory,
+        })
+    }
+
+    /// Asks until the answer is as wanted.
+    fn until(&mut self, target: &str, is_wanted: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        let mut answer = String::new();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                let log = std::fs::read_to_string(self.directory.join("log")).unwrap();
+                panic!("prometheus ended: {status}\n{log}");
+            }
+            // It does not listen yet, or it does.
+            if TcpStream::connect(self.at).is_ok() {
+                answer = self.ask(target);
+                if is_wanted(&answer) {
+                    return;
+                }
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{target}: {answer}");
+    }
+
+    fn ask(&self, target: &str) -> String {
+        // One answer per connection.
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        fetch(self.at, request.as_bytes())
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // It may have ended by itself; and what is left of a failed test is of use.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if !thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+#[test]
+fn a_real_prometheus_scrapes_the_page_and_takes_the_shipped_rules_and_the_dashboard() {
+    let mut metrics = Metrics::default();
+    let attempt = view_records::handshake(0, "192.0.2.7", "10.0.0.1", 80);
+    for _ in 0..7 {
+        metrics.record(AnyRecord::Handshake(&attempt));
+    }
+    metrics.observe(&view_records::health());
+    let page = prometheus::page(&metrics);
+    let served = serve(move |asked| {
+        // Who asked may be gone.
+        let _ = asked.reply.send(page.clone().into_bytes());
+    });
+    let Some(mut prometheus) = Prometheus::start(served.at) else {
+        return served.stop();
+    };
+    let query = |query: &str| format!("/api/v1/query?query={}", percent(query));
+    prometheus.until(
+        &query(
+            "tcplens_handshakes_total{server='10.0.0.1:80', outcome='established', job='tcplens'}",
+        ),
+        |answer| answer.contains(",\"7\"]"),
+    );
+    // 20 ms each: between 10 and 25 ms.
+    prometheus.until(
+        &query("histogram_quantile(1, tcplens_handshake_duration_seconds_bucket{server='10.0.0.1:80'})"),
+        |answer| answer.contains(",\"0.025\"]"),
+    );
+    prometheus.until(&query("up{job='tcplens'}"), |answer| {
+        answer.contains(",\"1\"]")
+    });
+    let alerts = std::fs::read_to_string(root().join("monitoring/alerts.yaml")).unwrap();
+    let alerts = alerts.matches("- alert: ").count();
+    prometheus.until("/api/v1/rules", |answer| {
+        answer.matches("\"health\":\"ok\"").count() == alerts
+    });
+    let dashboard = std::fs::read_to_string(root().join("monitoring/dashboard.json")).unwrap();
+    let expressions = dashboard
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("\"expr\": \""));
+    let mut asked = 0;
+    for expression in expressions {
+        let expression = expression.trim_end_matches("\",").replace("\\\"", "\"");
+        let expression = expression.replace("$__rate_interval", "1m");
+        let expression = expression
+            .replace("$instance", ".*")
+            .replace("$server", ".*");
+        let answer = prometheus.ask(&query(&expression));
+        assert!(
+            answer.contains("\"status\":\"success\""),
+            "{expression}: {answer}"
+        );
+        asked += 1;
+    }
+    assert!(asked > 20, "{asked}");
+    drop(prometheus);
+    served.stop();
+}
+
+/// Any text as a part of a URL.
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
