@@ -2,8 +2,8 @@
 //! few seconds needs no more. Not a web server: it knows two pages, reads no bodies, and sends no dates.
 //!
 //! No client can harm another, or whoever has the records: no call blocks, each step of a client has a deadline, and at most
-//! [`CLIENTS`] are served; when one more comes, the one that has been there for longest goes. The desk is asked over a
-//! bounded channel that never makes this thread wait.
+//! [`CLIENTS`] are served; when one more comes, the one goes that has asked nothing for longest, or, where all have asked, has
+//! been there for longest. The desk is asked over a bounded channel that never makes this thread wait.
 
 mod client;
 mod head;
@@ -131,7 +131,8 @@ fn accept(listener: &TcpListener, clients: &mut Vec<Client>, now: Instant) -> In
         }
         if clients.len() == CLIENTS {
             // In the order in which they came.
-            clients.remove(0);
+            let idle = clients.iter().position(Client::is_idle);
+            clients.remove(idle.unwrap_or(0));
         }
         clients.push(Client::new(stream, now));
     }

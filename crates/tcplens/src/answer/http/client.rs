@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -42,8 +42,8 @@ pub(super) struct Client {
 enum Step {
     /// What came of its request.
     Read(Vec<u8>),
-    /// The desk will answer; whether the client wants no more than the head.
-    Ask(Receiver<Vec<u8>>, bool),
+    /// The desk will answer, or has too many who ask; and whether the client wants no more than the head.
+    Ask(Option<Receiver<Vec<u8>>>, bool),
     /// The response, and how much of it is sent.
     Write(Vec<u8>, usize),
     /// Everything is sent. Closing now, with something unread, would be a RST, and might take the response away.
@@ -61,6 +61,11 @@ impl Client {
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    /// Whether it has not asked yet, or has its answer.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Read(_) | Step::Leave)
     }
 
     pub(super) fn waits_for(&self) -> PollFlags {
@@ -90,17 +95,7 @@ impl Client {
         let went = match &mut self.step {
             // It has closed both ways: nobody waits for the answer any more.
             Step::Ask(..) if !seen.is_empty() => return Next::Go,
-            Step::Ask(reply, is_head) => match reply.try_recv() {
-                Ok(page) => {
-                    let response = response("200 OK", prometheus::CONTENT_TYPE, &page, *is_head);
-                    self.write(response, now)
-                }
-                Err(TryRecvError::Empty) if !is_late => Ok(()),
-                Err(_) => {
-                    let busy = busy(*is_head);
-                    self.write(busy, now)
-                }
-            },
+            Step::Ask(..) => self.ask(is_late, now, desk),
             Step::Read(_) | Step::Write(..) | Step::Leave if is_late => return Next::Go,
             _ if seen.is_empty() => Ok(()),
             Step::Read(_) => self.read(now, desk),
@@ -156,16 +151,38 @@ impl Client {
         match page {
             Page::Welcome => self.write(response("200 OK", TEXT, WELCOME.as_bytes(), is_head), now),
             Page::Metrics => {
-                let (reply, answer) = sync_channel(1);
-                let question = Question::Metrics;
-                if desk.try_send(Asked { question, reply }).is_err() {
-                    return self.write(busy(is_head), now);
-                }
-                self.step = Step::Ask(answer, is_head);
+                self.step = Step::Ask(None, is_head);
                 self.deadline = now + ASKING;
-                Ok(())
+                self.ask(false, now, desk)
             }
         }
+    }
+
+    /// Asks the desk, or looks whether it has answered.
+    fn ask(&mut self, is_late: bool, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
+        let Step::Ask(asked, is_head) = &mut self.step else {
+            return Ok(());
+        };
+        let is_head = *is_head;
+        let reply = asked.as_ref().map(Receiver::try_recv);
+        let response = match reply {
+            Some(Ok(page)) => response("200 OK", prometheus::CONTENT_TYPE, &page, is_head),
+            Some(Err(TryRecvError::Disconnected)) => busy(is_head),
+            _ if is_late => busy(is_head),
+            Some(Err(TryRecvError::Empty)) => return Ok(()),
+            None => {
+                let (reply, answer) = sync_channel(1);
+                let question = Question::Metrics;
+                match desk.try_send(Asked { question, reply }) {
+                    Ok(()) => *asked = Some(answer),
+                    // Others are before it: once more when it is looked at again.
+                    Err(TrySendError::Full(_)) => {}
+                    Err(TrySendError::Disconnected(_)) => return self.write(busy(is_head), now),
+                }
+                return Ok(());
+            }
+        };
+        self.write(response, now)
     }
 
     fn write(&mut self, response: Vec<u8>, now: Instant) -> io::Result<()> {
