@@ -348,14 +348,17 @@ fn seconds(page: &mut String, ns: u128) {
 
 /// A label's value: backslash, quote and line feed are escaped.
 fn escape(page: &mut String, value: &str) {
-    for c in value.chars() {
-        match c {
-            '\\' => page.push_str("\\\\"),
-            '"' => page.push_str("\\\""),
-            '\n' => page.push_str("\\n"),
-            _ => page.push(c),
-        }
+    let mut rest = value;
+    while let Some(at) = rest.find(['\\', '"', '\n']) {
+        page.push_str(&rest[..at]);
+        page.push_str(match rest.as_bytes()[at] {
+            b'\\' => "\\\\",
+            b'"' => "\\\"",
+            _ => "\\n",
+        });
+        rest = &rest[at + 1..];
     }
+    page.push_str(rest);
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ mod seats;
 
 use crate::batch::AnyRecord;
 use crate::record::{
-    Close, Connection, Handshake, Health, Outcome, Protocol, Request, RoleFrom, Status, Verdict,
+    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request, RoleFrom,
+    Status, Verdict,
 };
 use crate::time::{Span, Timestamp};
 use crate::view::ServerKey;
@@ -181,14 +182,16 @@ impl Metrics {
     pub fn connection(&mut self, connection: &Connection) {
         let key = (connection.server_ip, connection.server_port);
         let is_first = connection.part.is_none_or(|part| part == 1);
-        let both = connection.client.segments > 0 && connection.server.segments > 0;
+        // A SYN-ACK alone is none: floods in our name are answered by servers that nobody here asked.
+        let answered = connection.handshake == Some(HandshakeOutcome::Established)
+            || connection.server.bytes > 0;
         let sign = match connection.role_from {
             // Its attempt has told all that there is to tell.
             _ if connection.close == Close::Failed => Sign::None,
             // That it is often the lower port says something, that one connection goes on does not.
             RoleFrom::Port if is_first => Sign::Asked,
             RoleFrom::Port => Sign::None,
-            _ if both => Sign::Answered,
+            _ if answered => Sign::Answered,
             _ => Sign::None,
         };
         let end = after(connection.time, connection.duration_us);
