@@ -225,6 +225,8 @@ fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const HOUR: i64 = 3600 * SECOND;
@@ -309,5 +311,34 @@ mod tests {
         assert_eq!(seats.replaced, 1);
         count(&mut seats, 201..202, 20, Sign::Answered, 3 * HOUR - 1);
         assert_eq!((seats.replaced, ports(&seats).contains(&201)), (2, true));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_the_bounds_hold_and_no_row_counts_less(
+            steps in prop::collection::vec((0..400_u64, 1..40_u64, 0..3_u8, 0..900_i64), 1..400),
+        ) {
+            let mut seats = Seats::default();
+            let (mut clock, mut all) = (0, 0);
+            let mut before = BTreeMap::new();
+            for (port, times, sign, minutes) in steps {
+                let sign = [Sign::Answered, Sign::Asked, Sign::None][usize::from(sign)];
+                clock += minutes * minutes * SECOND / 900;
+                let replaced = seats.replaced;
+                count(&mut seats, port..port + 1, times, sign, clock);
+                all += times;
+                let now: BTreeMap<_, u64> = seats.own().map(|(key, row)| (key, *row)).collect();
+                prop_assert!(now.len() <= SERVERS && seats.unproven <= UNPROVEN);
+                prop_assert_eq!(seats.seats.values().filter(|seat| !seat.proven).count(), seats.unproven);
+                prop_assert!(seats.candidates.iter().all(|of| of.counts.len() <= CANDIDATES));
+                if seats.replaced == 0 {
+                    prop_assert_eq!(sum(&seats), all);
+                }
+                if seats.replaced == replaced {
+                    prop_assert!(before.iter().all(|(key, row)| now[key] >= *row));
+                }
+                before = now;
+            }
+        }
     }
 }
