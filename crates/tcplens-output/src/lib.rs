@@ -12,6 +12,7 @@ pub mod digits;
 pub mod docs;
 pub mod human;
 pub mod jsonl;
+pub mod prometheus;
 pub mod report;
 pub mod rfc3339;
 pub mod sink;

@@ -1,6 +1,8 @@
 //! Answers while a run goes on. Whoever asks comes to a server, which has a thread of its own and waits for nobody; the
 //! desk belongs to the thread that has the records, so that an answer is one moment's. Nothing here blocks capture.
 
+pub(crate) mod http;
+
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use tcplens_core::batch::AnyRecord;

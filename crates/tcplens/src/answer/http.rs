@@ -1,0 +1,149 @@
+//! The page of metrics over HTTP/1.1 (RFC 9112), on one thread for all clients. One request per connection: a scrape every
+//! few seconds needs no more. Not a web server: it knows two pages, reads no bodies, and sends no dates.
+//!
+//! No client can harm another, or whoever has the records: no call blocks, each step of a client has a deadline, and at most
+//! [`CLIENTS`] are served; when one more comes, the one goes that has asked nothing for longest, or, where all have asked, has
+//! been there for longest. The desk is asked over a bounded channel that never makes this thread wait.
+
+mod client;
+mod head;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::SyncSender;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::Asked;
+use client::{Client, Next};
+
+/// Most clients at a time. Chosen: one monitoring system, a second one, and people who look.
+const CLIENTS: usize = 16;
+/// How often to look whether the desk has answered; it does so ten times a second.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long not to accept after that failed: out of file descriptors, say, which passes.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A running server. It stops when it is dropped, at once and whatever its clients do.
+pub(crate) struct Http {
+    /// Closed to tell the thread to stop.
+    wake: Option<UnixStream>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Http {
+    /// Serves whoever comes to `listener`, and asks `desk`.
+    ///
+    /// # Errors
+    /// No thread or no socket can be had.
+    pub(crate) fn start(listener: TcpListener, desk: SyncSender<Asked>) -> io::Result<Http> {
+        listener.set_nonblocking(true)?;
+        let (wake, told) = UnixStream::pair()?;
+        let thread = Builder::new().name("metrics".into());
+        let thread = thread.spawn(move || serve(&listener, &told, &desk))?;
+        Ok(Http {
+            wake: Some(wake),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        self.wake.take();
+        if let Some(thread) = self.thread.take() {
+            // It has panicked, which was printed, or it is over: nothing is left to be done about either.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>) {
+    let mut clients: Vec<Client> = Vec::with_capacity(CLIENTS);
+    let mut accept_from = Instant::now();
+    loop {
+        let now = Instant::now();
+        let accepting = now >= accept_from;
+        let mut events = vec![
+            PollFd::new(told, PollFlags::IN),
+            PollFd::new(
+                listener,
+                if accepting {
+                    PollFlags::IN
+                } else {
+                    PollFlags::empty()
+                },
+            ),
+        ];
+        for client in &clients {
+            events.push(PollFd::new(client.stream(), client.waits_for()));
+        }
+        let resume = (!accepting).then_some(accept_from);
+        let steps = clients.iter().map(|client| client.look_at(now));
+        let until = steps.chain(resume).min();
+        match poll(&mut events, until.map(|at| timeout(at, now)).as_ref()) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            // Cannot happen with so few descriptors, all open; without poll nothing can be served.
+            Err(_) => return,
+        }
+        let mut seen = events.iter().map(PollFd::revents);
+        if seen.next().is_none_or(|flags| !flags.is_empty()) {
+            return;
+        }
+        let has_guest = seen.next().is_some_and(|flags| !flags.is_empty());
+        let seen: Vec<PollFlags> = seen.collect();
+        let now = Instant::now();
+        let mut seen = seen.into_iter();
+        clients.retain_mut(|client| {
+            let flags = seen.next().unwrap_or(PollFlags::empty());
+            client.go_on(flags, now, desk) == Next::Stay
+        });
+        if has_guest {
+            accept_from = accept(listener, &mut clients, now);
+        }
+    }
+}
+
+/// Takes in who has come. Returns from when on to look for more.
+fn accept(listener: &TcpListener, clients: &mut Vec<Client>, now: Instant) -> Instant {
+    // As many as there is room for, then the others get their turn.
+    for _ in 0..CLIENTS {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                return match error.kind() {
+                    io::ErrorKind::WouldBlock
+                    | io::ErrorKind::Interrupted
+                    | io::ErrorKind::ConnectionAborted => now,
+                    _ => now + PAUSE,
+                };
+            }
+        };
+        // Who cannot be served without waiting is not served.
+        if stream.set_nonblocking(true).is_err() {
+            continue;
+        }
+        if clients.len() == CLIENTS {
+            // In the order in which they came.
+            let idle = clients.iter().position(Client::is_idle);
+            clients.remove(idle.unwrap_or(0));
+        }
+        clients.push(Client::new(stream, now));
+    }
+    now
+}
+
+/// From `now` to `at`, rounded up, so that poll does not return just before.
+fn timeout(at: Instant, now: Instant) -> Timespec {
+    let left = at.saturating_duration_since(now) + Duration::from_millis(1);
+    Timespec {
+        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: left.subsec_nanos().into(),
+    }
+}

@@ -1,0 +1,234 @@
+//! One client: its request comes in, the desk is asked, the response goes out, the connection closes. Never blocks; each
+//! step has a deadline.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::event::PollFlags;
+use tcplens_output::prometheus;
+
+use super::LOOK;
+use super::head::{self, Page, Refused, Request};
+use crate::answer::{Asked, Question};
+
+/// Time for a request to come in. Chosen: it is one segment, over loopback.
+const READING: Duration = Duration::from_secs(5);
+/// Time for the desk to answer; it does so within a tenth of a second, unless records come faster than they are counted.
+const ASKING: Duration = Duration::from_secs(5);
+/// Time for a response to be fetched. Chosen: Prometheus gives up after 10 s by default.
+const WRITING: Duration = Duration::from_secs(10);
+/// Time for a client to close after it has its response.
+const LEAVING: Duration = Duration::from_secs(1);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const WELCOME: &str = "tcplens: metrics for Prometheus are at /metrics\n";
+
+/// Whether a client is to be served any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Stay,
+    Go,
+}
+
+/// One client.
+pub(super) struct Client {
+    stream: TcpStream,
+    step: Step,
+    deadline: Instant,
+}
+
+enum Step {
+    /// What came of its request.
+    Read(Vec<u8>),
+    /// The desk will answer, or has too many who ask; and whether the client wants no more than the head.
+    Ask(Option<Receiver<Vec<u8>>>, bool),
+    /// The response, and how much of it is sent.
+    Write(Vec<u8>, usize),
+    /// Everything is sent. Closing now, with something unread, would be a RST, and might take the response away.
+    Leave,
+}
+
+impl Client {
+    pub(super) fn new(stream: TcpStream, now: Instant) -> Client {
+        Client {
+            stream,
+            step: Step::Read(Vec::new()),
+            deadline: now + READING,
+        }
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Whether it has not asked yet, or has its answer.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.step, Step::Read(_) | Step::Leave)
+    }
+
+    pub(super) fn waits_for(&self) -> PollFlags {
+        match self.step {
+            Step::Read(_) | Step::Leave => PollFlags::IN,
+            Step::Ask(..) => PollFlags::empty(),
+            Step::Write(..) => PollFlags::OUT,
+        }
+    }
+
+    /// When to look at it again although nothing has come.
+    pub(super) fn look_at(&self, now: Instant) -> Instant {
+        match self.step {
+            Step::Ask(..) => self.deadline.min(now + LOOK),
+            Step::Read(_) | Step::Write(..) | Step::Leave => self.deadline,
+        }
+    }
+
+    /// Does what can be done without waiting.
+    pub(super) fn go_on(
+        &mut self,
+        seen: PollFlags,
+        now: Instant,
+        desk: &SyncSender<Asked>,
+    ) -> Next {
+        let is_late = now >= self.deadline;
+        let went = match &mut self.step {
+            // It has closed both ways: nobody waits for the answer any more.
+            Step::Ask(..) if !seen.is_empty() => return Next::Go,
+            Step::Ask(..) => self.ask(is_late, now, desk),
+            Step::Read(_) | Step::Write(..) | Step::Leave if is_late => return Next::Go,
+            _ if seen.is_empty() => Ok(()),
+            Step::Read(_) => self.read(now, desk),
+            Step::Write(..) => self.send(now),
+            Step::Leave => self.leave(),
+        };
+        match went {
+            Ok(()) => Next::Stay,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Next::Stay,
+            Err(error) if error.kind() == ErrorKind::Interrupted => Next::Stay,
+            // It has gone, or is as good as gone.
+            Err(_) => Next::Go,
+        }
+    }
+
+    fn read(&mut self, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
+        let Step::Read(got) = &mut self.step else {
+            return Ok(());
+        };
+        let mut some = [0; 2048];
+        let length = self.stream.read(&mut some)?;
+        if length == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        got.extend_from_slice(&some[..length]);
+        match head::read(got) {
+            None => Ok(()),
+            Some(Ok(request)) => self.answer(request, now, desk),
+            Some(Err(refused)) => {
+                let (status, more) = match refused {
+                    Refused::Malformed => ("400 Bad Request", ""),
+                    Refused::TooLong => ("431 Request Header Fields Too Large", ""),
+                    Refused::Unknown => ("404 Not Found", ""),
+                    Refused::Method => ("405 Method Not Allowed", "Allow: GET, HEAD\r\n"),
+                };
+                let body = format!("{status}; {WELCOME}");
+                let kind = format!("{TEXT}\r\n{more}");
+                self.write(
+                    response(status, kind.trim_end(), body.as_bytes(), false),
+                    now,
+                )
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        request: Request,
+        now: Instant,
+        desk: &SyncSender<Asked>,
+    ) -> io::Result<()> {
+        let Request { page, is_head } = request;
+        match page {
+            Page::Welcome => self.write(response("200 OK", TEXT, WELCOME.as_bytes(), is_head), now),
+            Page::Metrics => {
+                self.step = Step::Ask(None, is_head);
+                self.deadline = now + ASKING;
+                self.ask(false, now, desk)
+            }
+        }
+    }
+
+    /// Asks the desk, or looks whether it has answered.
+    fn ask(&mut self, is_late: bool, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
+        let Step::Ask(asked, is_head) = &mut self.step else {
+            return Ok(());
+        };
+        let is_head = *is_head;
+        let reply = asked.as_ref().map(Receiver::try_recv);
+        let response = match reply {
+            Some(Ok(page)) => response("200 OK", prometheus::CONTENT_TYPE, &page, is_head),
+            Some(Err(TryRecvError::Disconnected)) => busy(is_head),
+            _ if is_late => busy(is_head),
+            Some(Err(TryRecvError::Empty)) => return Ok(()),
+            None => {
+                let (reply, answer) = sync_channel(1);
+                let question = Question::Metrics;
+                match desk.try_send(Asked { question, reply }) {
+                    Ok(()) => *asked = Some(answer),
+                    // Others are before it: once more when it is looked at again.
+                    Err(TrySendError::Full(_)) => {}
+                    Err(TrySendError::Disconnected(_)) => return self.write(busy(is_head), now),
+                }
+                return Ok(());
+            }
+        };
+        self.write(response, now)
+    }
+
+    fn write(&mut self, response: Vec<u8>, now: Instant) -> io::Result<()> {
+        self.step = Step::Write(response, 0);
+        self.deadline = now + WRITING;
+        self.send(now)
+    }
+
+    fn send(&mut self, now: Instant) -> io::Result<()> {
+        let Step::Write(response, sent) = &mut self.step else {
+            return Ok(());
+        };
+        while let rest @ [_, ..] = &response[*sent..] {
+            match self.stream.write(rest)? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                length => *sent += length,
+            }
+        }
+        self.stream.shutdown(Shutdown::Write)?;
+        self.step = Step::Leave;
+        self.deadline = now + LEAVING;
+        Ok(())
+    }
+
+    /// Reads what nobody wants, until the client closes.
+    fn leave(&mut self) -> io::Result<()> {
+        match self.stream.read(&mut [0; 2048])? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn busy(is_head: bool) -> Vec<u8> {
+    let body = b"503 Service Unavailable; no answer in time, try again\n";
+    response("503 Service Unavailable", TEXT, body, is_head)
+}
+
+fn response(status: &str, kind: &str, body: &[u8], is_head: bool) -> Vec<u8> {
+    let length = body.len();
+    let mut response = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    )
+    .into_bytes();
+    if !is_head {
+        response.extend_from_slice(body);
+    }
+    response
+}
