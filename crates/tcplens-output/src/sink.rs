@@ -108,7 +108,7 @@ impl Sink {
             path: self.path.clone(),
             live: self.live,
             terminal: self.terminal,
-            target: Target::Queue(Queue::start(self)),
+            target: Target::Queue(Queue::new(self)),
         }
     }
 

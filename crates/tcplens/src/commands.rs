@@ -126,7 +126,8 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     let live = words
         .files
         .is_empty()
-        .then(|| Live::new(&common.live, &words));
+        .then(|| Live::new(common, &words))
+        .transpose()?;
     let settings = Settings {
         vantage: match live {
             Some(_) => Vantage::Wire,

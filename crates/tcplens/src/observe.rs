@@ -142,13 +142,17 @@ pub(crate) struct Observed {
 }
 
 /// Reads everything, or captures until it is over.
-pub(crate) fn observe(plan: Plan, view: &mut dyn View) -> Result<Observed> {
+pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     let ran = match &plan.live {
         Some(live) => {
-            let rings = live.open()?;
-            let gates = rings.iter().map(|_| Gate::new(&plan));
+            let opened = live.open()?;
+            let gates = opened.rings.iter().map(|_| Gate::new(&plan));
             let gates = gates.collect::<Result<Vec<_>>>()?;
-            pipeline::live::run(&plan, rings, gates, view)
+            live.give_up_privileges()?;
+            if plan.settings.roles.local.is_empty() {
+                plan.settings.roles.local = opened.local;
+            }
+            pipeline::live::run(&plan, opened.rings, gates, view)
         }
         None => {
             let source = open(&plan)?;

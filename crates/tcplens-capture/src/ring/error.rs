@@ -4,30 +4,22 @@ use std::io;
 
 use tcplens_core::filter::FilterError;
 
+use crate::interfaces::InterfaceError;
+
 /// Why packets cannot be captured.
 #[derive(Debug, thiserror::Error)]
 pub enum RingError {
     /// The process may not.
-    #[error(
-        "cannot capture on {interface}: not permitted (it takes CAP_NET_RAW); run as root, or once: sudo setcap \
-         cap_net_raw=ep {program}"
-    )]
+    #[error("cannot capture on {interface}: not permitted; {remedy}")]
     NotPermitted {
         /// What was asked for.
         interface: String,
-        /// The program's own path.
-        program: String,
+        /// What to do.
+        remedy: String,
     },
-    /// There is no such interface.
-    #[error(
-        "cannot open {interface} for capture: no such interface (have: {have}); choose one with -i"
-    )]
-    NoInterface {
-        /// What was asked for.
-        interface: String,
-        /// Those that there are.
-        have: String,
-    },
+    /// There is no such interface, or interfaces cannot be told.
+    #[error(transparent)]
+    Interface(#[from] InterfaceError),
     /// The interface was removed.
     #[error(
         "{interface} is gone: it was removed while it was captured on; nothing more can come from it"

@@ -27,6 +27,8 @@ use interfaces::Interfaces;
 use map::Map;
 use socket::Socket;
 
+use crate::interfaces::{find, list};
+
 /// Bytes of a block: large enough for any packet that offloading joins, small enough that one is in work and the others
 /// wait.
 const BLOCK: usize = 1 << 20;
@@ -98,19 +100,20 @@ impl Ring {
     /// # Errors
     /// An interface does not exist, it is not permitted, or the kernel has no memory for the ring.
     pub fn open(options: &RingOptions) -> Result<Ring, RingError> {
-        let socket = Socket::open(&options.name())?;
-        let mut indexes = Vec::new();
+        let mut asked = Vec::new();
         if !options.is_any() {
             for name in &options.interfaces {
-                indexes.push(socket.index_of(name)?);
+                asked.push(find(name)?);
             }
         }
+        let socket = Socket::open(&options.name())?;
+        let indexes: Vec<u32> = asked.iter().map(|interface| interface.index).collect();
         let mut gate = Gate {
             filter: options.filter.clone(),
             ..Gate::default()
         };
-        let links: &[LinkType] = match indexes.as_slice() {
-            [index] => &[interfaces::link_of(socket.hardware_type(*index)?).0],
+        let links: &[LinkType] = match asked.as_slice() {
+            [one] => &[interfaces::link_of(one.hardware_type).0],
             _ => &[LinkType::ETHERNET, LinkType::RAW],
         };
         gate.compile(links)?;
@@ -135,17 +138,17 @@ impl Ring {
             _ => 0,
         })?;
         if options.promiscuous {
-            let all: Vec<u32> = match indexes.as_slice() {
-                [] => socket.all_indexes(),
+            let all = match asked.as_slice() {
+                [] => list()?,
                 some => some.to_vec(),
             };
-            for index in all {
-                socket.promiscuous(index)?;
+            for interface in all {
+                socket.promiscuous(interface.index)?;
             }
         }
-        let names = options.interfaces.iter().cloned();
+        let names = asked.into_iter().map(|one| (one.index, one.name));
         Ok(Ring {
-            interfaces: Interfaces::new(indexes.into_iter().zip(names).collect()),
+            interfaces: Interfaces::new(names.collect()),
             socket,
             map,
             next: 0,

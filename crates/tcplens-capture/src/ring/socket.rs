@@ -12,6 +12,7 @@ use tcplens_core::filter::packet::Instruction;
 use super::error::RingError;
 use super::frames::{Names, TAG};
 use super::interfaces::Interfaces;
+use crate::privilege::{Need, remedy};
 
 /// linux/if_packet.h.
 mod option {
@@ -76,7 +77,7 @@ impl Socket {
             return Err(match error.raw_os_error() {
                 Some(libc::EPERM | libc::EACCES) => RingError::NotPermitted {
                     interface: name.to_owned(),
-                    program: own_path(),
+                    remedy: remedy(Need::Packets).to_string(),
                 },
                 _ => RingError::System {
                     interface: name.to_owned(),
@@ -95,61 +96,6 @@ impl Socket {
 
     pub(super) fn raw(&self) -> RawFd {
         self.fd.as_raw_fd()
-    }
-
-    /// The kernel's index of an interface, in the socket's network namespace.
-    pub(super) fn index_of(&self, name: &str) -> Result<u32, RingError> {
-        rustix::net::netdevice::name_to_index(&self.fd, name).map_err(|_| {
-            let have: Vec<_> = self
-                .all_indexes()
-                .into_iter()
-                .filter_map(|index| self.name_of(index))
-                .collect();
-            RingError::NoInterface {
-                interface: name.to_owned(),
-                have: have.join(", "),
-            }
-        })
-    }
-
-    /// Indexes of all interfaces. They are small numbers, mostly without gaps; the kernel has no cheaper way to tell on
-    /// this socket.
-    pub(super) fn all_indexes(&self) -> Vec<u32> {
-        let mut found = Vec::new();
-        let mut missing = 0;
-        for index in 1.. {
-            if self.name_of(index).is_some() {
-                found.push(index);
-                missing = 0;
-            } else {
-                missing += 1;
-            }
-            if missing > 1024 {
-                break;
-            }
-        }
-        found
-    }
-
-    /// The hardware type of an interface (ARPHRD_).
-    pub(super) fn hardware_type(&self, index: u32) -> Result<u16, RingError> {
-        let failed = || self.failed("ask what kind of interface it is");
-        let name = self.name_of(index).ok_or_else(failed)?;
-        let mut request = libc::ifreq {
-            ifr_name: [0; libc::IFNAMSIZ],
-            ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_flags: 0 },
-        };
-        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-            *to = from.cast_signed();
-        }
-        // SAFETY: `request` is a whole ifreq that lives through the call, its name ends with 0 (names are shorter than
-        // IFNAMSIZ).
-        let status = unsafe { libc::ioctl(self.raw(), libc::SIOCGIFHWADDR as _, &mut request) };
-        if status != 0 {
-            return Err(failed());
-        }
-        // SAFETY: the call has filled in this member.
-        Ok(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family })
     }
 
     pub(super) fn ring_version(&self) -> Result<(), RingError> {
@@ -363,9 +309,4 @@ impl Names for Socket {
     fn name_of(&self, index: u32) -> Option<String> {
         rustix::net::netdevice::index_to_name(&self.fd, index).ok()
     }
-}
-
-/// The program's own path, for the line that grants it what it needs.
-fn own_path() -> String {
-    std::env::current_exe().map_or_else(|_| "tcplens".into(), |path| path.display().to_string())
 }

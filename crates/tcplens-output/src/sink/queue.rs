@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Queue {
     to: SyncSender<Message>,
     shared: Arc<Shared>,
+    /// What the thread gets that is not there yet: it begins with the first piece, when privileges have been dropped.
+    unused: Option<(Box<Sink>, Receiver<Message>)>,
     /// Asked for, and not told yet for want of room.
     is_rotation_due: bool,
     is_reopening_due: bool,
@@ -47,21 +49,28 @@ struct Shared {
 }
 
 impl Queue {
-    /// Starts the thread that writes to `sink`.
-    pub(super) fn start(sink: Sink) -> Queue {
+    /// A queue in front of `sink`.
+    pub(super) fn new(sink: Sink) -> Queue {
         let shared = Arc::new(Shared::default());
         let (to, from) = sync_channel(PIECES);
-        let theirs = Arc::clone(&shared);
-        // Not joined: it may wait for a reader that never reads.
-        std::thread::spawn(move || {
-            let end = write_all(sink, &from, &theirs);
-            *lock(&theirs.end) = Some(end);
-        });
         Queue {
             to,
             shared,
+            unused: Some((Box::new(sink), from)),
             is_rotation_due: false,
             is_reopening_due: false,
+        }
+    }
+
+    /// Starts the thread that writes.
+    fn start(&mut self) {
+        if let Some((sink, from)) = self.unused.take() {
+            let shared = Arc::clone(&self.shared);
+            // Not joined: it may wait for a reader that never reads.
+            std::thread::spawn(move || {
+                let end = write_all(*sink, &from, &shared);
+                *lock(&shared.end) = Some(end);
+            });
         }
     }
 
@@ -73,6 +82,7 @@ impl Queue {
         if lines.is_empty() {
             return self.check();
         }
+        self.start();
         let length = lines.len() as u64;
         let waiting = self.shared.waiting.fetch_add(length, Ordering::Relaxed);
         let is_room = waiting < BYTES && self.tell_what_is_due();
@@ -114,6 +124,9 @@ impl Queue {
     /// # Errors
     /// As [`write`](Self::write).
     pub(super) fn finish(mut self) -> Result<(), SinkEnd> {
+        if let Some((sink, _)) = self.unused.take() {
+            return sink.finish();
+        }
         let until = Instant::now() + PATIENCE;
         let mut is_told = false;
         loop {

@@ -73,7 +73,7 @@ pub(crate) struct Live {
     #[arg(short, long, value_name = "BYTES", value_parser = values::snap_length, default_value = "262144")]
     pub snaplen: u32,
     /// Also packets that are not for this host
-    #[arg(long, alias = "promisc")]
+    #[arg(long, alias = "promisc", overrides_with = "promiscuous")]
     pub promiscuous: bool,
     /// Capture in this network namespace (ip netns), or the one of a file
     #[arg(long, value_name = "NAME")]

@@ -15,7 +15,7 @@ use tcplens_output::time_style::TimeFormat;
 use super::lines::Target;
 use super::summary::{self, Period};
 use super::{Prints, Wanted, plan, tell};
-use crate::cli::{Common, Handshakes};
+use crate::cli::Handshakes;
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
@@ -24,7 +24,10 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     let common = &command.common;
     let output = &common.output;
     let mut words = sources::sort(common, true)?;
-    let filters = Filters::new(std::mem::take(&mut words.handshake_filters), common);
+    // Live, this host tells its own.
+    let is_local_known = !common.who.local.is_empty() || words.files.is_empty();
+    let named = std::mem::take(&mut words.handshake_filters);
+    let filters = Filters::new(named, is_local_known, output.quiet);
     let wanted = Wanted {
         handshakes: true,
         requests: false,
@@ -58,10 +61,9 @@ struct Filters {
 }
 
 impl Filters {
-    fn new(named: Vec<HandshakeFilter>, common: &Common) -> Filters {
-        let is_local_known = !common.who.local.is_empty();
+    fn new(named: Vec<HandshakeFilter>, is_local_known: bool, is_quiet: bool) -> Filters {
         let directed = named.first().map(HandshakeFilter::name);
-        if let (Some(name), false, false) = (directed, is_local_known, common.output.quiet) {
+        if let (Some(name), false, false) = (directed, is_local_known, is_quiet) {
             say(format_args!(
                 "{name:?} counts both directions: which addresses are this host's is not known; \
                  name them with --local"

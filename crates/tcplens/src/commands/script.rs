@@ -39,7 +39,10 @@ pub(super) fn run(command: &cli::Script) -> Result<ExitCode> {
         requests,
         connections,
     };
-    let plan = plan(common, words, wanted, Prints::Meanwhile)?;
+    let mut plan = plan(common, words, wanted, Prints::Meanwhile)?;
+    if let (Some(live), true) = (&mut plan.live, command.allow_io) {
+        live.unconfined();
+    }
     let target = Target::open(Format::Text, &common.output, plan.live.is_some())?;
     let mut view = ScriptView {
         hands_over_at: if target.rotates() { 1 } else { GATHERED },

@@ -4,21 +4,22 @@ use crate::Place;
 use crate::capture::Capture;
 
 #[test]
-fn without_a_source_the_message_says_what_to_name() {
+fn a_source_that_cannot_be_is_told() {
     let place = Place::new("no-source");
-    for words in [
-        &["records"][..],
-        &[],
-        &["handshakes"],
-        &["connections", "port", "80"],
-    ] {
-        let run = place.run(words);
-        run.ends(2, &["tcplens: no source", "-r FILE", "standard input"]);
-        assert_eq!(run.out, "");
-    }
-    place
-        .run(&["records", "-i", "eth0"])
-        .ends(2, &["cannot capture on eth0", "-r"]);
+    Capture::usual(1).save(place.path("a.pcap"));
+    let run = place.run(&["records", "a.pcap", "-i", "lo"]);
+    run.ends(2, &["cannot read a.pcap and capture on lo at once"]);
+    let run = place.run(&["records", "-i", "nosuch0"]);
+    run.ends(
+        1,
+        &[
+            "cannot open nosuch0 for capture: no such interface (have: ",
+            "-i",
+        ],
+    );
+    assert_eq!(run.out, "");
+    let run = place.run(&["records", "-i", "lo", "-B", "4096"]);
+    run.ends(2, &["tcpdump counts KiB here; write -B 4MiB"]);
 }
 
 #[test]

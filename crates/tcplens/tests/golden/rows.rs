@@ -54,7 +54,12 @@ fn k1_a_filter_is_compiled_first_and_applied_everywhere() {
     );
     assert!(!saved.exists(), "nothing was opened");
     // tcpkit: all 18 lines.
-    assert_eq!(out("requests", &capture, &["port 1"]), "no requests\n");
+    let none = run("requests", &capture, &["port 1"]);
+    assert_eq!(none.out, "no requests\n");
+    assert!(
+        none.err.contains("the filter takes none of the"),
+        "{none:?}"
+    );
     let one = lines(&capture, &["-w", saved_word, "port 51410"]);
     assert_eq!(one.len(), 1);
     assert!(one[0].ends_with(" | PUBLISH ch hello"), "{one:?}");

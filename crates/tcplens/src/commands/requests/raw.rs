@@ -11,9 +11,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
+use tcplens_core::engine::Transport;
 use tcplens_core::roles::end;
 use tcplens_core::time::Timestamp;
-use tcplens_core::wire::segment::{Segment, flags, has};
+use tcplens_core::wire::segment::{Segment, flags};
 use tcplens_output::SinkEnd;
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
@@ -98,7 +99,7 @@ impl View for RawView {
     fn packet(&mut self, packet: &Seen<'_>) -> Result<(), SinkEnd> {
         let mut line = std::mem::take(&mut self.scratch);
         line.clear();
-        self.line(packet.segment, packet.payload, &mut line);
+        self.line(packet, &mut line);
         if let Target::Text(lines) = &mut self.target {
             lines.write(Some(packet.segment.time), |out| {
                 out.extend_from_slice(line.as_bytes());
@@ -122,7 +123,8 @@ impl View for RawView {
 }
 
 impl RawView {
-    fn line(&mut self, segment: &Segment, payload: &[u8], line: &mut String) {
+    fn line(&mut self, packet: &Seen<'_>, line: &mut String) {
+        let (segment, payload) = (packet.segment, packet.payload);
         self.clock(line, segment.time);
         let (source, from) = end(&segment.flow, segment.from);
         let (destination, to) = end(&segment.flow, 1 - segment.from);
@@ -133,10 +135,9 @@ impl RawView {
         // Writing to a String cannot fail.
         let _ = write!(line, " {ip} {source}.{from} > {destination}.{to}: ");
         let length = segment.payload_length;
-        if segment.has & has::DATAGRAM == 0 {
-            tcp(line, segment);
-        } else {
-            line.push_str("UDP, ");
+        match packet.transport {
+            Transport::Tcp => tcp(line, segment),
+            Transport::Udp => line.push_str("UDP, "),
         }
         let _ = write!(line, "length {length}");
         if self.has_payload && !payload.is_empty() {
