@@ -18,7 +18,7 @@ use tcplens_core::time::Timestamp;
 use crate::units::Rotate;
 pub use error::{SinkEnd, SinkError};
 use queue::Queue;
-use series::Series;
+pub use series::Series;
 
 mod error;
 mod queue;

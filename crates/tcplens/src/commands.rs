@@ -174,6 +174,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         filter: words.filter,
         exclude,
         write: output.write.clone(),
+        rotate: output.rotate,
         count: source.count,
         duration: source.duration,
         progress: if is_shown {
@@ -186,6 +187,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
             Some(_) => signals::Requests::listen()?,
             None => signals::Requests::default(),
         },
+        reopenings: signals::Reopenings::default(),
         interval: None,
         live,
     })

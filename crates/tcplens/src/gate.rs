@@ -1,12 +1,12 @@
 //! Which packets are looked at: the filter expression, `--exclude`, `-c`, `--duration`; and `-w`, which saves them.
 
 use anyhow::{Context as _, Result};
-use tcplens_capture::file::{CaptureWriter, Written};
 use tcplens_core::filter::packet::{PacketFilter, Program};
 use tcplens_core::packet::{Lent, LinkType, Packet};
 use tcplens_core::time::Timestamp;
 
 use crate::observe::Plan;
+use crate::saver::{Saved, Saver};
 
 /// See the module.
 pub(crate) struct Gate {
@@ -15,7 +15,7 @@ pub(crate) struct Gate {
     filter: Option<PacketFilter>,
     exclude: Option<PacketFilter>,
     compiled: Vec<(LinkType, Option<Program>, Option<Program>)>,
-    writer: Option<CaptureWriter>,
+    saver: Option<Saver>,
     left: u64,
     duration: Option<u64>,
     /// Time of the first packet.
@@ -39,10 +39,10 @@ impl Gate {
             filter: filter.cloned(),
             exclude: plan.exclude.clone(),
             compiled: Vec::new(),
-            writer: plan
+            saver: plan
                 .write
                 .as_deref()
-                .map(CaptureWriter::create)
+                .map(|path| Saver::create(path, plan.rotate, is_live))
                 .transpose()?,
             left: plan.count.unwrap_or(u64::MAX),
             duration: duration.map(|span| span.ns()),
@@ -69,8 +69,8 @@ impl Gate {
             return false;
         }
         let taken = self.matches(batch, packet, link).and_then(|matches| {
-            if matches && let Some(writer) = &mut self.writer {
-                writer.write(packet, batch.data(packet), batch.interfaces)?;
+            if matches && let Some(saver) = &mut self.saver {
+                saver.write(packet, batch.data(packet), batch.interfaces)?;
             }
             Ok(matches)
         });
@@ -119,8 +119,16 @@ impl Gate {
         }
     }
 
+    /// Some time has passed: what is saved is handed over. `is_due`: files may have been moved.
+    pub(crate) fn tick(&mut self, is_reopening_due: bool) {
+        if let Some(saver) = &mut self.saver {
+            let ticked = saver.tick(is_reopening_due);
+            self.error = self.error.take().or(ticked.err());
+        }
+    }
+
     /// Ends the saved file.
-    pub(crate) fn finish(self) -> Result<Option<Written>> {
-        Ok(self.writer.map(CaptureWriter::finish).transpose()?)
+    pub(crate) fn finish(self) -> Result<Option<Saved>> {
+        self.saver.map(Saver::finish).transpose()
     }
 }

@@ -11,6 +11,7 @@ mod live;
 mod observe;
 mod pipeline;
 mod progress;
+mod saver;
 mod say;
 mod script;
 mod signals;

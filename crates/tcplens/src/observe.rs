@@ -17,12 +17,13 @@ use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::wire::segment::Segment;
 use tcplens_core::wire::{Checksum, DecodeCounts, DecodeSettings, Undecoded};
 use tcplens_output::SinkEnd;
+use tcplens_output::units::Rotate;
 
 use crate::gate::Gate;
 use crate::live::Live;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
-use crate::signals::Requests;
+use crate::signals::{Reopenings, Requests};
 
 /// What is observed, and how.
 pub(crate) struct Plan {
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub exclude: Option<PacketFilter>,
     /// Where to save the packets that were looked at.
     pub write: Option<PathBuf>,
+    /// When the next file of saved packets begins.
+    pub rotate: Option<Rotate>,
     /// Packets after which to stop.
     pub count: Option<u64>,
     /// Packet time after which to stop.
@@ -52,6 +55,8 @@ pub(crate) struct Plan {
     pub stop: Arc<AtomicBool>,
     /// What signals ask for while it goes on.
     pub requests: Requests,
+    /// How often files were to be opened anew.
+    pub reopenings: Reopenings,
     /// How often the view is told what was counted so far, while live.
     pub interval: Option<Span>,
     /// Live packets, in place of files.
@@ -137,6 +142,8 @@ pub(crate) struct Observed {
     pub reader_gone: bool,
     /// What ended live capture before its time.
     pub troubles: Vec<String>,
+    /// What ended the run: a failure all the same, after all that was seen was shown.
+    pub failure: Option<anyhow::Error>,
     /// The packets came from interfaces.
     pub is_live: bool,
 }
@@ -193,9 +200,17 @@ fn open(plan: &Plan) -> Result<MergedSource> {
 fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     plan.progress.finish();
     let mut warnings = Vec::new();
-    let mut clamped = 0;
+    let (mut clamped, mut unsaved) = (0, 0);
+    let mut failure = ran.failed;
     for gate in ran.gates {
-        clamped += gate.finish()?.map_or(0, |written| written.clamped_times);
+        match gate.finish() {
+            Ok(Some(saved)) => {
+                clamped += saved.written.clamped_times;
+                unsaved += saved.unsaved;
+            }
+            Ok(None) => {}
+            Err(error) => failure = failure.or(Some(error)),
+        }
     }
     if clamped > 0 {
         warnings.push(format!(
@@ -221,6 +236,9 @@ fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     let damages = ran.source.iter().flat_map(MergedSource::damages);
     let damages: Vec<_> = damages.cloned().collect();
     let mut health = health(plan, &ran.totals, ran.records);
+    if unsaved > 0 {
+        health.records_dropped.push(("packets", unsaved));
+    }
     health.damaged_at = damages.first().map(|damage| damage.at);
     if let ([("unknown_link_type", n)], Some(LinkType(number))) =
         (health.undecoded.as_slice(), ran.link)
@@ -236,6 +254,7 @@ fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
     }
     Ok(Observed {
         troubles: ran.troubles.iter().map(ToString::to_string).collect(),
+        failure,
         is_live: plan.live.is_some(),
         health,
         damages,

@@ -1,7 +1,7 @@
 //! Signals: SIGINT and SIGTERM end a run, a second one at once; SIGUSR1 and SIGHUP ask for something while it goes on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -56,4 +56,21 @@ pub(crate) fn stop() -> Result<Arc<AtomicBool>> {
             .with_context(|| format!("cannot wait for signal {signal}"))?;
     }
     Ok(stop)
+}
+
+/// Tells threads that files are to be opened anew.
+#[derive(Debug, Default)]
+pub(crate) struct Reopenings(AtomicU64);
+
+impl Reopenings {
+    /// Once more.
+    pub(crate) fn announce(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether there was one since `known`, which is brought up to date.
+    pub(crate) fn is_new(&self, known: &mut u64) -> bool {
+        let now = self.0.load(Ordering::Relaxed);
+        std::mem::replace(known, now) != now
+    }
 }

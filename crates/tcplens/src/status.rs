@@ -79,6 +79,9 @@ pub(crate) fn of_run(observed: &Observed) -> ExitCode {
             health.packets
         ));
     }
+    if let Some(failure) = &observed.failure {
+        return of_error(failure);
+    }
     if observed.reader_gone {
         return COMPLETE.into();
     }
@@ -133,9 +136,10 @@ fn losses(health: &Health) -> Vec<String> {
         ),
     }));
     for (sink, records) in &health.records_dropped {
-        losses.push(format!(
-            "{records} records were dropped: {sink} did not take them"
-        ));
+        losses.push(match *sink {
+            "packets" => format!("{records} packets were not saved: the file did not take them"),
+            _ => format!("{records} records were dropped: {sink} did not take them"),
+        });
     }
     losses
 }

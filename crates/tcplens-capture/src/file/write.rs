@@ -38,6 +38,10 @@ pub struct CaptureWriter {
     sink: Sink,
     format: Format,
     written: Written,
+    /// Bytes before compression.
+    put: u64,
+    /// Of a compressed file: its size when `put` was what stands beside it.
+    compressed: (u64, u64),
 }
 
 enum Sink {
@@ -59,6 +63,17 @@ impl CaptureWriter {
     /// # Errors
     /// The file cannot be created.
     pub fn create(path: &Path) -> Result<CaptureWriter, FileError> {
+        Self::over(path, |path| File::create(path))
+    }
+
+    /// The same with a file that `open` opens, for names that must not exist yet.
+    ///
+    /// # Errors
+    /// The file cannot be created.
+    pub fn over(
+        path: &Path,
+        open: impl FnOnce(&Path) -> io::Result<File>,
+    ) -> Result<CaptureWriter, FileError> {
         let is_stdout = path.as_os_str() == "-";
         let name = if is_stdout {
             "standard output".to_owned()
@@ -72,7 +87,7 @@ impl CaptureWriter {
         let file = if is_stdout {
             File::from(io::stdout().as_fd().try_clone_to_owned().map_err(failed)?)
         } else {
-            File::create(path).map_err(failed)?
+            open(path).map_err(failed)?
         };
         let lower = name.to_ascii_lowercase();
         let plain = lower
@@ -98,6 +113,8 @@ impl CaptureWriter {
             sink,
             format,
             written: Written::default(),
+            put: 0,
+            compressed: (0, 0),
         };
         if is_pcapng {
             writer.put(&section_header())?;
@@ -153,6 +170,20 @@ impl CaptureWriter {
         }
         self.written.packets += 1;
         Ok(())
+    }
+
+    /// Bytes of the file so far. Of a compressed one as it was up to 256 KiB of packets ago: its compressor keeps some back.
+    pub fn size(&mut self) -> u64 {
+        let file = match &self.sink {
+            Sink::Plain(_) => return self.put,
+            Sink::Gzip(encoder) => encoder.get_ref().get_ref(),
+            Sink::Zstd(encoder) => encoder.get_ref().get_ref(),
+        };
+        if self.put - self.compressed.1 >= (BLOCK / 4) as u64 {
+            let size = file.metadata().map_or(self.compressed.0, |file| file.len());
+            self.compressed = (size, self.put);
+        }
+        self.compressed.0
     }
 
     /// Hands everything written so far to the system, so that a reader of the growing file sees it.
@@ -293,6 +324,7 @@ impl CaptureWriter {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.put += bytes.len() as u64;
         self.sink
             .as_write()
             .write_all(bytes)

@@ -11,7 +11,7 @@ use crate::units::Rotate;
 
 /// A row of files with a number in their name.
 #[derive(Clone)]
-pub(super) struct Series {
+pub struct Series {
     directory: PathBuf,
     /// Before and after the number: `records-` and `.jsonl.zst`.
     before: String,
@@ -25,7 +25,10 @@ pub(super) struct Series {
 
 impl Series {
     /// Looks which files exist already.
-    pub(super) fn new(path: &Path, rotate: Rotate) -> Result<Series, SinkError> {
+    ///
+    /// # Errors
+    /// It is no name of a file, or its directory cannot be read.
+    pub fn new(path: &Path, rotate: Rotate) -> Result<Series, SinkError> {
         let no_name = || SinkError::NoFileName {
             name: path.display().to_string(),
         };
@@ -61,7 +64,10 @@ impl Series {
     }
 
     /// Creates the file with the next free number.
-    pub(super) fn next_file(&mut self) -> Result<(PathBuf, File), SinkError> {
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn next_file(&mut self) -> Result<(PathBuf, File), SinkError> {
         loop {
             self.number += 1;
             let path = self
@@ -79,7 +85,7 @@ impl Series {
     ///
     /// A record's time is its start, and a long connection is written long after: only the latest
     /// time counts.
-    pub(super) fn is_due(&mut self, time: Option<Timestamp>, size: u64) -> bool {
+    pub fn is_due(&mut self, time: Option<Timestamp>, size: u64) -> bool {
         let period = match self.rotate {
             Rotate::Size(limit) => return size >= limit,
             Rotate::Time(period) => i64::try_from(period.ns()).unwrap_or(i64::MAX).max(1),

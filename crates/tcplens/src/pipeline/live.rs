@@ -86,6 +86,7 @@ pub(crate) fn run(
                 spare,
                 dropped: 0,
                 told: Instant::now(),
+                reopened: 0,
             };
             threads.push(scope.spawn(|| capture.run()));
         }
@@ -157,7 +158,10 @@ fn show_all(
                     say(so_far(&health));
                     show.summary(&health);
                 }
-                Request::Reopen => show.reopen(),
+                Request::Reopen => {
+                    plan.reopenings.announce();
+                    show.reopen();
+                }
             }
         }
         let is_over = until.is_some_and(|until| Instant::now() >= until);
@@ -208,6 +212,8 @@ struct Capture<'p> {
     /// Records that found no room.
     dropped: u64,
     told: Instant,
+    /// How often files were reopened.
+    reopened: u64,
 }
 
 /// What is left of a ring's thread.
@@ -266,6 +272,9 @@ impl Capture<'_> {
             None => self.decode.front.tick(self.clock.now_less(BEHIND)),
         }
         self.send(round);
+        self.decode
+            .gate
+            .tick(self.plan.reopenings.is_new(&mut self.reopened));
         let goes_on = self.decode.gate.goes_on().map_err(Stopped::Gate)?;
         if !goes_on {
             self.plan.stop.store(true, Ordering::Relaxed);
@@ -408,9 +417,6 @@ fn end(captured: Vec<Captured>, mut show: Show<'_>) -> Result<Ran> {
     for lane in &lanes {
         totals.shards += lane.counts();
     }
-    if let Some(error) = failed {
-        return Err(error);
-    }
     Ok(Ran {
         source: None,
         gates,
@@ -419,5 +425,6 @@ fn end(captured: Vec<Captured>, mut show: Show<'_>) -> Result<Ran> {
         end: show.end,
         link,
         troubles,
+        failed,
     })
 }

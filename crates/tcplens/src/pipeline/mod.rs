@@ -44,6 +44,8 @@ pub(crate) struct Ran {
     pub link: Option<LinkType>,
     /// What ended live capture before its time.
     pub troubles: Vec<RingError>,
+    /// What ended it all.
+    pub failed: Option<anyhow::Error>,
 }
 
 /// Runs the whole source.
@@ -69,7 +71,6 @@ pub(crate) fn run(
     // Also after an error: what was read is shown.
     decode.front.finish();
     finish(decode.front.clock, &mut all, &mut show);
-    result?;
     Ok(Ran {
         source: Some(reader.source),
         gates: vec![decode.gate],
@@ -78,6 +79,7 @@ pub(crate) fn run(
         end: show.end,
         link: decode.link,
         troubles: Vec::new(),
+        failed: result.err(),
     })
 }
 
