@@ -31,6 +31,7 @@ mod records;
 mod report;
 mod requests;
 mod script;
+mod stat;
 mod summary;
 
 /// Bytes per connection that `--limit-memory` counts with, its parser included (measured; see the bench kit's memory
@@ -49,6 +50,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Connections(connections) => connections::run(&connections),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
+        Command::Stat(stat) => stat::run(&stat),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }

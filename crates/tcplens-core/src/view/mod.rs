@@ -24,7 +24,7 @@ pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
 pub use peers::{Leg, PEERS, Peer, Peers, ServerKey};
 pub use requests::{Population, RequestGroup, RequestSummary};
-pub use running::{Ended, Running};
+pub use running::{Connections, Running, Sums};
 pub use sightings::{Cause, Few, Sighting};
 pub use standouts::{STANDOUTS, Standouts};
 pub use tallies::{Tallies, TcpeekCounts, TcpeekTotals};
