@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 mod requests;
+mod running;
 #[path = "../view_records/mod.rs"]
 mod view_records;
 #[path = "../view_records/requests.rs"]

@@ -1,6 +1,5 @@
 //! Servers and the desk with real sockets, fed with records made by hand. Every wait has a deadline and none is a claim
 //! about speed.
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
