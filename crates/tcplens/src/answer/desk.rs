@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
@@ -23,6 +24,10 @@ use super::{Asked, Question};
 pub(super) const NAMES: usize = 64;
 /// Most questions of one round: the rest waits for the next, so that asking does not keep the run from its records.
 const ROUND: usize = 64;
+
+/// How long questions gather after some were answered: all that ask for the same get one answer, so that asking all the time
+/// costs no more than asking forty times a second.
+const GATHERING: Duration = Duration::from_millis(25);
 
 /// What is counted, and what of it is known beforehand.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +57,8 @@ pub(crate) struct Desk {
     rooms: Vec<Arc<Room>>,
     refused_streams: u64,
     refused_names: u64,
+    /// When questions were answered last.
+    answered: Option<Instant>,
 }
 
 impl Desk {
@@ -77,6 +84,7 @@ impl Desk {
             rooms,
             refused_streams: 0,
             refused_names: 0,
+            answered: None,
         }
     }
 
@@ -90,8 +98,22 @@ impl Desk {
         self.streams.record(record);
     }
 
-    /// Answers whoever asked since the last time. Called after every batch, at least ten times a second.
+    /// Answers whoever asked since the last time, and sends streams on. Called after every batch, at least ten times a second;
+    /// `health` is only called where somebody asked.
     pub(crate) fn serve(&mut self, health: impl Fn() -> Health) {
+        if self.answered.is_none_or(|at| at.elapsed() >= GATHERING) {
+            self.answer_all(health);
+        }
+        self.streams.flush();
+    }
+
+    /// The end of the run: answers once more and closes the streams, whose readers still get what waits for them.
+    pub(crate) fn close(mut self, health: impl Fn() -> Health) {
+        self.answer_all(health);
+        self.streams.flush();
+    }
+
+    fn answer_all(&mut self, health: impl Fn() -> Health) {
         let mut answers = Answers {
             health: None,
             given: Vec::new(),
@@ -100,6 +122,7 @@ impl Desk {
             let Ok(Asked { question, reply }) = self.asked.try_recv() else {
                 break;
             };
+            self.answered = Some(Instant::now());
             if let Question::Records(kinds) = question {
                 let refusal = reply.clone();
                 if !self.streams.add(kinds, reply) {
@@ -128,12 +151,6 @@ impl Desk {
             // There is room for it; who asked may be gone.
             let _ = reply.try_send(answer);
         }
-        self.streams.flush();
-    }
-
-    /// The end of the run: answers once more and closes the streams, whose readers still get what waits for them.
-    pub(crate) fn close(mut self, health: impl Fn() -> Health) {
-        self.serve(health);
     }
 
     /// Records that could not be passed on, by sink.

@@ -4,7 +4,7 @@
 use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -69,7 +69,7 @@ impl Listeners {
         };
         let directory = file.made.as_deref();
         for path in [Some(file.path.as_path()), directory].into_iter().flatten() {
-            chown(path, Some(user), Some(group))
+            lchown(path, Some(user), Some(group))
                 .with_context(|| format!("cannot give {} to user {user}", path.display()))?;
         }
         Ok(())

@@ -264,6 +264,29 @@ fn a_hundred_clients_at_once_are_all_answered() {
 }
 
 #[test]
+fn a_large_answer_that_nobody_reads_holds_nobody_up_and_servers_beyond_the_limit_are_one() {
+    const SERVERS: u16 = 1100;
+    let instance = Instance::new("large", settings());
+    for port in 0..SERVERS {
+        instance.requests(request(1000 + port, 2));
+    }
+    let connect = || TcpStream::connect(instance.servers.stats_address().unwrap()).unwrap();
+    let asleep: Vec<_> = (0..10).map(|_| connect()).collect();
+    let document = instance.stats();
+    assert!(document.len() > 200_000 && document.ends_with("}}\n"));
+    assert_eq!(document.matches("\"requests\":1,").count(), 1024);
+    let other = format!("\"other\":{{\"requests\":{},", SERVERS - 1024);
+    assert!(document.contains(&other), "{document}");
+    let summary = instance.ask(b"summary\n");
+    assert!(summary.contains("{\"server\":\"other\",\"protocols\":[\"redis\"],\"requests\":76,"));
+    // One who wakes up gets all of it.
+    let mut stream = &asleep[0];
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    assert_eq!(text(&mut stream), document);
+    instance.finish();
+}
+
+#[test]
 fn silent_clients_hold_nobody_up_and_are_told_to_ask() {
     let instance = Instance::new("silent", filtered());
     let mut silent = instance.connect();

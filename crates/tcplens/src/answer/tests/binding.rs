@@ -37,9 +37,20 @@ fn a_missing_directory_is_made_and_the_socket_is_for_owner_and_group() {
     let listeners = Listeners::bind(&at(&path)).unwrap();
     assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o755, 0o660));
     assert_eq!(listeners.wanted(), Kinds::ALL);
-    // To whom it belongs already.
-    let owner = fs::metadata(&path).unwrap();
-    listeners.give_to(owner.uid(), owner.gid()).unwrap();
+    let owner = |path: &Path| {
+        let metadata = fs::metadata(path).unwrap();
+        (metadata.uid(), metadata.gid())
+    };
+    let (mine, other) = (owner(&path), (65_534, 65_534));
+    if listeners.give_to(other.0, other.1).is_ok() {
+        // Who has both may remove it; what was there before stays whose it was.
+        let directory = path.parent().unwrap();
+        assert_eq!([owner(&path), owner(directory)], [other, other]);
+        assert_eq!(owner(&place.0), mine);
+    } else {
+        listeners.give_to(mine.0, mine.1).unwrap();
+        println!("SKIPPED the socket of another user: only root may give it away");
+    }
     drop(listeners);
     assert!(!path.exists());
 }
