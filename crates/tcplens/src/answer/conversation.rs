@@ -1,7 +1,7 @@
 //! What servers and their clients say to each other: tcpkit's statistics to whoever connects; over the unix socket one
 //! question per connection, a line, in tcpeek's words or ours.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use tcplens_output::json::Json;
@@ -15,6 +15,9 @@ use super::{Asked, Kinds, Question};
 const ANSWERING: Duration = Duration::from_secs(10);
 /// Longest name of a baseline in bytes: tcpeek's of filters.
 const NAME: usize = 127;
+
+/// Said to who comes too late.
+const ENDED: &str = "the run has ended";
 
 /// What `help` answers.
 const HELP: &str = "\
@@ -38,11 +41,11 @@ pub(super) struct Asker {
 impl Asker {
     /// The answer, or why there is none as a line of JSON.
     fn ask(&self, question: Question) -> Vec<u8> {
-        let (reply, answer) = sync_channel(1);
         let begin = Instant::now();
-        if self.desk.try_send(Asked { question, reply }).is_err() {
-            return error("too much is asked at once; ask again later").into_bytes();
-        }
+        let answer = match self.put(question, 1) {
+            Ok(answer) => answer,
+            Err(why) => return why,
+        };
         loop {
             match answer.recv_timeout(TICK) {
                 Ok(answer) => return answer,
@@ -51,19 +54,21 @@ impl Asker {
                 Err(RecvTimeoutError::Timeout) => {
                     return error("no answer in time; ask again later").into_bytes();
                 }
-                Err(RecvTimeoutError::Disconnected) => {
-                    return error("the run has ended").into_bytes();
-                }
+                Err(RecvTimeoutError::Disconnected) => return error(ENDED).into_bytes(),
             }
         }
     }
 
-    /// Chunks of records as they come.
-    fn records(&self, kinds: Kinds) -> Option<Receiver<Vec<u8>>> {
-        let (reply, chunks) = sync_channel(CHUNKS);
-        let question = Question::Records(kinds);
-        let asked = self.desk.try_send(Asked { question, reply });
-        asked.is_ok().then_some(chunks)
+    /// Puts a question to the desk; its answers come, and so many of them wait. Or why not.
+    fn put(&self, question: Question, room: usize) -> Result<Receiver<Vec<u8>>, Vec<u8>> {
+        let (reply, answers) = sync_channel(room);
+        match self.desk.try_send(Asked { question, reply }) {
+            Ok(()) => Ok(answers),
+            Err(TrySendError::Full(_)) => {
+                Err(error("too much is asked at once; ask again later").into_bytes())
+            }
+            Err(TrySendError::Disconnected(_)) => Err(error(ENDED).into_bytes()),
+        }
     }
 }
 
@@ -106,10 +111,14 @@ pub(super) fn question<S: Socket>(mut client: Client<S>, asker: &Asker) {
 
 /// Writes records until the client leaves, takes none for too long, or the run ends.
 fn pass_on<S: Socket>(mut client: Client<S>, asker: &Asker, kinds: Kinds) {
-    let Some(chunks) = asker.records(kinds) else {
-        // Whether it takes this is all the same.
-        client.write(error("too much is asked at once; ask again later").as_bytes());
-        return;
+    let chunks = match asker.put(Question::Records(kinds), CHUNKS) {
+        Ok(chunks) => chunks,
+        Err(why) => {
+            if client.write(&why) {
+                client.leave();
+            }
+            return;
+        }
     };
     loop {
         let goes_on = match chunks.recv_timeout(TICK) {

@@ -303,6 +303,25 @@ fn silent_clients_hold_nobody_up_and_are_told_to_ask() {
 }
 
 #[test]
+fn who_asks_when_the_run_has_ended_is_told_so() {
+    let Instance {
+        work,
+        thread,
+        servers,
+        place,
+    } = Instance::new("late", settings());
+    drop(work);
+    thread.join().unwrap();
+    for question in [&b"GET\n"[..], b"records\n"] {
+        let mut stream = UnixStream::connect(place.socket()).unwrap();
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        stream.write_all(question).unwrap();
+        assert_eq!(text(&mut stream), "{\"error\":\"the run has ended\"}\n");
+    }
+    servers.finish();
+}
+
+#[test]
 fn who_comes_when_all_places_are_taken_is_turned_away_and_counted() {
     let instance = Instance::new("full", filtered());
     let inside: Vec<_> = (0..SOCKET_CLIENTS).map(|_| instance.connect()).collect();
