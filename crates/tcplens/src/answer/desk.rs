@@ -16,6 +16,7 @@ use tcplens_output::tcpkit::{TcpkitExtra, TcpkitShape};
 use tcplens_output::{Jsonl, running, tcpeek, tcpkit};
 
 use super::conversation::error;
+use super::interfaces::InterfaceDrops;
 use super::server::Room;
 use super::streams::{STREAMS, Streams};
 use super::{Asked, Question};
@@ -42,6 +43,8 @@ pub(crate) struct DeskSettings {
     pub slow_from: Option<Span>,
     /// When counting began.
     pub since: Timestamp,
+    /// The interfaces that are captured on, if they are in this network namespace; `any` is all of them.
+    pub interfaces: Vec<String>,
 }
 
 /// What was counted so far, and who wants to know.
@@ -53,6 +56,7 @@ pub(crate) struct Desk {
     baselines: BTreeMap<String, (TcpeekTotals, PcapCounts)>,
     ports: Vec<(u16, u16)>,
     since: Timestamp,
+    interface_drops: InterfaceDrops,
     /// Of the servers: where those are counted who were turned away.
     rooms: Vec<Arc<Room>>,
     refused_streams: u64,
@@ -73,6 +77,7 @@ impl Desk {
             ports,
             slow_from,
             since,
+            interfaces,
         } = settings;
         Desk {
             asked,
@@ -81,6 +86,7 @@ impl Desk {
             baselines: BTreeMap::new(),
             ports,
             since,
+            interface_drops: InterfaceDrops::new(interfaces),
             rooms,
             refused_streams: 0,
             refused_names: 0,
@@ -177,15 +183,13 @@ impl Desk {
 
     /// The answer, with a newline at its end.
     fn answer(&mut self, question: &Question, health: &Health) -> String {
-        let pcap = PcapCounts {
-            recv: health.packets,
-            drop: health.kernel_drops,
-            ifdrop: None,
-        };
         let mut answer = match question {
             Question::Stats(shape) => self.stats(*shape, health),
-            Question::Totals => tcpeek::document(&self.running.attempts.tcpeek(None), pcap),
-            Question::TotalsSince(name) => self.totals_since(name, pcap),
+            Question::Totals => {
+                let totals = self.running.attempts.tcpeek(None);
+                tcpeek::document(&totals, self.pcap(health))
+            }
+            Question::TotalsSince(name) => self.totals_since(name, self.pcap(health)),
             Question::Summary => running::document(&self.running, health, self.since),
             Question::Health => {
                 let mut jsonl = Jsonl::new();
@@ -198,6 +202,14 @@ impl Desk {
             answer.push('\n');
         }
         answer
+    }
+
+    fn pcap(&self, health: &Health) -> PcapCounts {
+        PcapCounts {
+            recv: health.packets,
+            drop: health.kernel_drops,
+            ifdrop: self.interface_drops.since_begin(),
+        }
     }
 
     fn stats(&self, shape: TcpkitShape, health: &Health) -> String {

@@ -21,6 +21,7 @@ pub(crate) use desk::{Desk, DeskSettings};
 mod client;
 mod conversation;
 mod desk;
+mod interfaces;
 pub(crate) mod listen;
 pub(crate) mod server;
 mod streams;

@@ -115,7 +115,8 @@ impl Drop for Servers {
     fn drop(&mut self) {
         self.stop.set();
         for accepting in self.accepting.drain(..) {
-            // Linux ends an accept(2) whose socket is shut down. A TCP socket does it for every listener.
+            // Linux ends an accept(2) whose socket is shut down, for unix sockets as for TCP's (EINVAL); the type here only
+            // stands for shutdown(2).
             let woken = TcpStream::from(accepting.waker).shutdown(Shutdown::Both);
             if woken.is_ok() {
                 // A thread that panicked has ended, too.

@@ -94,6 +94,21 @@ fn collectors_with_names_do_not_steal_from_each_other() {
 }
 
 #[test]
+fn what_interfaces_lost_is_a_number_where_they_are_known() {
+    let lo = DeskSettings {
+        interfaces: vec!["lo".into()],
+        ..settings()
+    };
+    let instance = Instance::new("interfaces", lo);
+    let answer = instance.ask(b"GET\n");
+    assert!(
+        answer.ends_with("\"recv\":1000,\"drop\":7,\"ifdrop\":0}}}]\n"),
+        "{answer}"
+    );
+    instance.finish();
+}
+
+#[test]
 fn names_are_bounded_and_counted() {
     let instance = Instance::new("many-names", settings());
     for n in 0..super::super::desk::NAMES {
