@@ -4,17 +4,22 @@
 //! bucket.
 //!
 //! Rows are of servers with requests, and of every single port that the user named with `-p`, also if nobody asked it
-//! anything. Of a range of ports only those with requests have rows.
+//! anything. Of a range of ports only those with requests have rows. Servers that were too many to be told apart are one
+//! row, `other`.
+//!
+//! Where the time is known from which on all was counted, because somebody asks while it goes on, objects have more: that
+//! time, and what tcpkit never told of latencies.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::str::FromStr;
 
-use tcplens_core::record::Word;
+use tcplens_core::record::{Status, Word};
+use tcplens_core::time::Timestamp;
 use tcplens_core::view::requests::BUCKETS;
 use tcplens_core::view::{RequestGroup, RequestSummary};
 
 use crate::human::Endpoint;
+use crate::json::Json;
 
 /// `--stats-format`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,45 +57,48 @@ pub struct TcpkitExtra {
     pub drops: Option<u64>,
     /// Segments with data to servers and from servers, if somebody counted them.
     pub packets: Option<[u64; 2]>,
+    /// From when on all was counted; makes objects tell more.
+    pub since: Option<Timestamp>,
 }
 
 /// The document, without a newline at its end.
 #[must_use]
 pub fn document(summary: &RequestSummary, shape: TcpkitShape, extra: &TcpkitExtra) -> String {
+    let mut json = Json::new();
     match shape {
-        TcpkitShape::Tcpkit0 => ports(summary, extra),
-        TcpkitShape::Tcpkit1 => {
-            let all = summary.all();
-            let mut protocols = all.protocols();
-            let protocol = match (protocols.next(), protocols.next()) {
-                (Some(only), None) => only.word().unwrap_or_default(),
-                _ => "auto",
-            };
-            let [inward, outward] = match extra.packets {
-                Some(packets) => packets.map(Some),
-                None => [None; 2],
-            };
-            format!(
-                "{{\"type\":\"{protocol}\",\"drops\":{},\"in_packets\":{},\"out_packets\":{},\"in_bytes\":{},\
-                 \"out_bytes\":{},\"ports\":{}}}",
-                or_null(extra.drops),
-                or_null(inward),
-                or_null(outward),
-                all.request_bytes,
-                all.response_bytes,
-                ports(summary, extra)
-            )
-        }
-        TcpkitShape::Tcpkit => by_server(summary),
+        TcpkitShape::Tcpkit0 => ports(&mut json, summary, extra),
+        TcpkitShape::Tcpkit1 => totals(&mut json, summary, extra),
+        TcpkitShape::Tcpkit => by_server(&mut json, summary, extra),
     }
+    json.into_string()
 }
 
-/// What is not known is `null`, for a reader that looks for the name.
-fn or_null(value: Option<u64>) -> String {
-    value.map_or_else(|| "null".to_owned(), |value| value.to_string())
+fn totals(json: &mut Json, summary: &RequestSummary, extra: &TcpkitExtra) {
+    let all = summary.all();
+    let mut protocols = all.protocols();
+    let protocol = match (protocols.next(), protocols.next()) {
+        (Some(only), None) => only.word().unwrap_or_default(),
+        _ => "auto",
+    };
+    let [inward, outward] = match extra.packets {
+        Some(packets) => packets.map(Some),
+        None => [None; 2],
+    };
+    json.open('{').name("type").string(protocol);
+    json.name("drops").or_null(extra.drops);
+    json.name("in_packets").or_null(inward);
+    json.name("out_packets").or_null(outward);
+    json.name("in_bytes").number(all.request_bytes);
+    json.name("out_bytes").number(all.response_bytes);
+    json.name("ports");
+    ports(json, summary, extra);
+    if let Some(since) = extra.since {
+        json.name("since").time(since);
+    }
+    json.close('}');
 }
 
-fn ports(summary: &RequestSummary, extra: &TcpkitExtra) -> String {
+fn ports(json: &mut Json, summary: &RequestSummary, extra: &TcpkitExtra) {
     let mut ports = BTreeMap::<u64, RequestGroup>::new();
     for &(low, high) in &extra.ports {
         if low == high {
@@ -100,22 +108,30 @@ fn ports(summary: &RequestSummary, extra: &TcpkitExtra) -> String {
     for ((_, port), group) in summary.servers() {
         ports.entry(port).or_default().merge(group);
     }
-    let mut text = String::from("[");
-    for (n, (port, group)) in ports.iter().enumerate() {
-        let buckets: Vec<_> = group.buckets.iter().map(u64::to_string).collect();
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "{}{{\"{port}\":{{\"total_reqs\":{},\"total_costs\":{},\"slow_reqs\":{},\"latencies\":[{}]}}}}",
-            if n > 0 { "," } else { "" },
-            group.requests(),
-            group.total.sum_ns() / 1000,
-            group.slow,
-            buckets.join(",")
-        );
+    json.open('[');
+    let mut row = |name: &str, group: &RequestGroup| {
+        json.open('{').name(name).open('{');
+        json.name("total_reqs").number(group.requests());
+        json.name("total_costs").number(group.total.sum_ns() / 1000);
+        json.name("slow_reqs").number(group.slow);
+        json.name("latencies").open('[');
+        for count in group.buckets {
+            json.number(count);
+        }
+        json.close(']');
+        if extra.since.is_some() {
+            more(json, group);
+        }
+        json.close('}').close('}');
+    };
+    for (port, group) in &ports {
+        row(&port.to_string(), group);
     }
-    text.push(']');
-    text
+    let other = summary.other_servers();
+    if other.requests() > 0 {
+        row("other", other);
+    }
+    json.close(']');
 }
 
 /// tcpkit's names of the buckets, as they are.
@@ -140,28 +156,50 @@ const NAMES: [&str; BUCKETS] = [
     "+inf",
 ];
 
-fn by_server(summary: &RequestSummary) -> String {
-    let mut text = String::from("{");
-    for (n, ((ip, port), group)) in summary.servers().enumerate() {
-        let buckets: Vec<_> = NAMES
-            .iter()
-            .zip(group.buckets)
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| format!("{{\"{name}\":{count}}}"))
-            .collect();
-        // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "{}\"{}\":{{\"requests\":{},\"request_bytes\":{},\"responses\":{},\"response_bytes\":{},\"latency\":[{}]}}",
-            if n > 0 { "," } else { "" },
-            Endpoint(ip, port),
-            group.requests(),
-            group.request_bytes,
-            group.responses,
-            group.response_bytes,
-            buckets.join(",")
-        );
+fn by_server(json: &mut Json, summary: &RequestSummary, extra: &TcpkitExtra) {
+    json.open('{');
+    let mut row = |name: &str, group: &RequestGroup| {
+        json.name(name).open('{');
+        json.name("requests").number(group.requests());
+        json.name("request_bytes").number(group.request_bytes);
+        json.name("responses").number(group.responses);
+        json.name("response_bytes").number(group.response_bytes);
+        json.name("latency").open('[');
+        for (name, count) in NAMES.iter().zip(group.buckets) {
+            if count > 0 {
+                json.open('{').name(name).number(count).close('}');
+            }
+        }
+        json.close(']');
+        if let Some(since) = extra.since {
+            json.name("total_cost_us")
+                .number(group.total.sum_ns() / 1000);
+            json.name("slow").number(group.slow);
+            more(json, group);
+            json.name("since").time(since);
+        }
+        json.close('}');
+    };
+    for ((ip, port), group) in summary.servers() {
+        row(&Endpoint(ip, port).to_string(), group);
     }
-    text.push('}');
-    text
+    let other = summary.other_servers();
+    if other.requests() > 0 {
+        row("other", other);
+    }
+    json.close('}');
+}
+
+/// What tcpkit does not tell; percentiles only where something was measured.
+fn more(json: &mut Json, group: &RequestGroup) {
+    json.name("errors").number(group.status(Status::Error));
+    json.name("unanswered").number(group.unanswered());
+    for (name, per_mille) in [("p50_us", 500), ("p90_us", 900), ("p99_us", 990)] {
+        if let Some(span) = group.total.quantile(per_mille) {
+            json.name(name).micros(span);
+        }
+    }
+    if let Some(max) = group.total.max() {
+        json.name("max_us").micros(max);
+    }
 }

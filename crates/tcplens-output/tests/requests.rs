@@ -168,15 +168,24 @@ fn tcpkits_statistics_have_its_three_shapes_and_named_ports_without_requests() {
         ports: vec![(6379, 6379), (6380, 6380), (8000, 8100)],
         drops: None,
         packets: Some([4076, 4048]),
+        since: None,
     };
-    let documents: Vec<_> = [
-        TcpkitShape::Tcpkit0,
-        TcpkitShape::Tcpkit1,
-        TcpkitShape::Tcpkit,
-    ]
-    .into_iter()
-    .map(|shape| document(&counted(ms(100)), shape, &extra))
-    .collect();
+    let while_it_runs = TcpkitExtra {
+        since: Some(view_records::START),
+        drops: Some(0),
+        ..extra.clone()
+    };
+    let documents: Vec<_> = [extra, while_it_runs]
+        .iter()
+        .flat_map(|extra| {
+            [
+                TcpkitShape::Tcpkit0,
+                TcpkitShape::Tcpkit1,
+                TcpkitShape::Tcpkit,
+            ]
+            .map(|shape| document(&counted(ms(100)), shape, extra))
+        })
+        .collect();
     for document in &documents {
         serde_json::from_str::<serde_json::Value>(document).unwrap();
     }

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Script(Script),
     /// What works on this machine, and what each missing thing costs
     Doctor(Doctor),
+    /// What a running instance has counted so far
+    Stat(Stat),
     /// A script that completes tcplens command lines in a shell
     Completions(Completions),
     /// The manual page, or all of them
@@ -185,6 +187,36 @@ pub(crate) struct Doctor {
     pub format: Format,
 }
 
+/// `stat`.
+#[derive(Args, Debug)]
+#[command(after_help = STAT_HELP)]
+pub(crate) struct Stat {
+    /// What to ask instead of tcpeek's totals: summary, health, stats, records, or what `help` answers
+    #[arg(value_name = "QUESTION", help_heading = "Arguments", conflicts_with_all = ["json", "since_last", "gmetric"])]
+    pub question: Vec<String>,
+    /// Where it answers
+    #[arg(
+        short = 'U',
+        long,
+        value_name = "PATH",
+        default_value = "/run/tcplens/tcplens.sock"
+    )]
+    pub socket: PathBuf,
+    /// What came since this name last asked, instead of all
+    #[arg(long, value_name = "NAME", value_parser = values::baseline)]
+    pub since_last: Option<String>,
+    /// Ask again every so many seconds, until interrupted
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    pub watch: Option<Span>,
+    /// The answer as it is
+    #[arg(short, long)]
+    pub json: bool,
+    /// Send what came since the last time to Ganglia's gmond instead; alone: at 239.2.11.71:8649
+    #[arg(short, long, value_name = "HOST:PORT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "239.2.11.71:8649", conflicts_with = "json")]
+    pub gmetric: Option<String>,
+}
+
 /// `completions`.
 #[derive(Args, Debug)]
 #[command(after_help = COMPLETIONS_HELP)]
@@ -309,6 +341,16 @@ if it does not; docs/privileges.md.
 Examples:
   tcplens doctor                 what works, and what to do about the rest
   tcplens doctor -f jsonl        for machines";
+
+const STAT_HELP: &str = "\
+The instance was started with -U, or it is a tcpeek. Without a question
+the answer is tcpeek's totals of connection attempts, by filter.
+
+Examples:
+  tcplens stat                      as tcpeekstat prints it
+  tcplens stat -j --since-last me   what is new, for machines
+  tcplens stat --gmetric --watch 60 to Ganglia, every minute
+  tcplens stat records request      every request, until interrupted";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

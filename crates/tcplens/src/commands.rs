@@ -31,6 +31,7 @@ mod records;
 mod report;
 mod requests;
 mod script;
+mod stat;
 mod summary;
 
 /// Bytes per connection that `--limit-memory` counts with, its parser included (measured; see the bench kit's memory
@@ -53,6 +54,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
         Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Stat(stat) => stat::run(&stat),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod requests;
+mod running;
 #[path = "../view_records/mod.rs"]
 mod view_records;
 #[path = "../view_records/requests.rs"]

@@ -1,5 +1,4 @@
 //! Records made by hand for tests of views: a plain one of each kind, to be changed where a test differs.
-#![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 use tcplens_core::record::*;
 use tcplens_core::time::{SECOND, Span, Timestamp};
@@ -22,9 +21,9 @@ pub(crate) fn handshake(second: i64, client: &str, server: &str, port: u64) -> H
             first: time,
             flow: 7,
         },
-        client_ip: client.parse().unwrap(),
+        client_ip: client.parse().expect("an address"),
         client_port: 40_000 + second.unsigned_abs(),
-        server_ip: server.parse().unwrap(),
+        server_ip: server.parse().expect("an address"),
         server_port: port,
         role_from: RoleFrom::Syn,
         direction: None,

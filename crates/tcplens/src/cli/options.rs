@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{ArgAction, Args, ValueEnum};
 use tcplens_core::record::Side;
@@ -10,6 +11,7 @@ use tcplens_core::roles::Network;
 use tcplens_core::time::Span;
 use tcplens_core::wire::Checksum;
 use tcplens_output::color::ColorChoice;
+use tcplens_output::tcpkit::TcpkitShape;
 use tcplens_output::time_style::TimeStyle;
 use tcplens_output::units::{self, Rotate};
 
@@ -91,6 +93,9 @@ pub(crate) struct Answering {
     #[arg(short = 'P', long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:33333")]
     #[arg(value_parser = values::listen)]
     pub stats_port: Option<SocketAddr>,
+    /// What --stats-port tells: tcpkit (by address and port), tcpkit1 (by port, with totals) or tcpkit0 (an array by port)
+    #[arg(long, value_name = "SHAPE", default_value = "tcpkit", value_parser = TcpkitShape::from_str)]
+    pub stats_shape: TcpkitShape,
     /// Answer `tcplens stat`, and tcpeek's GET and REFRESH, at this unix socket; alone: /run/tcplens/tcplens.sock
     #[arg(short = 'U', long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/tcplens.sock")]
     #[arg(value_parser = values::socket_path)]

@@ -104,6 +104,17 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, String> {
     ))
 }
 
+/// A name under which an instance remembers what was asked.
+pub(crate) fn baseline(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > 127 || text.contains(char::is_control) {
+        return Err(format!(
+            "{text:?} is no name; write a word of up to 127 bytes"
+        ));
+    }
+    Ok(text.into())
+}
+
 /// A time above zero, in seconds where no unit is written.
 pub(crate) fn seconds(text: &str) -> Result<Span, String> {
     let span = units::parse_duration_or(text, SECOND as u64).map_err(|error| error.to_string())?;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
-use tcplens_core::record::{Direction, Handshake, Health};
+use tcplens_core::record::Health;
 use tcplens_core::time::Timestamp;
-use tcplens_core::view::HandshakeSummary;
+use tcplens_core::view::Tallies;
 use tcplens_output::SinkEnd;
 use tcplens_output::text::HandshakeText;
 use tcplens_output::time_style::TimeFormat;
@@ -27,7 +27,7 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     // Live, this host tells its own.
     let is_local_known = !common.who.local.is_empty() || words.files.is_empty();
     let named = std::mem::take(&mut words.handshake_filters);
-    let filters = Filters::new(named, is_local_known, output.quiet);
+    let tallies = tallies(named, is_local_known, output.quiet);
     let wanted = Wanted {
         handshakes: true,
         requests: false,
@@ -40,7 +40,7 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
         text: HandshakeText::new(TimeFormat::new(output.time), color),
         time: TimeFormat::new(output.time),
         target,
-        filters,
+        tallies,
         period: Period::default(),
         has_lines: !output.quiet,
     };
@@ -52,80 +52,16 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     Ok(status::of_run(&observed))
 }
 
-/// What counts, where, and what does not.
-struct Filters {
-    exclusions: Vec<HandshakeFilter>,
-    /// Attempts of no direction: all of them without local addresses, else those passing through.
-    rest: (&'static str, HandshakeSummary),
-    counted: Vec<(HandshakeFilter, HandshakeSummary)>,
-}
-
-impl Filters {
-    fn new(named: Vec<HandshakeFilter>, is_local_known: bool, is_quiet: bool) -> Filters {
-        let directed = named.first().map(HandshakeFilter::name);
-        if let (Some(name), false, false) = (directed, is_local_known, is_quiet) {
-            say(format_args!(
-                "{name:?} counts both directions: which addresses are this host's is not known; \
-                 name them with --local"
-            ));
-        }
-        let (exclusions, named): (Vec<_>, Vec<_>) =
-            named.into_iter().partition(HandshakeFilter::is_exclusion);
-        let built_in = HandshakeFilter::built_in()
-            .into_iter()
-            .filter(|_| is_local_known);
-        let counted = built_in
-            .chain(named)
-            .map(|filter| (filter, HandshakeSummary::default()))
-            .collect();
-        let rest = if is_local_known { "forwarded" } else { "all" };
-        Filters {
-            exclusions,
-            rest: (rest, HandshakeSummary::default()),
-            counted,
-        }
+/// What counts where. A filter that tells directions cannot do so without local addresses.
+fn tallies(named: Vec<HandshakeFilter>, is_local_known: bool, is_quiet: bool) -> Tallies {
+    let directed = named.first().map(HandshakeFilter::name);
+    if let (Some(name), false, false) = (directed, is_local_known, is_quiet) {
+        say(format_args!(
+            "{name:?} counts both directions: which addresses are this host's is not known; \
+             name them with --local"
+        ));
     }
-
-    /// Counts an attempt; false if it is excluded.
-    fn count(&mut self, handshake: &Handshake) -> bool {
-        // A record's ports are numbers of 16 bits.
-        let port = u16::try_from(handshake.server_port).unwrap_or_default();
-        let matches = |filter: &HandshakeFilter| {
-            filter.matches(
-                handshake.direction,
-                handshake.client_ip,
-                handshake.server_ip,
-                port,
-            )
-        };
-        if self.exclusions.iter().any(matches) {
-            return false;
-        }
-        if matches!(handshake.direction, None | Some(Direction::Forwarded)) {
-            self.rest.1.add(handshake);
-        }
-        for (filter, summary) in &mut self.counted {
-            if matches(filter) {
-                summary.add(handshake);
-            }
-        }
-        true
-    }
-
-    /// Names and summaries in the order of printing: what is always there first.
-    fn summaries(&self) -> Vec<(&str, &HandshakeSummary)> {
-        let (rest, summary) = &self.rest;
-        let mut all: Vec<_> = self
-            .counted
-            .iter()
-            .map(|(filter, summary)| (filter.name(), summary))
-            .collect();
-        let is_always = *rest == "all";
-        if is_always || summary.attempts() > 0 {
-            all.insert(if is_always { 0 } else { 2 }, (rest, summary));
-        }
-        all
-    }
+    Tallies::new(named, is_local_known)
 }
 
 struct HandshakeView {
@@ -133,7 +69,7 @@ struct HandshakeView {
     text: HandshakeText,
     /// For the summary.
     time: TimeFormat,
-    filters: Filters,
+    tallies: Tallies,
     period: Period,
     has_lines: bool,
 }
@@ -142,7 +78,7 @@ impl HandshakeView {
     fn summary_text(&mut self, color: bool) -> Vec<u8> {
         let mut text = Vec::new();
         summary::print(
-            &self.filters.summaries(),
+            &self.tallies.summaries().collect::<Vec<_>>(),
             &self.period,
             &mut self.time,
             color,
@@ -173,7 +109,7 @@ impl View for HandshakeView {
         let AnyRecord::Handshake(handshake) = record else {
             return Ok(());
         };
-        if !self.filters.count(handshake) {
+        if !self.tallies.count(handshake) {
             return Ok(());
         }
         self.period.add(handshake.time);

@@ -307,6 +307,7 @@ impl RequestView<'_> {
                 drops: health.kernel_drops,
                 // Of datagrams there are no connection records.
                 packets: Some(self.packets).filter(|packets| *packets != [0; 2]),
+                since: None,
             };
             let document = tcpkit::document(&self.summary, shape, &extra);
             if let Target::Text(lines) = &mut self.target {

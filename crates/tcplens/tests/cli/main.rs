@@ -14,6 +14,7 @@ mod outputs;
 mod requests;
 mod running;
 mod scripts;
+mod stat;
 mod views;
 
 /// A directory for one test, removed at its end.

@@ -1,0 +1,242 @@
+//! The sockets that answers are given at: bound while there is privilege for them, and told apart from what happens at
+//! them, which begins later.
+
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tcplens_output::tcpkit::TcpkitShape;
+
+use super::client::Stop;
+use super::conversation::{self, Asker};
+use super::server::{Room, Servers};
+use super::{Desk, DeskSettings, Kinds};
+use crate::cli::Answering;
+
+/// Clients of `--stats-port` at once. Each is a thread for as long as it reads.
+pub(super) const STATS_CLIENTS: usize = 64;
+/// Clients of the unix socket at once.
+pub(super) const SOCKET_CLIENTS: usize = 128;
+
+/// Bound sockets at which nobody is answered yet.
+pub(crate) struct Listeners {
+    stats: Option<(TcpListener, TcpkitShape)>,
+    socket: Option<(UnixListener, SocketFile)>,
+}
+
+impl Listeners {
+    /// Binds what is asked for, which may be nothing.
+    ///
+    /// # Errors
+    /// An address or path is taken or not permitted; the message says what to do.
+    pub(crate) fn bind(answering: &Answering) -> Result<Listeners> {
+        let stats = answering.stats_port.map(bind_stats).transpose()?;
+        let socket = answering.socket.as_deref().map(bind_socket).transpose()?;
+        Ok(Listeners {
+            stats: stats.map(|listener| (listener, answering.stats_shape)),
+            socket,
+        })
+    }
+
+    /// Which records whoever asks is told of: only these need to be made, beside what else wants them.
+    pub(crate) fn wanted(&self) -> Kinds {
+        match (&self.socket, &self.stats) {
+            (Some(_), _) => Kinds::ALL,
+            (None, Some((_, shape))) => Kinds {
+                handshakes: false,
+                requests: true,
+                // Of these it counts packets.
+                connections: *shape == TcpkitShape::Tcpkit1,
+            },
+            (None, None) => Kinds::default(),
+        }
+    }
+
+    /// The unix socket shall be this user's and group's, who will remove it: privileges are given up for theirs.
+    ///
+    /// # Errors
+    /// It is not permitted.
+    pub(crate) fn give_to(&self, user: u32, group: u32) -> Result<()> {
+        let Some((_, file)) = &self.socket else {
+            return Ok(());
+        };
+        let directory = file.made.as_deref();
+        for path in [Some(file.path.as_path()), directory].into_iter().flatten() {
+            lchown(path, Some(user), Some(group))
+                .with_context(|| format!("cannot give {} to user {user}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Begins to answer: the desk is fed and asked to serve by whoever runs, the servers end when they are dropped.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(crate) fn start(self, settings: DeskSettings) -> Result<(Desk, Servers)> {
+        // Room for whoever may ask at once: each client asks once.
+        let (desk, asked) = sync_channel(STATS_CLIENTS + SOCKET_CLIENTS);
+        let stop = Stop::default();
+        let asker = Asker {
+            desk,
+            stop: stop.clone(),
+        };
+        let (socket, file) = self.socket.unzip();
+        let address = match &self.stats {
+            Some((listener, _)) => Some(listener.local_addr()?),
+            None => None,
+        };
+        let mut servers = Servers::new(stop, address, file);
+        let mut rooms = Vec::new();
+        if let Some((listener, shape)) = self.stats {
+            let room = Room::new("stats_port_clients", STATS_CLIENTS);
+            rooms.push(room.clone());
+            let asker = asker.clone();
+            let talk = move |client| conversation::stats(client, &asker, shape);
+            servers
+                .serve("stats-port", listener, room, talk)
+                .context("cannot answer at --stats-port")?;
+        }
+        if let Some(listener) = socket {
+            let room = Room::new("socket_clients", SOCKET_CLIENTS);
+            rooms.push(room.clone());
+            let talk = move |client| conversation::question(client, &asker);
+            servers
+                .serve("socket", listener, room, talk)
+                .context("cannot answer at --socket")?;
+        }
+        Ok((Desk::new(settings, asked, rooms), servers))
+    }
+}
+
+/// Binds `--stats-port`; the library sets SO_REUSEADDR, so that a restart need not wait for old connections.
+fn bind_stats(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::AddrInUse => "another program listens there; choose another port with",
+            ErrorKind::AddrNotAvailable => {
+                "this host has no such address; choose one of its own with"
+            }
+            ErrorKind::PermissionDenied => "that needs a privilege; choose a port above 1023 with",
+            _ => "choose another one with",
+        };
+        anyhow::anyhow!("cannot listen at {address}: {error}: {advice} --stats-port ADDR:PORT")
+    })
+}
+
+/// The file of a unix socket, which is removed with this.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Its directory, if that was made for it.
+    made: Option<PathBuf>,
+    /// Device and inode: a file that another program puts there stays.
+    identity: (u64, u64),
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+            // Without the right to do it the next start replaces it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Binds `--socket`: makes its directory, replaces a socket that nobody listens at any more.
+fn bind_socket(path: &Path) -> Result<(UnixListener, SocketFile)> {
+    let failed = |what: &str, advice: &str| {
+        let path = path.display();
+        format!("cannot listen at {path}: {what}; {advice} or choose another path with --socket")
+    };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let is_new = !directory.exists();
+    if is_new {
+        make(directory).with_context(|| {
+            let what = format!("cannot make {}", directory.display());
+            failed(&what, "make it and give it to the user who runs tcplens,")
+        })?;
+    }
+    // Two that start at once do not take each other's socket for a stale one.
+    let _lock = lock(directory);
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| failed("cannot look at it", "see to its directory"));
+        }
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            bail!(failed("there is a file that is no socket", "remove it"));
+        }
+        Ok(_) => match UnixStream::connect(path) {
+            Ok(_) => bail!(failed(
+                "another program answers there",
+                "stop it (`tcplens stat` tells what it counts)"
+            )),
+            // Nobody listens: its program was killed.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).with_context(|| {
+                    failed(
+                        "a stale socket is there that cannot be removed",
+                        "remove it",
+                    )
+                })?;
+            }
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    failed(
+                        "there is a socket, and whether it is in use cannot be seen",
+                        "remove it",
+                    )
+                });
+            }
+        },
+    }
+    let listener = UnixListener::bind(path)
+        .with_context(|| failed("it cannot be made", "make its directory writable"))?;
+    let file = SocketFile {
+        path: path.to_owned(),
+        made: is_new.then(|| directory.to_owned()),
+        identity: identity(path).with_context(|| failed("it is gone again", "try again"))?,
+    };
+    // The umask decided so far; who may not write may not connect.
+    fs::set_permissions(path, Permissions::from_mode(0o660))
+        .with_context(|| failed("its mode cannot be set", "see to its file system"))?;
+    Ok((listener, file))
+}
+
+/// Makes a directory that everybody may look into, whatever the umask.
+fn make(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o755))
+}
+
+/// Holds the directory for a moment. Without it (a file system that has no locks, somebody who never lets go) all goes on.
+fn lock(directory: &Path) -> Option<File> {
+    let file = File::open(directory).ok()?;
+    for _ in 0..20 {
+        match file.try_lock() {
+            Ok(()) => return Some(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(50)),
+            Err(TryLockError::Error(_)) => return None,
+        }
+    }
+    None
+}
