@@ -22,6 +22,7 @@ pub(crate) struct Live {
     /// Whether to keep to these.
     is_confined: bool,
     is_verbose: bool,
+    is_quiet: bool,
 }
 
 /// What is open.
@@ -62,6 +63,7 @@ impl Live {
             outputs: outputs.collect(),
             is_confined: true,
             is_verbose: common.output.verbose > 0,
+            is_quiet: common.output.quiet,
         })
     }
 
@@ -123,6 +125,20 @@ impl Live {
             }
         }
         Ok(())
+    }
+
+    /// Says that packets are captured from now on: nothing else may be seen of it for long.
+    pub(crate) fn announce(&self) {
+        if self.is_quiet {
+            return;
+        }
+        let on = self.options.interfaces.join(", ");
+        match &self.netns {
+            Some(name) => say(format_args!(
+                "capturing on {on} in network namespace {name}"
+            )),
+            None => say(format_args!("capturing on {on}")),
+        }
     }
 }
 

@@ -156,6 +156,7 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             let gates = opened.rings.iter().map(|_| Gate::new(&plan));
             let gates = gates.collect::<Result<Vec<_>>>()?;
             live.give_up_privileges()?;
+            live.announce();
             if plan.settings.roles.local.is_empty() {
                 plan.settings.roles.local = opened.local;
             }
