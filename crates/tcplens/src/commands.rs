@@ -13,7 +13,8 @@ use tcplens_core::shard::Settings;
 use tcplens_core::time::{SECOND, Span};
 use tcplens_core::wire::DecodeSettings;
 
-use crate::cli::{Command, Common, Format};
+use crate::answer::listen::Listeners;
+use crate::cli::{Answering, Command, Common, Format};
 use crate::live::Live;
 use crate::observe::Plan;
 use crate::progress::Progress;
@@ -130,6 +131,9 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .is_empty()
         .then(|| Live::new(common, &words))
         .transpose()?;
+    let listeners = answers(&common.answering, live.is_some())?;
+    let asked = listeners.as_ref().map(Listeners::wanted);
+    let asked = asked.unwrap_or_default();
     let settings = Settings {
         vantage: match live {
             Some(_) => Vantage::Wire,
@@ -152,9 +156,9 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
             usize::try_from(held).unwrap_or(usize::MAX)
         }),
         keep_duplicates: source.keep_duplicates,
-        handshakes: wanted.handshakes,
-        requests: wanted.requests,
-        connections: wanted.connections,
+        handshakes: wanted.handshakes || asked.handshakes,
+        requests: wanted.requests || asked.requests,
+        connections: wanted.connections || asked.connections,
         ..Settings::default()
     };
     let cores = || available_parallelism().map_or(1, usize::from);
@@ -191,8 +195,27 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         },
         reopenings: signals::Reopenings::default(),
         interval: None,
+        is_verbose: output.verbose > 0,
+        listeners,
+        filters: Vec::new(),
+        slow_from: None,
         live,
     })
+}
+
+/// Where answers are given, while live.
+fn answers(answering: &Answering, is_live: bool) -> Result<Option<Listeners>> {
+    if is_live {
+        return Ok(Some(Listeners::bind(answering)?));
+    }
+    let is_asked =
+        answering.stats_port.is_some() || answering.socket.is_some() || answering.metrics.is_some();
+    if is_asked {
+        say(
+            "nothing is answered while files are read: -P, -U and --metrics are for live packets (-i)",
+        );
+    }
+    Ok(None)
 }
 
 /// Who is who, by the options.

@@ -8,6 +8,7 @@ use tcplens_capture::ring::{Ring, RingOptions};
 use tcplens_capture::{interfaces, landlock, netns, privilege};
 use tcplens_core::roles::Network;
 
+use crate::answer::listen::Listeners;
 use crate::cli::{self, Common};
 use crate::say::say;
 use crate::sources::Words;
@@ -70,6 +71,14 @@ impl Live {
         self.is_confined = false;
     }
 
+    /// Names of interfaces, if they are in this network namespace.
+    pub(crate) fn interfaces_here(&self) -> Vec<String> {
+        match self.netns {
+            Some(_) => Vec::new(),
+            None => self.options.interfaces.clone(),
+        }
+    }
+
     /// Opens the rings, in the network namespace that was asked for.
     ///
     /// # Errors
@@ -93,7 +102,10 @@ impl Live {
     ///
     /// # Errors
     /// Something could not be given up: then nothing must be captured.
-    pub(crate) fn give_up_privileges(&self) -> Result<()> {
+    pub(crate) fn give_up_privileges(&self, listeners: Option<&Listeners>) -> Result<()> {
+        if let (Some(listeners), Some(user)) = (listeners, self.privileges.user()) {
+            listeners.give_to(user.uid, user.gid)?;
+        }
         for file in self.outputs.iter().filter(|file| file.exists()) {
             self.privileges.give_path(file).with_context(|| {
                 format!(
@@ -107,7 +119,7 @@ impl Live {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         });
-        let directories: Vec<&Path> = directories.collect();
+        let mut directories: Vec<&Path> = directories.collect();
         if let Some(why) = &dropped.still_root {
             say(format_args!("still root: {why}"));
         }
@@ -117,7 +129,15 @@ impl Live {
             }
         }
         if self.is_confined {
-            let confined = landlock::restrict(&directories, &[]);
+            directories.extend(listeners.and_then(Listeners::directory));
+            // Where the kernel tells what interfaces dropped, for whoever asks.
+            let counts = [Path::new("/sys/class/net"), Path::new("/sys/devices")];
+            let inputs = if listeners.is_some() {
+                &counts[..]
+            } else {
+                &[]
+            };
+            let confined = landlock::restrict(&directories, inputs);
             if self.is_verbose {
                 say(confined);
             }

@@ -2,7 +2,6 @@
 //! asked, `commands` answer.
 #![forbid(unsafe_code)]
 
-#[expect(dead_code, reason = "live capture comes next")]
 mod answer;
 mod cli;
 mod commands;

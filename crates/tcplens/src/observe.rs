@@ -10,6 +10,7 @@ use tcplens_capture::{clock, process};
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::engine::{Front, Lane, Transport};
 use tcplens_core::filter::packet::PacketFilter;
+use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::record::{Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
@@ -19,10 +20,13 @@ use tcplens_core::wire::{Checksum, DecodeCounts, DecodeSettings, Undecoded};
 use tcplens_output::SinkEnd;
 use tcplens_output::units::Rotate;
 
+use crate::answer::DeskSettings;
+use crate::answer::listen::Listeners;
 use crate::gate::Gate;
 use crate::live::Live;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
+use crate::say::say;
 use crate::signals::{Reopenings, Requests};
 
 /// What is observed, and how.
@@ -61,6 +65,28 @@ pub(crate) struct Plan {
     pub interval: Option<Span>,
     /// Live packets, in place of files.
     pub live: Option<Live>,
+    /// More is said on stderr.
+    pub is_verbose: bool,
+    /// Where answers are given while it goes on.
+    pub listeners: Option<Listeners>,
+    /// tcpeek's filters, for whoever asks.
+    pub filters: Vec<HandshakeFilter>,
+    /// What takes so long is slow, for whoever asks.
+    pub slow_from: Option<Span>,
+}
+
+impl Plan {
+    /// What whoever asks is told of.
+    fn desk(&self, live: &Live) -> DeskSettings {
+        DeskSettings {
+            filters: self.filters.clone(),
+            is_local_known: true,
+            ports: self.settings.roles.server_ports.clone(),
+            slow_from: self.slow_from,
+            since: clock::now(),
+            interfaces: live.interfaces_here(),
+        }
+    }
 }
 
 /// Takes records as they become final.
@@ -155,11 +181,17 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             let opened = live.open()?;
             let gates = opened.rings.iter().map(|_| Gate::new(&plan));
             let gates = gates.collect::<Result<Vec<_>>>()?;
-            live.give_up_privileges()?;
+            let listeners = plan.listeners.take().filter(|all| !all.is_empty());
+            live.give_up_privileges(listeners.as_ref())?;
             if plan.settings.roles.local.is_empty() {
                 plan.settings.roles.local = opened.local;
             }
-            pipeline::live::run(&plan, opened.rings, gates, view)
+            let answering = listeners.map(|all| all.start(plan.desk(live)));
+            let answering = answering.transpose()?;
+            if let (Some((_, servers)), true) = (&answering, plan.is_verbose) {
+                say(servers);
+            }
+            pipeline::live::run(&plan, opened.rings, gates, view, answering)
         }
         None => {
             let source = open(&plan)?;
@@ -169,7 +201,14 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     };
     let mut ran = ran?;
     ran.totals.records_dropped += view.dropped();
-    conclude(&plan, ran)
+    let answering = ran.answering.take();
+    let mut observed = conclude(&plan, ran)?;
+    if let Some((desk, servers)) = answering {
+        desk.complete(&mut observed.health);
+        desk.close(|| observed.health.clone());
+        servers.finish();
+    }
+    Ok(observed)
 }
 
 /// Opens the files.

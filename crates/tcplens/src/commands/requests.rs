@@ -51,6 +51,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         None => Prints::of(format),
     };
     let mut plan = plan(common, words, wanted, prints)?;
+    plan.slow_from = command.which.slower_than;
     plan.settings.protocols = protocols(&command.which);
     plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
     let files = plan.files.clone();

@@ -20,6 +20,8 @@ use tcplens_core::time::Timestamp;
 use super::decode::{Decode, Kept};
 use super::show::{Show, finish};
 use super::{LANES_ALONE, Ran};
+use crate::answer::Desk;
+use crate::answer::server::Servers;
 use crate::gate::Gate;
 use crate::observe::{Packets, Plan, Totals, View, health};
 use crate::say::say;
@@ -57,8 +59,11 @@ pub(crate) fn run(
     rings: Vec<Ring>,
     mut gates: Vec<Gate>,
     view: &mut dyn View,
+    answering: Option<(Desk, Servers)>,
 ) -> Result<Ran> {
+    let (desk, servers) = answering.unzip();
     let mut show = Show::new(view);
+    show.desk = desk;
     let packets = show.packets;
     let (rounds, arriving) = sync_channel(QUEUE);
     let mut give_back = Vec::new();
@@ -100,7 +105,7 @@ pub(crate) fn run(
             }
         }
     });
-    end(captured, show)
+    end(captured, show, servers)
 }
 
 /// Shows what comes until all threads are done.
@@ -144,6 +149,10 @@ fn show_all(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         show.idle();
+        if let Some(mut desk) = show.desk.take() {
+            desk.serve(|| health_now(plan, totals, show));
+            show.desk = Some(desk);
+        }
         if plan
             .interval
             .is_some_and(|interval| told.elapsed().as_nanos() >= u128::from(interval.ns()))
@@ -398,7 +407,7 @@ fn copy(lent: &Lent<'_>, interfaces: &Arc<Vec<Interface>>) -> Batch {
 }
 
 /// Ends what is under way, and adds up.
-fn end(captured: Vec<Captured>, mut show: Show<'_>) -> Result<Ran> {
+fn end(captured: Vec<Captured>, mut show: Show<'_>, servers: Option<Servers>) -> Result<Ran> {
     let mut totals = Totals::default();
     let (mut lanes, mut gates, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
     let (mut clock, mut link, mut failed) = (Timestamp::MIN, None, None);
@@ -426,5 +435,6 @@ fn end(captured: Vec<Captured>, mut show: Show<'_>) -> Result<Ran> {
         link,
         troubles,
         failed,
+        answering: show.desk.zip(servers),
     })
 }
