@@ -104,6 +104,11 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
             "cannot write packets and results both to standard output; name a file with -o or -w",
         ));
     }
+    if output.rotate.is_some() && output.output.is_none() && write.is_none() {
+        return Err(usage(
+            "--rotate is for files; name one with -o (--output) or -w (--write)",
+        ));
+    }
     if let (Some(results), Some(packets)) = (&output.output, write)
         && results == packets
     {

@@ -54,7 +54,9 @@ impl Target {
     /// Opens the destination of a command's results. Live packets do not wait for it.
     pub(super) fn open(format: Format, output: &Output, is_live: bool) -> Result<Target> {
         let sink = || {
-            let sink = Sink::open(output.output.as_deref(), output.rotate)?;
+            // Standard output is one; then it is the saved packets that rotate.
+            let rotate = output.rotate.filter(|_| output.output.is_some());
+            let sink = Sink::open(output.output.as_deref(), rotate)?;
             Ok::<_, SinkError>(if is_live { sink.queued() } else { sink })
         };
         Ok(match format {
