@@ -139,16 +139,17 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     let listeners = answers(&common.answering, live.is_some())?;
     let asked = listeners.as_ref().map(Listeners::wanted);
     let asked = asked.unwrap_or_default();
+    // Whoever sends packets chooses the ports: what they hash to is not to be foreseen. Of files all is the same again.
+    let hash_seed = match live {
+        Some(_) => RandomState::new().hash_one(0),
+        None => 0,
+    };
     let settings = Settings {
         vantage: match live {
             Some(_) => Vantage::Wire,
             None => Vantage::File,
         },
-        // Whoever sends packets chooses the ports: what they hash to is not to be foreseen.
-        hash_seed: match live {
-            Some(_) => RandomState::new().hash_one(0),
-            None => 0,
-        },
+        hash_seed,
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),
@@ -176,10 +177,10 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     Ok(Plan {
         files: words.files,
         follow: source.follow,
-        threads: threads.unwrap_or_else(cores),
+        threads: threads.unwrap_or_else(|| if live.is_some() { 1 } else { cores() }),
         decode: DecodeSettings {
             checksum: source.checksum.into(),
-            ..DecodeSettings::default()
+            hash_seed,
         },
         settings,
         filter: words.filter,

@@ -79,13 +79,13 @@ impl Live {
         }
     }
 
-    /// Opens the rings, in the network namespace that was asked for.
+    /// Opens the rings, one for each thread, in the network namespace that was asked for.
     ///
     /// # Errors
     /// What cannot be opened, and what to do.
-    pub(crate) fn open(&self) -> Result<Opened> {
+    pub(crate) fn open(&self, threads: usize) -> Result<Opened> {
         let open = || -> Result<Opened> {
-            let rings = vec![Ring::open(&self.options)?];
+            let rings = Ring::open(&self.options, threads)?;
             let local = interfaces::local_addresses()?;
             Ok(Opened {
                 rings,

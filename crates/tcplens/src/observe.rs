@@ -178,7 +178,12 @@ pub(crate) struct Observed {
 pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     let ran = match &plan.live {
         Some(live) => {
-            let opened = live.open()?;
+            // What takes packets one after the other takes one thread.
+            let takes_packets = view.packets() != Packets::None;
+            if takes_packets || plan.write.is_some() || plan.count.is_some() {
+                plan.threads = 1;
+            }
+            let opened = live.open(plan.threads)?;
             let gates = opened.rings.iter().map(|_| Gate::new(&plan));
             let gates = gates.collect::<Result<Vec<_>>>()?;
             let listeners = plan.listeners.take().filter(|all| !all.is_empty());
@@ -323,6 +328,10 @@ pub(crate) struct Totals {
     pub kernel_drops: Option<u64>,
     /// Records that found no room on their way to the view.
     pub records_dropped: u64,
+    /// Segments and ICMP errors that came to one thread and were another's.
+    pub handed_on: u64,
+    /// Those of them that found no room there.
+    pub unclaimed: u64,
 }
 
 impl Totals {
@@ -342,6 +351,8 @@ impl Totals {
             shards,
             kernel_drops: None,
             records_dropped: 0,
+            handed_on: 0,
+            unclaimed: 0,
         }
     }
 
@@ -359,6 +370,8 @@ impl Totals {
             (one, more) => one.or(more),
         };
         self.records_dropped += other.records_dropped;
+        self.handed_on += other.handed_on;
+        self.unclaimed += other.unclaimed;
     }
 }
 
@@ -378,6 +391,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         .chain([
             ("holes", shards.holes),
             ("datagram_flows", shards.evicted_datagrams),
+            ("handed_on", totals.unclaimed),
         ])
         .chain(shards.read.limit_hits());
     let unparsed = shards.read.unparsed().filter(|(_, n)| *n > 0);
@@ -393,6 +407,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         datagrams: shards.read.datagrams,
         undecoded,
         kernel_drops: totals.kernel_drops,
+        handed_on: (totals.handed_on > 0).then_some(totals.handed_on),
         cut_packets: decoded.cut_packets,
         fragments: decoded.fragments,
         duplicates: shards.duplicates,
