@@ -10,12 +10,14 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
-pub(crate) use options::{Answering, Bounds, Format, Live, Output, Source, Who};
+pub(crate) use options::{
+    Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
+};
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 
 mod options;
 mod requests;
-mod values;
+pub(crate) mod values;
 
 /// Shows why TCP is slow or failing: every failed handshake, lossy path and stalled connection.
 #[derive(Parser, Debug)]
