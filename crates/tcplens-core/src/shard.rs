@@ -65,6 +65,9 @@ pub struct Settings {
     pub connections: bool,
     /// Protocols that may be recognised; empty for all.
     pub protocols: Vec<Protocol>,
+    /// Protocols that may be recognised on some ports of servers, as inclusive ranges, instead of `protocols`; the first that
+    /// names a port decides.
+    pub port_protocols: Vec<(Vec<(u16, u16)>, Vec<Protocol>)>,
     /// Most bytes of messages that are not complete, in all shards.
     pub limit_held: usize,
     /// Longest summary of a request, in bytes.
@@ -87,6 +90,7 @@ impl Default for Settings {
             requests: true,
             connections: true,
             protocols: Vec::new(),
+            port_protocols: Vec::new(),
             limit_held: 256 << 20,
             summary_bytes: 128,
             hash_seed: 0,

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Records(Records),
     /// A Lua script over packets and records
     Script(Script),
+    /// Several sources and views in one process, by a YAML file: a daemon
+    Agent(Agent),
     /// A script that completes tcplens command lines in a shell
     Completions(Completions),
     /// The manual page, or all of them
@@ -172,6 +174,21 @@ pub(crate) struct Script {
     pub script_time: Span,
 }
 
+/// `agent`.
+#[derive(Args, Debug)]
+#[command(after_help = AGENT_HELP)]
+pub(crate) struct Agent {
+    /// What to do: a tcplens.yaml (docs/agent.md), or a tcprt.yaml as it is
+    #[arg(long, value_name = "FILE", default_value = "/etc/tcplens/tcplens.yaml")]
+    pub config: PathBuf,
+    /// Tell what is wrong with the file, or print it with all defaults, and do nothing
+    #[arg(long)]
+    pub check: bool,
+    /// Print all keys that the file may have, with their defaults and meanings, as Markdown
+    #[arg(long, exclusive = true)]
+    pub keys: bool,
+}
+
 /// `completions`.
 #[derive(Args, Debug)]
 #[command(after_help = COMPLETIONS_HELP)]
@@ -288,6 +305,18 @@ Examples:
   tcplens script mine.lua shop.pcap       your own
   tcplens script slow-log shop.pcap --arg ms=5
                                           requests that took 5 ms or more";
+
+const AGENT_HELP: &str = "\
+SIGHUP reads the file again: views, their filters, thresholds and
+outputs change between two records, no connection is lost; what needs a
+restart is told. Log files that were moved away begin anew.
+
+Examples:
+  tcplens agent --config tcplens.yaml --check
+                         what is wrong, by line; or all of it as understood
+  tcplens agent --config tcplens.yaml
+  tcplens agent --config /etc/tcprt/tcprt.yaml --check
+                         what a tcprt.yaml becomes, and what has no effect";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

@@ -23,13 +23,14 @@ use crate::say::say;
 use crate::sources::{self, Words};
 use crate::status::usage;
 
+mod agent;
 mod connections;
 mod generated;
 mod handshakes;
-mod lines;
+pub(crate) mod lines;
 mod records;
 mod report;
-mod requests;
+pub(crate) mod requests;
 mod script;
 mod summary;
 
@@ -49,17 +50,21 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Connections(connections) => connections::run(&connections),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
+        Command::Agent(agent) => agent::run(&agent),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }
 }
 
 /// Record kinds to compute.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    handshakes: bool,
-    requests: bool,
-    connections: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Attempts.
+    pub handshakes: bool,
+    /// Requests.
+    pub requests: bool,
+    /// Connections.
+    pub connections: bool,
 }
 
 /// When a command prints results.
@@ -113,21 +118,14 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .as_deref()
         .map(PacketFilter::parse)
         .transpose()?;
-    // A quarter is for messages that are not complete.
-    let held = bounds.limit_memory.map(|bytes| bytes / 4);
-    let by_memory = bounds
-        .limit_memory
-        .map_or(u64::MAX, |bytes| bytes / 4 * 3 / CONNECTION_BYTES);
-    let limit = bounds.limit_connections.min(by_memory).max(1);
+    let limits = Limits::new(bounds.limit_connections, bounds.limit_memory);
     let settings = Settings {
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),
         active: bounds.active.map(nanoseconds),
-        limit_connections: usize::try_from(limit).unwrap_or(usize::MAX),
-        limit_held: held.map_or(Settings::default().limit_held, |held| {
-            usize::try_from(held).unwrap_or(usize::MAX)
-        }),
+        limit_connections: limits.connections,
+        limit_held: limits.held,
         keep_duplicates: source.keep_duplicates,
         handshakes: wanted.handshakes,
         requests: wanted.requests,
@@ -164,6 +162,29 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     })
 }
 
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Connections.
+    pub connections: usize,
+    /// Bytes of messages that are not complete.
+    pub held: usize,
+}
+
+impl Limits {
+    /// By `--limit-connections` and `--limit-memory`, of which a quarter is for messages that are not complete.
+    pub(crate) fn new(connections: u64, memory: Option<u64>) -> Limits {
+        let by_memory = memory.map_or(u64::MAX, |bytes| bytes / 4 * 3 / CONNECTION_BYTES);
+        let limit = connections.min(by_memory).max(1);
+        Limits {
+            connections: usize::try_from(limit).unwrap_or(usize::MAX),
+            held: memory.map_or(Settings::default().limit_held, |bytes| {
+                usize::try_from(bytes / 4).unwrap_or(usize::MAX)
+            }),
+        }
+    }
+}
+
 /// Who is who, by the options.
 fn roles(common: &Common) -> Roles {
     Roles {
@@ -180,13 +201,14 @@ fn prints_on_terminal(common: &Common) -> bool {
     common.output.output.is_none() && std::io::stdout().is_terminal()
 }
 
-fn nanoseconds(span: Span) -> i64 {
+/// As the shards take it.
+pub(crate) fn nanoseconds(span: Span) -> i64 {
     i64::try_from(span.ns()).unwrap_or(i64::MAX)
 }
 
 /// A flag that SIGINT and SIGTERM set: finish and print what there is. The second ends the program
 /// at once, with the status that shells give to a signal.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+pub(crate) fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset.

@@ -2,14 +2,12 @@
 //! asked, `commands` answer.
 #![forbid(unsafe_code)]
 
-#[expect(dead_code, reason = "comes")]
 mod agent;
 #[expect(dead_code, reason = "live capture comes next")]
 mod answer;
 mod cli;
 mod commands;
 mod gate;
-#[expect(dead_code, reason = "comes")]
 mod log;
 mod observe;
 mod pipeline;

@@ -8,6 +8,7 @@ use tcplens_core::filter::FilterError;
 use tcplens_core::record::Health;
 use tcplens_output::SinkEnd;
 
+use crate::agent::load::Wrong;
 use crate::observe::Observed;
 use crate::say::{print, say};
 
@@ -43,7 +44,7 @@ pub(crate) fn of_error(error: &anyhow::Error) -> ExitCode {
         return COMPLETE.into();
     }
     say(format_args!("{error:#}"));
-    if error.is::<Usage>() || error.is::<FilterError>() {
+    if error.is::<Usage>() || error.is::<FilterError>() || error.is::<Wrong>() {
         return USAGE.into();
     }
     FAILED.into()

@@ -13,10 +13,10 @@ use tcplens_core::time::Span;
 use tcplens_core::wire::Checksum;
 use tcplens_output::units;
 
-pub(crate) use self::view::{Shows, SlowerThan, Threshold, ViewConfig, Which};
+pub(crate) use self::view::{Shows, ViewConfig};
 use super::keys;
 use super::section::{Problems, Section};
-use super::yaml::{self, Node, Problem, What};
+use super::yaml::{Node, Problem, What};
 use crate::cli::values;
 use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
 use crate::log::Level;
@@ -49,6 +49,7 @@ pub(crate) struct AgentConfig {
     /// What is known of ports.
     pub ports: Vec<PortRule>,
     /// Names for attempts.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the socket's counters, with the live loop"))]
     pub handshake_filters: Vec<HandshakeFilter>,
     /// What to show.
     pub views: Vec<ViewConfig>,
@@ -57,6 +58,7 @@ pub(crate) struct AgentConfig {
     /// What is kept.
     pub bounds: Bounds,
     /// Whose privileges to keep.
+    #[cfg_attr(not(test), expect(dead_code, reason = "dropping privileges, with the live loop"))]
     pub user: Option<String>,
     /// The least that is said.
     pub log_level: Level,
@@ -143,15 +145,7 @@ pub(crate) struct Bounds {
     pub active: Option<Span>,
 }
 
-/// Reads a file.
-///
-/// # Errors
-/// All that is wrong with it, in the order of the file.
-pub(crate) fn parse(text: &str) -> Result<AgentConfig, Vec<Problem>> {
-    of_tree(&yaml::parse(text).map_err(|problem| vec![problem])?)
-}
-
-/// Reads a file that is a tree already.
+/// Reads the tree of a file.
 ///
 /// # Errors
 /// All that is wrong with it, in the order of the file.
@@ -402,6 +396,12 @@ fn path_with_slash(text: &str) -> Result<PathBuf, String> {
 pub(crate) fn has_key(tree: &Node, names: &[&str]) -> bool {
     matches!(&tree.what, What::Map(entries)
         if entries.iter().any(|(word, _)| names.contains(&word.text.as_str())))
+}
+
+/// Reads a file.
+#[cfg(test)]
+pub(crate) fn parse(text: &str) -> Result<AgentConfig, Vec<Problem>> {
+    of_tree(&super::yaml::parse(text).map_err(|problem| vec![problem])?)
 }
 
 #[cfg(test)]

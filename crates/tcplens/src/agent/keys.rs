@@ -23,6 +23,29 @@ const fn key(
     }
 }
 
+/// All keys as Markdown: a table for each place.
+pub(crate) fn reference() -> String {
+    let mut out = String::new();
+    for table in all() {
+        let heading = match table.path {
+            "" => table.about.to_owned(),
+            path => format!("`{path}`: {}", table.about),
+        };
+        out +=
+            &format!("### {heading}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n");
+        for key in table.keys {
+            let default = key
+                .default
+                .map_or(String::new(), |text| format!("`{text}`"));
+            let (takes, about) = (key.takes, key.about.replace('|', "\\|"));
+            out += &format!("| `{}` | {takes} | {default} | {about} |\n", key.name);
+        }
+        out.push('\n');
+    }
+    out.pop();
+    out
+}
+
 /// The top of the file.
 pub(crate) static TOP: Table = Table {
     path: "",
@@ -238,7 +261,7 @@ pub(crate) static VIEW: Table = Table {
             "kind",
             "records, handshakes, requests, connections or report",
             None,
-            "what is shown; needed. A report comes at the end, and when the configuration is read again",
+            "what is shown; needed. A report comes at the end",
         ),
         key(
             "name",

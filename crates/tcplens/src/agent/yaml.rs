@@ -96,6 +96,26 @@ impl Node {
     }
 }
 
+impl What {
+    /// All of it in one line, without places: equal if it says the same.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            What::Nothing => "~".to_owned(),
+            What::Text(text) => format!("{text:?}"),
+            What::List(items) => {
+                let items: Vec<_> = items.iter().map(|item| item.what.text()).collect();
+                format!("[{}]", items.join(", "))
+            }
+            What::Map(entries) => {
+                let entry =
+                    |(word, node): &(Word, Node)| format!("{}: {}", word.text, node.what.text());
+                let entries: Vec<_> = entries.iter().map(entry).collect();
+                format!("{{{}}}", entries.join(", "))
+            }
+        }
+    }
+}
+
 /// A value as the library reads it.
 struct Tree(Spanned<Shape>);
 

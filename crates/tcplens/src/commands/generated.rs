@@ -72,7 +72,8 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-fn to_stdout(bytes: &[u8]) -> Result<ExitCode> {
+/// Prints what was made; a reader who went away has seen enough.
+pub(super) fn to_stdout(bytes: &[u8]) -> Result<ExitCode> {
     match io::stdout().write_all(bytes) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("cannot write to standard output")?,

@@ -10,13 +10,13 @@ use crate::cli::{Format, Output};
 const BATCH: usize = 64 * 1024;
 
 /// Text lines and where they go.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     buffer: Vec<u8>,
     sink: Sink,
 }
 
 /// Where results go, by `--format`.
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Text.
     Text(Lines),
     /// Records of any kind.
@@ -27,7 +27,7 @@ pub(super) enum Target {
 
 impl Lines {
     /// Appends what `write` writes of something that began at `time`: whole lines.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         time: Option<Timestamp>,
         write: impl FnOnce(&mut Vec<u8>),
@@ -52,21 +52,29 @@ impl Lines {
 
 impl Target {
     /// Opens the destination of a command's results.
-    pub(super) fn open(format: Format, output: &Output) -> Result<Target> {
-        let sink = || Sink::open(output.output.as_deref(), output.rotate);
-        Ok(match format {
+    pub(crate) fn open(format: Format, output: &Output) -> Result<Target> {
+        if format == Format::None {
+            return Ok(Target::None);
+        }
+        let sink = Sink::open(output.output.as_deref(), output.rotate)?;
+        Ok(Target::to(format, sink))
+    }
+
+    /// Results of a format into an open destination.
+    pub(crate) fn to(format: Format, sink: Sink) -> Target {
+        match format {
             Format::Text => Target::Text(Lines {
                 buffer: Vec::new(),
-                sink: sink()?,
+                sink,
             }),
-            Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink()?)),
-            Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink()?)),
+            Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink)),
+            Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink)),
             Format::None => Target::None,
-        })
+        }
     }
 
     /// Whether a new file may begin between two lines.
-    pub(super) fn rotates(&self) -> bool {
+    pub(crate) fn rotates(&self) -> bool {
         match self {
             Target::Text(lines) => lines.sink.rotates(),
             Target::Machine(writer) => writer.sink().rotates(),
@@ -75,7 +83,7 @@ impl Target {
     }
 
     /// Whether text is to be coloured.
-    pub(super) fn is_colored(&self, output: &Output) -> bool {
+    pub(crate) fn is_colored(&self, output: &Output) -> bool {
         match self {
             Target::Text(lines) => output.color.enabled(lines.sink.is_terminal()),
             Target::Machine(_) | Target::None => false,
@@ -83,7 +91,7 @@ impl Target {
     }
 
     /// Hands over what there is, if someone waits for it.
-    pub(super) fn idle(&mut self) -> Result<(), SinkEnd> {
+    pub(crate) fn idle(&mut self) -> Result<(), SinkEnd> {
         match self {
             Target::Text(lines) if lines.sink.is_live() => {
                 lines.hand_over()?;
@@ -94,8 +102,20 @@ impl Target {
         }
     }
 
+    /// Hands over what there is, whoever waits.
+    pub(crate) fn hand_over(&mut self) -> Result<(), SinkEnd> {
+        match self {
+            Target::Text(lines) => {
+                lines.hand_over()?;
+                lines.sink.flush()
+            }
+            Target::Machine(writer) => writer.flush(),
+            Target::None => Ok(()),
+        }
+    }
+
     /// Writes what is left and ends the file.
-    pub(super) fn finish(self) -> Result<(), SinkEnd> {
+    pub(crate) fn finish(self) -> Result<(), SinkEnd> {
         match self {
             Target::Text(mut lines) => {
                 lines.hand_over()?;

@@ -1,5 +1,6 @@
 use super::super::load;
 use super::super::section::render;
+use super::view::{SlowerThan, Threshold};
 use super::*;
 
 const SOURCE: &str = "sources: [{read: a.pcap}]\n";
@@ -202,6 +203,8 @@ views:
     status: [error, 5xx]
     slower_than: ports
 answering: {stats_port: 33333, metrics: '[::1]:9184'}
+handshake_filters: ['web:RX@%:80:443', ':RX@%:22']
+user: nobody
 ",
     );
     let live = Live {
@@ -218,6 +221,8 @@ answering: {stats_port: 33333, metrics: '[::1]:9184'}
     assert_eq!(config.ports[0].slower_than, Some(from));
     assert_eq!(config.ports[1].role, Role::Peer);
     assert_eq!(config.ports[1].protocols, [Protocol::Redis]);
+    assert_eq!(config.handshake_filters.len(), 2);
+    assert_eq!(config.user.as_deref(), Some("nobody"));
     let view = &config.views[0];
     assert_eq!(view.name, "view of requests");
     let slower = SlowerThan::Ports(vec![Threshold { ports, from }]);

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
-use tcplens_core::record::{Handshake, Outcome, Protocol, Request, Word};
+use tcplens_core::record::{Connection, Handshake, Outcome, Protocol, Request, Word};
 use tcplens_core::roles::Network;
 use tcplens_core::time::Span;
 use tcplens_core::view::requests::is_slow;
@@ -18,7 +17,7 @@ use crate::agent::section::Section;
 use crate::cli::{KindChoice, RequestFormat, StatusChoice, values};
 
 /// A view.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ViewConfig {
     /// For messages.
     pub name: String,
@@ -62,7 +61,7 @@ enum Kind {
 }
 
 /// Which records a view takes. Empty lists take all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Which {
     /// Servers.
     pub servers: Vec<Network>,
@@ -101,44 +100,22 @@ pub(crate) struct Threshold {
 }
 
 impl Which {
-    /// Whether a record is among them.
-    pub(crate) fn takes(&self, record: AnyRecord<'_>) -> bool {
-        match record {
-            AnyRecord::Handshake(handshake) => {
-                self.is_server(handshake.server_ip, handshake.server_port)
-                    && self.takes_handshake(handshake)
-            }
-            AnyRecord::Request(reference) => {
-                let request = reference.record();
-                self.is_server(request.server_ip, request.server_port)
-                    && self.takes_request(&request)
-            }
-            AnyRecord::Connection(connection) => {
-                let is_spoken = |protocol: &Protocol| connection.protocol == Some(*protocol);
-                self.is_server(connection.server_ip, connection.server_port)
-                    && (self.protocols.is_empty() || self.protocols.iter().any(is_spoken))
-            }
-        }
-    }
-
-    fn is_server(&self, ip: std::net::IpAddr, port: u64) -> bool {
-        (self.servers.is_empty() || self.servers.iter().any(|network| network.holds(ip)))
-            && (self.ports.is_empty() || is_within(&self.ports, port))
-    }
-
-    fn takes_handshake(&self, handshake: &Handshake) -> bool {
+    /// Whether an attempt is among them.
+    pub(crate) fn takes_handshake(&self, handshake: &Handshake) -> bool {
         // A record's ports are numbers of 16 bits.
         let port = u16::try_from(handshake.server_port).unwrap_or_default();
         let matches = |filter: &HandshakeFilter| {
             let (client, server) = (handshake.client_ip, handshake.server_ip);
             filter.matches(handshake.direction, client, server, port)
         };
-        (self.outcomes.is_empty() || self.outcomes.contains(&handshake.outcome))
+        self.is_server(handshake.server_ip, handshake.server_port)
+            && (self.outcomes.is_empty() || self.outcomes.contains(&handshake.outcome))
             && !self.exclusions.iter().any(matches)
             && (self.handshake_filters.is_empty() || self.handshake_filters.iter().any(matches))
     }
 
-    fn takes_request(&self, request: &Request<'_>) -> bool {
+    /// Whether a request is among them.
+    pub(crate) fn takes_request(&self, request: &Request<'_>) -> bool {
         let is_slow = |slower: &SlowerThan| match slower {
             SlowerThan::Time(from) => is_slow(request, Some(*from)),
             SlowerThan::Ports(thresholds) => thresholds.iter().any(|threshold| {
@@ -146,9 +123,22 @@ impl Which {
                     && is_slow(request, Some(threshold.from))
             }),
         };
-        (self.protocols.is_empty() || self.protocols.contains(&request.protocol))
+        self.is_server(request.server_ip, request.server_port)
+            && (self.protocols.is_empty() || self.protocols.contains(&request.protocol))
             && (self.status.is_empty() || self.status.iter().any(|status| status.fits(request)))
             && self.slower_than.as_ref().is_none_or(is_slow)
+    }
+
+    /// Whether a connection is among them.
+    pub(crate) fn takes_connection(&self, connection: &Connection) -> bool {
+        let is_spoken = |protocol: &Protocol| connection.protocol == Some(*protocol);
+        self.is_server(connection.server_ip, connection.server_port)
+            && (self.protocols.is_empty() || self.protocols.iter().any(is_spoken))
+    }
+
+    fn is_server(&self, ip: std::net::IpAddr, port: u64) -> bool {
+        (self.servers.is_empty() || self.servers.iter().any(|network| network.holds(ip)))
+            && (self.ports.is_empty() || is_within(&self.ports, port))
     }
 }
 
