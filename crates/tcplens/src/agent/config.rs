@@ -49,7 +49,10 @@ pub(crate) struct AgentConfig {
     /// What is known of ports.
     pub ports: Vec<PortRule>,
     /// Names for attempts.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the socket's counters, with the live loop"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the socket's counters, with the live loop")
+    )]
     pub handshake_filters: Vec<HandshakeFilter>,
     /// What to show.
     pub views: Vec<ViewConfig>,
@@ -58,7 +61,10 @@ pub(crate) struct AgentConfig {
     /// What is kept.
     pub bounds: Bounds,
     /// Whose privileges to keep.
-    #[cfg_attr(not(test), expect(dead_code, reason = "dropping privileges, with the live loop"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "dropping privileges, with the live loop")
+    )]
     pub user: Option<String>,
     /// The least that is said.
     pub log_level: Level,
