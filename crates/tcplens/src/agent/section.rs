@@ -98,9 +98,8 @@ impl<'n, 'p> Section<'n, 'p> {
         name: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let Some(node) = self.node(name) else {
-            return self.default(name, parse);
-        };
+        let default = self.default_node(name);
+        let node = self.node(name).or(default.as_ref())?;
         let What::Text(text) = &node.what else {
             self.refuse(node, name, "one value");
             return None;
@@ -143,8 +142,9 @@ impl<'n, 'p> Section<'n, 'p> {
         has_commas: bool,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Vec<T> {
-        let Some(node) = self.node(name) else {
-            return self.default(name, parse).into_iter().collect();
+        let default = self.default_node(name);
+        let Some(node) = self.node(name).or(default.as_ref()) else {
+            return Vec::new();
         };
         self.keep(name, node.clone());
         let one = std::slice::from_ref(node);
@@ -291,19 +291,13 @@ impl<'n, 'p> Section<'n, 'p> {
         self.table.keys.iter().any(|key| key.name == name)
     }
 
-    fn default<T, E: Display>(
-        &mut self,
-        name: &'static str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<T> {
+    /// What stands for a key that is absent.
+    fn default_node(&self, name: &'static str) -> Option<Node> {
         let key = self.table.keys.iter().find(|key| key.name == name)?;
-        let text = key.default?;
-        let node = Node {
+        Some(Node {
             at: self.at,
-            what: What::Text(text.to_owned()),
-        };
-        self.keep(name, node);
-        self.parsed(name, self.at, text, parse)
+            what: What::Text(key.default?.to_owned()),
+        })
     }
 
     fn parsed<T, E: Display>(
@@ -390,20 +384,24 @@ fn unknown(table: &Table, path: &str, text: &str) -> String {
     format!("there is no key {text:?} {place}; {advice}")
 }
 
-/// Letters to add, leave out or change to make one word of the other.
+/// Letters to add, leave out, change or swap with the next to make one word of the other.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let change = before + usize::from(letter != *other);
-            before = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(before + 1);
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let change = last[j] + usize::from(a[i] != b[j]);
+            let mut least = change.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(before[j - 1] + 1);
+            }
+            row.push(least);
         }
+        before = std::mem::replace(&mut last, row);
     }
-    row.last().copied().unwrap_or_default()
+    last.last().copied().unwrap_or_default()
 }
 
 /// A tree as YAML.
@@ -483,7 +481,9 @@ mod tests {
             ("views", "views", 0),
             ("views", "view", 1),
             ("slower_than", "slower_then", 1),
-            ("rotate", "rotaet", 2),
+            ("rotate", "rotaet", 1),
+            ("read", "raed", 1),
+            ("abc", "", 3),
             ("", "abc", 3),
         ] {
             assert_eq!(distance(a, b), expected, "{a} {b}");

@@ -151,6 +151,7 @@ impl Running {
         command
             .env("NOTIFY_SOCKET", place.path("notify"))
             .env("WATCHDOG_USEC", "200000")
+            .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         Running { child, said }
@@ -174,6 +175,14 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended by itself, unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// Until a file has so many lines.
 fn wait_for(place: &Place, name: &str, lines: usize) {
     let until = Instant::now() + Duration::from_secs(30);
@@ -187,9 +196,9 @@ fn wait_for(place: &Place, name: &str, lines: usize) {
 #[test]
 fn a_running_agent_reads_its_file_again_and_tells_its_supervisor() {
     let place = Place::new("agent-reload");
-    let whole = Capture::usual(2).bytes;
-    // The refusal, which ends the capture, is two packets of 16 and 54 bytes each.
-    let (now, later) = whole.split_at(whole.len() - 2 * 70);
+    let whole = Capture::usual(3).bytes;
+    // A connection is nine packets of 16 and 54 bytes, and 37 bytes of payload; a refusal ends the capture.
+    let (now, later) = whole.split_at(24 + 2 * (9 * 70 + 37));
     let path = place.write("a.pcap", now);
     let file = |views: &str| format!("sources: [{{read: a.pcap, follow: true}}]\nviews:\n{views}");
     place.write(
@@ -208,11 +217,12 @@ fn a_running_agent_reads_its_file_again_and_tells_its_supervisor() {
     run.says("READY=1");
     let mut capture = std::fs::OpenOptions::new().append(true).open(path).unwrap();
     capture.write_all(later).unwrap();
-    wait_for(&place, "b.jsonl", 1);
+    wait_for(&place, "a.jsonl", 3);
     run.signal("-TERM");
     run.says("STOPPING=1");
     assert_eq!(run.child.wait().unwrap().code(), Some(0));
-    assert_eq!(read(place.path("a.jsonl")).lines().count(), 2);
+    let lines = ["a.jsonl", "b.jsonl"].map(|name| read(place.path(name)).lines().count());
+    assert_eq!(lines, [3, 1]);
     let said: Vec<_> = BufReader::new(run.child.stderr.take().unwrap())
         .lines()
         .map_while(Result::ok)
