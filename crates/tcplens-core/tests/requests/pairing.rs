@@ -1,7 +1,7 @@
 //! Times and pairing, written by hand: what each request must say, reasoned from the packets.
 
 use tcplens_core::record::{EndedBy, Protocol, RoleFrom, Status};
-use tcplens_core::shard::Settings;
+use tcplens_core::shard::{PortProtocols, Settings};
 use tcplens_core::time::Span;
 
 use crate::wire::*;
@@ -810,11 +810,12 @@ fn what_is_spoken_on_a_port_can_be_named() {
         let protocols = requests.iter().map(|got| got.record().protocol);
         protocols.collect::<Vec<_>>()
     };
-    let here = |named: Protocol| (vec![(1, 2), (port, port)], vec![named]);
-    let elsewhere = (
-        vec![(1, port - 1), (port + 1, u16::MAX)],
-        vec![Protocol::Turn],
-    );
+    let on = |ports: Vec<(u16, u16)>, named: Protocol| PortProtocols {
+        ports,
+        protocols: vec![named],
+    };
+    let here = |named: Protocol| on(vec![(1, 2), (port, port)], named);
+    let elsewhere = on(vec![(1, port - 1), (port + 1, u16::MAX)], Protocol::Turn);
     let none = Vec::new;
     assert_eq!(
         protocols(vec![here(Protocol::Turn)], none()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tcplens_core::roles::Roles;
-use tcplens_core::shard::Settings;
+use tcplens_core::shard::{PortProtocols, Settings};
 use tcplens_core::wire::DecodeSettings;
 
 use super::config::{AgentConfig, Live, Shows, Source};
@@ -126,7 +126,10 @@ pub(crate) fn settings(config: &AgentConfig) -> Settings {
             .ports
             .iter()
             .filter(|rule| !rule.protocols.is_empty())
-            .map(|rule| (rule.ports.clone(), rule.protocols.clone()))
+            .map(|rule| PortProtocols {
+                ports: rule.ports.clone(),
+                protocols: rule.protocols.clone(),
+            })
             .collect(),
         summary_bytes: usize::try_from(config.summary_bytes).unwrap_or(usize::MAX),
         ..Settings::default()

@@ -66,7 +66,7 @@ impl Rules {
         Rules {
             spoken: Spoken::of(&settings.protocols),
             ports: ports
-                .map(|(ports, named)| (ports.clone(), Spoken::of(named)))
+                .map(|rule| (rule.ports.clone(), Spoken::of(&rule.protocols)))
                 .collect(),
             summary_bytes: settings.summary_bytes,
             most_held,
