@@ -185,7 +185,7 @@ pub(crate) struct Agent {
     #[arg(long)]
     pub check: bool,
     /// Print all keys that the file may have, with their defaults and meanings, as Markdown
-    #[arg(long, exclusive = true)]
+    #[arg(long)]
     pub keys: bool,
 }
 

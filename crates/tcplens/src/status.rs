@@ -43,7 +43,10 @@ pub(crate) fn of_error(error: &anyhow::Error) -> ExitCode {
     if let Some(SinkEnd::Closed { .. }) = error.downcast_ref() {
         return COMPLETE.into();
     }
-    say(format_args!("{error:#}"));
+    match error.downcast_ref::<Wrong>() {
+        Some(wrong) => wrong.sentences().for_each(say),
+        None => say(format_args!("{error:#}")),
+    }
     if error.is::<Usage>() || error.is::<FilterError>() || error.is::<Wrong>() {
         return USAGE.into();
     }

@@ -173,8 +173,8 @@ pub(crate) fn of_tree(tree: &Node) -> Result<AgentConfig, Vec<Problem>> {
 /// `None` only if a problem was told.
 fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let sources = top.sections("sources", &keys::SOURCE, source);
-    let filter = top.one("filter", PacketFilter::parse);
-    let exclude = top.one("exclude", PacketFilter::parse);
+    let filter = top.one("filter", packet_filter);
+    let exclude = top.one("exclude", packet_filter);
     let checksum = top.one("checksum", word::<ChecksumChoice>);
     let keep_duplicates = top.flag("keep_duplicates");
     let protocols = protocols(&mut top, "protocol");
@@ -368,6 +368,14 @@ fn protocols(section: &mut Section<'_, '_>, name: &'static str) -> Vec<Protocol>
         .map(one)
         .collect::<Option<_>>()
         .unwrap_or_default()
+}
+
+/// An expression; the key says already that it is a filter.
+fn packet_filter(text: &str) -> Result<PacketFilter, String> {
+    PacketFilter::parse(text).map_err(|error| {
+        let error = error.to_string();
+        error.strip_prefix("filter: ").unwrap_or(&error).to_owned()
+    })
 }
 
 /// One of a few words.

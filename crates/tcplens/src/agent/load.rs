@@ -28,13 +28,18 @@ pub(crate) struct Wrong {
     problems: Vec<Problem>,
 }
 
+impl Wrong {
+    /// What is wrong, in the order of the file.
+    pub(crate) fn sentences(&self) -> impl Iterator<Item = String> {
+        let problems = self.problems.iter();
+        problems.map(|problem| sentence(&self.path, problem))
+    }
+}
+
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, problem) in self.problems.iter().enumerate() {
-            let end = if n > 0 { "\n" } else { "" };
-            write!(f, "{end}{}", sentence(&self.path, problem))?;
-        }
-        Ok(())
+        let sentences: Vec<_> = self.sentences().collect();
+        f.write_str(&sentences.join("\n"))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::agent::load::{self, Loaded};
 use crate::agent::notify::Notify;
 use crate::agent::plan::{self, From};
 use crate::agent::reload::Reload;
-use crate::agent::section::render;
+use crate::agent::render::render;
 use crate::cli::Agent;
 use crate::log::{self, Level, log};
 use crate::observe::observe;

@@ -1,5 +1,5 @@
 use super::super::load;
-use super::super::section::render;
+use super::super::render::render;
 use super::view::{SlowerThan, Threshold};
 use super::*;
 
@@ -284,4 +284,47 @@ fn defaults_are_those_of_the_command_line() {
         compared += 1;
     }
     assert!(compared > 12, "{compared}");
+}
+
+#[test]
+fn every_declared_key_is_read() {
+    let files = "\
+sources: [{read: x, follow: true}]
+filter: tcp
+exclude: udp
+checksum: all
+keep_duplicates: true
+protocol: [http, DNS]
+summary_bytes: 64
+who: {server: 10.0.0.1, local: '::1', side: middle}
+ports: [{port: 80, role: peer, protocol: http, slower_than: 5}]
+handshake_filters: ['a:RX@%:1']
+views:
+  - {kind: requests, name: x, format: text, output: /x, rotate: 1h, time: local, columns: [status, budget]}
+  - {kind: records, records: [request], server: 10.0.0.0/8, port: 80, protocol: http, status: 5xx, slower_than: 1s}
+  - {kind: handshakes, outcome: refused, handshake_filter: a}
+answering: {stats_port: 1, socket: ./x, metrics: 2}
+bounds: {threads: 1, limit_connections: 1, limit_memory: 1M, timeout: 1, idle: 1, active: 1}
+user: x
+log_level: debug
+";
+    let live =
+        "sources: [{interface: any, netns: x, promiscuous: true, buffer: 1MiB, snaplen: 64}]\n";
+    // In a debug build a key that is there and not asked for is a panic.
+    read(files);
+    read(&format!("{live}{VIEW}"));
+    let text = format!("{files}{live}");
+    for key in keys::all().iter().flat_map(|table| table.keys) {
+        let named = [
+            format!("{{{}:", key.name),
+            format!(" {}:", key.name),
+            format!("\n{}:", key.name),
+        ];
+        let is_there = text.starts_with(&format!("{}:", key.name));
+        assert!(
+            is_there || named.iter().any(|named| text.contains(named)),
+            "{}",
+            key.name
+        );
+    }
 }

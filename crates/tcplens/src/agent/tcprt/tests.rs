@@ -1,4 +1,4 @@
-use super::super::section::render;
+use super::super::render::render;
 use super::super::{config, yaml};
 use super::*;
 
