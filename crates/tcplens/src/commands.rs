@@ -23,14 +23,15 @@ use crate::signals;
 use crate::sources::{self, Words};
 use crate::status::usage;
 
+mod agent;
 mod connections;
 mod doctor;
 mod generated;
 mod handshakes;
-mod lines;
+pub(crate) mod lines;
 mod records;
 mod report;
-mod requests;
+pub(crate) mod requests;
 mod script;
 mod stat;
 mod summary;
@@ -40,7 +41,7 @@ mod summary;
 const CONNECTION_BYTES: u64 = 448;
 
 /// How often a connection is reported in parts when live.
-const LIVE_ACTIVE: i64 = 60 * SECOND;
+pub(crate) const LIVE_ACTIVE: i64 = 60 * SECOND;
 
 /// Runs what was asked for.
 ///
@@ -56,17 +57,21 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Script(script) => script::run(&script),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Stat(stat) => stat::run(&stat),
+        Command::Agent(agent) => agent::run(&agent),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }
 }
 
 /// Record kinds to compute.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    handshakes: bool,
-    requests: bool,
-    connections: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Attempts.
+    pub handshakes: bool,
+    /// Requests.
+    pub requests: bool,
+    /// Connections.
+    pub connections: bool,
 }
 
 /// When a command prints results.
@@ -125,12 +130,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .as_deref()
         .map(PacketFilter::parse)
         .transpose()?;
-    // A quarter is for messages that are not complete.
-    let held = bounds.limit_memory.map(|bytes| bytes / 4);
-    let by_memory = bounds
-        .limit_memory
-        .map_or(u64::MAX, |bytes| bytes / 4 * 3 / CONNECTION_BYTES);
-    let limit = bounds.limit_connections.min(by_memory).max(1);
+    let limits = Limits::new(bounds.limit_connections, bounds.limit_memory);
     let live = words
         .files
         .is_empty()
@@ -157,10 +157,8 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
             .active
             .map(nanoseconds)
             .or(live.as_ref().map(|_| LIVE_ACTIVE)),
-        limit_connections: usize::try_from(limit).unwrap_or(usize::MAX),
-        limit_held: held.map_or(Settings::default().limit_held, |held| {
-            usize::try_from(held).unwrap_or(usize::MAX)
-        }),
+        limit_connections: limits.connections,
+        limit_held: limits.held,
         keep_duplicates: source.keep_duplicates,
         handshakes: wanted.handshakes || asked.handshakes,
         requests: wanted.requests || asked.requests,
@@ -224,6 +222,29 @@ fn answers(answering: &Answering, is_live: bool) -> Result<Option<Listeners>> {
     Ok(None)
 }
 
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Connections.
+    pub connections: usize,
+    /// Bytes of messages that are not complete.
+    pub held: usize,
+}
+
+impl Limits {
+    /// By `--limit-connections` and `--limit-memory`, of which a quarter is for messages that are not complete.
+    pub(crate) fn new(connections: u64, memory: Option<u64>) -> Limits {
+        let by_memory = memory.map_or(u64::MAX, |bytes| bytes / 4 * 3 / CONNECTION_BYTES);
+        let limit = connections.min(by_memory).max(1);
+        Limits {
+            connections: usize::try_from(limit).unwrap_or(usize::MAX),
+            held: memory.map_or(Settings::default().limit_held, |bytes| {
+                usize::try_from(bytes / 4).unwrap_or(usize::MAX)
+            }),
+        }
+    }
+}
+
 /// Who is who, by the options.
 fn roles(common: &Common) -> Roles {
     Roles {
@@ -240,7 +261,8 @@ fn prints_on_terminal(common: &Common) -> bool {
     common.output.output.is_none() && std::io::stdout().is_terminal()
 }
 
-fn nanoseconds(span: Span) -> i64 {
+/// As the shards take it.
+pub(crate) fn nanoseconds(span: Span) -> i64 {
     i64::try_from(span.ns()).unwrap_or(i64::MAX)
 }
 

@@ -15,20 +15,29 @@ use crate::sources::Words;
 
 /// Live packets, as they were asked for.
 pub(crate) struct Live {
-    options: RingOptions,
-    netns: Option<String>,
+    sources: Vec<Source>,
     privileges: privilege::Plan,
     /// Files that are written.
     outputs: Vec<PathBuf>,
+    /// Files that are read later.
+    inputs: Vec<PathBuf>,
     /// Whether to keep to these.
     is_confined: bool,
     is_verbose: bool,
 }
 
+/// Interfaces of one network namespace.
+pub(crate) struct Source {
+    /// Which, and how.
+    pub options: RingOptions,
+    /// The namespace.
+    pub netns: Option<String>,
+}
+
 /// What is open.
 pub(crate) struct Opened {
-    /// One for each thread.
-    pub rings: Vec<Ring>,
+    /// By source, one for each thread.
+    pub rings: Vec<Vec<Ring>>,
     /// This host's addresses.
     pub local: Vec<Network>,
 }
@@ -47,10 +56,7 @@ impl Live {
             user,
             ..
         } = &common.live;
-        let files = [&common.output.output, &common.output.write];
-        let files = files.into_iter().flatten();
-        let outputs = files.filter(|path| path.as_os_str() != "-").cloned();
-        Ok(Live {
+        let source = Source {
             options: RingOptions {
                 interfaces: words.interfaces.clone(),
                 buffer: *buffer,
@@ -59,11 +65,37 @@ impl Live {
                 filter: words.filter.clone(),
             },
             netns: netns.clone(),
-            privileges: privilege::Plan::new(user.as_deref())?,
-            outputs: outputs.collect(),
+        };
+        let files = [&common.output.output, &common.output.write];
+        let outputs = files.into_iter().flatten().cloned().collect();
+        let is_verbose = common.output.verbose > 0;
+        Live::of(vec![source], user.as_deref(), outputs, is_verbose)
+    }
+
+    /// Of several sources; `outputs` are files that are written.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of(
+        sources: Vec<Source>,
+        user: Option<&str>,
+        outputs: Vec<PathBuf>,
+        is_verbose: bool,
+    ) -> Result<Live> {
+        let is_file = |path: &PathBuf| path.as_os_str() != "-";
+        Ok(Live {
+            sources,
+            privileges: privilege::Plan::new(user)?,
+            outputs: outputs.into_iter().filter(is_file).collect(),
+            inputs: Vec::new(),
             is_confined: true,
-            is_verbose: common.output.verbose > 0,
+            is_verbose,
         })
+    }
+
+    /// A file that is read later.
+    pub(crate) fn reads(&mut self, path: PathBuf) {
+        self.inputs.push(path);
     }
 
     /// A script may open files and run programs.
@@ -71,31 +103,38 @@ impl Live {
         self.is_confined = false;
     }
 
-    /// Names of interfaces, if they are in this network namespace.
+    /// Names of interfaces, if all are in this network namespace.
     pub(crate) fn interfaces_here(&self) -> Vec<String> {
-        match self.netns {
-            Some(_) => Vec::new(),
-            None => self.options.interfaces.clone(),
+        let sources = self.sources.iter();
+        let names = sources.flat_map(|source| source.options.interfaces.iter().cloned());
+        match self.sources.iter().any(|source| source.netns.is_some()) {
+            true => Vec::new(),
+            false => names.collect(),
         }
     }
 
-    /// Opens the rings, one for each thread, in the network namespace that was asked for.
+    /// Opens the rings, one for each thread, in the network namespaces that were asked for.
     ///
     /// # Errors
     /// What cannot be opened, and what to do.
     pub(crate) fn open(&self, threads: usize) -> Result<Opened> {
-        let open = || -> Result<Opened> {
-            let rings = Ring::open(&self.options, threads)?;
-            let local = interfaces::local_addresses()?;
-            Ok(Opened {
-                rings,
-                local: local.into_iter().filter_map(alone).collect(),
-            })
+        let mut opened = Opened {
+            rings: Vec::new(),
+            local: Vec::new(),
         };
-        match &self.netns {
-            Some(name) => netns::within(name, open)?,
-            None => open(),
+        for source in &self.sources {
+            let open = || -> Result<_> {
+                let rings = Ring::open(&source.options, threads)?;
+                Ok((rings, interfaces::local_addresses()?))
+            };
+            let (rings, local) = match &source.netns {
+                Some(name) => netns::within(name, open)??,
+                None => open()?,
+            };
+            opened.rings.push(rings);
+            opened.local.extend(local.into_iter().filter_map(alone));
         }
+        Ok(opened)
     }
 
     /// Gives up what opening took. Call it when all is open and there is one thread.

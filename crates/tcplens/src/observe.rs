@@ -108,6 +108,8 @@ pub(crate) trait View: Send {
     fn clock(&mut self, _at: Timestamp) -> Result<(), SinkEnd> {
         Ok(())
     }
+    /// All is open, and packets are looked at from here on.
+    fn started(&mut self) {}
     /// Whoever looks wants to know what there is so far.
     fn summary(&mut self, _health: &Health) {}
     /// Files that are written may have been moved: go on in new ones.
@@ -184,7 +186,8 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
                 plan.threads = 1;
             }
             let opened = live.open(plan.threads)?;
-            let gates = opened.rings.iter().map(|_| Gate::new(&plan));
+            let rings = opened.rings.iter().flatten();
+            let gates = rings.map(|_| Gate::new(&plan));
             let gates = gates.collect::<Result<Vec<_>>>()?;
             let listeners = plan.listeners.take().filter(|all| !all.is_empty());
             live.give_up_privileges(listeners.as_ref())?;
@@ -196,11 +199,13 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             if let (Some((_, servers)), true) = (&answering, plan.is_verbose) {
                 say(servers);
             }
+            view.started();
             pipeline::live::run(&plan, opened.rings, gates, view, answering)
         }
         None => {
             let source = open(&plan)?;
             let gate = Gate::new(&plan)?;
+            view.started();
             pipeline::run(&plan, source, gate, view)
         }
     };

@@ -59,7 +59,7 @@ struct Round {
 /// A ring failed. What was captured before is shown.
 pub(crate) fn run(
     plan: &Plan,
-    rings: Vec<Ring>,
+    sources: Vec<Vec<Ring>>,
     mut gates: Vec<Gate>,
     view: &mut dyn View,
     answering: Option<(Desk, Servers)>,
@@ -70,7 +70,7 @@ pub(crate) fn run(
     let packets = show.packets;
     let (rounds, arriving) = sync_channel(QUEUE);
     let mut give_back = Vec::new();
-    let count = rings.len();
+    let count: usize = sources.iter().map(Vec::len).sum();
     // Every bound is for all threads together.
     let settings = Settings {
         limit_connections: (plan.settings.limit_connections / count.max(1)).max(1),
@@ -82,12 +82,18 @@ pub(crate) fn run(
     let mut totals = vec![Totals::default(); count];
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
-        for (number, ring) in rings.into_iter().enumerate().rev() {
+        // Those of a source share its packets.
+        let mut rings = Vec::new();
+        for source in sources {
+            let (first, of) = (rings.len(), source.len());
+            rings.extend(source.into_iter().map(|ring| (ring, first, of)));
+        }
+        for (number, (ring, first, of)) in rings.into_iter().enumerate().rev() {
             let (spare_to, spare) = sync_channel(QUEUE);
             give_back.push(spare_to);
             let Some(gate) = gates.pop() else { break };
             let mut decode = Decode::new(plan, gate, LANES_ALONE, packets);
-            decode.front.share(number, count);
+            decode.front.share(number - first, of);
             let capture = Capture {
                 number,
                 plan,
@@ -96,7 +102,8 @@ pub(crate) fn run(
                 lanes: (0..LANES_ALONE)
                     .map(|_| Lane::new(&settings, LANES_ALONE))
                     .collect(),
-                inboxes: &inboxes,
+                inboxes: &inboxes[first..first + of],
+                me: number - first,
                 handed_on: 0,
                 work: (0..LANES_ALONE).map(|_| Work::default()).collect(),
                 packets,
@@ -229,6 +236,8 @@ struct Capture<'p> {
     work: Vec<Work>,
     /// What other threads have read of this one's flows, by thread.
     inboxes: &'p [Inbox],
+    /// Its place among the threads of its source.
+    me: usize,
     handed_on: u64,
     packets: Packets,
     clock: Clock,
@@ -371,7 +380,7 @@ impl Capture<'_> {
             self.handed_on += 1;
             self.inboxes[moved.to].put(moved);
         }
-        let arrived = self.inboxes[self.number].take();
+        let arrived = self.inboxes[self.me].take();
         if arrived.is_empty() {
             return;
         }
@@ -390,7 +399,7 @@ impl Capture<'_> {
         totals.kernel_drops = Some(counts.drops);
         totals.records_dropped = self.dropped;
         totals.handed_on = self.handed_on;
-        totals.unclaimed = self.inboxes[self.number].refused.load(Ordering::Relaxed);
+        totals.unclaimed = self.inboxes[self.me].refused.load(Ordering::Relaxed);
         totals
     }
 }
