@@ -1,4 +1,5 @@
-//! What this process has used so far. For `health`; nothing else may depend on it.
+//! What this process has used so far, and the time that its supervisor counts in. For `health` and messages to the
+//! supervisor; nothing else may depend on it.
 
 use std::time::Duration;
 
@@ -8,6 +9,12 @@ use rustix::time::{ClockId, clock_gettime};
 #[must_use]
 pub fn cpu_time() -> Option<Duration> {
     clock_gettime(ClockId::ProcessCPUTime).try_into().ok()
+}
+
+/// Time since the machine was started, sleep left out: what systemd compares a reload with (sd_notify(3)).
+#[must_use]
+pub fn monotonic() -> Option<Duration> {
+    clock_gettime(ClockId::Monotonic).try_into().ok()
 }
 
 /// The largest resident set so far, in bytes; `None` without /proc (proc_pid_status(5), `VmHWM`).
@@ -26,6 +33,7 @@ mod tests {
     #[test]
     fn a_running_process_has_used_something() {
         assert!(super::cpu_time().is_some());
+        assert!(super::monotonic() <= super::monotonic() && super::monotonic().is_some());
         assert!(super::peak_resident_bytes().is_none_or(|bytes| bytes > 100_000));
     }
 }

@@ -12,8 +12,9 @@ use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
 use crate::shard::{Counts, Owner, SHARDS, Settings, Shard};
+use crate::share::{Moved, owner};
 use crate::time::Timestamp;
-use crate::wire::segment::{IcmpError, Segment, has};
+use crate::wire::segment::{IcmpError, Segment, Tunnel, has};
 use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
 
 /// What one lane has to do for one batch.
@@ -70,6 +71,10 @@ pub struct Front {
     segment: Segment,
     /// Every segment is decoded there, for [`latest`](Self::latest).
     tells_latest: bool,
+    /// Which of how many threads it is on: the flows of the others are theirs.
+    share: (usize, usize),
+    /// What belongs to others, to be handed to them.
+    pub moved: Vec<Moved>,
     /// Packets read so far, those that were left out included.
     frame: u64,
     /// The largest capture time so far, in input order.
@@ -94,6 +99,8 @@ impl Front {
             lanes,
             segment: Segment::default(),
             tells_latest: false,
+            share: (0, 1),
+            moved: Vec::new(),
             frame: 0,
             clock: Timestamp::MIN,
             packets: 0,
@@ -101,6 +108,37 @@ impl Front {
             time_reversals: 0,
             last: None,
         }
+    }
+
+    /// It is one of several on threads of their own, `me` of `of`.
+    pub fn share(&mut self, me: usize, of: usize) {
+        self.share = (me, of);
+    }
+
+    /// Takes over what another thread has read of this one's flows.
+    pub fn adopt(&mut self, moved: Moved, lanes: &mut [Work]) {
+        let Moved {
+            mut segment,
+            icmp,
+            payload,
+            ..
+        } = moved;
+        // It comes now, whenever it was seen.
+        segment.clock = self.clock.max(segment.clock);
+        segment.frame = self.frame;
+        let work = &mut lanes[self.lane(segment.hash)];
+        if let Some(mut error) = icmp {
+            error.quoted = segment;
+            segment.has = ICMP;
+            segment.payload_at = work.icmp.len() as u32;
+            work.icmp.push(error);
+        } else if !payload.is_empty() {
+            segment.has |= has::REASSEMBLED;
+            segment.payload_at = work.reassembled.len() as u32;
+            segment.payload_captured = payload.len() as u32;
+            work.reassembled.extend_from_slice(&payload);
+        }
+        work.segments.push(segment);
     }
 
     /// Time goes on without packets: none that is earlier is to be expected.
@@ -157,6 +195,16 @@ impl Front {
                 self.segment.clock = self.clock;
                 self.segment.frame = self.frame;
                 if self.segment.payload_at == 0 && self.segment.payload_length > 0 {
+                    if let Some(to) = self.other_owner(&self.segment) {
+                        let payload = self.decoder.payload(bytes, &self.segment);
+                        self.moved.push(Moved {
+                            to,
+                            segment: self.segment,
+                            icmp: None,
+                            payload: payload.to_vec(),
+                        });
+                        return;
+                    }
                     self.hand_on(self.segment, bytes, lanes);
                 } else {
                     let lane = self.lane(self.segment.hash);
@@ -201,6 +249,15 @@ impl Front {
     fn icmp(&mut self, mut error: IcmpError, lanes: &mut [Work]) {
         error.quoted.clock = self.clock;
         error.quoted.frame = self.frame;
+        if let Some(to) = self.other_owner(&error.quoted) {
+            self.moved.push(Moved {
+                to,
+                segment: error.quoted,
+                icmp: Some(error),
+                payload: Vec::new(),
+            });
+            return;
+        }
         let work = &mut lanes[self.lane(error.quoted.hash)];
         let mark = Segment {
             has: ICMP,
@@ -209,6 +266,15 @@ impl Front {
         };
         work.icmp.push(error);
         work.segments.push(mark);
+    }
+
+    /// The thread that has a segment's flow, if it is another.
+    fn other_owner(&self, segment: &Segment) -> Option<usize> {
+        let (me, of) = self.share;
+        if of == 1 || segment.tunnel != Tunnel::None {
+            return None;
+        }
+        Some(owner(&segment.flow, of)).filter(|to| *to != me)
     }
 
     #[inline]

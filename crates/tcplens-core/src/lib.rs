@@ -14,6 +14,7 @@ pub mod proto;
 pub mod record;
 pub mod roles;
 pub mod shard;
+pub mod share;
 pub mod tcp;
 pub mod time;
 pub mod view;

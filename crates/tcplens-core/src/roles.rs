@@ -32,6 +32,16 @@ impl Network {
         })
     }
 
+    /// Whether an address is in it.
+    #[must_use]
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let bits = match address {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        bits & self.mask == self.bits
+    }
+
     fn contains(&self, words: [u64; 2]) -> bool {
         (u128::from(words[0]) << 64 | u128::from(words[1])) & self.mask == self.bits
     }
@@ -136,6 +146,8 @@ mod tests {
         assert!(Network::new("10.0.0.1".parse().unwrap(), 33).is_none());
         let all = Network::new("::".parse().unwrap(), 0).unwrap();
         assert!(all.contains(v4("1.2.3.4")));
+        assert!(network.holds("127.1.2.3".parse().unwrap()));
+        assert!(!network.holds("::1".parse().unwrap()));
     }
 
     #[test]

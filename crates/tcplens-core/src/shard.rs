@@ -65,12 +65,23 @@ pub struct Settings {
     pub connections: bool,
     /// Protocols that may be recognised; empty for all.
     pub protocols: Vec<Protocol>,
+    /// Protocols that may be recognised on some ports of servers instead of `protocols`; the first that names a port decides.
+    pub port_protocols: Vec<PortProtocols>,
     /// Most bytes of messages that are not complete, in all shards.
     pub limit_held: usize,
     /// Longest summary of a request, in bytes.
     pub summary_bytes: usize,
     /// Seed of the flow hash.
     pub hash_seed: u64,
+}
+
+/// What may be recognised on some ports of servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortProtocols {
+    /// The ports, as inclusive ranges.
+    pub ports: Vec<(u16, u16)>,
+    /// The protocols; none for all.
+    pub protocols: Vec<Protocol>,
 }
 
 impl Default for Settings {
@@ -87,6 +98,7 @@ impl Default for Settings {
             requests: true,
             connections: true,
             protocols: Vec::new(),
+            port_protocols: Vec::new(),
             limit_held: 256 << 20,
             summary_bytes: 128,
             hash_seed: 0,

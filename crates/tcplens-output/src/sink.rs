@@ -70,6 +70,17 @@ impl Sink {
         }
     }
 
+    /// Opens a file and goes on behind what is there: for programs that are restarted. What is compressed has one more
+    /// frame (or member) then, which every reader of .zst and .gz reads on into.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn append(path: &Path) -> Result<Sink, SinkError> {
+        let file = File::options().append(true).create(true).open(path);
+        let file = file.map_err(|error| SinkError::create(path, &error))?;
+        Self::file(path, file, None)
+    }
+
     /// Standard output, written to without the line buffer of `std::io::stdout`.
     ///
     /// # Errors

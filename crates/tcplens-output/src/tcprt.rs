@@ -73,6 +73,11 @@ impl Tcprt {
         }
     }
 
+    /// Other ports of remote servers from here on.
+    pub fn set_peer_ports(&mut self, peer_ports: Vec<(u16, u16)>) {
+        self.peer_ports = peer_ports;
+    }
+
     /// Learns the segment sizes of a connection.
     pub fn handshake(&mut self, handshake: &Handshake) {
         let (Some(client), Some(server)) = (handshake.client_mss, handshake.server_mss) else {

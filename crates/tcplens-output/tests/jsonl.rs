@@ -110,6 +110,7 @@ fn health(undecoded: Vec<(&'static str, u64)>) -> Health {
         datagrams: 0,
         undecoded,
         kernel_drops: None,
+        handed_on: None,
         cut_packets: 0,
         fragments: 0,
         duplicates: 0,

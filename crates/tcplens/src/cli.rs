@@ -10,12 +10,14 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
-pub(crate) use options::{Answering, Bounds, Format, Live, Output, Source, Who};
+pub(crate) use options::{
+    Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
+};
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 
 mod options;
 mod requests;
-mod values;
+pub(crate) mod values;
 
 /// Shows why TCP is slow or failing: every failed handshake, lossy path and stalled connection.
 #[derive(Parser, Debug)]
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// What a running instance has counted so far
     Stat(Stat),
+    /// Several sources and views in one process, by a YAML file: a daemon
+    Agent(Agent),
     /// A script that completes tcplens command lines in a shell
     Completions(Completions),
     /// The manual page, or all of them
@@ -217,6 +221,21 @@ pub(crate) struct Stat {
     pub gmetric: Option<String>,
 }
 
+/// `agent`.
+#[derive(Args, Debug)]
+#[command(after_help = AGENT_HELP)]
+pub(crate) struct Agent {
+    /// What to do: a tcplens.yaml (docs/agent.md), or a tcprt.yaml as it is
+    #[arg(long, value_name = "FILE", default_value = "/etc/tcplens/tcplens.yaml")]
+    pub config: PathBuf,
+    /// Tell what is wrong with the file, or print it with all defaults, and do nothing
+    #[arg(long)]
+    pub check: bool,
+    /// Print all keys that the file may have, with their defaults and meanings, as Markdown
+    #[arg(long)]
+    pub keys: bool,
+}
+
 /// `completions`.
 #[derive(Args, Debug)]
 #[command(after_help = COMPLETIONS_HELP)]
@@ -351,6 +370,18 @@ Examples:
   tcplens stat -j --since-last me   what is new, for machines
   tcplens stat --gmetric --watch 60 to Ganglia, every minute
   tcplens stat records request      every request, until interrupted";
+
+const AGENT_HELP: &str = "\
+SIGHUP reads the file again: views, their filters, thresholds and
+outputs change between two records, no connection is lost; what needs a
+restart is told. Log files that were moved away begin anew.
+
+Examples:
+  tcplens agent --config tcplens.yaml --check
+                         what is wrong, by line; or all of it as understood
+  tcplens agent --config tcplens.yaml
+  tcplens agent --config /etc/tcprt/tcprt.yaml --check
+                         what a tcprt.yaml becomes, and what has no effect";
 
 const COMPLETIONS_HELP: &str = "\
 Examples:

@@ -13,7 +13,8 @@ use tcplens_core::shard::Settings;
 use tcplens_core::time::{SECOND, Span};
 use tcplens_core::wire::DecodeSettings;
 
-use crate::cli::{Command, Common, Format};
+use crate::answer::listen::Listeners;
+use crate::cli::{Answering, Command, Common, Format};
 use crate::live::Live;
 use crate::observe::Plan;
 use crate::progress::Progress;
@@ -22,14 +23,15 @@ use crate::signals;
 use crate::sources::{self, Words};
 use crate::status::usage;
 
+mod agent;
 mod connections;
 mod doctor;
 mod generated;
 mod handshakes;
-mod lines;
+pub(crate) mod lines;
 mod records;
 mod report;
-mod requests;
+pub(crate) mod requests;
 mod script;
 mod stat;
 mod summary;
@@ -39,7 +41,7 @@ mod summary;
 const CONNECTION_BYTES: u64 = 448;
 
 /// How often a connection is reported in parts when live.
-const LIVE_ACTIVE: i64 = 60 * SECOND;
+pub(crate) const LIVE_ACTIVE: i64 = 60 * SECOND;
 
 /// Runs what was asked for.
 ///
@@ -55,17 +57,21 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Script(script) => script::run(&script),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Stat(stat) => stat::run(&stat),
+        Command::Agent(agent) => agent::run(&agent),
         Command::Completions(completions) => generated::completions(&completions),
         Command::Man(man) => generated::man(&man),
     }
 }
 
 /// Record kinds to compute.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    handshakes: bool,
-    requests: bool,
-    connections: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// Attempts.
+    pub handshakes: bool,
+    /// Requests.
+    pub requests: bool,
+    /// Connections.
+    pub connections: bool,
 }
 
 /// When a command prints results.
@@ -103,6 +109,11 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
             "cannot write packets and results both to standard output; name a file with -o or -w",
         ));
     }
+    if output.rotate.is_some() && output.output.is_none() && write.is_none() {
+        return Err(usage(
+            "--rotate is for files; name one with -o (--output) or -w (--write)",
+        ));
+    }
     if let (Some(results), Some(packets)) = (&output.output, write)
         && results == packets
     {
@@ -119,27 +130,26 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .as_deref()
         .map(PacketFilter::parse)
         .transpose()?;
-    // A quarter is for messages that are not complete.
-    let held = bounds.limit_memory.map(|bytes| bytes / 4);
-    let by_memory = bounds
-        .limit_memory
-        .map_or(u64::MAX, |bytes| bytes / 4 * 3 / CONNECTION_BYTES);
-    let limit = bounds.limit_connections.min(by_memory).max(1);
+    let limits = Limits::new(bounds.limit_connections, bounds.limit_memory);
     let live = words
         .files
         .is_empty()
         .then(|| Live::new(common, &words))
         .transpose()?;
+    let listeners = answers(&common.answering, live.is_some())?;
+    let asked = listeners.as_ref().map(Listeners::wanted);
+    let asked = asked.unwrap_or_default();
+    // Whoever sends packets chooses the ports: what they hash to is not to be foreseen. Of files all is the same again.
+    let hash_seed = match live {
+        Some(_) => RandomState::new().hash_one(0),
+        None => 0,
+    };
     let settings = Settings {
         vantage: match live {
             Some(_) => Vantage::Wire,
             None => Vantage::File,
         },
-        // Whoever sends packets chooses the ports: what they hash to is not to be foreseen.
-        hash_seed: match live {
-            Some(_) => RandomState::new().hash_one(0),
-            None => 0,
-        },
+        hash_seed,
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),
@@ -147,14 +157,12 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
             .active
             .map(nanoseconds)
             .or(live.as_ref().map(|_| LIVE_ACTIVE)),
-        limit_connections: usize::try_from(limit).unwrap_or(usize::MAX),
-        limit_held: held.map_or(Settings::default().limit_held, |held| {
-            usize::try_from(held).unwrap_or(usize::MAX)
-        }),
+        limit_connections: limits.connections,
+        limit_held: limits.held,
         keep_duplicates: source.keep_duplicates,
-        handshakes: wanted.handshakes,
-        requests: wanted.requests,
-        connections: wanted.connections,
+        handshakes: wanted.handshakes || asked.handshakes,
+        requests: wanted.requests || asked.requests,
+        connections: wanted.connections || asked.connections,
         ..Settings::default()
     };
     let cores = || available_parallelism().map_or(1, usize::from);
@@ -167,10 +175,10 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     Ok(Plan {
         files: words.files,
         follow: source.follow,
-        threads: threads.unwrap_or_else(cores),
+        threads: threads.unwrap_or_else(|| if live.is_some() { 1 } else { cores() }),
         decode: DecodeSettings {
             checksum: source.checksum.into(),
-            ..DecodeSettings::default()
+            hash_seed,
         },
         settings,
         filter: words.filter,
@@ -191,8 +199,50 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         },
         reopenings: signals::Reopenings::default(),
         interval: None,
+        is_verbose: output.verbose > 0,
+        listeners,
+        filters: Vec::new(),
+        slow_from: None,
         live,
     })
+}
+
+/// Where answers are given, while live.
+fn answers(answering: &Answering, is_live: bool) -> Result<Option<Listeners>> {
+    if is_live {
+        return Ok(Some(Listeners::bind(answering)?));
+    }
+    let is_asked =
+        answering.stats_port.is_some() || answering.socket.is_some() || answering.metrics.is_some();
+    if is_asked {
+        say(
+            "nothing is answered while files are read: -P, -U and --metrics are for live packets (-i)",
+        );
+    }
+    Ok(None)
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Connections.
+    pub connections: usize,
+    /// Bytes of messages that are not complete.
+    pub held: usize,
+}
+
+impl Limits {
+    /// By `--limit-connections` and `--limit-memory`, of which a quarter is for messages that are not complete.
+    pub(crate) fn new(connections: u64, memory: Option<u64>) -> Limits {
+        let by_memory = memory.map_or(u64::MAX, |bytes| bytes / 4 * 3 / CONNECTION_BYTES);
+        let limit = connections.min(by_memory).max(1);
+        Limits {
+            connections: usize::try_from(limit).unwrap_or(usize::MAX),
+            held: memory.map_or(Settings::default().limit_held, |bytes| {
+                usize::try_from(bytes / 4).unwrap_or(usize::MAX)
+            }),
+        }
+    }
 }
 
 /// Who is who, by the options.
@@ -211,7 +261,8 @@ fn prints_on_terminal(common: &Common) -> bool {
     common.output.output.is_none() && std::io::stdout().is_terminal()
 }
 
-fn nanoseconds(span: Span) -> i64 {
+/// As the shards take it.
+pub(crate) fn nanoseconds(span: Span) -> i64 {
     i64::try_from(span.ns()).unwrap_or(i64::MAX)
 }
 

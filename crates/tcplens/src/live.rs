@@ -8,27 +8,38 @@ use tcplens_capture::ring::{Ring, RingOptions};
 use tcplens_capture::{interfaces, landlock, netns, privilege};
 use tcplens_core::roles::Network;
 
+use crate::answer::listen::Listeners;
 use crate::cli::{self, Common};
 use crate::say::say;
 use crate::sources::Words;
 
 /// Live packets, as they were asked for.
 pub(crate) struct Live {
-    options: RingOptions,
-    netns: Option<String>,
+    sources: Vec<Source>,
     privileges: privilege::Plan,
     /// Files that are written.
     outputs: Vec<PathBuf>,
+    /// Files that are read later.
+    inputs: Vec<PathBuf>,
     /// Whether to keep to these.
     is_confined: bool,
     is_verbose: bool,
-    is_quiet: bool,
+    /// Whether to say that packets are captured.
+    is_announced: bool,
+}
+
+/// Interfaces of one network namespace.
+pub(crate) struct Source {
+    /// Which, and how.
+    pub options: RingOptions,
+    /// The namespace.
+    pub netns: Option<String>,
 }
 
 /// What is open.
 pub(crate) struct Opened {
-    /// One for each thread.
-    pub rings: Vec<Ring>,
+    /// By source, one for each thread.
+    pub rings: Vec<Vec<Ring>>,
     /// This host's addresses.
     pub local: Vec<Network>,
 }
@@ -47,10 +58,7 @@ impl Live {
             user,
             ..
         } = &common.live;
-        let files = [&common.output.output, &common.output.write];
-        let files = files.into_iter().flatten();
-        let outputs = files.filter(|path| path.as_os_str() != "-").cloned();
-        Ok(Live {
+        let source = Source {
             options: RingOptions {
                 interfaces: words.interfaces.clone(),
                 buffer: *buffer,
@@ -59,12 +67,42 @@ impl Live {
                 filter: words.filter.clone(),
             },
             netns: netns.clone(),
-            privileges: privilege::Plan::new(user.as_deref())?,
-            outputs: outputs.collect(),
-            is_confined: true,
-            is_verbose: common.output.verbose > 0,
-            is_quiet: common.output.quiet,
+        };
+        let files = [&common.output.output, &common.output.write];
+        let outputs = files.into_iter().flatten().cloned().collect();
+        let is_verbose = common.output.verbose > 0;
+        let live = Live::of(vec![source], user.as_deref(), outputs, is_verbose)?;
+        Ok(Live {
+            is_announced: !common.output.quiet,
+            ..live
         })
+    }
+
+    /// Of several sources; `outputs` are files that are written.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of(
+        sources: Vec<Source>,
+        user: Option<&str>,
+        outputs: Vec<PathBuf>,
+        is_verbose: bool,
+    ) -> Result<Live> {
+        let is_file = |path: &PathBuf| path.as_os_str() != "-";
+        Ok(Live {
+            sources,
+            privileges: privilege::Plan::new(user)?,
+            outputs: outputs.into_iter().filter(is_file).collect(),
+            inputs: Vec::new(),
+            is_confined: true,
+            is_verbose,
+            is_announced: false,
+        })
+    }
+
+    /// A file that is read later.
+    pub(crate) fn reads(&mut self, path: PathBuf) {
+        self.inputs.push(path);
     }
 
     /// A script may open files and run programs.
@@ -72,30 +110,48 @@ impl Live {
         self.is_confined = false;
     }
 
-    /// Opens the rings, in the network namespace that was asked for.
+    /// Names of interfaces, if all are in this network namespace.
+    pub(crate) fn interfaces_here(&self) -> Vec<String> {
+        let sources = self.sources.iter();
+        let names = sources.flat_map(|source| source.options.interfaces.iter().cloned());
+        match self.sources.iter().any(|source| source.netns.is_some()) {
+            true => Vec::new(),
+            false => names.collect(),
+        }
+    }
+
+    /// Opens the rings, one for each thread, in the network namespaces that were asked for.
     ///
     /// # Errors
     /// What cannot be opened, and what to do.
-    pub(crate) fn open(&self) -> Result<Opened> {
-        let open = || -> Result<Opened> {
-            let rings = vec![Ring::open(&self.options)?];
-            let local = interfaces::local_addresses()?;
-            Ok(Opened {
-                rings,
-                local: local.into_iter().filter_map(alone).collect(),
-            })
+    pub(crate) fn open(&self, threads: usize) -> Result<Opened> {
+        let mut opened = Opened {
+            rings: Vec::new(),
+            local: Vec::new(),
         };
-        match &self.netns {
-            Some(name) => netns::within(name, open)?,
-            None => open(),
+        for source in &self.sources {
+            let open = || -> Result<_> {
+                let rings = Ring::open(&source.options, threads)?;
+                Ok((rings, interfaces::local_addresses()?))
+            };
+            let (rings, local) = match &source.netns {
+                Some(name) => netns::within(name, open)??,
+                None => open()?,
+            };
+            opened.rings.push(rings);
+            opened.local.extend(local.into_iter().filter_map(alone));
         }
+        Ok(opened)
     }
 
     /// Gives up what opening took. Call it when all is open and there is one thread.
     ///
     /// # Errors
     /// Something could not be given up: then nothing must be captured.
-    pub(crate) fn give_up_privileges(&self) -> Result<()> {
+    pub(crate) fn give_up_privileges(&self, listeners: Option<&Listeners>) -> Result<()> {
+        if let (Some(listeners), Some(user)) = (listeners, self.privileges.user()) {
+            listeners.give_to(user.uid, user.gid)?;
+        }
         for file in self.outputs.iter().filter(|file| file.exists()) {
             self.privileges.give_path(file).with_context(|| {
                 format!(
@@ -109,7 +165,7 @@ impl Live {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),
         });
-        let directories: Vec<&Path> = directories.collect();
+        let mut directories: Vec<&Path> = directories.collect();
         if let Some(why) = &dropped.still_root {
             say(format_args!("still root: {why}"));
         }
@@ -119,7 +175,15 @@ impl Live {
             }
         }
         if self.is_confined {
-            let confined = landlock::restrict(&directories, &[]);
+            directories.extend(listeners.and_then(Listeners::directory));
+            // Where the kernel tells what interfaces dropped, for whoever asks.
+            let counts = [Path::new("/sys/class/net"), Path::new("/sys/devices")];
+            let inputs = if listeners.is_some() {
+                &counts[..]
+            } else {
+                &[]
+            };
+            let confined = landlock::restrict(&directories, inputs);
             if self.is_verbose {
                 say(confined);
             }
@@ -129,15 +193,14 @@ impl Live {
 
     /// Says that packets are captured from now on: nothing else may be seen of it for long.
     pub(crate) fn announce(&self) {
-        if self.is_quiet {
-            return;
-        }
-        let on = self.options.interfaces.join(", ");
-        match &self.netns {
-            Some(name) => say(format_args!(
-                "capturing on {on} in network namespace {name}"
-            )),
-            None => say(format_args!("capturing on {on}")),
+        for source in self.sources.iter().filter(|_| self.is_announced) {
+            let on = source.options.interfaces.join(", ");
+            match &source.netns {
+                Some(name) => say(format_args!(
+                    "capturing on {on} in network namespace {name}"
+                )),
+                None => say(format_args!("capturing on {on}")),
+            }
         }
     }
 }

@@ -2,12 +2,13 @@
 //! asked, `commands` answer.
 #![forbid(unsafe_code)]
 
-#[expect(dead_code, reason = "live capture comes next")]
+mod agent;
 mod answer;
 mod cli;
 mod commands;
 mod gate;
 mod live;
+mod log;
 mod observe;
 mod pipeline;
 mod progress;

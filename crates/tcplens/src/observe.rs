@@ -10,6 +10,7 @@ use tcplens_capture::{clock, process};
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::engine::{Front, Lane, Transport};
 use tcplens_core::filter::packet::PacketFilter;
+use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::record::{Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
@@ -19,10 +20,13 @@ use tcplens_core::wire::{Checksum, DecodeCounts, DecodeSettings, Undecoded};
 use tcplens_output::SinkEnd;
 use tcplens_output::units::Rotate;
 
+use crate::answer::DeskSettings;
+use crate::answer::listen::Listeners;
 use crate::gate::Gate;
 use crate::live::Live;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
+use crate::say::say;
 use crate::signals::{Reopenings, Requests};
 
 /// What is observed, and how.
@@ -61,6 +65,28 @@ pub(crate) struct Plan {
     pub interval: Option<Span>,
     /// Live packets, in place of files.
     pub live: Option<Live>,
+    /// More is said on stderr.
+    pub is_verbose: bool,
+    /// Where answers are given while it goes on.
+    pub listeners: Option<Listeners>,
+    /// tcpeek's filters, for whoever asks.
+    pub filters: Vec<HandshakeFilter>,
+    /// What takes so long is slow, for whoever asks.
+    pub slow_from: Option<Span>,
+}
+
+impl Plan {
+    /// What whoever asks is told of.
+    fn desk(&self, live: &Live) -> DeskSettings {
+        DeskSettings {
+            filters: self.filters.clone(),
+            is_local_known: true,
+            ports: self.settings.roles.server_ports.clone(),
+            slow_from: self.slow_from,
+            since: clock::now(),
+            interfaces: live.interfaces_here(),
+        }
+    }
 }
 
 /// Takes records as they become final.
@@ -82,6 +108,8 @@ pub(crate) trait View: Send {
     fn clock(&mut self, _at: Timestamp) -> Result<(), SinkEnd> {
         Ok(())
     }
+    /// All is open, and packets are looked at from here on.
+    fn started(&mut self) {}
     /// Whoever looks wants to know what there is so far.
     fn summary(&mut self, _health: &Health) {}
     /// Files that are written may have been moved: go on in new ones.
@@ -152,25 +180,46 @@ pub(crate) struct Observed {
 pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     let ran = match &plan.live {
         Some(live) => {
-            let opened = live.open()?;
-            let gates = opened.rings.iter().map(|_| Gate::new(&plan));
+            // What takes packets one after the other takes one thread.
+            let takes_packets = view.packets() != Packets::None;
+            if takes_packets || plan.write.is_some() || plan.count.is_some() {
+                plan.threads = 1;
+            }
+            let opened = live.open(plan.threads)?;
+            let rings = opened.rings.iter().flatten();
+            let gates = rings.map(|_| Gate::new(&plan));
             let gates = gates.collect::<Result<Vec<_>>>()?;
-            live.give_up_privileges()?;
-            live.announce();
+            let listeners = plan.listeners.take().filter(|all| !all.is_empty());
+            live.give_up_privileges(listeners.as_ref())?;
             if plan.settings.roles.local.is_empty() {
                 plan.settings.roles.local = opened.local;
             }
-            pipeline::live::run(&plan, opened.rings, gates, view)
+            let answering = listeners.map(|all| all.start(plan.desk(live)));
+            let answering = answering.transpose()?;
+            if let (Some((_, servers)), true) = (&answering, plan.is_verbose) {
+                say(servers);
+            }
+            live.announce();
+            view.started();
+            pipeline::live::run(&plan, opened.rings, gates, view, answering)
         }
         None => {
             let source = open(&plan)?;
             let gate = Gate::new(&plan)?;
+            view.started();
             pipeline::run(&plan, source, gate, view)
         }
     };
     let mut ran = ran?;
     ran.totals.records_dropped += view.dropped();
-    conclude(&plan, ran)
+    let answering = ran.answering.take();
+    let mut observed = conclude(&plan, ran)?;
+    if let Some((desk, servers)) = answering {
+        desk.complete(&mut observed.health);
+        desk.close(|| observed.health.clone());
+        servers.finish();
+    }
+    Ok(observed)
 }
 
 /// Opens the files.
@@ -285,6 +334,10 @@ pub(crate) struct Totals {
     pub kernel_drops: Option<u64>,
     /// Records that found no room on their way to the view.
     pub records_dropped: u64,
+    /// Segments and ICMP errors that came to one thread and were another's.
+    pub handed_on: u64,
+    /// Those of them that found no room there.
+    pub unclaimed: u64,
 }
 
 impl Totals {
@@ -304,6 +357,8 @@ impl Totals {
             shards,
             kernel_drops: None,
             records_dropped: 0,
+            handed_on: 0,
+            unclaimed: 0,
         }
     }
 
@@ -321,6 +376,8 @@ impl Totals {
             (one, more) => one.or(more),
         };
         self.records_dropped += other.records_dropped;
+        self.handed_on += other.handed_on;
+        self.unclaimed += other.unclaimed;
     }
 }
 
@@ -340,6 +397,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         .chain([
             ("holes", shards.holes),
             ("datagram_flows", shards.evicted_datagrams),
+            ("handed_on", totals.unclaimed),
         ])
         .chain(shards.read.limit_hits());
     let unparsed = shards.read.unparsed().filter(|(_, n)| *n > 0);
@@ -355,6 +413,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         datagrams: shards.read.datagrams,
         undecoded,
         kernel_drops: totals.kernel_drops,
+        handed_on: (totals.handed_on > 0).then_some(totals.handed_on),
         cut_packets: decoded.cut_packets,
         fragments: decoded.fragments,
         duplicates: shards.duplicates,

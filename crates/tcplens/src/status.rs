@@ -8,6 +8,7 @@ use tcplens_core::filter::FilterError;
 use tcplens_core::record::Health;
 use tcplens_output::SinkEnd;
 
+use crate::agent::load::Wrong;
 use crate::observe::Observed;
 use crate::say::{print, say};
 
@@ -42,8 +43,11 @@ pub(crate) fn of_error(error: &anyhow::Error) -> ExitCode {
     if let Some(SinkEnd::Closed { .. }) = error.downcast_ref() {
         return COMPLETE.into();
     }
-    say(format_args!("{error:#}"));
-    if error.is::<Usage>() || error.is::<FilterError>() {
+    match error.downcast_ref::<Wrong>() {
+        Some(wrong) => wrong.sentences().for_each(say),
+        None => say(format_args!("{error:#}")),
+    }
+    if error.is::<Usage>() || error.is::<FilterError>() || error.is::<Wrong>() {
         return USAGE.into();
     }
     FAILED.into()

@@ -19,6 +19,51 @@ fn the_record_reference_is_what_the_records_declare() {
 }
 
 #[test]
+fn the_page_about_the_agent_has_the_keys_that_it_reads() {
+    let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+        .args(["agent", "--keys"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let declared = String::from_utf8(output.stdout).unwrap();
+    let path = root().join("docs/agent.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (text, written) = page.split_once("\n## Keys\n").unwrap();
+    if std::env::var_os("TCPLENS_BLESS").is_some() {
+        std::fs::write(&path, format!("{text}\n## Keys\n{declared}")).unwrap();
+    } else {
+        assert!(
+            written == declared,
+            "docs/agent.md is not what the keys declare; dev/bless rewrites it"
+        );
+    }
+}
+
+#[test]
+fn the_configuration_that_comes_along_is_right_and_names_every_key() {
+    let run = |words: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_tcplens"))
+            .args(words)
+            .current_dir(root())
+            .env_clear()
+            .output()
+            .unwrap()
+    };
+    let file = "packaging/tcplens.yaml";
+    let check = run(&["agent", "--check", "--config", file]);
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert_eq!((check.status.code(), &*said), (Some(0), ""));
+    let text = std::fs::read_to_string(root().join(file)).unwrap();
+    let keys = String::from_utf8(run(&["agent", "--keys"]).stdout).unwrap();
+    let rows = keys.lines().filter_map(|line| line.strip_prefix("| `"));
+    let names: Vec<_> = rows.filter_map(|row| row.split('`').next()).collect();
+    assert!(names.len() > 40, "{names:?}");
+    for name in names {
+        assert!(text.contains(&format!("{name}:")), "{file} has no {name}");
+    }
+}
+
+#[test]
 fn the_readme_shows_the_head_of_the_report_as_it_is() {
     let path = root().join("README.md");
     let mut readme = std::fs::read_to_string(&path).unwrap();

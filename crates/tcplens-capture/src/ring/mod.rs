@@ -10,6 +10,7 @@
 //! ```
 
 mod error;
+mod fanout;
 mod frames;
 mod interfaces;
 mod map;
@@ -27,7 +28,7 @@ use interfaces::Interfaces;
 use map::Map;
 use socket::Socket;
 
-use crate::interfaces::{find, list};
+use crate::interfaces::{Interface as Asked, find, list};
 
 /// Bytes of a block: large enough for any packet that offloading joins, small enough that one is in work and the others
 /// wait.
@@ -95,50 +96,64 @@ struct Gate {
 }
 
 impl Ring {
-    /// Opens a socket with a ring and lets packets in. Needs CAP_NET_RAW.
+    /// Opens rings that share the packets, one for each of `threads`, and lets packets in. Both directions of a flow come to
+    /// one of them. Needs CAP_NET_RAW.
     ///
     /// # Errors
-    /// An interface does not exist, it is not permitted, or the kernel has no memory for the ring.
-    pub fn open(options: &RingOptions) -> Result<Ring, RingError> {
+    /// An interface does not exist, it is not permitted, or the kernel has no memory for the rings.
+    pub fn open(options: &RingOptions, threads: usize) -> Result<Vec<Ring>, RingError> {
         let mut asked = Vec::new();
         if !options.is_any() {
             for name in &options.interfaces {
                 asked.push(find(name)?);
             }
         }
+        let mut rings = Vec::new();
+        let mut group = None;
+        for _ in 0..threads.max(1) {
+            let ring = Ring::closed(options, &asked)?;
+            if threads > 1 {
+                group = Some(ring.socket.join(group)?);
+            }
+            rings.push(ring);
+        }
+        if threads > 1
+            && let Some(first) = rings.first()
+        {
+            first.socket.share_by(&fanout::program())?;
+        }
+        for ring in &mut rings {
+            ring.let_in()?;
+        }
+        Ok(rings)
+    }
+
+    /// A ring that is bound and gets nothing yet.
+    fn closed(options: &RingOptions, asked: &[Asked]) -> Result<Ring, RingError> {
         let socket = Socket::open(&options.name())?;
         let indexes: Vec<u32> = asked.iter().map(|interface| interface.index).collect();
         let mut gate = Gate {
             filter: options.filter.clone(),
             ..Gate::default()
         };
-        let links: &[LinkType] = match asked.as_slice() {
+        let links: &[LinkType] = match asked {
             [one] => &[interfaces::link_of(one.hardware_type).0],
             _ => &[LinkType::ETHERNET, LinkType::RAW],
         };
         gate.compile(links)?;
-        // Nothing arrives before the socket is bound: what comes first has passed the filter.
         socket.ring_version()?;
         socket.reserve_vlan_tag()?;
         let size = usize::try_from(options.buffer).unwrap_or(usize::MAX);
         let blocks = (size / BLOCK).max(2);
         socket.make_ring(BLOCK, blocks, RETIRE)?;
         let map = Map::new(&socket, BLOCK, blocks)?;
-        let program = program::whole(
-            &indexes,
-            gate.of(LinkType::ETHERNET).map(Program::instructions),
-            options.snaplen,
-        );
-        gate.is_alone = socket.attach(&program).is_err();
-        if gate.is_alone {
-            socket.attach(&program::whole(&indexes, None, options.snaplen))?;
-        }
+        socket.attach(&program::nothing())?;
         socket.bind(match indexes.as_slice() {
             [index] => *index,
             _ => 0,
         })?;
         if options.promiscuous {
-            let all = match asked.as_slice() {
+            let all = match asked {
                 [] => list()?,
                 some => some.to_vec(),
             };
@@ -146,7 +161,7 @@ impl Ring {
                 socket.promiscuous(interface.index)?;
             }
         }
-        let names = asked.into_iter().map(|one| (one.index, one.name));
+        let names = asked.iter().map(|one| (one.index, one.name.clone()));
         Ok(Ring {
             interfaces: Interfaces::new(names.collect()),
             socket,
@@ -158,6 +173,20 @@ impl Ring {
             snaplen: options.snaplen,
             is_closed: false,
         })
+    }
+
+    /// From now on packets that pass the filter enter.
+    fn let_in(&mut self) -> Result<(), RingError> {
+        let asked = self.interfaces.asked().iter();
+        let indexes: Vec<u32> = asked.map(|(index, _)| *index).collect();
+        let filter = self.gate.of(LinkType::ETHERNET).map(Program::instructions);
+        let program = program::whole(&indexes, filter, self.snaplen);
+        self.gate.is_alone = self.socket.attach(&program).is_err();
+        if self.gate.is_alone {
+            let program = program::whole(&indexes, None, self.snaplen);
+            self.socket.attach(&program)?;
+        }
+        Ok(())
     }
 
     /// The next block, waiting for it up to `wait`; `None`: there is none yet.
@@ -236,12 +265,6 @@ impl Ring {
     #[must_use]
     pub fn interfaces(&self) -> &Arc<Vec<Interface>> {
         self.interfaces.table()
-    }
-
-    /// Bytes kept of each packet.
-    #[must_use]
-    pub fn snaplen(&self) -> u32 {
-        self.snaplen
     }
 }
 

@@ -64,11 +64,11 @@ pub(super) fn whole(
     program
 }
 
-fn statement(code: u16, k: u32) -> Instruction {
+pub(super) fn statement(code: u16, k: u32) -> Instruction {
     jump(code, k, 0, 0)
 }
 
-fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
+pub(super) fn jump(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
     Instruction { code, jt, jf, k }
 }
 

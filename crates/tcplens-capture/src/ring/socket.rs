@@ -22,7 +22,14 @@ mod option {
     pub(super) const STATISTICS: c_int = 6;
     pub(super) const VERSION: c_int = 10;
     pub(super) const RESERVE: c_int = 12;
+    pub(super) const FANOUT: c_int = 18;
+    pub(super) const FANOUT_DATA: c_int = 22;
 }
+
+/// Which ring a packet comes to: what a program says (PACKET_FANOUT_CBPF).
+const FANOUT_BY_PROGRAM: u32 = 6;
+/// The kernel chooses a number that no other group has (PACKET_FANOUT_FLAG_UNIQUEID, Linux 4.12).
+const FANOUT_UNIQUE: u32 = 0x2000;
 
 const TPACKET_V3: c_int = 2;
 const PROMISCUOUS: u16 = 1;
@@ -140,6 +147,51 @@ impl Socket {
 
     /// Runs a program on each packet from now on, in place of the one before.
     pub(super) fn attach(&self, program: &[Instruction]) -> Result<(), RingError> {
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+        self.set_program(level, option, program, "attach the filter")
+    }
+
+    /// Joins the rings that share packets, or founds them; gives their number.
+    pub(super) fn join(&self, group: Option<u16>) -> Result<u16, RingError> {
+        let what = "share packets among threads";
+        let (id, flags) = match group {
+            Some(id) => (id, 0),
+            None => (0, FANOUT_UNIQUE),
+        };
+        let asked = u32::from(id) | (FANOUT_BY_PROGRAM | flags) << 16;
+        self.set(option::FANOUT, &asked, what)?;
+        let mut group = 0_u32;
+        let mut size = size_of::<u32>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `size` bytes, a number, into a value that lives through the call.
+        let status = unsafe {
+            libc::getsockopt(
+                self.raw(),
+                libc::SOL_PACKET,
+                option::FANOUT,
+                (&raw mut group).cast(),
+                &mut size,
+            )
+        };
+        if status == 0 {
+            Ok((group & 0xffff) as u16)
+        } else {
+            Err(self.failed(what))
+        }
+    }
+
+    /// The program that says which of the rings gets a packet.
+    pub(super) fn share_by(&self, program: &[Instruction]) -> Result<(), RingError> {
+        let (level, option) = (libc::SOL_PACKET, option::FANOUT_DATA);
+        self.set_program(level, option, program, "share packets among threads")
+    }
+
+    fn set_program(
+        &self,
+        level: c_int,
+        option: c_int,
+        program: &[Instruction],
+        what: &'static str,
+    ) -> Result<(), RingError> {
         let mut program: Vec<libc::sock_filter> = program
             .iter()
             .map(|i| libc::sock_filter {
@@ -150,18 +202,13 @@ impl Socket {
             })
             .collect();
         let Ok(len) = u16::try_from(program.len()) else {
-            return Err(self.error("attach the filter", io::ErrorKind::InvalidInput.into()));
+            return Err(self.error(what, io::ErrorKind::InvalidInput.into()));
         };
         let whole = libc::sock_fprog {
             len,
             filter: program.as_mut_ptr(),
         };
-        self.set_at(
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            &whole,
-            "attach the filter",
-        )
+        self.set_at(level, option, &whole, what)
     }
 
     /// Receives packets of an interface, or of all for 0.

@@ -22,6 +22,8 @@ record! {
         undecoded: Vec<(&'static str, u64)> = counts,
         /// Packets the kernel dropped.
         kernel_drops: Option<u64> = count,
+        /// Fragments and ICMP errors that came to one capture thread and were another's; absent with one thread.
+        handed_on: Option<u64> = count,
         /// Packets cut by the snap length.
         cut_packets: u64 = count,
         /// IP fragments seen.

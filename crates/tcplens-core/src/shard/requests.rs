@@ -33,7 +33,7 @@ impl Requests {
     pub(super) fn new(settings: &Settings) -> Requests {
         let most_held = (settings.limit_held / super::SHARDS).max(LEAST_HELD);
         Requests {
-            rules: Rules::new(&settings.protocols, settings.summary_bytes, most_held),
+            rules: Rules::new(settings, most_held),
             chunks: Vec::new(),
             vacant: Vec::new(),
             pool: Pool::new(),
@@ -154,7 +154,7 @@ impl Shard {
         let Some(requests) = &self.requests else {
             return;
         };
-        if !requests.rules.protocols.contains(&Protocol::Dns) {
+        if !requests.rules.takes_dns(seg.flow.ports) {
             return;
         }
         let mut seg = *seg;
@@ -240,7 +240,7 @@ impl Shard {
         let spoken = self.spoken(place);
         self.table.at_mut(place).exchange = NO_EXCHANGE;
         if let Some(requests) = &mut self.requests {
-            let turns = requests.rules.turns;
+            let turns = requests.rules.of(self.table.at_mut(place)).turns;
             let Some(exchange) = requests.get_mut(at) else {
                 return spoken;
             };

@@ -1,6 +1,7 @@
 //! Times and pairing, written by hand: what each request must say, reasoned from the packets.
 
 use tcplens_core::record::{EndedBy, Protocol, RoleFrom, Status};
+use tcplens_core::shard::{PortProtocols, Settings};
 use tcplens_core::time::Span;
 
 use crate::wire::*;
@@ -789,4 +790,40 @@ fn requests_without_a_reply() {
     assert_eq!(records[1].status, Status::Ok);
     // The first was not outstanding.
     assert_eq!(records[1].queued, 0);
+}
+
+#[test]
+fn what_is_spoken_on_a_port_can_be_named() {
+    let mut talk = Talk::open();
+    talk.data(10 * MS, C, HTTP_GET);
+    talk.data(20 * MS, S, &http_ok(3));
+    talk.ack(21 * MS, C);
+    let port = one(&talk).record().server_port;
+    let port = u16::try_from(port).unwrap();
+    let protocols = |port_protocols: Vec<_>, protocols: Vec<Protocol>| {
+        let settings = Settings {
+            port_protocols,
+            protocols,
+            ..Settings::default()
+        };
+        let requests = run_with(&settings, &talk.packets).requests;
+        let protocols = requests.iter().map(|got| got.record().protocol);
+        protocols.collect::<Vec<_>>()
+    };
+    let on = |ports: Vec<(u16, u16)>, named: Protocol| PortProtocols {
+        ports,
+        protocols: vec![named],
+    };
+    let here = |named: Protocol| on(vec![(1, 2), (port, port)], named);
+    let elsewhere = on(vec![(1, port - 1), (port + 1, u16::MAX)], Protocol::Turn);
+    let none = Vec::new;
+    assert_eq!(
+        protocols(vec![here(Protocol::Turn)], none()),
+        [Protocol::Turn]
+    );
+    assert_eq!(protocols(vec![elsewhere], none()), [Protocol::Http]);
+    assert_eq!(protocols(vec![here(Protocol::Redis)], none()), []);
+    // The first that names the port decides, whatever is spoken in general.
+    let both = vec![here(Protocol::Http), here(Protocol::Turn)];
+    assert_eq!(protocols(both, vec![Protocol::Redis]), [Protocol::Http]);
 }

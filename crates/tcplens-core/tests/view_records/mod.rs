@@ -126,6 +126,7 @@ pub(crate) fn health() -> Health {
         datagrams: 0,
         undecoded: Vec::new(),
         kernel_drops: None,
+        handed_on: None,
         cut_packets: 0,
         fragments: 0,
         duplicates: 0,

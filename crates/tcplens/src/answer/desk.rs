@@ -10,10 +10,10 @@ use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::record::Health;
 use tcplens_core::time::{Span, Timestamp};
-use tcplens_core::view::{Running, TcpeekTotals};
+use tcplens_core::view::{Metrics, Running, TcpeekTotals};
 use tcplens_output::tcpeek::PcapCounts;
 use tcplens_output::tcpkit::{TcpkitExtra, TcpkitShape};
-use tcplens_output::{Jsonl, running, tcpeek, tcpkit};
+use tcplens_output::{Jsonl, prometheus, running, tcpeek, tcpkit};
 
 use super::conversation::error;
 use super::interfaces::InterfaceDrops;
@@ -51,6 +51,8 @@ pub(crate) struct DeskSettings {
 pub(crate) struct Desk {
     asked: Receiver<Asked>,
     running: Running,
+    /// Where metrics are asked for.
+    metrics: Option<Box<Metrics>>,
     streams: Streams,
     /// tcpeek's numbers when a name last asked.
     baselines: BTreeMap<String, (TcpeekTotals, PcapCounts)>,
@@ -70,6 +72,7 @@ impl Desk {
         settings: DeskSettings,
         asked: Receiver<Asked>,
         rooms: Vec<Arc<Room>>,
+        is_measured: bool,
     ) -> Desk {
         let DeskSettings {
             filters,
@@ -82,6 +85,7 @@ impl Desk {
         Desk {
             asked,
             running: Running::new(filters, is_local_known, slow_from),
+            metrics: is_measured.then(Box::default),
             streams: Streams::default(),
             baselines: BTreeMap::new(),
             ports,
@@ -96,7 +100,10 @@ impl Desk {
 
     /// Counts a record, and passes it on.
     pub(crate) fn record(&mut self, record: AnyRecord<'_>) {
-        // Without a socket nobody can ask.
+        if let Some(metrics) = &mut self.metrics {
+            metrics.record(record);
+        }
+        // Without a socket nobody can ask for more.
         if self.rooms.is_empty() {
             return;
         }
@@ -196,7 +203,14 @@ impl Desk {
                 jsonl.encode(health);
                 return String::from_utf8_lossy(jsonl.bytes()).into_owned();
             }
-            Question::Metrics | Question::Records(_) => String::new(),
+            Question::Metrics => match &mut self.metrics {
+                Some(metrics) => {
+                    metrics.observe(health);
+                    prometheus::page(metrics)
+                }
+                None => String::new(),
+            },
+            Question::Records(_) => String::new(),
         };
         if !answer.ends_with('\n') {
             answer.push('\n');

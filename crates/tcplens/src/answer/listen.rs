@@ -16,6 +16,7 @@ use tcplens_output::tcpkit::TcpkitShape;
 
 use super::client::Stop;
 use super::conversation::{self, Asker};
+use super::http::Http;
 use super::server::{Room, Servers};
 use super::{Desk, DeskSettings, Kinds};
 use crate::cli::Answering;
@@ -29,6 +30,7 @@ pub(super) const SOCKET_CLIENTS: usize = 128;
 pub(crate) struct Listeners {
     stats: Option<(TcpListener, TcpkitShape)>,
     socket: Option<(UnixListener, SocketFile)>,
+    metrics: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -37,17 +39,38 @@ impl Listeners {
     /// # Errors
     /// An address or path is taken or not permitted; the message says what to do.
     pub(crate) fn bind(answering: &Answering) -> Result<Listeners> {
-        let stats = answering.stats_port.map(bind_stats).transpose()?;
+        let stats = answering.stats_port.map(|at| bind(at, "--stats-port"));
+        let stats = stats.transpose()?;
+        let metrics = answering.metrics.map(|at| bind(at, "--metrics"));
+        let metrics = metrics.transpose()?;
         let socket = answering.socket.as_deref().map(bind_socket).transpose()?;
         Ok(Listeners {
             stats: stats.map(|listener| (listener, answering.stats_shape)),
             socket,
+            metrics,
         })
+    }
+
+    /// Whether nobody can ask.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Listeners {
+            stats,
+            socket,
+            metrics,
+        } = self;
+        stats.is_none() && socket.is_none() && metrics.is_none()
+    }
+
+    /// The directory of the unix socket, from which it is removed at the end.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        let (_, file) = self.socket.as_ref()?;
+        file.path.parent()
     }
 
     /// Which records whoever asks is told of: only these need to be made, beside what else wants them.
     pub(crate) fn wanted(&self) -> Kinds {
         match (&self.socket, &self.stats) {
+            _ if self.metrics.is_some() => Kinds::ALL,
             (Some(_), _) => Kinds::ALL,
             (None, Some((_, shape))) => Kinds {
                 handshakes: false,
@@ -92,7 +115,13 @@ impl Listeners {
             Some((listener, _)) => Some(listener.local_addr()?),
             None => None,
         };
-        let mut servers = Servers::new(stop, address, file);
+        let is_measured = self.metrics.is_some();
+        let http = match self.metrics {
+            Some(listener) => Some(Http::start(listener, asker.desk.clone())),
+            None => None,
+        };
+        let http = http.transpose().context("cannot answer at --metrics")?;
+        let mut servers = Servers::new(stop, address, file, http);
         let mut rooms = Vec::new();
         if let Some((listener, shape)) = self.stats {
             let room = Room::new("stats_port_clients", STATS_CLIENTS);
@@ -111,12 +140,12 @@ impl Listeners {
                 .serve("socket", listener, room, talk)
                 .context("cannot answer at --socket")?;
         }
-        Ok((Desk::new(settings, asked, rooms), servers))
+        Ok((Desk::new(settings, asked, rooms, is_measured), servers))
     }
 }
 
-/// Binds `--stats-port`; the library sets SO_REUSEADDR, so that a restart need not wait for old connections.
-fn bind_stats(address: SocketAddr) -> Result<TcpListener> {
+/// Binds a port; the library sets SO_REUSEADDR, so that a restart need not wait for old connections.
+fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::AddrInUse => "another program listens there; choose another port with",
@@ -126,7 +155,7 @@ fn bind_stats(address: SocketAddr) -> Result<TcpListener> {
             ErrorKind::PermissionDenied => "that needs a privilege; choose a port above 1023 with",
             _ => "choose another one with",
         };
-        anyhow::anyhow!("cannot listen at {address}: {error}: {advice} --stats-port ADDR:PORT")
+        anyhow::anyhow!("cannot listen at {address}: {error}: {advice} {option} ADDR:PORT")
     })
 }
 

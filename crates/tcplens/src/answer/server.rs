@@ -1,16 +1,17 @@
 //! Servers: a thread that accepts at each socket, a thread that talks with each client, and how all of them end.
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::client::{Client, GRACE, Socket, Stop, TICK};
+use super::http::Http;
 use super::listen::SocketFile;
 
 /// Of a thread that talks with a client: it holds a line and a few frames.
@@ -24,6 +25,8 @@ pub(crate) struct Servers {
     stats_address: Option<SocketAddr>,
     /// The unix socket's file, removed at the end.
     socket: Option<SocketFile>,
+    /// Serves metrics until it is dropped.
+    _http: Option<Http>,
 }
 
 struct Accepting {
@@ -38,22 +41,26 @@ impl Servers {
         stop: Stop,
         stats_address: Option<SocketAddr>,
         socket: Option<SocketFile>,
+        http: Option<Http>,
     ) -> Servers {
         Servers {
             stop,
             accepting: Vec::new(),
             stats_address,
             socket,
+            _http: http,
         }
     }
 
     /// Where `--stats-port` is.
+    #[cfg(test)]
     pub(crate) fn stats_address(&self) -> Option<SocketAddr> {
         self.stats_address
     }
 
     /// Where the unix socket is.
-    pub(crate) fn socket_path(&self) -> Option<&PathBuf> {
+    #[cfg(test)]
+    pub(crate) fn socket_path(&self) -> Option<&std::path::PathBuf> {
         self.socket.as_ref().map(|file| &file.path)
     }
 
@@ -109,6 +116,19 @@ impl Servers {
 
     /// Ends all of it, soon and whether or not anybody is there. Close the desk before, for the last answers.
     pub(crate) fn finish(self) {}
+}
+
+impl Display for Servers {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("answering")?;
+        if let Some(address) = self.stats_address {
+            write!(f, " at {address}")?;
+        }
+        if let Some(file) = &self.socket {
+            write!(f, " at {}", file.path.display())?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Servers {

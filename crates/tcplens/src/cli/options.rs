@@ -157,7 +157,7 @@ pub(crate) struct Output {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Bounds")]
 pub(crate) struct Bounds {
-    /// Threads [default: one per core]
+    /// Threads [default: one per core, live one]
     #[arg(long, value_name = "N", value_parser = values::at_least_one)]
     pub threads: Option<u64>,
     /// Connections kept at once; beyond, the oldest half-open ones go first

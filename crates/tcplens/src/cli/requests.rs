@@ -113,7 +113,8 @@ pub(crate) enum ProtocolChoice {
 }
 
 impl ProtocolChoice {
-    fn named(name: &str) -> Option<ProtocolChoice> {
+    /// The one of a name, in upper or lower case.
+    pub(crate) fn named(name: &str) -> Option<ProtocolChoice> {
         let mut protocols = Protocol::ALL.iter().copied();
         match name.to_ascii_lowercase().as_str() {
             "auto" => Some(ProtocolChoice::Auto),
@@ -123,14 +124,16 @@ impl ProtocolChoice {
                 .map(ProtocolChoice::One),
         }
     }
+
+    /// All names but `raw`, which is no protocol of requests.
+    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+        let words = Protocol::ALL.iter().filter_map(|protocol| protocol.word());
+        std::iter::once("auto").chain(words)
+    }
 }
 
 fn protocols() -> impl TypedValueParser<Value = ProtocolChoice> {
-    let words = Protocol::ALL.iter().filter_map(|protocol| protocol.word());
-    let names: Vec<_> = std::iter::once("auto")
-        .chain(words)
-        .chain(["raw"])
-        .collect();
+    let names: Vec<_> = ProtocolChoice::names().chain(["raw"]).collect();
     PossibleValuesParser::new(names).try_map(|name| {
         ProtocolChoice::named(&name).ok_or_else(|| format!("{name:?} is no protocol"))
     })
@@ -161,7 +164,8 @@ pub(crate) enum StatusChoice {
 }
 
 impl StatusChoice {
-    fn parse(text: &str) -> Result<StatusChoice, String> {
+    /// Understands one word of `--status`.
+    pub(crate) fn parse(text: &str) -> Result<StatusChoice, String> {
         let mut statuses = Status::ALL.iter().copied();
         let is_text = |word: &str| word.eq_ignore_ascii_case(text);
         if let Some(status) = statuses.find(|status| status.word().is_some_and(is_text)) {

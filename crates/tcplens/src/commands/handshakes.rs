@@ -27,13 +27,15 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     // Live, this host tells its own.
     let is_local_known = !common.who.local.is_empty() || words.files.is_empty();
     let named = std::mem::take(&mut words.handshake_filters);
+    let filters = named.clone();
     let tallies = tallies(named, is_local_known, output.quiet);
     let wanted = Wanted {
         handshakes: true,
         requests: false,
         connections: false,
     };
-    let plan = plan(common, words, wanted, Prints::of(command.format))?;
+    let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
+    plan.filters = filters;
     let target = Target::open(command.format, output, plan.live.is_some())?;
     let color = target.is_colored(output);
     let mut view = HandshakeView {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tcplens_core::time::Timestamp;
-use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd, SinkError};
+use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
 
 use crate::cli::{Format, Output};
 
@@ -10,13 +10,13 @@ use crate::cli::{Format, Output};
 const BATCH: usize = 64 * 1024;
 
 /// Text lines and where they go.
-pub(super) struct Lines {
+pub(crate) struct Lines {
     buffer: Vec<u8>,
     sink: Sink,
 }
 
 /// Where results go, by `--format`.
-pub(super) enum Target {
+pub(crate) enum Target {
     /// Text.
     Text(Lines),
     /// Records of any kind.
@@ -27,7 +27,7 @@ pub(super) enum Target {
 
 impl Lines {
     /// Appends what `write` writes of something that began at `time`: whole lines.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         time: Option<Timestamp>,
         write: impl FnOnce(&mut Vec<u8>),
@@ -52,24 +52,32 @@ impl Lines {
 
 impl Target {
     /// Opens the destination of a command's results. Live packets do not wait for it.
-    pub(super) fn open(format: Format, output: &Output, is_live: bool) -> Result<Target> {
-        let sink = || {
-            let sink = Sink::open(output.output.as_deref(), output.rotate)?;
-            Ok::<_, SinkError>(if is_live { sink.queued() } else { sink })
-        };
-        Ok(match format {
+    pub(crate) fn open(format: Format, output: &Output, is_live: bool) -> Result<Target> {
+        if format == Format::None {
+            return Ok(Target::None);
+        }
+        // Standard output is one; then it is the saved packets that rotate.
+        let rotate = output.rotate.filter(|_| output.output.is_some());
+        let sink = Sink::open(output.output.as_deref(), rotate)?;
+        let sink = if is_live { sink.queued() } else { sink };
+        Ok(Target::to(format, sink))
+    }
+
+    /// Results of a format into an open destination.
+    pub(crate) fn to(format: Format, sink: Sink) -> Target {
+        match format {
             Format::Text => Target::Text(Lines {
                 buffer: Vec::new(),
-                sink: sink()?,
+                sink,
             }),
-            Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink()?)),
-            Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink()?)),
+            Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink)),
+            Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink)),
             Format::None => Target::None,
-        })
+        }
     }
 
     /// Whether a new file may begin between two lines.
-    pub(super) fn rotates(&self) -> bool {
+    pub(crate) fn rotates(&self) -> bool {
         match self {
             Target::Text(lines) => lines.sink.rotates(),
             Target::Machine(writer) => writer.sink().rotates(),
@@ -78,7 +86,7 @@ impl Target {
     }
 
     /// Whether text is to be coloured.
-    pub(super) fn is_colored(&self, output: &Output) -> bool {
+    pub(crate) fn is_colored(&self, output: &Output) -> bool {
         match self {
             Target::Text(lines) => output.color.enabled(lines.sink.is_terminal()),
             Target::Machine(_) | Target::None => false,
@@ -86,7 +94,7 @@ impl Target {
     }
 
     /// Hands over what there is, if someone waits for it.
-    pub(super) fn idle(&mut self) -> Result<(), SinkEnd> {
+    pub(crate) fn idle(&mut self) -> Result<(), SinkEnd> {
         match self {
             Target::Text(lines) if lines.sink.wants_all() => {
                 lines.hand_over()?;
@@ -98,7 +106,7 @@ impl Target {
     }
 
     /// Goes on in a new file, whatever became of the old one.
-    pub(super) fn reopen(&mut self) -> Result<(), SinkEnd> {
+    pub(crate) fn reopen(&mut self) -> Result<(), SinkEnd> {
         match self {
             Target::Text(lines) => {
                 lines.hand_over()?;
@@ -109,8 +117,20 @@ impl Target {
         }
     }
 
+    /// Hands over what there is, whoever waits.
+    pub(crate) fn hand_over(&mut self) -> Result<(), SinkEnd> {
+        match self {
+            Target::Text(lines) => {
+                lines.hand_over()?;
+                lines.sink.flush()
+            }
+            Target::Machine(writer) => writer.flush(),
+            Target::None => Ok(()),
+        }
+    }
+
     /// Lines that were dropped because the destination took none.
-    pub(super) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         match self {
             Target::Text(lines) => lines.sink.dropped(),
             Target::Machine(writer) => writer.sink().dropped(),
@@ -119,7 +139,7 @@ impl Target {
     }
 
     /// Writes what is left and ends the file.
-    pub(super) fn finish(self) -> Result<(), SinkEnd> {
+    pub(crate) fn finish(self) -> Result<(), SinkEnd> {
         match self {
             Target::Text(mut lines) => {
                 lines.hand_over()?;

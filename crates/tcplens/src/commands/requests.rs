@@ -51,6 +51,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         None => Prints::of(format),
     };
     let mut plan = plan(common, words, wanted, prints)?;
+    plan.slow_from = command.which.slower_than;
     plan.settings.protocols = protocols(&command.which);
     plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
     let files = plan.files.clone();
@@ -135,7 +136,7 @@ fn check(command: &Requests) -> Result<()> {
 }
 
 /// Where lines go; TCP-RT's are text.
-fn target_format(format: RequestFormat) -> Format {
+pub(crate) fn target_format(format: RequestFormat) -> Format {
     match format {
         RequestFormat::Text | RequestFormat::Tcprt => Format::Text,
         RequestFormat::Jsonl => Format::Jsonl,
@@ -358,7 +359,7 @@ fn unparsed(health: &Health) -> Vec<(String, u64)> {
 }
 
 /// Appends what `write` writes of text.
-fn with_string(out: &mut Vec<u8>, write: impl FnOnce(&mut String)) {
+pub(crate) fn with_string(out: &mut Vec<u8>, write: impl FnOnce(&mut String)) {
     let mut line = String::new();
     write(&mut line);
     out.extend_from_slice(line.as_bytes());

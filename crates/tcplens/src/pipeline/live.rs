@@ -2,9 +2,9 @@
 //! shows what they found, and answers. Between them is a queue that never makes capture wait: records that find no room in
 //! it are dropped, and counted.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -14,12 +14,15 @@ use tcplens_core::batch::{Place, Records};
 use tcplens_core::engine::{Lane, Work};
 use tcplens_core::packet::{Batch, Interface, Lent, Packet};
 use tcplens_core::record::Health;
-use tcplens_core::shard::Owner;
+use tcplens_core::shard::{Owner, Settings};
+use tcplens_core::share::Moved;
 use tcplens_core::time::Timestamp;
 
 use super::decode::{Decode, Kept};
 use super::show::{Show, finish};
 use super::{LANES_ALONE, Ran};
+use crate::answer::Desk;
+use crate::answer::server::Servers;
 use crate::gate::Gate;
 use crate::observe::{Packets, Plan, Totals, View, health};
 use crate::say::say;
@@ -27,6 +30,8 @@ use crate::signals::Request;
 
 /// Blocks whose records wait to be shown, for all rings.
 const QUEUE: usize = 64;
+/// What waits in an inbox at most: fragments and ICMP errors, of which there are few.
+const INBOX: usize = 4096;
 /// How long a ring is waited for, and so how often time goes on without packets.
 const WAIT: Duration = Duration::from_millis(100);
 /// How long the kernel keeps a packet to itself at most: time without packets goes on so far behind the clock.
@@ -54,31 +59,52 @@ struct Round {
 /// A ring failed. What was captured before is shown.
 pub(crate) fn run(
     plan: &Plan,
-    rings: Vec<Ring>,
+    sources: Vec<Vec<Ring>>,
     mut gates: Vec<Gate>,
     view: &mut dyn View,
+    answering: Option<(Desk, Servers)>,
 ) -> Result<Ran> {
+    let (desk, servers) = answering.unzip();
     let mut show = Show::new(view);
+    show.desk = desk;
     let packets = show.packets;
     let (rounds, arriving) = sync_channel(QUEUE);
     let mut give_back = Vec::new();
-    let count = rings.len();
+    let count: usize = sources.iter().map(Vec::len).sum();
+    // Every bound is for all threads together.
+    let settings = Settings {
+        limit_connections: (plan.settings.limit_connections / count.max(1)).max(1),
+        limit_held: plan.settings.limit_held / count.max(1),
+        ..plan.settings.clone()
+    };
+    let inboxes: Vec<Inbox> = (0..count).map(|_| Inbox::default()).collect();
     let mut captured = Vec::new();
     let mut totals = vec![Totals::default(); count];
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
-        for (number, ring) in rings.into_iter().enumerate().rev() {
+        // Those of a source share its packets.
+        let mut rings = Vec::new();
+        for source in sources {
+            let (first, of) = (rings.len(), source.len());
+            rings.extend(source.into_iter().map(|ring| (ring, first, of)));
+        }
+        for (number, (ring, first, of)) in rings.into_iter().enumerate().rev() {
             let (spare_to, spare) = sync_channel(QUEUE);
             give_back.push(spare_to);
             let Some(gate) = gates.pop() else { break };
+            let mut decode = Decode::new(plan, gate, LANES_ALONE, packets);
+            decode.front.share(number - first, of);
             let capture = Capture {
                 number,
                 plan,
                 ring,
-                decode: Decode::new(plan, gate, LANES_ALONE, packets),
+                decode,
                 lanes: (0..LANES_ALONE)
-                    .map(|_| Lane::new(&plan.settings, LANES_ALONE))
+                    .map(|_| Lane::new(&settings, LANES_ALONE))
                     .collect(),
+                inboxes: &inboxes[first..first + of],
+                me: number - first,
+                handed_on: 0,
                 work: (0..LANES_ALONE).map(|_| Work::default()).collect(),
                 packets,
                 clock: Clock::start(),
@@ -100,7 +126,7 @@ pub(crate) fn run(
             }
         }
     });
-    end(captured, show)
+    end(captured, show, servers)
 }
 
 /// Shows what comes until all threads are done.
@@ -144,6 +170,10 @@ fn show_all(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         show.idle();
+        if let Some(mut desk) = show.desk.take() {
+            desk.serve(|| health_now(plan, totals, show));
+            show.desk = Some(desk);
+        }
         if plan
             .interval
             .is_some_and(|interval| told.elapsed().as_nanos() >= u128::from(interval.ns()))
@@ -204,6 +234,11 @@ struct Capture<'p> {
     decode: Decode,
     lanes: Vec<Lane>,
     work: Vec<Work>,
+    /// What other threads have read of this one's flows, by thread.
+    inboxes: &'p [Inbox],
+    /// Its place among the threads of its source.
+    me: usize,
+    handed_on: u64,
     packets: Packets,
     clock: Clock,
     rounds: SyncSender<Round>,
@@ -314,6 +349,9 @@ impl Capture<'_> {
 
     /// Lets the lanes' timers fire, and hands over what they have.
     fn send(&mut self, mut round: Round) {
+        if self.inboxes.len() > 1 {
+            self.exchange();
+        }
         let front = &self.decode.front;
         round.clock = front.clock;
         round.watermark = front.watermark();
@@ -336,12 +374,56 @@ impl Capture<'_> {
         }
     }
 
+    /// Hands on what belongs to other threads, and takes what they have handed on.
+    fn exchange(&mut self) {
+        for moved in self.decode.front.moved.drain(..) {
+            self.handed_on += 1;
+            self.inboxes[moved.to].put(moved);
+        }
+        let arrived = self.inboxes[self.me].take();
+        if arrived.is_empty() {
+            return;
+        }
+        for moved in arrived {
+            self.decode.front.adopt(moved, &mut self.work);
+        }
+        for (lane, work) in self.lanes.iter_mut().zip(&mut self.work) {
+            lane.run(work, &[]);
+            work.clear();
+        }
+    }
+
     fn totals(&mut self) -> Totals {
         let counts = self.ring.counts();
         let mut totals = Totals::of(&self.decode.front, &self.lanes);
         totals.kernel_drops = Some(counts.drops);
         totals.records_dropped = self.dropped;
+        totals.handed_on = self.handed_on;
+        totals.unclaimed = self.inboxes[self.me].refused.load(Ordering::Relaxed);
         totals
+    }
+}
+
+/// What other threads have read of a thread's flows.
+#[derive(Default)]
+struct Inbox {
+    waiting: Mutex<Vec<Moved>>,
+    /// What found no room.
+    refused: AtomicU64,
+}
+
+impl Inbox {
+    fn put(&self, moved: Moved) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < INBOX {
+            waiting.push(moved);
+        } else {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take(&self) -> Vec<Moved> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -398,7 +480,7 @@ fn copy(lent: &Lent<'_>, interfaces: &Arc<Vec<Interface>>) -> Batch {
 }
 
 /// Ends what is under way, and adds up.
-fn end(captured: Vec<Captured>, mut show: Show<'_>) -> Result<Ran> {
+fn end(captured: Vec<Captured>, mut show: Show<'_>, servers: Option<Servers>) -> Result<Ran> {
     let mut totals = Totals::default();
     let (mut lanes, mut gates, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
     let (mut clock, mut link, mut failed) = (Timestamp::MIN, None, None);
@@ -426,5 +508,6 @@ fn end(captured: Vec<Captured>, mut show: Show<'_>) -> Result<Ran> {
         link,
         troubles,
         failed,
+        answering: show.desk.zip(servers),
     })
 }

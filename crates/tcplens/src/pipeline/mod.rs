@@ -19,6 +19,8 @@ use tcplens_core::shard::{Owner, SHARDS};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 
+use crate::answer::Desk;
+use crate::answer::server::Servers;
 use crate::gate::Gate;
 use crate::observe::{Packets, Plan, Totals, View};
 use decode::{Decode, Kept};
@@ -46,6 +48,8 @@ pub(crate) struct Ran {
     pub troubles: Vec<RingError>,
     /// What ended it all.
     pub failed: Option<anyhow::Error>,
+    /// Who answered.
+    pub answering: Option<(Desk, Servers)>,
 }
 
 /// Runs the whole source.
@@ -80,6 +84,7 @@ pub(crate) fn run(
         link: decode.link,
         troubles: Vec::new(),
         failed: result.err(),
+        answering: None,
     })
 }
 

@@ -8,6 +8,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 
 use super::decode::{Kept, KeptPacket};
+use crate::answer::Desk;
 use crate::observe::{Packets, Seen, View};
 
 /// Merge and view.
@@ -20,6 +21,8 @@ pub(super) struct Show<'v> {
     pub records: [u64; 3],
     /// Why the view took no more.
     pub end: Option<SinkEnd>,
+    /// Counts records for whoever asks.
+    pub desk: Option<Desk>,
     is_begun: bool,
 }
 
@@ -31,6 +34,7 @@ impl<'v> Show<'v> {
             view,
             records: [0; 3],
             end: None,
+            desk: None,
             is_begun: false,
         }
     }
@@ -55,10 +59,14 @@ impl<'v> Show<'v> {
             view,
             records,
             end,
+            desk,
             ..
         } = self;
         merge.merge_placed(batches, until, |place, record| {
             count(records, record);
+            if let Some(desk) = desk {
+                desk.record(record);
+            }
             if end.is_none() {
                 let shown = view.clock(place.at.clock);
                 *end = shown.and_then(|()| view.record(record)).err();
@@ -84,6 +92,7 @@ impl<'v> Show<'v> {
             view,
             records,
             end,
+            desk,
             ..
         } = self;
         // Each lane has them in the order of packets already, which the sort makes use of.
@@ -111,6 +120,9 @@ impl<'v> Show<'v> {
         };
         merge.merge_placed(batches.iter_mut(), watermark, |place, record| {
             count(records, record);
+            if let Some(desk) = desk {
+                desk.record(record);
+            }
             while end.is_none()
                 && let Some(packet) = packets.next_if(|packet| packet.moment() <= place.at)
             {

@@ -203,7 +203,7 @@ impl Work<'_, '_> {
                 self.server_sends(Timestamp::MIN);
             }
         }
-        if loss.is_some() && self.core.tasks == 0 && self.desk.rules.turns {
+        if loss.is_some() && self.core.tasks == 0 && self.desk.rules.of(self.desk.flow).turns {
             // It was none of that protocol.
             self.core.speaks = Speaks::Turn;
             self.core.moor();

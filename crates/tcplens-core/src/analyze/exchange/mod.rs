@@ -32,6 +32,7 @@ use crate::batch::{Moment, Records};
 use crate::flow::Flow;
 use crate::proto::{AnyParser, Way};
 use crate::record::{EndedBy, Protocol};
+use crate::shard::Settings;
 use crate::tcp::seq::Seq;
 use crate::tcp::track::Facts;
 use crate::time::Timestamp;
@@ -40,29 +41,75 @@ use crate::wire::segment::{Segment, SynOptions, flags};
 /// What requests are read by.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    /// Protocols to recognise.
-    pub(crate) protocols: Vec<Protocol>,
-    /// Whether what is not recognised is read by turns.
-    pub(crate) turns: bool,
+    /// What may be spoken.
+    spoken: Spoken,
+    /// What may be spoken on some ports of servers instead; the first that names a port decides.
+    ports: Vec<(Vec<(u16, u16)>, Spoken)>,
     /// Longest summary.
     pub(crate) summary_bytes: usize,
     /// Most bytes that the connections of a shard hold at once.
     pub(crate) most_held: usize,
 }
 
+/// What may be spoken on a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Spoken {
+    /// Protocols to recognise.
+    pub(crate) protocols: Vec<Protocol>,
+    /// Whether what is not recognised is read by turns.
+    pub(crate) turns: bool,
+}
+
 impl Rules {
-    /// For the protocols that the user named; none means all.
-    pub(crate) fn new(named: &[Protocol], summary_bytes: usize, most_held: usize) -> Rules {
-        let takes = |protocol: Protocol| named.is_empty() || named.contains(&protocol);
+    pub(crate) fn new(settings: &Settings, most_held: usize) -> Rules {
+        let ports = settings.port_protocols.iter();
         Rules {
+            spoken: Spoken::of(&settings.protocols),
+            ports: ports
+                .map(|rule| (rule.ports.clone(), Spoken::of(&rule.protocols)))
+                .collect(),
+            summary_bytes: settings.summary_bytes,
+            most_held,
+        }
+    }
+
+    /// What may be spoken on a connection, by its server's port.
+    pub(crate) fn of(&self, flow: &Flow) -> &Spoken {
+        self.at(flow.key.ports[usize::from(1 - flow.client)])
+            .unwrap_or(&self.spoken)
+    }
+
+    /// Whether DNS may be asked between two ports: of datagrams nobody knows at first who asks.
+    pub(crate) fn takes_dns(&self, ports: [u16; 2]) -> bool {
+        let named = ports.into_iter().find_map(|port| self.at(port));
+        let spoken = named.unwrap_or(&self.spoken);
+        spoken.protocols.contains(&Protocol::Dns)
+    }
+
+    fn at(&self, port: u16) -> Option<&Spoken> {
+        let is_named = |ports: &[(u16, u16)]| {
+            ports
+                .iter()
+                .any(|&(low, high)| (low..=high).contains(&port))
+        };
+        let mut rules = self.ports.iter();
+        rules
+            .find(|(ports, _)| is_named(ports))
+            .map(|(_, spoken)| spoken)
+    }
+}
+
+impl Spoken {
+    /// The protocols that the user named; none means all.
+    fn of(named: &[Protocol]) -> Spoken {
+        let takes = |protocol: Protocol| named.is_empty() || named.contains(&protocol);
+        Spoken {
             protocols: AnyParser::RECOGNISED
                 .iter()
                 .copied()
                 .filter(|&protocol| takes(protocol))
                 .collect(),
             turns: takes(Protocol::Turn),
-            summary_bytes,
-            most_held,
         }
     }
 }

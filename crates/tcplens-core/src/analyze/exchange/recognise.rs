@@ -29,7 +29,7 @@ impl Work<'_, '_> {
     #[inline(never)]
     pub(super) fn recognise(&mut self, way: Way, bytes: &[u8], runs: &[Run]) -> Recognised {
         let flow = &*self.desk.flow;
-        let rules = self.desk.rules;
+        let rules = self.desk.rules.of(flow);
         let mut may_be = false;
         let tells = |&&protocol: &&Protocol| AnyParser::tells(protocol, way);
         for &protocol in rules.protocols.iter().filter(tells) {
@@ -132,7 +132,7 @@ impl Work<'_, '_> {
         if is_middle {
             *tries = tries.saturating_add(u8::try_from(waits).unwrap_or(u8::MAX));
         }
-        if is_middle || waits == 0 || !self.desk.rules.turns {
+        if is_middle || waits == 0 || !self.desk.rules.of(self.desk.flow).turns {
             return;
         }
         self.core.speaks = Speaks::Turn;
@@ -167,7 +167,9 @@ impl Work<'_, '_> {
         const HANDSHAKE: u8 = 22;
         let goes_over = way == Way::ToServer
             && bytes.first() == Some(&HANDSHAKE)
-            && self.desk.rules.protocols.contains(&Protocol::Tls)
+            && (self.desk.rules.of(self.desk.flow))
+                .protocols
+                .contains(&Protocol::Tls)
             && AnyParser::probe(Protocol::Tls, way, bytes) == Guess::Yes;
         if goes_over {
             let waiting = self.busy.tasks.iter().rposition(|task| task.over.is_none());

@@ -1,0 +1,423 @@
+//! The keys of the agent's file: declared here once. Reading (`config`), the defaults, the messages about unknown keys
+//! and the tables of docs/agent.md follow.
+
+use super::section::{Key, Table};
+
+/// All tables, in the order of the documentation.
+pub(crate) fn all() -> &'static [&'static Table] {
+    static ALL: [&Table; 7] = [&TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &BOUNDS];
+    &ALL
+}
+
+const fn key(
+    name: &'static str,
+    takes: &'static str,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Key {
+    Key {
+        name,
+        takes,
+        default,
+        about,
+    }
+}
+
+/// All keys as Markdown: a table for each place.
+pub(crate) fn reference() -> String {
+    let mut out = String::new();
+    for table in all() {
+        let heading = match table.path {
+            "" => table.about.to_owned(),
+            path => format!("`{path}`: {}", table.about),
+        };
+        out +=
+            &format!("### {heading}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n");
+        for key in table.keys {
+            let default = key
+                .default
+                .map_or(String::new(), |text| format!("`{text}`"));
+            let (takes, about) = (key.takes, key.about.replace('|', "\\|"));
+            out += &format!("| `{}` | {takes} | {default} | {about} |\n", key.name);
+        }
+        out.push('\n');
+    }
+    out.pop();
+    out
+}
+
+/// The top of the file.
+pub(crate) static TOP: Table = Table {
+    path: "",
+    about: "The top of the file",
+    all,
+    keys: &[
+        key(
+            "sources",
+            "a list",
+            None,
+            "where packets come from; at least one",
+        ),
+        key(
+            "filter",
+            "an expression",
+            None,
+            "packets to look at, as pcap-filter(7): `tcp port 80 or port 443`",
+        ),
+        key(
+            "exclude",
+            "an expression",
+            None,
+            "packets to leave out, likewise",
+        ),
+        key(
+            "checksum",
+            "none, ip, tcp or all",
+            Some("none"),
+            "checksums to verify; wrong ones are counted",
+        ),
+        key(
+            "keep_duplicates",
+            "true or false",
+            Some("false"),
+            "count packets that a mirror port or bridge shows twice as two",
+        ),
+        key(
+            "protocol",
+            "protocols",
+            Some("auto"),
+            "protocols to recognise, `auto` for all: `[http, redis, turn]`",
+        ),
+        key(
+            "summary_bytes",
+            "a number",
+            Some("128"),
+            "cut what was asked for at so many bytes",
+        ),
+        key("who", "keys and values", None, "who is who"),
+        key(
+            "ports",
+            "a list",
+            None,
+            "what is known of ports: whose they are, what is spoken there, what is slow",
+        ),
+        key(
+            "handshake_filters",
+            "tcpeek filters",
+            None,
+            "`[\"web:RX@%:80:443\", \":RX@%:22\"]`: names for attempts, which views and the socket count by; without a name they exclude attempts from all",
+        ),
+        key(
+            "views",
+            "a list",
+            None,
+            "what to show, and where; at least one, unless something under `answering` is there",
+        ),
+        key(
+            "answering",
+            "keys and values",
+            None,
+            "who may ask while the agent runs",
+        ),
+        key(
+            "bounds",
+            "keys and values",
+            None,
+            "what is kept, and for how long",
+        ),
+        key(
+            "user",
+            "a user's name",
+            None,
+            "give up all privileges for this user's once sources are open; not needed under systemd",
+        ),
+        key(
+            "log_level",
+            "error, warning, info or debug",
+            Some("info"),
+            "the least that is said on stderr",
+        ),
+    ],
+};
+
+/// One source.
+pub(crate) static SOURCE: Table = Table {
+    path: "sources[]",
+    about: "A source: files or interfaces",
+    all,
+    keys: &[
+        key(
+            "read",
+            "files",
+            None,
+            "capture files, `-` for standard input; several are merged by time",
+        ),
+        key(
+            "follow",
+            "true or false",
+            Some("false"),
+            "with `read`: keep reading, the files are still being written",
+        ),
+        key(
+            "interface",
+            "interfaces",
+            None,
+            "capture on these; `any` for all",
+        ),
+        key(
+            "netns",
+            "a name or a file",
+            None,
+            "with `interface`: in this network namespace",
+        ),
+        key(
+            "promiscuous",
+            "true or false",
+            Some("false"),
+            "with `interface`: also packets that are not for this host",
+        ),
+        key(
+            "buffer",
+            "a size",
+            Some("64MiB"),
+            "with `interface`: the ring that packets wait in, per thread",
+        ),
+        key(
+            "snaplen",
+            "a number",
+            Some("262144"),
+            "with `interface`: bytes kept of each packet",
+        ),
+    ],
+};
+
+/// Who is who.
+pub(crate) static WHO: Table = Table {
+    path: "who",
+    about: "Who is who",
+    all,
+    keys: &[
+        key(
+            "server",
+            "addresses",
+            None,
+            "servers, for connections whose handshake was not seen: `[10.0.0.7, 192.168.0.0/16]`",
+        ),
+        key(
+            "local",
+            "addresses",
+            None,
+            "addresses of the observed host: tells inbound from outbound; live its own are known",
+        ),
+        key(
+            "side",
+            "client, server or middle",
+            None,
+            "where the packets were captured",
+        ),
+    ],
+};
+
+/// Ports.
+pub(crate) static PORT: Table = Table {
+    path: "ports[]",
+    about: "What is known of a port",
+    all,
+    keys: &[
+        key(
+            "port",
+            "ports",
+            None,
+            "the ports of servers: `443`, `[80, 8000-8100]`; needed",
+        ),
+        key(
+            "role",
+            "server or peer",
+            Some("server"),
+            "`server`: this host serves there (TCP-RT's ports); `peer`: this host asks there (TCP-RT's peer ports)",
+        ),
+        key(
+            "protocol",
+            "protocols",
+            None,
+            "what is spoken there; nothing else is recognised on these ports",
+        ),
+        key(
+            "slower_than",
+            "a time, in ms without a unit",
+            None,
+            "what is slow there, for views with `slower_than: ports`",
+        ),
+    ],
+};
+
+/// A view.
+pub(crate) static VIEW: Table = Table {
+    path: "views[]",
+    about: "A view: what to show, and where",
+    all,
+    keys: &[
+        key(
+            "kind",
+            "records, handshakes, requests, connections or report",
+            None,
+            "what is shown; needed. A report comes at the end",
+        ),
+        key(
+            "name",
+            "a word",
+            None,
+            "its name in messages; without one its kind and number",
+        ),
+        key(
+            "format",
+            "text, jsonl, csv, tcprt or none",
+            None,
+            "default as on the command line: text, of records jsonl. tcprt: of requests only; csv: not of reports",
+        ),
+        key(
+            "output",
+            "a file",
+            Some("-"),
+            "where to; compressed if it ends in .zst or .gz; `-` is standard output. What is there stays: the agent appends",
+        ),
+        key(
+            "rotate",
+            "a size or a time",
+            None,
+            "begin a new file after this size (100MiB) or packet time (1h)",
+        ),
+        key(
+            "time",
+            "utc, local, relative or epoch",
+            Some("utc"),
+            "how text shows times",
+        ),
+        key(
+            "columns",
+            "columns",
+            None,
+            "of requests as text, more columns: status, protocol, bytes, phases, budget, verdict, task, retransmits, connection, frames",
+        ),
+        key(
+            "records",
+            "handshake, request, connection, finding, health",
+            Some("handshake,request,connection,health"),
+            "of records: which kinds",
+        ),
+        key(
+            "server",
+            "addresses",
+            None,
+            "only what concerns these servers",
+        ),
+        key(
+            "port",
+            "ports",
+            None,
+            "only what concerns these ports of servers",
+        ),
+        key(
+            "protocol",
+            "protocols",
+            None,
+            "only requests and connections of these protocols",
+        ),
+        key(
+            "status",
+            "statuses",
+            None,
+            "only requests that went so: ok, error, none, unanswered, 404, 5xx, NXDOMAIN",
+        ),
+        key(
+            "slower_than",
+            "a time in ms without a unit, or ports",
+            None,
+            "only requests that took at least so long; `ports`: as long as `ports` says of theirs",
+        ),
+        key(
+            "outcome",
+            "outcomes",
+            None,
+            "only attempts that ended so: established, refused, unreachable, timed_out, unanswered, aborted, reset, unacknowledged, one_sided",
+        ),
+        key(
+            "handshake_filter",
+            "names",
+            None,
+            "only attempts that one of these `handshake_filters` counts",
+        ),
+    ],
+};
+
+/// Answering.
+pub(crate) static ANSWERING: Table = Table {
+    path: "answering",
+    about: "Who may ask while the agent runs",
+    all,
+    keys: &[
+        key(
+            "stats_port",
+            "an address and port",
+            None,
+            "latencies by server as JSON for whoever connects (tcpkit); a port alone is on 127.0.0.1",
+        ),
+        key(
+            "socket",
+            "a path",
+            None,
+            "unix socket for `tcplens stat` and tcpeek's GET and REFRESH",
+        ),
+        key(
+            "metrics",
+            "an address and port",
+            None,
+            "Prometheus metrics at /metrics; a port alone is on 127.0.0.1",
+        ),
+    ],
+};
+
+/// Bounds.
+pub(crate) static BOUNDS: Table = Table {
+    path: "bounds",
+    about: "What is kept, and for how long: as the options of the same names",
+    all,
+    keys: &[
+        key(
+            "threads",
+            "a number",
+            None,
+            "threads; without it one per core",
+        ),
+        key(
+            "limit_connections",
+            "a number",
+            Some("1000000"),
+            "connections kept at once; beyond, the oldest half-open ones go first",
+        ),
+        key(
+            "limit_memory",
+            "a size",
+            None,
+            "the same as memory: three quarters for connections, the rest for requests",
+        ),
+        key(
+            "timeout",
+            "a time, in s without a unit",
+            Some("60"),
+            "an attempt without an answer for so long has timed out",
+        ),
+        key(
+            "idle",
+            "a time, in s without a unit",
+            Some("300"),
+            "a connection that is silent for so long has ended",
+        ),
+        key(
+            "active",
+            "a time, in s without a unit",
+            None,
+            "report connections with traffic in parts, one each so often",
+        ),
+    ],
+};

@@ -1,0 +1,194 @@
+//! SIGHUP: the file is read again, and views are exchanged between two records. Flows, protocols and sources stay as they
+//! are; what of the file would change them is told to need a restart. A file that is wrong changes nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tcplens_core::time::Timestamp;
+
+use super::config::{AgentConfig, Answering, Role};
+use super::fan::Slot;
+use super::load;
+use super::notify::Notify;
+use super::plan;
+use super::view::AgentView;
+use super::yaml::What;
+use crate::log::{self, Level, log};
+
+/// Keys that take effect at once; of `ports` the thresholds and roles do.
+const AT_ONCE: [&str; 4] = ["views", "handshake_filters", "ports", "log_level"];
+
+/// What is needed to read the file again.
+#[derive(Debug)]
+pub(crate) struct Reload {
+    path: PathBuf,
+    asked: Arc<AtomicBool>,
+    /// What the run began with: what needs a restart is compared with it.
+    began: AgentConfig,
+    has_answers: bool,
+}
+
+impl Reload {
+    /// Of a run that began with `began`, read from `path`; `asked` is set by the signal.
+    pub(crate) fn new(path: PathBuf, began: AgentConfig, asked: Arc<AtomicBool>) -> Reload {
+        Reload {
+            path,
+            asked,
+            has_answers: began.answering != Answering::default(),
+            began,
+        }
+    }
+
+    /// Whether the signal came since this was last asked.
+    pub(crate) fn is_asked(&self) -> bool {
+        // The swap costs more than the look, and this is asked for every record.
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether somebody may ask while the agent runs.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.has_answers
+    }
+
+    /// Reads the file and exchanges the views.
+    pub(crate) fn run(
+        &mut self,
+        slots: &mut Vec<Slot>,
+        first_packet: Option<Timestamp>,
+        notify: &Notify,
+    ) {
+        notify.reloading();
+        match load::load(&self.path) {
+            Ok(loaded) => {
+                for note in &loaded.notes {
+                    log(Level::Info, note);
+                }
+                log::start(loaded.config.log_level);
+                self.exchange(&loaded.config, slots, first_packet);
+            }
+            Err(error) => {
+                log(Level::Error, format_args!("{error:#}"));
+                log(Level::Error, "the configuration stays as it was");
+            }
+        }
+        notify.ready();
+    }
+
+    fn exchange(
+        &mut self,
+        config: &AgentConfig,
+        slots: &mut Vec<Slot>,
+        first_packet: Option<Timestamp>,
+    ) {
+        for key in needs_restart(&self.began, config) {
+            log(
+                Level::Warning,
+                format_args!("{key} changed: that takes effect with a restart"),
+            );
+        }
+        let mut old: Vec<Slot> = std::mem::take(slots);
+        let mut taken: Vec<Option<Slot>> = Vec::new();
+        for view in &config.views {
+            let is_same = |slot: &Slot| {
+                let is_whole = slot.missed.is_none() && !slot.view.is_moved();
+                is_whole && slot.view.can_become(view)
+            };
+            taken.push(old.iter().position(is_same).map(|n| old.remove(n)));
+        }
+        // Before others are opened: they may write to the same files.
+        let ended = old.len();
+        for slot in old {
+            let missed = slot.missed.unwrap_or_default();
+            let name = slot.view.config.name.clone();
+            if missed > 0 {
+                log(
+                    Level::Warning,
+                    format_args!("{name}: {missed} records were missed"),
+                );
+            } else if slot.missed.is_none()
+                && let Err(end) = slot.view.finish(None)
+            {
+                log(Level::Error, format_args!("{name}: {end}"));
+            }
+        }
+        let mut opened = 0;
+        let kept = taken.iter().flatten().count();
+        for (view, slot) in config.views.iter().zip(taken) {
+            if let Some(mut slot) = slot {
+                slot.view.become_like(view.clone(), config);
+                slots.push(slot);
+                continue;
+            }
+            match AgentView::open(view.clone(), config) {
+                Ok(mut view) => {
+                    if let Some(at) = first_packet {
+                        view.first_packet(at);
+                    }
+                    opened += 1;
+                    slots.push(Slot { view, missed: None });
+                }
+                Err(error) => log(
+                    Level::Error,
+                    format_args!("{}: {error:#}; the others go on", view.name),
+                ),
+            }
+        }
+        log(
+            Level::Info,
+            format_args!(
+                "configuration read again: {kept} views go on, {ended} ended, {opened} opened"
+            ),
+        );
+    }
+}
+
+/// Keys whose change needs a restart.
+fn needs_restart(began: &AgentConfig, now: &AgentConfig) -> Vec<String> {
+    let entries = |config: &AgentConfig| match &config.effective.what {
+        What::Map(entries) => entries.clone(),
+        What::Nothing | What::Text(_) | What::List(_) => Vec::new(),
+    };
+    let (before, after) = (entries(began), entries(now));
+    let value = |entries: &[(super::yaml::Word, super::yaml::Node)], name: &str| {
+        let found = entries.iter().find(|(word, _)| word.text == name);
+        found.map(|(_, node)| node.what.text())
+    };
+    let mut keys: Vec<String> = super::keys::TOP
+        .keys
+        .iter()
+        .map(|key| key.name)
+        .filter(|name| !AT_ONCE.contains(name))
+        .filter(|name| value(&before, name) != value(&after, name))
+        .map(str::to_owned)
+        .collect();
+    let ports = |config: &AgentConfig| -> Vec<_> {
+        let rules = config.ports.iter();
+        let rules = rules.map(|rule| (rule.ports.clone(), rule.protocols.clone(), rule.role));
+        rules.collect()
+    };
+    let spoken = |config: &AgentConfig| -> Vec<_> {
+        let rules = ports(config).into_iter();
+        rules
+            .map(|(ports, protocols, _): (_, _, Role)| (ports, protocols))
+            .collect()
+    };
+    if spoken(began) != spoken(now) {
+        keys.push("ports (port or protocol)".to_owned());
+    }
+    let (computed, wanted) = (plan::wanted(began), plan::wanted(now));
+    let lacks = [
+        (wanted.handshakes && !computed.handshakes, "handshakes"),
+        (wanted.requests && !computed.requests, "requests"),
+        (wanted.connections && !computed.connections, "connections"),
+    ];
+    for (_, kind) in lacks.iter().filter(|(is_lacking, _)| *is_lacking) {
+        keys.push(format!(
+            "views ({kind} were not asked for before, so they are not computed)"
+        ));
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests;

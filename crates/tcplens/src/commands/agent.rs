@@ -1,0 +1,110 @@
+//! `agent`: what the file says, or what is wrong with it; and the run of its sources and views.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, Result};
+use signal_hook::consts::SIGHUP;
+use signal_hook::flag;
+
+use super::generated::to_stdout;
+use crate::agent::config::{AgentConfig, Live};
+use crate::agent::fan::Fan;
+use crate::agent::keys;
+use crate::agent::load::{self, Loaded};
+use crate::agent::notify::Notify;
+use crate::agent::plan::{self, From};
+use crate::agent::reload::Reload;
+use crate::agent::render::render;
+use crate::answer::listen::Listeners;
+use crate::cli::Agent;
+use crate::log::{self, Level, log};
+use crate::observe::{Plan, observe};
+use crate::say::say;
+use crate::{signals, sources, status};
+
+pub(super) fn run(command: &Agent) -> Result<ExitCode> {
+    if command.keys {
+        return to_stdout(keys::reference().as_bytes());
+    }
+    let Loaded { config, notes } = load::load(&command.config)?;
+    if command.check {
+        notes.iter().for_each(say);
+        return to_stdout(render(&config.effective).as_bytes());
+    }
+    log::start(config.log_level);
+    for note in &notes {
+        log(Level::Info, note);
+    }
+    match plan::from(&config) {
+        From::Files { files, follow } => of_files(&command.config, config, files, follow),
+        From::Live(live) => of_interfaces(&command.config, config, &live),
+    }
+}
+
+fn of_interfaces(path: &Path, config: AgentConfig, sources: &[Live]) -> Result<ExitCode> {
+    let files = config.views.iter().filter_map(|view| view.output.clone());
+    let outputs = files.collect();
+    let mut live = crate::live::Live::of(
+        plan::rings(&config, sources),
+        config.user.as_deref(),
+        outputs,
+        config.log_level >= Level::Debug,
+    )?;
+    // Its directory: an editor puts a new file in the place of the old one.
+    live.reads(match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => ".".into(),
+    });
+    let names = sources.iter().flat_map(|source| source.interfaces.clone());
+    let names: Vec<_> = names.collect();
+    let listeners = Listeners::bind(&plan::answering(&config))?;
+    let seed = RandomState::new().hash_one(0);
+    let mut plan = plan::live_plan(&config, live, listeners, seed, signals::stop()?);
+    plan.requests = signals::Requests::listen()?;
+    show(path, config, plan, &names, true)
+}
+
+fn of_files(
+    path: &Path,
+    config: AgentConfig,
+    files: Vec<std::path::PathBuf>,
+    follow: bool,
+) -> Result<ExitCode> {
+    let outputs = config.views.iter().map(|view| view.output.as_deref());
+    for output in outputs {
+        sources::check(&files, follow, [output, None])?;
+    }
+    let cores = available_parallelism().map_or(1, usize::from);
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let plan = plan::plan(&config, files, follow, cores, signals::stop()?);
+    // A run of files that are not followed ends by itself: there is no time to read again.
+    show(path, config, plan, &names, follow)
+}
+
+/// Runs to the end; `lasts`: for so long that the file may be read again.
+fn show(
+    path: &Path,
+    config: AgentConfig,
+    plan: Plan,
+    names: &[String],
+    lasts: bool,
+) -> Result<ExitCode> {
+    let again = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&again)).context("cannot wait for signal SIGHUP")?;
+    let mut fan = Fan::open(&config, Notify::from_environment())?;
+    fan.set_reload(lasts.then(|| Reload::new(path.to_owned(), config, again)));
+    let mut observed = observe(plan, &mut fan)?;
+    observed.health.records_dropped.extend(fan.missed());
+    if !observed.reader_gone {
+        fan.finish(&observed.health, names)?;
+    }
+    Ok(status::of_run(&observed))
+}
