@@ -120,6 +120,10 @@ pub(crate) trait View: Send {
     fn health(&mut self, _health: &Health) -> Result<(), SinkEnd> {
         Ok(())
     }
+    /// All was shown: waits until its destination has it, but not for ever.
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// Lines that its destination did not take.
     fn dropped(&self) -> u64 {
         0
@@ -211,6 +215,9 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
         }
     };
     let mut ran = ran?;
+    if ran.end.is_none() {
+        ran.end = view.settle().err();
+    }
     ran.totals.records_dropped += view.dropped();
     let answering = ran.answering.take();
     let mut observed = conclude(&plan, ran)?;
