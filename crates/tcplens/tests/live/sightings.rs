@@ -251,3 +251,26 @@ fn tags_that_the_kernel_puts_aside_are_put_back() {
         &[],
     );
 }
+
+#[test]
+fn with_several_threads_each_connection_is_whole() {
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let words = ["-i", "any", "--threads", "4"];
+    let (ended, ports) = captured("threads", &a, &words, || {
+        let mut ports = Vec::new();
+        for _ in 0..50 {
+            ports.push(pings(&a, &b, "10.9.0.2:6379", 3));
+            ports.push(pings(&b, &a, "10.9.0.1:6380", 3));
+            ports.push(pings(&a, &a, "[::1]:6381", 3));
+        }
+        ports
+    });
+    for (port, direction) in ports
+        .iter()
+        .zip(["outbound", "inbound", "local"].iter().cycle())
+    {
+        is_seen_once(&ended, *port, direction);
+    }
+}

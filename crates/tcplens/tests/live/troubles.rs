@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::namespace::Namespace;
 use crate::place::Place;
-use crate::records::{field, of, of_kind, only};
+use crate::records::{field, number, of, of_kind, only};
 use crate::tap::{Tap, alone, tcplens, until};
 use crate::traffic::{Connection, pings};
 
@@ -209,4 +209,54 @@ fn what_a_reader_did_not_take_until_the_end_is_counted() {
     let ended = tap.interrupt();
     ended.is(3, &["502 records were dropped: output did not take them"]);
     drop(unread);
+}
+
+#[test]
+fn what_the_kernel_drops_is_counted_and_marked() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("drops");
+    let tap = Tap::start(tcplens(&lo, &place, &["records", "-i", "lo"]));
+    let mut connection = Connection::open(&lo, &lo, "127.0.0.1:6379");
+    connection.ping();
+    // Nobody takes anything out of the ring: more comes than there is room for.
+    tap.signal("-STOP");
+    for _ in 0..20 {
+        connection.download(1 << 20);
+    }
+    tap.signal("-CONT");
+    tap.until("time goes on", |_| {
+        tap.signal("-USR1");
+        let told = tap.err();
+        let last = told.lines().last().unwrap_or_default();
+        last.contains(" dropped by kernel;") && !last.contains(", 0 dropped by kernel;")
+    });
+    connection.ping();
+    let port = connection.close();
+    let ended = tap.interrupt();
+    ended.is(3, &[" packets were dropped by the kernel"]);
+    let (captured, dropped) = ended.counted();
+    assert!(dropped > 0, "{ended:?}");
+    assert_eq!(captured + dropped, received(&lo), "{}", ended.err);
+    only(
+        &ended.out,
+        "connection",
+        port,
+        &[("capture_loss", "true")],
+        &[],
+    );
+    let health = of_kind(&ended.out, "health").pop().unwrap();
+    assert_eq!(number(health, "kernel_drops"), dropped);
+}
+
+/// Packets that came out of `lo` since it is there.
+fn received(namespace: &Namespace) -> u64 {
+    let output = namespace
+        .command("cat")
+        .arg("/proc/net/dev")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.contains("lo:")).unwrap();
+    let packets = line.split_whitespace().nth(2);
+    packets.and_then(|packets| packets.parse().ok()).unwrap()
 }
