@@ -21,9 +21,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tcplens_core::filter::packet::{PacketFilter, Program};
-use tcplens_core::packet::{Interface, LinkType, Packet};
+use tcplens_core::packet::{Interface, Lent, LinkType, Packet};
 
 pub use error::RingError;
+use frames::Walk;
 use interfaces::Interfaces;
 use map::Map;
 use socket::Socket;
@@ -72,16 +73,17 @@ pub struct Ring {
     gate: Gate,
     counts: RingCounts,
     snaplen: u32,
+    /// Packets were dropped since the latest block.
+    is_lossy: bool,
     /// No packet enters any more; what is in the ring is still read.
     is_closed: bool,
 }
 
 /// Packets of one block. Dropping it gives the block back to the kernel.
 pub struct Block<'r> {
-    map: &'r mut Map,
+    ring: &'r mut Ring,
     number: usize,
-    packets: &'r [Packet],
-    interfaces: &'r Arc<Vec<Interface>>,
+    walk: Walk,
     lost: bool,
 }
 
@@ -171,6 +173,7 @@ impl Ring {
             gate,
             counts: RingCounts::default(),
             snaplen: options.snaplen,
+            is_lossy: false,
             is_closed: false,
         })
     }
@@ -203,23 +206,16 @@ impl Ring {
         let number = self.next;
         self.next = (number + 1) % self.map.blocks();
         let (bytes, has_lost) = self.map.bytes(number);
-        frames::walk(
-            bytes,
-            &mut self.interfaces,
-            &self.socket,
-            &mut self.gate,
-            &mut self.packets,
-        );
-        self.counts.packets += self.packets.len() as u64;
+        let walk = Walk::begin(bytes);
         if has_lost {
-            self.counts.drops += self.socket.drops();
+            self.count_drops();
         }
+        let lost = std::mem::take(&mut self.is_lossy);
         Ok(Some(Block {
-            map: &mut self.map,
+            ring: self,
             number,
-            packets: &self.packets,
-            interfaces: self.interfaces.table(),
-            lost: has_lost,
+            walk,
+            lost,
         }))
     }
 
@@ -257,8 +253,15 @@ impl Ring {
 
     /// What was counted so far.
     pub fn counts(&mut self) -> RingCounts {
-        self.counts.drops += self.socket.drops();
+        self.count_drops();
         self.counts
+    }
+
+    /// Asking makes the kernel forget: what it tells now, the next block will not.
+    fn count_drops(&mut self) {
+        let drops = self.socket.drops();
+        self.counts.drops += drops;
+        self.is_lossy |= drops > 0;
     }
 
     /// All interfaces seen so far.
@@ -269,22 +272,34 @@ impl Ring {
 }
 
 impl Block<'_> {
-    /// The memory that the packets' offsets point into.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.map.read(self.number)
-    }
-
-    /// The packets, in the order in which the kernel stored them.
-    #[must_use]
-    pub fn packets(&self) -> &[Packet] {
-        self.packets
+    /// The next packets, at most `most`, in the order in which the kernel stored them; `None`: that was all. A few hundred at
+    /// a time are still in the cache when they are looked at.
+    pub fn next_packets(&mut self, most: usize) -> Option<Lent<'_>> {
+        let ring = &mut *self.ring;
+        let (bytes, _) = ring.map.bytes(self.number);
+        self.walk.packets(
+            most,
+            bytes,
+            &mut ring.interfaces,
+            &ring.socket,
+            &mut ring.gate,
+            &mut ring.packets,
+        );
+        if ring.packets.is_empty() {
+            return None;
+        }
+        ring.counts.packets += ring.packets.len() as u64;
+        Some(Lent {
+            bytes: ring.map.read(self.number),
+            packets: &ring.packets,
+            interfaces: ring.interfaces.table(),
+        })
     }
 
     /// All interfaces known so far.
     #[must_use]
     pub fn interfaces(&self) -> &Arc<Vec<Interface>> {
-        self.interfaces
+        self.ring.interfaces.table()
     }
 
     /// Whether packets were dropped since the block before.
@@ -296,7 +311,7 @@ impl Block<'_> {
 
 impl Drop for Block<'_> {
     fn drop(&mut self) {
-        self.map.release(self.number);
+        self.ring.map.release(self.number);
     }
 }
 
