@@ -219,6 +219,30 @@ impl Ring {
         }))
     }
 
+    /// Looks whether interfaces that were asked for by name have come back under another number, and captures on them again:
+    /// that takes no privilege. Says whether there is one now.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn find_again(&mut self) -> Result<bool, RingError> {
+        let mut is_changed = false;
+        let mut is_there = self.interfaces.asked().is_empty();
+        for (index, name) in self.interfaces.asked_mut() {
+            let Some(now) = self.socket.index_of(name) else {
+                continue;
+            };
+            is_there = true;
+            is_changed |= std::mem::replace(index, now) != now;
+        }
+        if is_changed && !self.is_closed {
+            if let [(index, _)] = self.interfaces.asked() {
+                self.socket.bind(*index)?;
+            }
+            self.let_in()?;
+        }
+        Ok(is_there)
+    }
+
     /// Lets no more packets in; those in the ring can still be read, the last within [`RETIRE`].
     ///
     /// # Errors

@@ -270,6 +270,13 @@ impl Capture<'_> {
             match self.step() {
                 Ok(true) => {}
                 Ok(false) => break,
+                Err(Stopped::Ring(why @ RingError::Gone { .. })) if self.plan.waits => {
+                    say(format_args!("{why}, until it comes back"));
+                    if let Err(why) = self.wait_for_interface() {
+                        error = Some(why);
+                        break;
+                    }
+                }
                 Err(Stopped::Ring(why)) => {
                     error = Some(why);
                     break;
@@ -292,6 +299,17 @@ impl Capture<'_> {
             error,
             failed,
         }
+    }
+
+    /// Until the interface is there again, or all is over.
+    fn wait_for_interface(&mut self) -> Result<(), RingError> {
+        while !self.plan.stop.load(Ordering::Relaxed) && !self.ring.find_again()? {
+            std::thread::sleep(WAIT);
+            self.decode.front.tick(self.clock.now_less(BEHIND));
+            let round = self.round();
+            self.send(round);
+        }
+        Ok(())
     }
 
     /// Takes a block, or lets time go on. False: enough was seen.
@@ -363,6 +381,8 @@ impl Capture<'_> {
         }
         if self.told.elapsed() >= TELL {
             self.told = Instant::now();
+            // One of several may have come back. What the kernel refuses now it will refuse again, and no packet is lost by it.
+            let _ = self.ring.find_again();
             round.totals = Some(Box::new(self.totals()));
         }
         if self.packets != Packets::None {
