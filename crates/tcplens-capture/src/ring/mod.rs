@@ -34,6 +34,8 @@ use crate::interfaces::{Interface as Asked, find, list};
 /// Bytes of a block: large enough for any packet that offloading joins, small enough that one is in work and the others
 /// wait.
 const BLOCK: usize = 1 << 20;
+/// Bytes of a ring where nobody asks for another size.
+const USUAL_BUFFER: u64 = 64 << 20;
 /// A block is handed over so long after its first packet, full or not. Chosen: who looks at a screen sees no delay, and
 /// an idle machine is woken no more than 50 times a second.
 const RETIRE: Duration = Duration::from_millis(20);
@@ -128,6 +130,23 @@ impl Ring {
             ring.let_in()?;
         }
         Ok(rings)
+    }
+
+    /// Makes a ring as live capture does by default, and lets nothing in: whether it works here.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn probe() -> Result<(), RingError> {
+        let options = RingOptions {
+            interfaces: Vec::new(),
+            buffer: USUAL_BUFFER,
+            snaplen: 262_144,
+            promiscuous: false,
+            filter: None,
+        };
+        let ring = Ring::closed(&options, &[])?;
+        ring.socket.join(None)?;
+        ring.socket.share_by(&fanout::program())
     }
 
     /// A ring that is bound and gets nothing yet.
