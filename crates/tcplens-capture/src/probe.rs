@@ -10,6 +10,7 @@ use rustix::process::geteuid;
 
 use crate::interfaces::{self, Interface};
 use crate::privilege::{Need, Plan, remedy};
+use crate::ring::Ring;
 use crate::{landlock, netns};
 
 /// What this machine allows. `None`: not known.
@@ -25,6 +26,8 @@ pub struct Machine {
     pub still_root: Option<String>,
     /// Packets can be captured; or what the kernel said, and what to do.
     pub packets: Result<(), Refusal>,
+    /// A ring can be made and shared among threads; or why not.
+    pub ring: Result<(), String>,
     /// Bytes that can still be had.
     pub available_memory: Option<u64>,
     /// The interfaces, or why they cannot be told.
@@ -82,6 +85,7 @@ impl Machine {
                     .then(|| remedy(Need::Packets).to_string()),
                 error: error.to_string(),
             }),
+            ring: Ring::probe().map_err(|error| error.to_string()),
             available_memory: fs::read_to_string("/proc/meminfo")
                 .ok()
                 .and_then(|text| available(&text)),

@@ -199,6 +199,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         },
         reopenings: signals::Reopenings::default(),
         interval: None,
+        waits: false,
         is_verbose: output.verbose > 0,
         listeners,
         filters: Vec::new(),

@@ -65,6 +65,8 @@ pub(crate) struct Plan {
     pub interval: Option<Span>,
     /// Live packets, in place of files.
     pub live: Option<Live>,
+    /// An interface that goes away is waited for.
+    pub waits: bool,
     /// More is said on stderr.
     pub is_verbose: bool,
     /// Where answers are given while it goes on.

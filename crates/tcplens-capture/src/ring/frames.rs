@@ -48,68 +48,94 @@ pub(super) trait Names {
     fn name_of(&self, index: u32) -> Option<String>;
 }
 
-/// Fills `packets` with those of a block that pass.
-pub(super) fn walk(
+/// How far a block has been read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    /// The next frame.
+    at: usize,
+    /// Frames from there on.
+    left: u32,
+}
+
+impl Walk {
+    /// At the first frame.
+    pub(super) fn begin(bytes: &[u8]) -> Walk {
+        Walk {
+            at: word(bytes, block::FIRST).unwrap_or_default() as usize,
+            left: word(bytes, block::PACKETS).unwrap_or_default(),
+        }
+    }
+
+    /// Fills `packets` with the next of a block that pass, at most `most`. None at all: the block was read.
+    pub(super) fn packets(
+        &mut self,
+        most: usize,
+        bytes: &mut [u8],
+        interfaces: &mut Interfaces,
+        names: &impl Names,
+        gate: &mut Gate,
+        packets: &mut Vec<Packet>,
+    ) {
+        packets.clear();
+        while packets.len() < most && self.left > 0 {
+            self.left -= 1;
+            let Some(header) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) else {
+                self.left = 0;
+                return;
+            };
+            let header: [u8; frame::SIZE] = *header;
+            let found = packet(&header, self.at, bytes, interfaces, names, gate);
+            let next = field(&header, frame::NEXT) as usize;
+            let Some(found) = found.filter(|_| next > 0 || self.left == 0) else {
+                self.left = 0;
+                return;
+            };
+            self.at += next;
+            packets.extend(found);
+        }
+    }
+}
+
+/// The packet of a frame; `Some(None)` if it does not pass, `None` if it is not in the block.
+#[inline]
+fn packet(
+    header: &[u8; frame::SIZE],
+    at: usize,
     bytes: &mut [u8],
     interfaces: &mut Interfaces,
     names: &impl Names,
     gate: &mut Gate,
-    packets: &mut Vec<Packet>,
-) {
-    packets.clear();
-    let (Some(count), Some(mut at)) = (
-        word(bytes, block::PACKETS),
-        word(bytes, block::FIRST).map(|at| at as usize),
-    ) else {
-        return;
+) -> Option<Option<Packet>> {
+    let interface = interfaces.get(
+        field(header, frame::INTERFACE),
+        half(header, frame::HARDWARE),
+        || names.name_of(field(header, frame::INTERFACE)),
+    );
+    let seconds = i64::from(field(header, frame::SECONDS));
+    let time = seconds * SECOND + i64::from(field(header, frame::NANOSECONDS));
+    let link_header = usize::from(half(header, frame::LINK_HEADER));
+    let mut packet = Packet {
+        time: Timestamp(time),
+        at: (at + link_header) as u32,
+        captured: field(header, frame::CAPTURED),
+        length: field(header, frame::LENGTH),
+        interface: interface.number,
     };
-    for _ in 0..count {
-        let Some(header) = bytes
-            .get(at..)
-            .and_then(<[u8]>::first_chunk::<{ frame::SIZE }>)
-        else {
-            break;
-        };
-        let header = *header;
-        let interface = interfaces.get(
-            field(&header, frame::INTERFACE),
-            half(&header, frame::HARDWARE),
-            || names.name_of(field(&header, frame::INTERFACE)),
-        );
-        let seconds = i64::from(field(&header, frame::SECONDS));
-        let time = seconds * SECOND + i64::from(field(&header, frame::NANOSECONDS));
-        let link_header = usize::from(half(&header, frame::LINK_HEADER));
-        let mut packet = Packet {
-            time: Timestamp(time),
-            at: (at + link_header) as u32,
-            captured: field(&header, frame::CAPTURED),
-            length: field(&header, frame::LENGTH),
-            interface: interface.number,
-        };
-        let has_tag = field(&header, frame::STATUS) & VLAN_VALID != 0;
-        if !interface.has_header {
-            let network = u32::from(half(&header, frame::NETWORK_HEADER));
-            let skipped = network.saturating_sub(link_header as u32);
-            packet.at += skipped;
-            packet.captured = packet.captured.saturating_sub(skipped);
-            packet.length = packet.length.saturating_sub(skipped);
-        } else if has_tag {
-            put_back_tag(bytes, &header, &mut packet);
-        }
-        let from = packet.at as usize;
-        let Some(data) = bytes.get(from..from + packet.captured as usize) else {
-            break;
-        };
-        let is_decided = interface.has_header && !has_tag;
-        if gate.passes(is_decided, interface.link, data, packet.length) {
-            packets.push(packet);
-        }
-        let next = field(&header, frame::NEXT) as usize;
-        if next == 0 {
-            break;
-        }
-        at += next;
+    let has_tag = field(header, frame::STATUS) & VLAN_VALID != 0;
+    if !interface.has_header {
+        let network = u32::from(half(header, frame::NETWORK_HEADER));
+        let skipped = network.saturating_sub(link_header as u32);
+        packet.at += skipped;
+        packet.captured = packet.captured.saturating_sub(skipped);
+        packet.length = packet.length.saturating_sub(skipped);
+    } else if has_tag {
+        put_back_tag(bytes, header, &mut packet);
     }
+    let from = packet.at as usize;
+    let data = bytes.get(from..from + packet.captured as usize)?;
+    let is_decided = interface.has_header && !has_tag;
+    let passes = gate.passes(is_decided, interface.link, data, packet.length);
+    Some(passes.then_some(packet))
 }
 
 /// Makes room in front of the packet, which the kernel was asked to leave, and writes the tag where it was.
@@ -208,7 +234,16 @@ mod tests {
         };
         let mut packets = Vec::new();
         let mut interfaces = Interfaces::new(Vec::new());
-        walk(bytes, &mut interfaces, &Nameless, &mut gate, &mut packets);
+        let mut walk = Walk::begin(bytes);
+        let all = usize::MAX;
+        walk.packets(
+            all,
+            bytes,
+            &mut interfaces,
+            &Nameless,
+            &mut gate,
+            &mut packets,
+        );
         let data = |packet: &Packet| {
             let at = packet.at as usize;
             bytes[at..at + packet.captured as usize].to_vec()

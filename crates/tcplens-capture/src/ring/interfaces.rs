@@ -68,6 +68,11 @@ impl Interfaces {
         &self.asked
     }
 
+    /// The same, to give them other numbers.
+    pub(super) fn asked_mut(&mut self) -> &mut [(u32, String)] {
+        &mut self.asked
+    }
+
     /// The interface with the kernel's `index`; `name` is asked for at its first packet.
     pub(super) fn get(
         &mut self,

@@ -21,9 +21,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tcplens_core::filter::packet::{PacketFilter, Program};
-use tcplens_core::packet::{Interface, LinkType, Packet};
+use tcplens_core::packet::{Interface, Lent, LinkType, Packet};
 
 pub use error::RingError;
+use frames::Walk;
 use interfaces::Interfaces;
 use map::Map;
 use socket::Socket;
@@ -33,6 +34,8 @@ use crate::interfaces::{Interface as Asked, find, list};
 /// Bytes of a block: large enough for any packet that offloading joins, small enough that one is in work and the others
 /// wait.
 const BLOCK: usize = 1 << 20;
+/// Bytes of a ring where nobody asks for another size.
+const USUAL_BUFFER: u64 = 64 << 20;
 /// A block is handed over so long after its first packet, full or not. Chosen: who looks at a screen sees no delay, and
 /// an idle machine is woken no more than 50 times a second.
 const RETIRE: Duration = Duration::from_millis(20);
@@ -72,16 +75,17 @@ pub struct Ring {
     gate: Gate,
     counts: RingCounts,
     snaplen: u32,
+    /// Packets were dropped since the latest block.
+    is_lossy: bool,
     /// No packet enters any more; what is in the ring is still read.
     is_closed: bool,
 }
 
 /// Packets of one block. Dropping it gives the block back to the kernel.
 pub struct Block<'r> {
-    map: &'r mut Map,
+    ring: &'r mut Ring,
     number: usize,
-    packets: &'r [Packet],
-    interfaces: &'r Arc<Vec<Interface>>,
+    walk: Walk,
     lost: bool,
 }
 
@@ -128,6 +132,23 @@ impl Ring {
         Ok(rings)
     }
 
+    /// Makes a ring as live capture does by default, and lets nothing in: whether it works here.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn probe() -> Result<(), RingError> {
+        let options = RingOptions {
+            interfaces: Vec::new(),
+            buffer: USUAL_BUFFER,
+            snaplen: 262_144,
+            promiscuous: false,
+            filter: None,
+        };
+        let ring = Ring::closed(&options, &[])?;
+        ring.socket.join(None)?;
+        ring.socket.share_by(&fanout::program())
+    }
+
     /// A ring that is bound and gets nothing yet.
     fn closed(options: &RingOptions, asked: &[Asked]) -> Result<Ring, RingError> {
         let socket = Socket::open(&options.name())?;
@@ -171,6 +192,7 @@ impl Ring {
             gate,
             counts: RingCounts::default(),
             snaplen: options.snaplen,
+            is_lossy: false,
             is_closed: false,
         })
     }
@@ -203,24 +225,41 @@ impl Ring {
         let number = self.next;
         self.next = (number + 1) % self.map.blocks();
         let (bytes, has_lost) = self.map.bytes(number);
-        frames::walk(
-            bytes,
-            &mut self.interfaces,
-            &self.socket,
-            &mut self.gate,
-            &mut self.packets,
-        );
-        self.counts.packets += self.packets.len() as u64;
+        let walk = Walk::begin(bytes);
         if has_lost {
-            self.counts.drops += self.socket.drops();
+            self.count_drops();
         }
+        let lost = std::mem::take(&mut self.is_lossy);
         Ok(Some(Block {
-            map: &mut self.map,
+            ring: self,
             number,
-            packets: &self.packets,
-            interfaces: self.interfaces.table(),
-            lost: has_lost,
+            walk,
+            lost,
         }))
+    }
+
+    /// Looks whether interfaces that were asked for by name have come back under another number, and captures on them again:
+    /// that takes no privilege. Says whether there is one now.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn find_again(&mut self) -> Result<bool, RingError> {
+        let mut is_changed = false;
+        let mut is_there = self.interfaces.asked().is_empty();
+        for (index, name) in self.interfaces.asked_mut() {
+            let Some(now) = self.socket.index_of(name) else {
+                continue;
+            };
+            is_there = true;
+            is_changed |= std::mem::replace(index, now) != now;
+        }
+        if is_changed && !self.is_closed {
+            if let [(index, _)] = self.interfaces.asked() {
+                self.socket.bind(*index)?;
+            }
+            self.let_in()?;
+        }
+        Ok(is_there)
     }
 
     /// Lets no more packets in; those in the ring can still be read, the last within [`RETIRE`].
@@ -257,8 +296,15 @@ impl Ring {
 
     /// What was counted so far.
     pub fn counts(&mut self) -> RingCounts {
-        self.counts.drops += self.socket.drops();
+        self.count_drops();
         self.counts
+    }
+
+    /// Asking makes the kernel forget: what it tells now, the next block will not.
+    fn count_drops(&mut self) {
+        let drops = self.socket.drops();
+        self.counts.drops += drops;
+        self.is_lossy |= drops > 0;
     }
 
     /// All interfaces seen so far.
@@ -269,22 +315,34 @@ impl Ring {
 }
 
 impl Block<'_> {
-    /// The memory that the packets' offsets point into.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        self.map.read(self.number)
-    }
-
-    /// The packets, in the order in which the kernel stored them.
-    #[must_use]
-    pub fn packets(&self) -> &[Packet] {
-        self.packets
+    /// The next packets, at most `most`, in the order in which the kernel stored them; `None`: that was all. A few hundred at
+    /// a time are still in the cache when they are looked at.
+    pub fn next_packets(&mut self, most: usize) -> Option<Lent<'_>> {
+        let ring = &mut *self.ring;
+        let (bytes, _) = ring.map.bytes(self.number);
+        self.walk.packets(
+            most,
+            bytes,
+            &mut ring.interfaces,
+            &ring.socket,
+            &mut ring.gate,
+            &mut ring.packets,
+        );
+        if ring.packets.is_empty() {
+            return None;
+        }
+        ring.counts.packets += ring.packets.len() as u64;
+        Some(Lent {
+            bytes: ring.map.read(self.number),
+            packets: &ring.packets,
+            interfaces: ring.interfaces.table(),
+        })
     }
 
     /// All interfaces known so far.
     #[must_use]
     pub fn interfaces(&self) -> &Arc<Vec<Interface>> {
-        self.interfaces
+        self.ring.interfaces.table()
     }
 
     /// Whether packets were dropped since the block before.
@@ -296,7 +354,7 @@ impl Block<'_> {
 
 impl Drop for Block<'_> {
     fn drop(&mut self) {
-        self.map.release(self.number);
+        self.ring.map.release(self.number);
     }
 }
 

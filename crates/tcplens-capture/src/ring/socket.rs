@@ -105,6 +105,11 @@ impl Socket {
         self.fd.as_raw_fd()
     }
 
+    /// The number that an interface has now, in the socket's network namespace.
+    pub(super) fn index_of(&self, name: &str) -> Option<u32> {
+        rustix::net::netdevice::name_to_index(&self.fd, name).ok()
+    }
+
     pub(super) fn ring_version(&self) -> Result<(), RingError> {
         self.set(option::VERSION, &TPACKET_V3, "ask for TPACKET_V3")
     }

@@ -173,6 +173,7 @@ pub(crate) fn plan(
         requests: Requests::default(),
         reopenings: Reopenings::default(),
         interval: None,
+        waits: true,
         is_verbose: false,
         listeners: None,
         filters: config.handshake_filters.clone(),

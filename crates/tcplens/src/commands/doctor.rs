@@ -53,7 +53,7 @@ pub(super) fn run(command: &Doctor) -> Result<ExitCode> {
     let cores = available_parallelism().map_or(1, usize::from);
     let machine = Machine::look();
     let checks = checks(&machine, cores as u64);
-    let works = machine.packets.is_ok();
+    let works = machine.packets.is_ok() && machine.ring.is_ok();
     let printed = match command.format {
         Format::Text => text(&checks, works),
         Format::Jsonl => jsonl(&checks),
@@ -71,6 +71,7 @@ fn checks(machine: &Machine, cores: u64) -> Vec<Check> {
     vec![
         user(machine),
         packet_socket(machine),
+        ring(machine),
         ring_memory(machine, cores),
         interfaces(machine),
         clock(machine),
@@ -112,6 +113,29 @@ fn packet_socket(machine: &Machine) -> Check {
     };
     Check {
         name: "packet socket",
+        found,
+        lack,
+    }
+}
+
+fn ring(machine: &Machine) -> Check {
+    let (found, lack) = match &machine.ring {
+        Ok(()) => (
+            "can be made, and shared among threads (PACKET_FANOUT)".to_owned(),
+            None,
+        ),
+        Err(error) if machine.packets.is_ok() => {
+            let lack = Lack {
+                cost: "no live capture; capture files can be read all the same".to_owned(),
+                fix: Some("smaller rings, such as -B 8MiB".to_owned()),
+            };
+            (error.clone(), Some(lack))
+        }
+        // It takes a packet socket, which is told already.
+        Err(_) => ("not tried".to_owned(), None),
+    };
+    Check {
+        name: "ring",
         found,
         lack,
     }
@@ -366,6 +390,7 @@ mod tests {
             becomes: Some("nobody".to_owned()),
             still_root: None,
             packets: Ok(()),
+            ring: Ok(()),
             available_memory: Some(5 << 30),
             interfaces: Ok(vec![interface("lo", true), interface("eth0", false)]),
             namespaces: Ok(()),
@@ -385,6 +410,7 @@ mod tests {
             "\
 ok       user                      root on Linux 6.12.1; once sources are open, nobody
 ok       packet socket             opens
+ok       ring                      can be made, and shared among threads (PACKET_FANOUT)
 ok       ring memory               5 GiB available; rings take 64 MiB per thread, 256 MiB with 4
 ok       interfaces                lo, eth0 (down)
 ok       clock                     tsc
@@ -408,6 +434,7 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
                 error: "Operation not permitted (os error 1)".to_owned(),
                 remedy: Some("needs CAP_NET_RAW; grant it".to_owned()),
             }),
+            ring: Err("not permitted".to_owned()),
             available_memory: Some(100 << 20),
             interfaces: Ok(vec![interface("lo", false)]),
             namespaces: Err("needs CAP_SYS_ADMIN".to_owned()),
@@ -421,7 +448,8 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
         };
         let checks = checks(&machine, 2);
         let lacks = |check: &&Check| check.lack.as_ref().is_some_and(|lack| lack.fix.is_some());
-        assert_eq!(checks.iter().filter(lacks).count(), checks.len() - 1);
+        // All but the user's, who is no lack, and the ring's, which was not tried.
+        assert_eq!(checks.iter().filter(lacks).count(), checks.len() - 2);
         let text = text(&checks, false);
         assert!(text.starts_with("ok       user                      uid 1000 on Linux 6.12.1\nmissing  packet socket             Operation not permitted (os error 1)\n                                   costs: no live capture; capture files can be read all the same\n                                   to do: needs CAP_NET_RAW; grant it\n"), "{text}");
         assert!(

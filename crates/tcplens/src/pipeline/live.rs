@@ -12,7 +12,7 @@ use tcplens_capture::clock::Clock;
 use tcplens_capture::ring::{Block, Ring, RingError};
 use tcplens_core::batch::{Place, Records};
 use tcplens_core::engine::{Lane, Work};
-use tcplens_core::packet::{Batch, Interface, Lent, Packet};
+use tcplens_core::packet::{Batch, Lent, Packet};
 use tcplens_core::record::Health;
 use tcplens_core::shard::{Owner, Settings};
 use tcplens_core::share::Moved;
@@ -30,6 +30,8 @@ use crate::signals::Request;
 
 /// Blocks whose records wait to be shown, for all rings.
 const QUEUE: usize = 64;
+/// Packets that are decoded, and then analysed, at once: what was fetched for the one is still there for the other.
+const AT_ONCE: usize = 256;
 /// What waits in an inbox at most: fragments and ICMP errors, of which there are few.
 const INBOX: usize = 4096;
 /// How long a ring is waited for, and so how often time goes on without packets.
@@ -268,6 +270,13 @@ impl Capture<'_> {
             match self.step() {
                 Ok(true) => {}
                 Ok(false) => break,
+                Err(Stopped::Ring(why @ RingError::Gone { .. })) if self.plan.waits => {
+                    say(format_args!("{why}, until it comes back"));
+                    if let Err(why) = self.wait_for_interface() {
+                        error = Some(why);
+                        break;
+                    }
+                }
                 Err(Stopped::Ring(why)) => {
                     error = Some(why);
                     break;
@@ -290,6 +299,17 @@ impl Capture<'_> {
             error,
             failed,
         }
+    }
+
+    /// Until the interface is there again, or all is over.
+    fn wait_for_interface(&mut self) -> Result<(), RingError> {
+        while !self.plan.stop.load(Ordering::Relaxed) && !self.ring.find_again()? {
+            std::thread::sleep(WAIT);
+            self.decode.front.tick(self.clock.now_less(BEHIND));
+            let round = self.round();
+            self.send(round);
+        }
+        Ok(())
     }
 
     /// Takes a block, or lets time go on. False: enough was seen.
@@ -361,6 +381,8 @@ impl Capture<'_> {
         }
         if self.told.elapsed() >= TELL {
             self.told = Instant::now();
+            // One of several may have come back. What the kernel refuses now it will refuse again, and no packet is lost by it.
+            let _ = self.ring.find_again();
             round.totals = Some(Box::new(self.totals()));
         }
         if self.packets != Packets::None {
@@ -435,48 +457,50 @@ enum Stopped {
 
 /// Decodes a block and runs it through the lanes, then gives it back to the kernel.
 fn analyse(
-    block: Block<'_>,
+    mut block: Block<'_>,
     decode: &mut Decode,
     lanes: &mut [Lane],
     work: &mut [Work],
     packets: Packets,
     round: &mut Round,
 ) {
-    let lent = Lent {
-        bytes: block.bytes(),
-        packets: block.packets(),
-        interfaces: block.interfaces(),
-    };
-    round.first = lent.packets.first().map(|packet| packet.time);
-    if block.has_lost()
-        && let Some(first) = round.first
-    {
-        for lane in lanes.iter_mut() {
-            lane.lost(first);
+    let is_kept = packets != Packets::None;
+    let most = if is_kept { usize::MAX } else { AT_ONCE };
+    let mut has_lost = block.has_lost();
+    while let Some(lent) = block.next_packets(most) {
+        let first = lent.packets.first().map(|packet| packet.time);
+        round.first = round.first.or(first);
+        if let (true, Some(first)) = (std::mem::take(&mut has_lost), first) {
+            for lane in lanes.iter_mut() {
+                lane.lost(first);
+            }
         }
-    }
-    decode.batch(&lent, work, &mut round.kept);
-    for (n, (lane, work)) in lanes.iter_mut().zip(&mut *work).enumerate() {
-        match packets {
-            Packets::Owned => lane.run_and_tell(work, lent.bytes, &mut round.owners[n]),
-            Packets::None | Packets::Plain => lane.run(work, lent.bytes),
+        decode.batch(&lent, work, &mut round.kept);
+        for (n, (lane, work)) in lanes.iter_mut().zip(&mut *work).enumerate() {
+            match packets {
+                Packets::Owned => lane.run_and_tell(work, lent.bytes, &mut round.owners[n]),
+                Packets::None | Packets::Plain => lane.run(work, lent.bytes),
+            }
+            work.clear();
         }
-        work.clear();
-    }
-    if packets != Packets::None {
-        round.kept.batch = Some(Arc::new(copy(&lent, block.interfaces())));
+        if is_kept {
+            let (bytes, packets) = copy(&lent);
+            round.kept.batch = Some(Arc::new(Batch {
+                bytes,
+                packets,
+                interfaces: Arc::clone(block.interfaces()),
+            }));
+            return;
+        }
     }
 }
 
 /// A block's packets, to be looked at when it is the kernel's again.
-fn copy(lent: &Lent<'_>, interfaces: &Arc<Vec<Interface>>) -> Batch {
+fn copy(lent: &Lent<'_>) -> (Vec<u8>, Vec<Packet>) {
     let end = |packet: &Packet| (packet.at + packet.captured) as usize;
     let used = lent.packets.iter().map(end).max().unwrap_or(0);
-    Batch {
-        bytes: lent.bytes.get(..used).unwrap_or_default().to_vec(),
-        packets: lent.packets.to_vec(),
-        interfaces: Arc::clone(interfaces),
-    }
+    let bytes = lent.bytes.get(..used).unwrap_or_default();
+    (bytes.to_vec(), lent.packets.to_vec())
 }
 
 /// Ends what is under way, and adds up.
