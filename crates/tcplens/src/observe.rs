@@ -172,7 +172,7 @@ pub(crate) struct Observed {
     pub damages: Vec<Damage>,
     /// What else the user should know.
     pub warnings: Vec<String>,
-    /// The reader of the results went away.
+    /// The reader of the results went away, or they cannot be written: nothing more is shown.
     pub reader_gone: bool,
     /// What ended live capture before its time.
     pub troubles: Vec<String>,
@@ -288,7 +288,10 @@ fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
         ));
     }
     let reader_gone = match ran.end {
-        Some(SinkEnd::Failed(error)) => return Err(error.into()),
+        Some(SinkEnd::Failed(error)) => {
+            failure = failure.or(Some(error.into()));
+            true
+        }
         Some(SinkEnd::Closed { .. }) => true,
         None => false,
     };

@@ -1,13 +1,14 @@
 //! kill -9 in the middle of everything: what was written a second ago is readable, and nothing in it is broken.
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use crate::namespace::Namespace;
 use crate::place::Place;
 use crate::records::{number, of};
-use crate::tap::{Tap, alone, tcplens, until};
+use crate::tap::{DEADLINE, Tap, alone, tcplens, until};
 use crate::traffic::Connection;
 
 /// What there is of a file's text: compressed ones end in the middle.
@@ -96,4 +97,28 @@ fn packets_up_to_the_last_flush_are_readable() {
         // Complete, or told that it ends in the middle.
         assert!([Some(0), Some(3)].contains(&status), "{name}: {status:?}");
     }
+}
+
+#[test]
+fn a_socket_that_was_left_behind_does_not_block_the_start() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("kill-socket");
+    // The directory is made for it, and becomes the new user's.
+    let words = ["requests", "-i", "lo", "-U", "run/tcplens.sock"];
+    let path = place.path("run/tcplens.sock");
+    let first = Tap::start(tcplens(&lo, &place, &words));
+    assert!(path.exists());
+    first.signal("-KILL");
+    first.end();
+    assert!(path.exists(), "nobody was there to remove it");
+    let second = Tap::start(tcplens(&lo, &place, &words));
+    let mut asked = UnixStream::connect(&path).unwrap();
+    asked.set_read_timeout(Some(DEADLINE)).unwrap();
+    asked.write_all(b"health\n").unwrap();
+    let mut answer = [0; 16];
+    asked.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"{\"kind\":\"health\"");
+    drop(asked);
+    second.interrupt().is(0, &[]);
+    assert!(!path.exists());
 }

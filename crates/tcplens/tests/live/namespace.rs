@@ -43,15 +43,20 @@ impl Namespace {
     /// Two namespaces with a cable between them: `va`, 10.9.0.1 in the first, `vb`, 10.9.0.2 in the second.
     pub(crate) fn pair() -> Option<(Namespace, Namespace)> {
         let (a, b) = (Namespace::new()?, Namespace::new()?);
-        let other = b.holder.id();
-        a.ip(&format!("link add va type veth peer name vb netns {other}"));
-        for (namespace, name, address) in [(&a, "va", "10.9.0.1"), (&b, "vb", "10.9.0.2")] {
+        a.connect(&b);
+        Some((a, b))
+    }
+
+    /// Puts the cable there.
+    pub(crate) fn connect(&self, other: &Namespace) {
+        let there = other.holder.id();
+        self.ip(&format!("link add va type veth peer name vb netns {there}"));
+        for (namespace, name, address) in [(self, "va", "10.9.0.1"), (other, "vb", "10.9.0.2")] {
             // No IPv6: its neighbour discovery would be packets that nobody sent.
             namespace.ip(&format!("link set {name} addrgenmode none"));
             namespace.ip(&format!("link set {name} up"));
             namespace.ip(&format!("address add {address}/24 dev {name}"));
         }
-        Some((a, b))
     }
 
     /// The same with a VLAN on the cable: 10.9.7.1 and 10.9.7.2 in VLAN 7.

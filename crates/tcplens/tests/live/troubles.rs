@@ -73,6 +73,27 @@ fn one_of_several_interfaces_may_be_removed() {
 }
 
 #[test]
+fn an_interface_that_comes_back_is_captured_again() {
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("back");
+    let tap = Tap::start(tcplens(&a, &place, &["records", "-i", "lo", "-i", "va"]));
+    a.ip("link delete va");
+    a.connect(&b);
+    // It is looked for twice a second.
+    let mut ports = Vec::new();
+    tap.until("a request is seen", |out| {
+        ports.push(pings(&a, &b, "10.9.0.2:6379", 1));
+        !of_kind(out, "request").is_empty()
+    });
+    let last = pings(&a, &b, "10.9.0.2:6379", 3);
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    only(&ended.out, "connection", last, &[("requests", "3")], &[]);
+}
+
+#[test]
 fn an_interface_that_comes_later_is_captured_with_any() {
     let Some(a) = Namespace::new() else { return };
     let place = Place::new("later");
@@ -130,6 +151,7 @@ fn filled(name: &str, words: &[&str], file: &str, check: impl FnOnce(&Path, &Pla
     });
     let ended = tap.end();
     ended.is(1, &["cannot write", file, "o space left on device"]);
+    assert!(ended.counted().0 > 0, "{}", ended.err);
     check(&disk.join(file), &place);
 }
 
