@@ -132,6 +132,21 @@ impl Sink {
         }
     }
 
+    /// Waits until what was written to a queue is at its destination, some seconds at most: what is not then, is dropped and
+    /// counted. Nothing where there is no queue.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn settle(&mut self) -> Result<(), SinkEnd> {
+        if matches!(self.target, Target::Queue(_)) {
+            self.drain()?;
+        }
+        match &mut self.target {
+            Target::Queue(queue) => queue.settle(),
+            Target::Plain(_) | Target::Gzip(_) | Target::Zstd(_) => Ok(()),
+        }
+    }
+
     fn file(path: &Path, file: File, series: Option<Series>) -> Result<Sink, SinkError> {
         let live = is_stream(&file);
         let target = Target::for_path(path, file)?;

@@ -85,6 +85,15 @@ impl RecordWriter {
         self.sink.finish()
     }
 
+    /// Waits for the destination, but not for ever: [`Sink::settle`].
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.hand_over()?;
+        self.sink.settle()
+    }
+
     /// Goes on in a new file of the same name.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub(crate) struct Live {
     /// Whether to keep to these.
     is_confined: bool,
     is_verbose: bool,
+    /// Whether to say that packets are captured.
+    is_announced: bool,
 }
 
 /// Interfaces of one network namespace.
@@ -69,7 +71,11 @@ impl Live {
         let files = [&common.output.output, &common.output.write];
         let outputs = files.into_iter().flatten().cloned().collect();
         let is_verbose = common.output.verbose > 0;
-        Live::of(vec![source], user.as_deref(), outputs, is_verbose)
+        let live = Live::of(vec![source], user.as_deref(), outputs, is_verbose)?;
+        Ok(Live {
+            is_announced: !common.output.quiet,
+            ..live
+        })
     }
 
     /// Of several sources; `outputs` are files that are written.
@@ -90,6 +96,7 @@ impl Live {
             inputs: Vec::new(),
             is_confined: true,
             is_verbose,
+            is_announced: false,
         })
     }
 
@@ -182,6 +189,19 @@ impl Live {
             }
         }
         Ok(())
+    }
+
+    /// Says that packets are captured from now on: nothing else may be seen of it for long.
+    pub(crate) fn announce(&self) {
+        for source in self.sources.iter().filter(|_| self.is_announced) {
+            let on = source.options.interfaces.join(", ");
+            match &source.netns {
+                Some(name) => say(format_args!(
+                    "capturing on {on} in network namespace {name}"
+                )),
+                None => say(format_args!("capturing on {on}")),
+            }
+        }
     }
 }
 

@@ -122,6 +122,10 @@ pub(crate) trait View: Send {
     fn health(&mut self, _health: &Health) -> Result<(), SinkEnd> {
         Ok(())
     }
+    /// All was shown: waits until its destination has it, but not for ever.
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// Lines that its destination did not take.
     fn dropped(&self) -> u64 {
         0
@@ -201,6 +205,7 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             if let (Some((_, servers)), true) = (&answering, plan.is_verbose) {
                 say(servers);
             }
+            live.announce();
             view.started();
             pipeline::live::run(&plan, opened.rings, gates, view, answering)
         }
@@ -212,6 +217,9 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
         }
     };
     let mut ran = ran?;
+    if ran.end.is_none() {
+        ran.end = view.settle().err();
+    }
     ran.totals.records_dropped += view.dropped();
     let answering = ran.answering.take();
     let mut observed = conclude(&plan, ran)?;

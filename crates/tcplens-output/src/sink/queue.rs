@@ -1,6 +1,7 @@
 //! A destination behind a queue, for live packets: a reader that stops reading, or a disk that stops writing, must not hold
 //! up who captures. A thread of its own writes; what finds no room in the queue is dropped, whole lines of it, and counted.
 
+use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The way into the queue.
 pub(super) struct Queue {
+    /// Of the destination, for messages.
+    name: String,
     to: SyncSender<Message>,
     shared: Arc<Shared>,
     /// What the thread gets that is not there yet: it begins with the first piece, when privileges have been dropped.
@@ -26,10 +29,13 @@ pub(super) struct Queue {
     /// Asked for, and not told yet for want of room.
     is_rotation_due: bool,
     is_reopening_due: bool,
+    /// The destination took nothing for too long at the end: nobody waits for it any more.
+    is_given_up: bool,
 }
 
 enum Message {
-    Bytes(Vec<u8>),
+    /// Whole lines, and how many.
+    Bytes(Vec<u8>, u64),
     Rotate,
     Reopen,
     Finish,
@@ -40,6 +46,8 @@ enum Message {
 struct Shared {
     /// Bytes that wait.
     waiting: AtomicU64,
+    /// Lines that wait.
+    lines: AtomicU64,
     /// Bytes of the current file.
     size: AtomicU64,
     /// Lines that were dropped.
@@ -54,11 +62,13 @@ impl Queue {
         let shared = Arc::new(Shared::default());
         let (to, from) = sync_channel(PIECES);
         Queue {
+            name: sink.name.clone(),
             to,
             shared,
             unused: Some((Box::new(sink), from)),
             is_rotation_due: false,
             is_reopening_due: false,
+            is_given_up: false,
         }
     }
 
@@ -84,15 +94,16 @@ impl Queue {
         }
         self.start();
         let length = lines.len() as u64;
+        let count = lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
         let waiting = self.shared.waiting.fetch_add(length, Ordering::Relaxed);
-        let is_room = waiting < BYTES && self.tell_what_is_due();
-        if !is_room || self.to.try_send(Message::Bytes(lines.to_vec())).is_err() {
+        self.shared.lines.fetch_add(count, Ordering::Relaxed);
+        let is_room = waiting < BYTES && !self.is_given_up && self.tell_what_is_due();
+        let message = || Message::Bytes(lines.to_vec(), count);
+        if !is_room || self.to.try_send(message()).is_err() {
             self.shared.waiting.fetch_sub(length, Ordering::Relaxed);
+            self.shared.lines.fetch_sub(count, Ordering::Relaxed);
             self.check()?;
-            let lost = lines.iter().filter(|&&byte| byte == b'\n').count();
-            self.shared
-                .dropped
-                .fetch_add(lost as u64, Ordering::Relaxed);
+            self.shared.dropped.fetch_add(count, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -119,6 +130,25 @@ impl Queue {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
+    /// Waits until what was handed over is written, but not for ever: what is not then, counts as dropped.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(super) fn settle(&mut self) -> Result<(), SinkEnd> {
+        let until = Instant::now() + PATIENCE;
+        while self.shared.lines.load(Ordering::Relaxed) > 0 {
+            self.check()?;
+            if Instant::now() >= until {
+                let lost = self.shared.lines.swap(0, Ordering::Relaxed);
+                self.shared.dropped.fetch_add(lost, Ordering::Relaxed);
+                self.is_given_up = true;
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.check()
+    }
+
     /// Waits until all is written, but not for ever.
     ///
     /// # Errors
@@ -129,7 +159,7 @@ impl Queue {
         }
         let until = Instant::now() + PATIENCE;
         let mut is_told = false;
-        loop {
+        while !self.is_given_up {
             if let Some(end) = lock(&self.shared.end).take() {
                 return end;
             }
@@ -137,10 +167,13 @@ impl Queue {
                 is_told = self.tell_what_is_due() && self.to.try_send(Message::Finish).is_ok();
             }
             if Instant::now() >= until {
-                return Ok(());
+                let why = format!("nothing was taken for {} s", PATIENCE.as_secs());
+                let error = io::Error::new(ErrorKind::TimedOut, why);
+                return Err(SinkEnd::write(&self.name, &error));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+        Ok(())
     }
 
     fn check(&self) -> Result<(), SinkEnd> {
@@ -179,9 +212,14 @@ fn write_all(mut sink: Sink, from: &Receiver<Message>, shared: &Shared) -> Resul
             Err(RecvTimeoutError::Disconnected) => return sink.finish(),
         };
         match message {
-            Some(Message::Bytes(bytes)) => {
+            Some(Message::Bytes(bytes, lines)) => {
                 sink.write(&bytes)?;
                 sink.flush()?;
+                // Given up meanwhile: then they are counted already.
+                let left = |waiting: u64| Some(waiting.saturating_sub(lines));
+                let _ = shared
+                    .lines
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left);
                 shared
                     .waiting
                     .fetch_sub(bytes.len() as u64, Ordering::Relaxed);

@@ -218,6 +218,10 @@ impl View for Fan {
         self.each(|view| view.health(health))
     }
 
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.each(AgentView::settle)
+    }
+
     fn dropped(&self) -> u64 {
         self.slots.iter().map(|slot| slot.view.dropped()).sum()
     }

@@ -155,6 +155,11 @@ impl AgentView {
         }
     }
 
+    /// Waits for its destination, but not for ever.
+    pub(crate) fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.target.settle()
+    }
+
     /// Lines that its destination did not take.
     pub(crate) fn dropped(&self) -> u64 {
         self.target.dropped()

@@ -68,6 +68,10 @@ impl View for ConnectionView {
         self.target.reopen()
     }
 
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.target.settle()
+    }
+
     fn dropped(&self) -> u64 {
         self.target.dropped()
     }

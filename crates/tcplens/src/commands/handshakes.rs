@@ -142,6 +142,10 @@ impl View for HandshakeView {
         self.target.reopen()
     }
 
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.target.settle()
+    }
+
     fn dropped(&self) -> u64 {
         self.target.dropped()
     }

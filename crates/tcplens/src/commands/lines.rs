@@ -129,6 +129,18 @@ impl Target {
         }
     }
 
+    /// Waits for the destination, but not for ever: what it has not taken then, is dropped and counted.
+    pub(crate) fn settle(&mut self) -> Result<(), SinkEnd> {
+        match self {
+            Target::Text(lines) => {
+                lines.hand_over()?;
+                lines.sink.settle()
+            }
+            Target::Machine(writer) => writer.settle(),
+            Target::None => Ok(()),
+        }
+    }
+
     /// Lines that were dropped because the destination took none.
     pub(crate) fn dropped(&self) -> u64 {
         match self {

@@ -103,6 +103,10 @@ impl View for RecordView {
         self.target.reopen()
     }
 
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.target.settle()
+    }
+
     fn dropped(&self) -> u64 {
         self.target.dropped()
     }

@@ -422,6 +422,10 @@ impl View for RequestView<'_> {
         self.target.reopen()
     }
 
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.target.settle()
+    }
+
     fn dropped(&self) -> u64 {
         self.target.dropped()
     }

@@ -117,6 +117,10 @@ impl View for RawView {
         self.target.reopen()
     }
 
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.target.settle()
+    }
+
     fn dropped(&self) -> u64 {
         self.target.dropped()
     }

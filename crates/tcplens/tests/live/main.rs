@@ -1,0 +1,20 @@
+//! Live capture against real traffic, in network namespaces that belong to the test: no interface of the host is touched.
+//! Needs root, and unshare, ip and nsenter; where something is missing, a test is SKIPPED aloud. Nothing here waits for a time
+//! to pass: conditions are polled, up to a deadline, and what runs after it is killed.
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+mod comparison;
+mod endings;
+mod filters;
+mod frames;
+mod killed;
+mod namespace;
+mod outputs;
+mod place;
+mod privileges;
+mod records;
+mod sightings;
+mod tap;
+mod time;
+mod traffic;
+mod troubles;
