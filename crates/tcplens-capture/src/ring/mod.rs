@@ -262,6 +262,16 @@ impl Ring {
         Ok(is_there)
     }
 
+    /// That the interfaces are gone.
+    #[must_use]
+    pub fn gone(&self) -> RingError {
+        let names = self.interfaces.asked().iter();
+        let names: Vec<_> = names.map(|(_, name)| name.as_str()).collect();
+        RingError::Gone {
+            interface: names.join(", "),
+        }
+    }
+
     /// Lets no more packets in; those in the ring can still be read, the last within [`RETIRE`].
     ///
     /// # Errors

@@ -115,6 +115,7 @@ pub(crate) fn run(
                 dropped: 0,
                 told: Instant::now(),
                 reopened: 0,
+                is_gone: false,
             };
             threads.push(scope.spawn(|| capture.run()));
         }
@@ -251,6 +252,8 @@ struct Capture<'p> {
     told: Instant,
     /// How often files were reopened.
     reopened: u64,
+    /// None of the interfaces is there.
+    is_gone: bool,
 }
 
 /// What is left of a ring's thread.
@@ -327,6 +330,9 @@ impl Capture<'_> {
             None => self.decode.front.tick(self.clock.now_less(BEHIND)),
         }
         self.send(round);
+        if std::mem::take(&mut self.is_gone) {
+            return Err(Stopped::Ring(self.ring.gone()));
+        }
         self.decode
             .gate
             .tick(self.plan.reopenings.is_new(&mut self.reopened));
@@ -381,8 +387,9 @@ impl Capture<'_> {
         }
         if self.told.elapsed() >= TELL {
             self.told = Instant::now();
-            // One of several may have come back. What the kernel refuses now it will refuse again, and no packet is lost by it.
-            let _ = self.ring.find_again();
+            // One of several may have come back; and one that went down may have gone altogether, which the kernel does not
+            // tell then. What it refuses now it will refuse again, and no packet is lost by it.
+            self.is_gone = matches!(self.ring.find_again(), Ok(false));
             round.totals = Some(Box::new(self.totals()));
         }
         if self.packets != Packets::None {
