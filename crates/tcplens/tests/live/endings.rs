@@ -34,11 +34,10 @@ fn every_command_and_format_ends_with_the_counts() {
     ];
     let start = |words: &&[&str]| {
         let words = [words, &["-i", "lo"][..]].concat();
-        let is_quiet = words.contains(&"-q");
-        let mut command = tcplens(&lo, &place, &words);
-        match is_quiet {
-            // It says nothing when it captures; it does when the others do, which start later.
-            true => Tap::spawn(&mut command),
+        let command = tcplens(&lo, &place, &words);
+        match words.contains(&"-q") {
+            // It does not say when it captures.
+            true => Tap::start_quiet(command),
             false => Tap::start(command),
         }
     };
