@@ -100,6 +100,12 @@ impl Live {
         })
     }
 
+    /// Says on which interfaces packets are captured.
+    pub(crate) fn announced(mut self) -> Live {
+        self.is_announced = true;
+        self
+    }
+
     /// A file that is read later.
     pub(crate) fn reads(&mut self, path: PathBuf) {
         self.inputs.push(path);
