@@ -21,6 +21,8 @@ pub(crate) struct Live {
     outputs: Vec<PathBuf>,
     /// Files that are read later.
     inputs: Vec<PathBuf>,
+    /// Whether more files are made later (`--rotate`, the agent's reload).
+    makes_files: bool,
     /// Whether to keep to these.
     is_confined: bool,
     is_verbose: bool,
@@ -73,6 +75,7 @@ impl Live {
         let is_verbose = common.output.verbose > 0;
         let live = Live::of(vec![source], user.as_deref(), outputs, is_verbose)?;
         Ok(Live {
+            makes_files: common.output.rotate.is_some(),
             is_announced: !common.output.quiet,
             ..live
         })
@@ -96,8 +99,15 @@ impl Live {
             inputs: Vec::new(),
             is_confined: true,
             is_verbose,
+            makes_files: true,
             is_announced: false,
         })
+    }
+
+    /// Says on which interfaces packets are captured.
+    pub(crate) fn announced(mut self) -> Live {
+        self.is_announced = true;
+        self
     }
 
     /// A file that is read later.
@@ -169,7 +179,7 @@ impl Live {
         if let Some(why) = &dropped.still_root {
             say(format_args!("still root: {why}"));
         }
-        for directory in &directories {
+        for directory in directories.iter().filter(|_| self.makes_files) {
             if let Some(warning) = dropped.warning(directory) {
                 say(warning);
             }
@@ -178,12 +188,11 @@ impl Live {
             directories.extend(listeners.and_then(Listeners::directory));
             // Where the kernel tells what interfaces dropped, for whoever asks.
             let counts = [Path::new("/sys/class/net"), Path::new("/sys/devices")];
-            let inputs = if listeners.is_some() {
-                &counts[..]
-            } else {
-                &[]
-            };
-            let confined = landlock::restrict(&directories, inputs);
+            let mut inputs: Vec<&Path> = self.inputs.iter().map(PathBuf::as_path).collect();
+            if listeners.is_some() {
+                inputs.extend(counts);
+            }
+            let confined = landlock::restrict(&directories, &inputs);
             if self.is_verbose {
                 say(confined);
             }

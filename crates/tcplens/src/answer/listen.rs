@@ -116,12 +116,16 @@ impl Listeners {
             None => None,
         };
         let is_measured = self.metrics.is_some();
+        let metrics = match &self.metrics {
+            Some(listener) => Some(listener.local_addr()?),
+            None => None,
+        };
         let http = match self.metrics {
             Some(listener) => Some(Http::start(listener, asker.desk.clone())),
             None => None,
         };
         let http = http.transpose().context("cannot answer at --metrics")?;
-        let mut servers = Servers::new(stop, address, file, http);
+        let mut servers = Servers::new(stop, [address, metrics], file, http);
         let mut rooms = Vec::new();
         if let Some((listener, shape)) = self.stats {
             let room = Room::new("stats_port_clients", STATS_CLIENTS);

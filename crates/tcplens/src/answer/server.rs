@@ -21,8 +21,8 @@ const STACK: usize = 256 * 1024;
 pub(crate) struct Servers {
     stop: Stop,
     accepting: Vec<Accepting>,
-    /// Where `--stats-port` really is: port 0 is any.
-    stats_address: Option<SocketAddr>,
+    /// Where `--stats-port` and `--metrics` really are: port 0 is any.
+    addresses: [Option<SocketAddr>; 2],
     /// The unix socket's file, removed at the end.
     socket: Option<SocketFile>,
     /// Serves metrics until it is dropped.
@@ -39,14 +39,14 @@ struct Accepting {
 impl Servers {
     pub(super) fn new(
         stop: Stop,
-        stats_address: Option<SocketAddr>,
+        addresses: [Option<SocketAddr>; 2],
         socket: Option<SocketFile>,
         http: Option<Http>,
     ) -> Servers {
         Servers {
             stop,
             accepting: Vec::new(),
-            stats_address,
+            addresses,
             socket,
             _http: http,
         }
@@ -55,7 +55,7 @@ impl Servers {
     /// Where `--stats-port` is.
     #[cfg(test)]
     pub(crate) fn stats_address(&self) -> Option<SocketAddr> {
-        self.stats_address
+        self.addresses[0]
     }
 
     /// Where the unix socket is.
@@ -120,13 +120,15 @@ impl Servers {
 
 impl Display for Servers {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("answering")?;
-        if let Some(address) = self.stats_address {
-            write!(f, " at {address}")?;
-        }
-        if let Some(file) = &self.socket {
-            write!(f, " at {}", file.path.display())?;
-        }
+        let [stats, metrics] = self.addresses;
+        let file = self.socket.as_ref();
+        let all = [
+            stats.map(|at| at.to_string()),
+            file.map(|file| file.path.display().to_string()),
+            metrics.map(|at| format!("http://{at}/metrics")),
+        ];
+        let all: Vec<_> = all.into_iter().flatten().collect();
+        write!(f, "answering at {}", all.join(", "))?;
         Ok(())
     }
 }

@@ -55,6 +55,9 @@ fn of_interfaces(path: &Path, config: AgentConfig, sources: &[Live]) -> Result<E
         outputs,
         config.log_level >= Level::Debug,
     )?;
+    if config.log_level >= Level::Info {
+        live = live.announced();
+    }
     // Its directory: an editor puts a new file in the place of the old one.
     live.reads(match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),

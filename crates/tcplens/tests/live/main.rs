@@ -3,6 +3,8 @@
 //! to pass: conditions are polled, up to a deadline, and what runs after it is killed.
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+mod agents;
+mod answers;
 mod comparison;
 mod endings;
 mod filters;

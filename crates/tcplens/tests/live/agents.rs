@@ -1,0 +1,132 @@
+//! The agent on live packets: several sources and views, reload, an interface that goes and comes back.
+
+use std::fs;
+use std::path::Path;
+
+use crate::namespace::Namespace;
+use crate::place::Place;
+use crate::records::of;
+use crate::tap::{Tap, alone, until};
+use crate::traffic::pings;
+
+/// Starts it with a file of these views.
+fn agent(place: &Place, sources: &str, views: &str) -> Tap {
+    write(place, sources, views);
+    Tap::start(alone(place, &["agent", "--config", "agent.yaml"]))
+}
+
+fn write(place: &Place, sources: &str, views: &str) {
+    let text = format!("log_level: info\nsources:\n{sources}views:\n{views}");
+    fs::write(place.path("agent.yaml"), text).unwrap();
+}
+
+/// A source of one interface of a namespace.
+fn source(namespace: &Namespace, interface: &str) -> String {
+    let netns = namespace.name();
+    format!("  - {{interface: {interface}, netns: {netns}, buffer: 4MiB}}\n")
+}
+
+/// A view of one kind into a file.
+fn view(kind: &str, file: &str) -> String {
+    format!("  - {{kind: {kind}, format: jsonl, output: {file}}}\n")
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+#[test]
+fn two_namespaces_and_two_views_in_one_process() {
+    let (Some(one), Some(two)) = (Namespace::new(), Namespace::new()) else {
+        return;
+    };
+    let place = Place::new("agent");
+    let sources = source(&one, "lo") + &source(&two, "lo");
+    let views = view("requests", "requests.jsonl") + &view("connections", "connections.jsonl");
+    let tap = agent(&place, &sources, &views);
+    let ports = [
+        pings(&one, &one, "127.0.0.1:6379", 3),
+        pings(&two, &two, "127.0.0.1:6380", 3),
+    ];
+    until("both are seen", || {
+        let requests = text(&place.path("requests.jsonl"));
+        ports
+            .iter()
+            .all(|port| of(&requests, "request", *port).len() == 3)
+    });
+    tap.interrupt().is(0, &[" 0 packets dropped by kernel"]);
+    let connections = text(&place.path("connections.jsonl"));
+    for port in ports {
+        assert_eq!(
+            of(&connections, "connection", port).len(),
+            1,
+            "{connections}"
+        );
+    }
+}
+
+#[test]
+fn sighup_reads_the_file_again_and_loses_nothing() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("agent-reload");
+    let sources = source(&lo, "lo");
+    let tap = agent(&place, &sources, &view("requests", "first.jsonl"));
+    let before = pings(&lo, &lo, "127.0.0.1:6379", 3);
+    until("the first file has it", || {
+        of(&text(&place.path("first.jsonl")), "request", before).len() == 3
+    });
+    let views = view("requests", "first.jsonl") + &view("requests", "second.jsonl");
+    write(&place, &sources, &views);
+    tap.signal("-HUP");
+    until("it was read again", || tap.err().contains("1 opened"));
+    let after = pings(&lo, &lo, "127.0.0.1:6379", 3);
+    // A file that is wrong changes nothing.
+    write(&place, &sources, "  - {kind: nonsense}\n");
+    tap.signal("-HUP");
+    until("it was refused", || tap.err().contains("stays as it was"));
+    let last = pings(&lo, &lo, "127.0.0.1:6379", 3);
+    tap.interrupt().is(0, &[]);
+    let (first, second) = (
+        text(&place.path("first.jsonl")),
+        text(&place.path("second.jsonl")),
+    );
+    for port in [before, after, last] {
+        assert_eq!(of(&first, "request", port).len(), 3, "{first}");
+    }
+    assert_eq!(of(&second, "request", before).len(), 0, "{second}");
+    for port in [after, last] {
+        assert_eq!(of(&second, "request", port).len(), 3, "{second}");
+    }
+}
+
+#[test]
+fn an_interface_that_comes_back_is_captured_on_again() {
+    let Some(lo) = Namespace::new() else { return };
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("agent-back");
+    let sources = source(&a, "va") + &source(&lo, "lo");
+    let tap = agent(&place, &sources, &view("requests", "all.jsonl"));
+    a.ip("link delete va");
+    until("it is told", || tap.err().contains("va is gone"));
+    let meanwhile = pings(&lo, &lo, "127.0.0.1:6379", 2);
+    let other = b.name();
+    let other = other.split('/').nth(2).unwrap();
+    a.ip(&format!("link add va type veth peer name vb netns {other}"));
+    for (namespace, name, address) in [(&a, "va", "10.9.0.1"), (&b, "vb", "10.9.0.2")] {
+        namespace.ip(&format!("link set {name} addrgenmode none"));
+        namespace.ip(&format!("link set {name} up"));
+        namespace.ip(&format!("address add {address}/24 dev {name}"));
+    }
+    let mut seen = 0;
+    until("packets are seen again", || {
+        let port = pings(&a, &b, "10.9.0.2:6379", 1);
+        seen += of(&text(&place.path("all.jsonl")), "request", port).len();
+        let all = text(&place.path("all.jsonl"));
+        all.contains("\"server_ip\":\"10.9.0.2\"")
+    });
+    tap.interrupt().is(0, &[]);
+    let all = text(&place.path("all.jsonl"));
+    assert_eq!(of(&all, "request", meanwhile).len(), 2, "{all}");
+}
