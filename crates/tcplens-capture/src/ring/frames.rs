@@ -66,10 +66,10 @@ impl Walk {
         }
     }
 
-    /// Fills `packets` with the next of a block that pass, at most `most`. None at all: the block was read.
+    /// Fills `packets` with the next of a block that pass, at most `most`, each cut to `snaplen`. None at all: the block was read.
     pub(super) fn packets(
         &mut self,
-        most: usize,
+        (most, snaplen): (usize, u32),
         bytes: &mut [u8],
         interfaces: &mut Interfaces,
         names: &impl Names,
@@ -91,7 +91,10 @@ impl Walk {
                 return;
             };
             self.at += next;
-            packets.extend(found);
+            packets.extend(found.map(|packet| Packet {
+                captured: packet.captured.min(snaplen),
+                ..packet
+            }));
         }
     }
 }
@@ -151,7 +154,8 @@ fn put_back_tag(bytes: &mut [u8], header: &[u8; frame::SIZE], packet: &mut Packe
     } else {
         USUAL_TPID
     };
-    let tci = half(header, frame::VLAN_TCI);
+    // A field of four bytes of which two are used.
+    let tci = field(header, frame::VLAN_TCI) as u16;
     let Some(room) = bytes.get_mut(at - TAG..at + ADDRESSES) else {
         return;
     };
@@ -171,7 +175,6 @@ fn field(header: &[u8; frame::SIZE], at: usize) -> u32 {
     word(header, at).unwrap_or_default()
 }
 
-/// In the two low bytes for a field of four (the tag), or a field of two.
 fn half(header: &[u8; frame::SIZE], at: usize) -> u16 {
     let two = header.get(at..).and_then(<[u8]>::first_chunk);
     two.map_or(0, |two| u16::from_ne_bytes(*two))
@@ -235,7 +238,7 @@ mod tests {
         let mut packets = Vec::new();
         let mut interfaces = Interfaces::new(Vec::new());
         let mut walk = Walk::begin(bytes);
-        let all = usize::MAX;
+        let all = (usize::MAX, u32::MAX);
         walk.packets(
             all,
             bytes,

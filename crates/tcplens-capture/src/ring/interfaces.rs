@@ -1,11 +1,15 @@
 //! The interfaces that a ring has seen packets of: from the kernel's index to the observation's.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tcplens_core::packet::{Interface, LinkType};
 
 /// Interfaces that are told apart. Chosen: containers come and go for months; beyond, they share one name.
 const MOST: usize = 4096;
+
+/// Stands for all beyond; no interface has this number.
+const OTHERS: u32 = 0;
 
 /// Hardware types (include/uapi/linux/if_arp.h).
 mod arphrd {
@@ -44,6 +48,8 @@ pub(super) struct Interfaces {
     /// Those that were asked for by name: index and name.
     asked: Vec<(u32, String)>,
     known: Vec<Known>,
+    /// Where they are in `known`, by index and hardware type.
+    places: HashMap<(u32, u16), usize>,
     /// Where the latest packet's is in `known`.
     latest: usize,
     table: Arc<Vec<Interface>>,
@@ -54,6 +60,7 @@ impl Interfaces {
         Interfaces {
             asked,
             known: Vec::new(),
+            places: HashMap::new(),
             latest: 0,
             table: Arc::default(),
         }
@@ -68,9 +75,9 @@ impl Interfaces {
         &self.asked
     }
 
-    /// The same, to give them other numbers.
-    pub(super) fn asked_mut(&mut self) -> &mut [(u32, String)] {
-        &mut self.asked
+    /// They have other numbers now.
+    pub(super) fn set_asked(&mut self, asked: Vec<(u32, String)>) {
+        self.asked = asked;
     }
 
     /// The interface with the kernel's `index`; `name` is asked for at its first packet.
@@ -84,7 +91,7 @@ impl Interfaces {
         if let Some(known) = self.known.get(self.latest).filter(|known| is_it(known)) {
             return *known;
         }
-        if let Some(at) = self.known.iter().position(is_it) {
+        if let Some(&at) = self.places.get(&(index, hardware)) {
             self.latest = at;
             return self.known[at];
         }
@@ -94,11 +101,20 @@ impl Interfaces {
     #[cold]
     fn add(&mut self, index: u32, hardware: u16, name: impl FnOnce() -> Option<String>) -> Known {
         let (link, has_header) = link_of(hardware);
-        if self.known.len() >= MOST {
-            // An older one that begins alike stands for it.
-            let alike = self.known.iter().find(|known| known.link == link);
-            return *alike.unwrap_or(&self.known[0]);
+        let is_full = self.known.len() >= MOST;
+        let others = self
+            .known
+            .iter()
+            .position(|known| known.index == OTHERS && known.link == link);
+        if let (true, Some(at)) = (is_full, others) {
+            self.latest = at;
+            return self.known[at];
         }
+        let (index, name) = if is_full {
+            (OTHERS, Some("other".to_owned()))
+        } else {
+            (index, name())
+        };
         let known = Known {
             index,
             hardware,
@@ -108,9 +124,10 @@ impl Interfaces {
         };
         Arc::make_mut(&mut self.table).push(Interface {
             link_type: link,
-            name: name(),
+            name,
             fcs_bytes: 0,
         });
+        self.places.insert((index, hardware), self.known.len());
         self.latest = self.known.len();
         self.known.push(known);
         known
@@ -140,10 +157,14 @@ mod tests {
     #[test]
     fn beyond_the_bound_interfaces_share() {
         let mut interfaces = Interfaces::new(Vec::new());
-        for index in 0..MOST as u32 + 10 {
+        for index in 1..MOST as u32 + 10 {
             interfaces.get(index, 1, || None);
         }
-        assert_eq!(interfaces.table().len(), MOST);
-        assert!(interfaces.get(9999, 1, || None).number < MOST as u32);
+        assert_eq!(interfaces.table().len(), MOST + 1);
+        let other = interfaces.get(9999, 1, || None).number;
+        assert_eq!(
+            interfaces.table()[other as usize].name.as_deref(),
+            Some("other")
+        );
     }
 }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use tcplens_core::filter::packet::{PacketFilter, Program};
 use tcplens_core::packet::{Interface, Lent, LinkType, Packet};
+use tcplens_core::time::Timestamp;
 
 pub use error::RingError;
 use frames::Walk;
@@ -29,6 +30,7 @@ use interfaces::Interfaces;
 use map::Map;
 use socket::Socket;
 
+use crate::clock;
 use crate::interfaces::{Interface as Asked, find, list};
 
 /// Bytes of a block: large enough for any packet that offloading joins, small enough that one is in work and the others
@@ -36,6 +38,8 @@ use crate::interfaces::{Interface as Asked, find, list};
 const BLOCK: usize = 1 << 20;
 /// Bytes of a ring where nobody asks for another size.
 const USUAL_BUFFER: u64 = 64 << 20;
+/// What the kernel is told to keep of packets that are still to be decided about: all.
+const WHOLE: u32 = 262_144;
 /// A block is handed over so long after its first packet, full or not. Chosen: who looks at a screen sees no delay, and
 /// an idle machine is woken no more than 50 times a second.
 const RETIRE: Duration = Duration::from_millis(20);
@@ -75,8 +79,12 @@ pub struct Ring {
     gate: Gate,
     counts: RingCounts,
     snaplen: u32,
-    /// Packets were dropped since the latest block.
-    is_lossy: bool,
+    /// Packets that are not for this host, too.
+    is_promiscuous: bool,
+    /// To one interface: else the program selects those that were asked for.
+    is_bound: bool,
+    /// When packets were found to be dropped, until it is told.
+    lost: Option<Timestamp>,
     /// No packet enters any more; what is in the ring is still read.
     is_closed: bool,
 }
@@ -86,7 +94,6 @@ pub struct Block<'r> {
     ring: &'r mut Ring,
     number: usize,
     walk: Walk,
-    lost: bool,
 }
 
 /// Decides about those packets that the kernel's filter lets through undecided.
@@ -115,7 +122,9 @@ impl Ring {
         let mut rings = Vec::new();
         let mut group = None;
         for _ in 0..threads.max(1) {
-            let ring = Ring::closed(options, &asked)?;
+            // A ring that shares packets can never be bound anew (packet_do_bind): it gets those of all interfaces, and the
+            // program selects.
+            let ring = Ring::closed(options, &asked, threads == 1)?;
             if threads > 1 {
                 group = Some(ring.socket.join(group)?);
             }
@@ -144,15 +153,14 @@ impl Ring {
             promiscuous: false,
             filter: None,
         };
-        let ring = Ring::closed(&options, &[])?;
+        let ring = Ring::closed(&options, &[], true)?;
         ring.socket.join(None)?;
         ring.socket.share_by(&fanout::program())
     }
 
-    /// A ring that is bound and gets nothing yet.
-    fn closed(options: &RingOptions, asked: &[Asked]) -> Result<Ring, RingError> {
+    /// A ring that is bound and gets nothing yet; `alone`: to the only interface, if it is one.
+    fn closed(options: &RingOptions, asked: &[Asked], alone: bool) -> Result<Ring, RingError> {
         let socket = Socket::open(&options.name())?;
-        let indexes: Vec<u32> = asked.iter().map(|interface| interface.index).collect();
         let mut gate = Gate {
             filter: options.filter.clone(),
             ..Gate::default()
@@ -169,10 +177,11 @@ impl Ring {
         socket.make_ring(BLOCK, blocks, RETIRE)?;
         let map = Map::new(&socket, BLOCK, blocks)?;
         socket.attach(&program::nothing())?;
-        socket.bind(match indexes.as_slice() {
-            [index] => *index,
-            _ => 0,
-        })?;
+        let bound = match asked {
+            [one] if alone => Some(one.index),
+            _ => None,
+        };
+        socket.bind(bound.unwrap_or(0))?;
         if options.promiscuous {
             let all = match asked {
                 [] => list()?,
@@ -192,20 +201,27 @@ impl Ring {
             gate,
             counts: RingCounts::default(),
             snaplen: options.snaplen,
-            is_lossy: false,
+            is_promiscuous: options.promiscuous,
+            is_bound: bound.is_some(),
+            lost: None,
             is_closed: false,
         })
     }
 
     /// From now on packets that pass the filter enter.
     fn let_in(&mut self) -> Result<(), RingError> {
-        let asked = self.interfaces.asked().iter();
+        let asked = self.interfaces.asked().iter().filter(|_| !self.is_bound);
         let indexes: Vec<u32> = asked.map(|(index, _)| *index).collect();
         let filter = self.gate.of(LinkType::ETHERNET).map(Program::instructions);
-        let program = program::whole(&indexes, filter, self.snaplen);
+        // What is decided here must be whole until then.
+        let undecided = match self.gate.filter {
+            Some(_) => WHOLE,
+            None => self.snaplen,
+        };
+        let program = program::whole(&indexes, filter, self.snaplen, undecided);
         self.gate.is_alone = self.socket.attach(&program).is_err();
         if self.gate.is_alone {
-            let program = program::whole(&indexes, None, self.snaplen);
+            let program = program::whole(&indexes, None, undecided, undecided);
             self.socket.attach(&program)?;
         }
         Ok(())
@@ -229,12 +245,10 @@ impl Ring {
         if has_lost {
             self.count_drops();
         }
-        let lost = std::mem::take(&mut self.is_lossy);
         Ok(Some(Block {
             ring: self,
             number,
             walk,
-            lost,
         }))
     }
 
@@ -244,20 +258,28 @@ impl Ring {
     /// # Errors
     /// The kernel refuses.
     pub fn find_again(&mut self) -> Result<bool, RingError> {
-        let mut is_changed = false;
-        let mut is_there = self.interfaces.asked().is_empty();
-        for (index, name) in self.interfaces.asked_mut() {
-            let Some(now) = self.socket.index_of(name) else {
-                continue;
-            };
-            is_there = true;
-            is_changed |= std::mem::replace(index, now) != now;
-        }
-        if is_changed && !self.is_closed {
-            if let [(index, _)] = self.interfaces.asked() {
+        let asked = self.interfaces.asked().iter();
+        let now: Vec<(u32, String, bool)> = asked
+            .map(|(index, name)| match self.socket.index_of(name) {
+                Some(now) => (now, name.clone(), true),
+                None => (*index, name.clone(), false),
+            })
+            .collect();
+        let is_there = now.is_empty() || now.iter().any(|(.., is_there)| *is_there);
+        let before = self.interfaces.asked().to_vec();
+        let after: Vec<(u32, String)> = now.into_iter().map(|(i, name, _)| (i, name)).collect();
+        if before != after && !self.is_closed {
+            if let ([(index, _)], true) = (after.as_slice(), self.is_bound) {
                 self.socket.bind(*index)?;
             }
+            self.interfaces.set_asked(after);
             self.let_in()?;
+            if self.is_promiscuous {
+                for (index, _) in self.interfaces.asked() {
+                    // It went with the interface. Those that are still there have it already.
+                    let _ = self.socket.promiscuous(*index);
+                }
+            }
         }
         Ok(is_there)
     }
@@ -310,11 +332,19 @@ impl Ring {
         self.counts
     }
 
-    /// Asking makes the kernel forget: what it tells now, the next block will not.
+    /// Packets were dropped before this time, nobody knows when: told once.
+    pub fn take_lost(&mut self) -> Option<Timestamp> {
+        self.lost.take()
+    }
+
+    /// Asking makes the kernel forget. What is still in the ring may be from before the drop or after it: all that began
+    /// until now may lack something.
     fn count_drops(&mut self) {
         let drops = self.socket.drops();
         self.counts.drops += drops;
-        self.is_lossy |= drops > 0;
+        if drops > 0 {
+            self.lost = Some(clock::now());
+        }
     }
 
     /// All interfaces seen so far.
@@ -331,7 +361,7 @@ impl Block<'_> {
         let ring = &mut *self.ring;
         let (bytes, _) = ring.map.bytes(self.number);
         self.walk.packets(
-            most,
+            (most, ring.snaplen),
             bytes,
             &mut ring.interfaces,
             &ring.socket,
@@ -355,10 +385,9 @@ impl Block<'_> {
         self.ring.interfaces.table()
     }
 
-    /// Whether packets were dropped since the block before.
-    #[must_use]
-    pub fn has_lost(&self) -> bool {
-        self.lost
+    /// As [`Ring::take_lost`].
+    pub fn take_lost(&mut self) -> Option<Timestamp> {
+        self.ring.take_lost()
     }
 }
 

@@ -26,16 +26,17 @@ pub(super) fn nothing() -> Vec<Instruction> {
     vec![statement(op::RET_K, 0)]
 }
 
-/// Packets of these interfaces (all, if none is named) that pass the filter for Ethernet or may pass it, cut to `snaplen`.
+/// Packets of these interfaces (all, if none is named) that pass the filter for Ethernet, cut to `snaplen`, or may pass it,
+/// cut to `undecided`.
 /// Of what is sent over the loopback interface, which shows each packet twice, only the copy that arrives.
 pub(super) fn whole(
     interfaces: &[u32],
     filter: Option<&[Instruction]>,
     snaplen: u32,
+    undecided: u32,
 ) -> Vec<Instruction> {
     let mut program = Vec::new();
-    // One interface is what the socket is bound to.
-    if interfaces.len() > 1 {
+    if !interfaces.is_empty() {
         program.push(statement(op::LD_ABS_W, ask::INTERFACE));
         for (n, index) in interfaces.iter().enumerate() {
             let behind = u8::try_from(interfaces.len() - n).unwrap_or(u8::MAX);
@@ -52,7 +53,7 @@ pub(super) fn whole(
         jump(op::JEQ_K, ETHERNET, 0, 2),
         statement(op::LD_ABS_W, ask::VLAN_TAG_PRESENT),
         jump(op::JEQ_K, 0, 1, 0),
-        statement(op::RET_K, snaplen),
+        statement(op::RET_K, undecided),
     ]);
     match filter {
         None => program.push(statement(op::RET_K, snaplen)),
@@ -114,8 +115,8 @@ mod tests {
     fn what_the_kernel_sees_as_we_do_goes_to_the_filter() {
         let filter = PacketFilter::parse("tcp port 80").unwrap();
         let filter = filter.compile(LinkType::ETHERNET).unwrap();
-        for interfaces in [&[][..], &[3], &[3, 7, 9]] {
-            let program = whole(interfaces, Some(filter.instructions()), 96);
+        for interfaces in [&[][..], &[7], &[3, 7, 9]] {
+            let program = whole(interfaces, Some(filter.instructions()), 96, 999);
             let at = program.len() - filter.instructions().len();
             let of = |hardware, kind, tag| {
                 let about = About {
@@ -128,12 +129,12 @@ mod tests {
             };
             assert_eq!(of(1, 0, 0), None, "Ethernet");
             assert_eq!(of(1, OUTGOING, 0), None, "Ethernet, sent");
-            assert_eq!(of(1, 0, 1), Some(96), "with a tag put aside");
+            assert_eq!(of(1, 0, 1), Some(999), "with a tag put aside");
             assert_eq!(of(772, 0, 0), None, "loopback");
             assert_eq!(of(772, OUTGOING, 0), Some(0), "loopback, the other copy");
-            assert_eq!(of(65534, 0, 0), Some(96), "without a header");
+            assert_eq!(of(65534, 0, 0), Some(999), "without a header");
         }
-        let program = whole(&[3, 9], None, 96);
+        let program = whole(&[3, 9], None, 96, 96);
         let about = About {
             interface: 7,
             hardware: 1,

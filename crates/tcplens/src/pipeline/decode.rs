@@ -106,6 +106,7 @@ impl Kept {
     pub(super) fn clear(&mut self) {
         self.packets.clear();
         self.payloads.clear();
+        self.batch = None;
     }
 }
 

@@ -26,6 +26,7 @@ use crate::observe::{Packets, Plan, Totals, View};
 use decode::{Decode, Kept};
 use show::{Show, finish};
 
+mod capture;
 mod decode;
 pub(crate) mod live;
 mod show;
