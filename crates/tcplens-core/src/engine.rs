@@ -170,6 +170,15 @@ impl Front {
         if !self.tells_latest
             && let Some(segment) = self.decoder.decode_usual(bytes, packet, link)
         {
+            if self.share.1 > 1 && segment.vlan != 0 {
+                let segment = Segment {
+                    clock: self.clock,
+                    frame: self.frame,
+                    ..segment
+                };
+                self.tagged(segment, bytes, lanes);
+                return;
+            }
             let lane = self.lane(segment.hash);
             lanes[lane].segments.push(Segment {
                 clock: self.clock,
@@ -207,13 +216,33 @@ impl Front {
                     }
                     self.hand_on(self.segment, bytes, lanes);
                 } else {
-                    let lane = self.lane(self.segment.hash);
-                    lanes[lane].segments.push(self.segment);
+                    let segment = self.segment;
+                    self.tagged(segment, bytes, lanes);
                 }
             }
             Decoded::Icmp(error) => self.icmp(error, lanes),
             Decoded::Other if self.decoder.datagram().is_some() => self.datagram(bytes, lanes),
             Decoded::Other => {}
+        }
+    }
+
+    /// A segment with a VLAN tag: whether the kernel looked behind it depends on the direction and on the network card.
+    #[cold]
+    fn tagged(&mut self, segment: Segment, bytes: &[u8], lanes: &mut [Work]) {
+        match self.other_owner(&segment) {
+            Some(to) => {
+                let payload = self.decoder.payload(bytes, &segment).to_vec();
+                self.moved.push(Moved {
+                    to,
+                    segment,
+                    icmp: None,
+                    payload,
+                });
+            }
+            None => {
+                let lane = self.lane(segment.hash);
+                lanes[lane].segments.push(segment);
+            }
         }
     }
 

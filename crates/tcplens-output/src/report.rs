@@ -29,6 +29,8 @@ pub struct ReportOptions<'a> {
     pub sources: &'a [String],
     /// They are interfaces.
     pub is_live: bool,
+    /// The network namespace that they are in.
+    pub netns: Option<&'a str>,
     /// Time of the first packet; without it the earliest record's.
     pub first_packet: Option<Timestamp>,
     /// Rows of each table, at most.
@@ -47,6 +49,7 @@ impl ReportOptions<'_> {
             time,
             sources: &[],
             is_live: false,
+            netns: None,
             first_packet: None,
             rows: 10,
             findings: 20,
@@ -208,6 +211,9 @@ impl Page<'_> {
             };
             let option = if self.options.is_live { "-i" } else { "-r" };
             let _ = write!(line, " {option} {source}");
+        }
+        if let Some(name) = self.options.netns {
+            let _ = write!(line, " --netns {}", quoted(name));
         }
         line.push_str(options);
         if let Some(filter) = &finding.filter {

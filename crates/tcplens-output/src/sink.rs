@@ -123,6 +123,15 @@ impl Sink {
         }
     }
 
+    /// What went wrong behind a queue and ends nothing, once.
+    #[must_use]
+    pub fn take_trouble(&self) -> Option<String> {
+        match &self.target {
+            Target::Queue(queue) => queue.take_trouble(),
+            Target::Plain(_) | Target::Gzip(_) | Target::Zstd(_) => None,
+        }
+    }
+
     /// Lines that were dropped because the destination took none.
     #[must_use]
     pub fn dropped(&self) -> u64 {

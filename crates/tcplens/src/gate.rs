@@ -20,6 +20,7 @@ pub(crate) struct Gate {
     duration: Option<u64>,
     /// Time of the first packet.
     first: Option<Timestamp>,
+    is_live: bool,
     /// The last packet that was asked for has been seen, or something failed.
     is_closed: bool,
     error: Option<anyhow::Error>,
@@ -44,6 +45,7 @@ impl Gate {
                 .as_deref()
                 .map(|path| Saver::create(path, plan.rotate, is_live))
                 .transpose()?,
+            is_live,
             left: plan.count.unwrap_or(u64::MAX),
             duration: duration.map(|span| span.ns()),
             first: None,
@@ -98,7 +100,11 @@ impl Gate {
                 let compile = |filter: &PacketFilter| filter.compile(link);
                 let filter = self.filter.as_ref().map(compile).transpose()?;
                 let exclude = self.exclude.as_ref().map(compile).transpose();
-                let exclude = exclude.context("in --exclude")?;
+                let exclude = match exclude {
+                    // Another kind of interface may come at any time: there it excludes nothing.
+                    Err(_) if self.is_live => None,
+                    exclude => exclude.context("in --exclude")?,
+                };
                 self.compiled.push((link, filter, exclude));
                 self.compiled.len() - 1
             }

@@ -1,5 +1,6 @@
 //! What is captured live, and how: from the options to open rings, and how privileges go once everything is open.
 
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -162,7 +163,10 @@ impl Live {
         if let (Some(listeners), Some(user)) = (listeners, self.privileges.user()) {
             listeners.give_to(user.uid, user.gid)?;
         }
-        for file in self.outputs.iter().filter(|file| file.exists()) {
+        // A device, a pipe or what a link points to belongs to others.
+        let is_own =
+            |file: &&PathBuf| fs::symlink_metadata(file).is_ok_and(|metadata| metadata.is_file());
+        for file in self.outputs.iter().filter(is_own) {
             self.privileges.give_path(file).with_context(|| {
                 format!(
                     "cannot make {} the new user's; --user names another",

@@ -27,7 +27,7 @@ use crate::live::Live;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
 use crate::say::say;
-use crate::signals::{Reopenings, Requests};
+use crate::signals::{self, Reopenings, Requests};
 
 /// What is observed, and how.
 pub(crate) struct Plan {
@@ -206,12 +206,14 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
                 say(servers);
             }
             live.announce();
+            signals::watch();
             view.started();
             pipeline::live::run(&plan, opened.rings, gates, view, answering)
         }
         None => {
             let source = open(&plan)?;
             let gate = Gate::new(&plan)?;
+            signals::watch();
             view.started();
             pipeline::run(&plan, source, gate, view)
         }

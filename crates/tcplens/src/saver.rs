@@ -1,7 +1,8 @@
 //! `-w`: the packets that were looked at, in a file or a row of files. Live ones go through a queue to a thread that writes,
 //! so that a slow disk does not hold up capture; what finds no room there is not saved, and counted.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,12 +16,16 @@ use tcplens_core::packet::{Batch, Interface, Packet};
 use tcplens_output::sink::Series;
 use tcplens_output::units::Rotate;
 
+use crate::say::say;
+
 /// Bytes of packets gathered before they are handed over.
 const PIECE: usize = 256 * 1024;
 /// Bytes of packets that wait to be written. Chosen: as much as the ring holds.
 const WAITING: u64 = 64 << 20;
 /// Pieces that they come in.
 const PIECES: usize = 1024;
+/// How long the end waits for a file that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What was saved is readable by others after so long.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -104,6 +109,8 @@ pub(crate) struct Files {
     path: PathBuf,
     series: Option<Series>,
     writer: CaptureWriter,
+    /// Device and inode of the file, if it is no series.
+    identity: Option<(u64, u64)>,
     /// What the files before it hold.
     before: Written,
 }
@@ -119,6 +126,7 @@ impl Files {
         };
         Ok(Files {
             path: path.to_owned(),
+            identity: identity(path),
             series,
             writer,
             before: Written::default(),
@@ -141,10 +149,11 @@ impl Files {
             let next = next(series)?;
             return self.replace(next);
         }
-        if self.path.exists() || self.path.as_os_str() == "-" {
+        if self.path.as_os_str() == "-" || identity(&self.path) == self.identity {
             return Ok(());
         }
         let next = CaptureWriter::create(&self.path)?;
+        self.identity = identity(&self.path);
         self.replace(next)
     }
 
@@ -157,6 +166,11 @@ impl Files {
     fn finish(self) -> Result<Written> {
         Ok(sum(self.before, self.writer.finish()?))
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 fn next(series: &mut Series) -> Result<CaptureWriter> {
@@ -181,6 +195,8 @@ pub(crate) struct Queue {
     batch: Batch,
     to: SyncSender<Piece>,
     waiting: Arc<AtomicU64>,
+    /// Packets that wait.
+    packets: Arc<AtomicU64>,
     unsaved: u64,
     is_reopening_due: bool,
     /// Begins with the first piece, when privileges have been dropped.
@@ -200,6 +216,7 @@ impl Queue {
             batch: Batch::default(),
             to,
             waiting: Arc::default(),
+            packets: Arc::default(),
             unsaved: 0,
             is_reopening_due: false,
             unused: Some((Box::new(files), from)),
@@ -227,7 +244,7 @@ impl Queue {
 
     fn hand_over(&mut self) {
         if let Some((files, from)) = self.unused.take() {
-            let waiting = Arc::clone(&self.waiting);
+            let waiting = [Arc::clone(&self.waiting), Arc::clone(&self.packets)];
             self.thread = Some(std::thread::spawn(move || {
                 write_all(*files, &from, &waiting)
             }));
@@ -241,11 +258,18 @@ impl Queue {
             is_reopening_due: std::mem::take(&mut self.is_reopening_due),
         };
         self.batch.interfaces = interfaces;
-        let (bytes, packets) = (piece.batch.bytes.len() as u64, piece.batch.packets.len());
+        let (bytes, packets) = (
+            piece.batch.bytes.len() as u64,
+            piece.batch.packets.len() as u64,
+        );
+        let is_reopening_due = piece.is_reopening_due;
         let is_room = self.waiting.fetch_add(bytes, Ordering::Relaxed) < WAITING;
+        self.packets.fetch_add(packets, Ordering::Relaxed);
         if !is_room || self.to.try_send(piece).is_err() {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-            self.unsaved += packets as u64;
+            self.packets.fetch_sub(packets, Ordering::Relaxed);
+            self.unsaved += packets;
+            self.is_reopening_due = is_reopening_due;
         }
     }
 
@@ -263,14 +287,34 @@ impl Queue {
             to,
             thread,
             unsaved,
+            packets,
             ..
         } = self;
         drop(to);
-        let saved = match thread {
-            Some(thread) => join(thread)?,
+        let Some(thread) = thread else {
             // It failed before, and was told.
-            None => Saved::default(),
+            return Ok(Saved {
+                unsaved,
+                ..Saved::default()
+            });
         };
+        // As long as it gets on with it.
+        let mut left = packets.load(Ordering::Relaxed);
+        let mut until = Instant::now() + PATIENCE;
+        while !thread.is_finished() {
+            let now = packets.load(Ordering::Relaxed);
+            if std::mem::replace(&mut left, now) != now {
+                until = Instant::now() + PATIENCE;
+            }
+            if Instant::now() >= until {
+                return Ok(Saved {
+                    unsaved: unsaved + now,
+                    ..Saved::default()
+                });
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let saved = join(thread)?;
         Ok(Saved {
             unsaved: saved.unsaved + unsaved,
             ..saved
@@ -285,7 +329,11 @@ fn join(thread: JoinHandle<Result<Saved>>) -> Result<Saved> {
 }
 
 /// The thread's work.
-fn write_all(mut files: Files, from: &Receiver<Piece>, waiting: &AtomicU64) -> Result<Saved> {
+fn write_all(
+    mut files: Files,
+    from: &Receiver<Piece>,
+    [waiting, packets]: &[Arc<AtomicU64>; 2],
+) -> Result<Saved> {
     let mut flushed = Instant::now();
     let mut unsaved = 0;
     loop {
@@ -309,8 +357,12 @@ fn write_all(mut files: Files, from: &Receiver<Piece>, waiting: &AtomicU64) -> R
             }
         }
         waiting.fetch_sub(batch.bytes.len() as u64, Ordering::Relaxed);
-        if piece.is_reopening_due {
-            files.reopen()?;
+        packets.fetch_sub(batch.packets.len() as u64, Ordering::Relaxed);
+        if piece.is_reopening_due
+            && let Err(error) = files.reopen()
+        {
+            // The old file is still there to be written to.
+            say(format_args!("{error:#}; packets go on into the old file"));
         }
         if flushed.elapsed() >= FLUSH {
             flushed = Instant::now();

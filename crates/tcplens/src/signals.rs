@@ -1,11 +1,15 @@
 //! Signals: SIGINT and SIGTERM end a run, a second one at once; SIGUSR1 and SIGHUP ask for something while it goes on.
 
-use std::sync::Arc;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
+use signal_hook::low_level::pipe;
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +49,42 @@ impl Requests {
     }
 }
 
-/// A flag that SIGINT and SIGTERM set: finish and print what there is. The second ends the program
-/// at once, with the status that shells give to a signal.
+/// A flag that SIGINT and SIGTERM set: finish and print what there is. Another one, a second later, ends the program at
+/// once, with the status that shells give to a signal; sooner it is the same one: timeout(1) signals a process and then its
+/// group.
 pub(crate) fn stop() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, is_patience_over) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let (wake, woken) = UnixStream::pair().context("cannot wait for signals")?;
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_patience_over))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
+            .and_then(|_| pipe::register(signal, wake.try_clone()?))
             .with_context(|| format!("cannot wait for signal {signal}"))?;
     }
+    WAITING.get_or_init(|| Mutex::new(Some((woken, is_patience_over))));
     Ok(stop)
+}
+
+/// What the thread that waits for the first signal gets: threads begin when privileges have been given up.
+static WAITING: OnceLock<Mutex<Option<Watch>>> = OnceLock::new();
+
+/// Where signals wake it, and what it sets.
+type Watch = (UnixStream, Arc<AtomicBool>);
+
+/// From here on a second signal ends the program.
+pub(crate) fn watch() {
+    let waiting = WAITING
+        .get()
+        .and_then(|waiting| waiting.lock().ok()?.take());
+    let Some((mut woken, is_patience_over)) = waiting else {
+        return;
+    };
+    std::thread::spawn(move || {
+        if woken.read_exact(&mut [0]).is_ok() {
+            std::thread::sleep(Duration::from_secs(1));
+            is_patience_over.store(true, Ordering::Relaxed);
+        }
+    });
 }
 
 /// Tells threads that files are to be opened anew.

@@ -284,6 +284,14 @@ impl Ring {
         Ok(is_there)
     }
 
+    /// Names of those interfaces that were asked for and are not there now.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        let asked = self.interfaces.asked().iter();
+        asked
+            .filter(|(_, name)| self.socket.index_of(name).is_none())
+            .map(|(_, name)| name.as_str())
+    }
+
     /// That the interfaces are gone.
     #[must_use]
     pub fn gone(&self) -> RingError {

@@ -10,6 +10,10 @@ use crate::record::{Close, EndedBy, Protocol, RoleFrom};
 use crate::tcp::track::Facts;
 use crate::wire::segment::{Segment, SynOptions, flags};
 
+/// A client that closed its side so long ago and heard nothing since has given up. Chosen: longer than its FIN takes to be
+/// answered on any path.
+const GIVEN_UP_NS: u64 = 1_000_000_000;
+
 /// Sets the context of a flow of datagrams apart from that of a connection.
 const DATAGRAMS: u32 = 0x4000_0000;
 
@@ -232,6 +236,16 @@ impl Shard {
             Close::Fin => EndedBy::ServerClose,
             Close::RstByClient | Close::RstByServer => EndedBy::Reset,
             Close::Superseded => EndedBy::ClientClose,
+            // A client that has closed its side and heard nothing since: it has given up, whatever the server still does.
+            Close::Idle | Close::Failed | Close::Open
+                if flow.sides[usize::from(flow.client)].finished()
+                    && now
+                        .clock
+                        .since(flow.last)
+                        .is_some_and(|silence| silence.ns() >= GIVEN_UP_NS) =>
+            {
+                EndedBy::ClientClose
+            }
             Close::Idle | Close::Failed | Close::Open => EndedBy::Observation,
         };
         self.with_exchange(place, now, out, |exchange, desk| {

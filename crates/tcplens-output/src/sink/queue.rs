@@ -50,6 +50,8 @@ struct Shared {
     lines: AtomicU64,
     /// Bytes of the current file.
     size: AtomicU64,
+    /// What the user should know, once.
+    trouble: Mutex<Option<String>>,
     /// Lines that were dropped.
     dropped: AtomicU64,
     /// How the destination ended; `Some(Ok)` when all is written.
@@ -128,6 +130,11 @@ impl Queue {
     /// Lines that were dropped.
     pub(super) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// What the user should know, once.
+    pub(super) fn take_trouble(&self) -> Option<String> {
+        lock(&self.shared.trouble).take()
     }
 
     /// Waits until what was handed over is written, but not for ever: what is not then, counts as dropped.
@@ -226,7 +233,13 @@ fn write_all(mut sink: Sink, from: &Receiver<Message>, shared: &Shared) -> Resul
                 is_synced = false;
             }
             Some(Message::Rotate) => sink.rotate()?,
-            Some(Message::Reopen) => sink.reopen()?,
+            Some(Message::Reopen) => {
+                // The old file is still there to be written to.
+                if let Err(error) = sink.reopen() {
+                    *lock(&shared.trouble) =
+                        Some(format!("{error}; lines go on into the old file"));
+                }
+            }
             Some(Message::Finish) => return sink.finish(),
             None => {}
         }

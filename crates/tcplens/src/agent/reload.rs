@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcplens_core::time::Timestamp;
+use tcplens_output::Sink;
 
 use super::config::{AgentConfig, Answering, Role};
 use super::fan::Slot;
@@ -128,10 +129,22 @@ impl Reload {
                     opened += 1;
                     slots.push(Slot { view, missed: None });
                 }
-                Err(error) => log(
-                    Level::Error,
-                    format_args!("{}: {error:#}; the others go on", view.name),
-                ),
+                Err(error) => {
+                    log(
+                        Level::Error,
+                        format_args!(
+                            "{}: {error:#}; the others go on, and what it misses is counted (a directory that was not used \
+                             before takes a restart)",
+                            view.name
+                        ),
+                    );
+                    // What it would have shown counts as missed.
+                    let nowhere = Sink::from_writer(&view.name, Box::new(std::io::sink()));
+                    slots.push(Slot {
+                        view: AgentView::to(view.clone(), config, nowhere),
+                        missed: Some(0),
+                    });
+                }
             }
         }
         log(

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::{Connection, Handshake, Health, Request};
+use tcplens_core::record::{Connection, Handshake, Health, Request, Vantage};
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::Report;
 use tcplens_output::report::{ReportOptions, render};
@@ -267,6 +267,7 @@ impl AgentView {
                     width: COLUMNS,
                     color: false,
                     sources: end.sources,
+                    is_live: end.health.vantage == Vantage::Wire,
                     first_packet: self.first_packet,
                     ..ReportOptions::plain(TimeFormat::new(self.config.time))
                 };

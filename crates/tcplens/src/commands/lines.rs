@@ -5,6 +5,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
 
 use crate::cli::{Format, Output};
+use crate::say::say;
 
 /// Bytes of lines gathered before they go to the sink.
 const BATCH: usize = 64 * 1024;
@@ -95,6 +96,14 @@ impl Target {
 
     /// Hands over what there is, if someone waits for it.
     pub(crate) fn idle(&mut self) -> Result<(), SinkEnd> {
+        let trouble = match self {
+            Target::Text(lines) => lines.sink.take_trouble(),
+            Target::Machine(writer) => writer.sink().take_trouble(),
+            Target::None => None,
+        };
+        if let Some(trouble) = trouble {
+            say(trouble);
+        }
         match self {
             Target::Text(lines) if lines.sink.wants_all() => {
                 lines.hand_over()?;

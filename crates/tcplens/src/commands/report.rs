@@ -52,6 +52,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         time: output.time,
         sources,
         is_live,
+        netns: common.live.netns.clone(),
     };
     let observed = observe(plan, &mut view)?;
     let findings = view.report.finish(&observed.health);
@@ -87,6 +88,7 @@ struct ReportView {
     /// Names of files or interfaces.
     sources: Vec<String>,
     is_live: bool,
+    netns: Option<String>,
 }
 
 impl ReportView {
@@ -96,6 +98,7 @@ impl ReportView {
             color,
             sources: &self.sources,
             is_live: self.is_live,
+            netns: self.netns.as_deref(),
             first_packet: self.first_packet,
             ..ReportOptions::plain(TimeFormat::new(self.time))
         };

@@ -84,6 +84,8 @@ pub(super) struct Capture<'p> {
     reopened: u64,
     /// None of the interfaces is there.
     is_gone: bool,
+    /// How many are not.
+    missing: usize,
 }
 
 /// What is left of a ring's thread.
@@ -133,6 +135,7 @@ impl<'p> Capture<'p> {
             is_ending: false,
             reopened: 0,
             is_gone: false,
+            missing: 0,
         }
     }
 
@@ -206,16 +209,15 @@ impl<'p> Capture<'p> {
     /// Takes a block, or lets time go on. False: enough was seen.
     fn step(&mut self) -> Result<bool, Stopped> {
         let mut round = self.round();
-        match self.ring.next_block(WAIT).map_err(Stopped::Ring)? {
-            Some(block) => analyse(
+        if let Some(block) = self.ring.next_block(WAIT).map_err(Stopped::Ring)? {
+            analyse(
                 block,
                 &mut self.decode,
                 &mut self.lanes,
                 &mut self.work,
                 self.packets,
                 &mut round,
-            ),
-            None => {}
+            );
         }
         // Also behind packets: their clock may have been set back.
         self.decode.front.tick(self.clock.now_less(BEHIND));
@@ -280,6 +282,7 @@ impl<'p> Capture<'p> {
             // One of several may have come back; and one that went down may have gone altogether, which the kernel does not
             // tell then. What it refuses now it will refuse again, and no packet is lost by it.
             self.is_gone = matches!(self.ring.find_again(), Ok(false));
+            self.tell_missing();
             round.totals = Some(Box::new(self.totals()));
             mark_lost(&mut self.lanes, self.ring.take_lost());
         }
@@ -293,6 +296,18 @@ impl<'p> Capture<'p> {
             let lost: usize = round.records.iter().map(Records::len).sum();
             self.dropped += lost as u64;
         }
+    }
+
+    /// Of several interfaces some may be away: the others go on.
+    fn tell_missing(&mut self) {
+        let missing: Vec<String> = self.ring.missing().map(str::to_owned).collect();
+        if missing.len() > self.missing && !self.is_gone && self.me == 0 {
+            say(format_args!(
+                "{} is gone; the others are captured on, and it again when it is back",
+                missing.join(", ")
+            ));
+        }
+        self.missing = missing.len();
     }
 
     /// Hands on what belongs to other threads, and takes what they have handed on.
