@@ -301,6 +301,9 @@ Examples:
   tcplens requests shop.pcap -t 100       what took 100 ms or more
   tcplens records shop.pcap.zst           for machines
 
+Live: Ctrl-C ends with the summary, SIGUSR1 prints one and goes on,
+SIGHUP begins new files (-o, -w): docs/live.md.
+
 Without a command it is `report`; its options: tcplens report --help.
 Every option can come from the environment, --limit-memory from
 TCPLENS_LIMIT_MEMORY; the command line wins.

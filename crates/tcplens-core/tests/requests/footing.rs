@@ -222,6 +222,34 @@ fn what_cuts_a_request_off() {
     unanswered(&cut_off(|_| {}), EndedBy::Observation);
 }
 
+/// A server that never answers: its client closes and goes, the server says nothing, so the connection never ends.
+#[test]
+fn a_client_that_gave_up_a_second_ago_has_cut_it_off() {
+    for (until, ended_by) in [
+        (900 * MS, EndedBy::Observation),
+        (1100 * MS, EndedBy::ClientClose),
+    ] {
+        let mut talk = Talk::open();
+        talk.data(10 * MS, C, &get("a"));
+        talk.fin(20 * MS, C);
+        talk.ack(21 * MS, S);
+        let mut packets = talk.packets;
+        // Somebody else's packet: time goes on.
+        let mut other = Talk::between("10.9.9.9:999", "10.9.9.8:80");
+        other.data(21 * MS + until, C, b"x");
+        packets.extend(other.packets);
+        let outcome = run(&packets);
+        let gave_up: Vec<_> = outcome
+            .requests
+            .iter()
+            .map(Got::record)
+            .filter(|request| request.status == Status::Unanswered)
+            .map(|request| request.ended_by)
+            .collect();
+        assert_eq!(gave_up.first(), Some(&ended_by), "{until}");
+    }
+}
+
 #[test]
 fn what_cuts_a_response_off() {
     let half = http_ok(1000)[..500].to_vec();

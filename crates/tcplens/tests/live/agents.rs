@@ -101,13 +101,23 @@ fn sighup_reads_the_file_again_and_loses_nothing() {
 
 #[test]
 fn an_interface_that_comes_back_is_captured_on_again() {
+    comes_back("agent-back", 1);
+}
+
+#[test]
+fn an_interface_that_comes_back_is_captured_on_again_by_all_threads() {
+    comes_back("agent-back-2", 2);
+}
+
+fn comes_back(name: &str, threads: u32) {
     let Some(lo) = Namespace::new() else { return };
     let Some((a, b)) = Namespace::pair() else {
         return;
     };
-    let place = Place::new("agent-back");
+    let place = Place::new(name);
     let sources = source(&a, "va") + &source(&lo, "lo");
-    let tap = agent(&place, &sources, &view("requests", "all.jsonl"));
+    let bounds = format!("bounds: {{threads: {threads}}}\n");
+    let tap = agent(&place, &sources, &(view("requests", "all.jsonl") + &bounds));
     a.ip("link delete va");
     until("it is told", || tap.err().contains("va is gone"));
     let meanwhile = pings(&lo, &lo, "127.0.0.1:6379", 2);

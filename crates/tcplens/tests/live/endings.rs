@@ -76,6 +76,20 @@ fn sigint_and_sigterm_end_a_run_with_everything_told() {
     }
 }
 
+/// timeout(1) signals a process, and then its group.
+#[test]
+fn two_signals_at_once_are_one() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("twice");
+    let tap = Tap::start(tcplens(&lo, &place, &["report", "-i", "lo"]));
+    pings(&lo, &lo, "127.0.0.1:6379", 2);
+    tap.signal("-TERM");
+    tap.signal("-TERM");
+    let ended = tap.end();
+    ended.is(0, &[" packets captured, 0 packets dropped by kernel"]);
+    assert!(ended.out.contains("2 requests"), "{ended:?}");
+}
+
 #[test]
 fn count_ends_a_run_after_so_many_packets() {
     let Some(lo) = Namespace::new() else { return };
