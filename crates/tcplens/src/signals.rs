@@ -1,7 +1,6 @@
 //! Signals: SIGINT and SIGTERM end a run, a second one at once; SIGUSR1 and SIGHUP ask for something while it goes on.
 
-use std::io::Read;
-use std::os::unix::net::UnixStream;
+use std::io::{self, PipeReader, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -54,7 +53,7 @@ impl Requests {
 /// group.
 pub(crate) fn stop() -> Result<Arc<AtomicBool>> {
     let (stop, is_patience_over) = (Arc::new(AtomicBool::new(false)), Arc::default());
-    let (wake, woken) = UnixStream::pair().context("cannot wait for signals")?;
+    let (woken, wake) = io::pipe().context("cannot wait for signals")?;
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_patience_over))
             .and_then(|_| flag::register(signal, Arc::clone(&stop)))
@@ -69,7 +68,7 @@ pub(crate) fn stop() -> Result<Arc<AtomicBool>> {
 static WAITING: OnceLock<Mutex<Option<Watch>>> = OnceLock::new();
 
 /// Where signals wake it, and what it sets.
-type Watch = (UnixStream, Arc<AtomicBool>);
+type Watch = (PipeReader, Arc<AtomicBool>);
 
 /// From here on a second signal ends the program.
 pub(crate) fn watch() {

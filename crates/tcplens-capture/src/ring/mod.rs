@@ -302,7 +302,7 @@ impl Ring {
         }
     }
 
-    /// Lets no more packets in; those in the ring can still be read, the last within [`RETIRE`].
+    /// Lets no more packets in; those in the ring can still be read, the last within 20 ms.
     ///
     /// # Errors
     /// The kernel refuses.

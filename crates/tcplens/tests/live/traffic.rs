@@ -1,8 +1,8 @@
 //! Traffic with known answers: real sockets of this process, in the namespaces of the test.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::namespace::Namespace;
 
@@ -11,6 +11,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 const PONG: &[u8] = b"+PONG\r\n";
+
+/// Listens in a namespace. A process that another test starts holds the descriptor of the listener before for a moment,
+/// between fork and exec: then the address is in use.
+fn listen(namespace: &Namespace, address: SocketAddr) -> TcpListener {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match namespace.within(|| TcpListener::bind(address)) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            bound => return bound.unwrap(),
+        }
+    }
+}
 
 /// Both ends of an open connection.
 pub(crate) struct Connection {
@@ -22,7 +36,7 @@ impl Connection {
     /// From `client` to a port of `address` in `server`.
     pub(crate) fn open(client: &Namespace, server: &Namespace, address: &str) -> Connection {
         let address: SocketAddr = address.parse().unwrap();
-        let listener = server.within(|| TcpListener::bind(address)).unwrap();
+        let listener = listen(server, address);
         let connect = || TcpStream::connect_timeout(&address, PATIENCE);
         let client = client.within(connect).unwrap();
         let (server, _) = listener.accept().unwrap();

@@ -239,7 +239,7 @@ fn what_a_reader_did_not_take_until_the_end_is_counted() {
     let mut taken = String::new();
     unread.read_to_string(&mut taken).unwrap();
     // A handshake, the requests, a connection. Of a piece that went out in part all lines count as dropped.
-    let (whole, all) = (taken.lines().count().saturating_sub(1), 502);
+    let (whole, all) = (taken.matches('\n').count(), 502);
     assert!(
         dropped > 300 && dropped <= all && dropped + whole >= all,
         "{dropped} dropped, {whole} taken"
