@@ -292,6 +292,12 @@ impl Ring {
             .map(|(_, name)| name.as_str())
     }
 
+    /// Whether no block waits: all packets up to a moment ago were seen.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        !self.map.is_ours(self.next)
+    }
+
     /// That the interfaces are gone.
     #[must_use]
     pub fn gone(&self) -> RingError {

@@ -219,8 +219,10 @@ impl<'p> Capture<'p> {
                 &mut round,
             );
         }
-        // Also behind packets: their clock may have been set back.
-        self.decode.front.tick(self.clock.now_less(BEHIND));
+        // Also behind packets, whose clock may have been set back; but what waits in the ring may be from long before.
+        if self.ring.is_drained() {
+            self.decode.front.tick(self.clock.now_less(BEHIND));
+        }
         self.send(round);
         if std::mem::take(&mut self.is_gone) {
             return Err(Stopped::Ring(self.ring.gone()));
