@@ -192,16 +192,10 @@ fn an_interface_without_address_shows_connections_that_are_open_already() {
     let Some((a, b)) = Namespace::pair() else {
         return;
     };
-    // A bridge port: `va` has no address any more, the bridge has it.
-    if !a.tries_ip("link add br type bridge") {
-        println!("SKIPPED: no bridges in this kernel");
-        return;
-    }
-    a.ip("link set br addrgenmode none");
+    // The address is another interface's.
     a.ip("address flush dev va");
-    a.ip("link set va master br");
-    a.ip("link set br up");
-    a.ip("address add 10.9.0.1/24 dev br");
+    a.ip("address add 10.9.0.1/32 dev lo");
+    a.ip("route add 10.9.0.2 dev va src 10.9.0.1");
     let place = Place::new("no-address");
     let mut connection = Connection::open(&a, &b, "10.9.0.2:6379");
     connection.ping();
