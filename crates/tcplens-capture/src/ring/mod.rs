@@ -360,12 +360,6 @@ impl Ring {
             self.lost = Some(clock::now());
         }
     }
-
-    /// All interfaces seen so far.
-    #[must_use]
-    pub fn interfaces(&self) -> &Arc<Vec<Interface>> {
-        self.interfaces.table()
-    }
 }
 
 impl Block<'_> {
