@@ -170,15 +170,7 @@ impl Front {
         if !self.tells_latest
             && let Some(segment) = self.decoder.decode_usual(bytes, packet, link)
         {
-            if self.share.1 > 1 && segment.vlan != 0 {
-                let segment = Segment {
-                    clock: self.clock,
-                    frame: self.frame,
-                    ..segment
-                };
-                self.tagged(segment, bytes, lanes);
-                return;
-            }
+            // It has no VLAN tag: whose it is, the kernel's program told as we would.
             let lane = self.lane(segment.hash);
             lanes[lane].segments.push(Segment {
                 clock: self.clock,
@@ -215,9 +207,11 @@ impl Front {
                         return;
                     }
                     self.hand_on(self.segment, bytes, lanes);
+                } else if self.share.1 > 1 && self.segment.vlan != 0 {
+                    self.tagged(bytes, lanes);
                 } else {
-                    let segment = self.segment;
-                    self.tagged(segment, bytes, lanes);
+                    let lane = self.lane(self.segment.hash);
+                    lanes[lane].segments.push(self.segment);
                 }
             }
             Decoded::Icmp(error) => self.icmp(error, lanes),
@@ -228,22 +222,19 @@ impl Front {
 
     /// A segment with a VLAN tag: whether the kernel looked behind it depends on the direction and on the network card.
     #[cold]
-    fn tagged(&mut self, segment: Segment, bytes: &[u8], lanes: &mut [Work]) {
-        match self.other_owner(&segment) {
-            Some(to) => {
-                let payload = self.decoder.payload(bytes, &segment).to_vec();
-                self.moved.push(Moved {
-                    to,
-                    segment,
-                    icmp: None,
-                    payload,
-                });
-            }
-            None => {
-                let lane = self.lane(segment.hash);
-                lanes[lane].segments.push(segment);
-            }
-        }
+    fn tagged(&mut self, bytes: &[u8], lanes: &mut [Work]) {
+        let segment = self.segment;
+        let Some(to) = self.other_owner(&segment) else {
+            lanes[self.lane(segment.hash)].segments.push(segment);
+            return;
+        };
+        let payload = self.decoder.payload(bytes, &segment).to_vec();
+        self.moved.push(Moved {
+            to,
+            segment,
+            icmp: None,
+            payload,
+        });
     }
 
     /// Hands on the UDP datagram that the latest packet was.
