@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod file;
 pub mod interfaces;
+pub mod kernel;
 pub mod landlock;
 pub mod netns;
 pub mod privilege;

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod engine;
 pub mod filter;
 pub mod flow;
+pub mod kernel;
 pub mod packet;
 pub mod proto;
 pub mod record;
