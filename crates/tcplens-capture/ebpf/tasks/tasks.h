@@ -327,7 +327,7 @@ always int tell_connection(const struct sock *sk, const struct tcp_sock *tp, con
 }
 
 /* Tells of an attempt to connect. */
-always void tell_attempt(const struct sock *sk, const struct tcp_sock *tp, const struct state *st, u64 at)
+always void tell_attempt(const struct sock *sk, const struct tcp_sock *tp, const struct state *st, int is_open, u64 at)
 {
 	struct event *e = reserve();
 	if (!e) {
@@ -336,7 +336,7 @@ always void tell_attempt(const struct sock *sk, const struct tcp_sock *tp, const
 	}
 	fill(e, tp, st, ATTEMPT, at);
 	e->error = READ(sk, sk_err);
-	e->flags |= READ(sk, __sk_common.skc_state) == CLOSE ? 0 : OPENED;
+	e->flags |= is_open ? OPENED : 0;
 	fill_heads(e, st);
 	submit(e);
 }
@@ -429,7 +429,8 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 always void begin_response(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 at)
 {
 	u64 now_sent = sent(tp, st);
-	st->t1 = last_sent_at(sk, tp, st->t0);
+	if (!(st->closing & FIN_SENT))
+		st->t1 = last_sent_at(sk, tp, st->t0);
 	st->t2 = at;
 	st->request_bytes = now_sent - st->task_sent;
 	st->task_sent = now_sent;
@@ -595,7 +596,7 @@ always int state_changed(const struct sock *sk, int old, int new)
 			establish(sk, tp, st, began);
 		}
 		if (wants_attempts)
-			tell_attempt(sk, tp, st, now);
+			tell_attempt(sk, tp, st, new == ESTABLISHED, now);
 		if (new == ESTABLISHED && wants_tasks) {
 			st->who.began = now;
 			st->start_retransmits = READ(tp, total_retrans);
@@ -613,6 +614,9 @@ always int state_changed(const struct sock *sk, int old, int new)
 		st->latched_sent = sent(tp, st);
 	}
 	if (new == FIN_WAIT1 || new == LAST_ACK) {
+		/* It will be the last that was sent. */
+		if (st->who.role == PEER && stage_of(st) == REQUEST)
+			st->t1 = last_sent_at(sk, tp, st->t0);
 		st->closing |= FIN_SENT;
 		st->seen_received = received(sk, tp);
 	}

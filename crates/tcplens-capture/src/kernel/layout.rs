@@ -161,6 +161,7 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
             .collect(),
     };
     let response = offset.seen(raw.u64(120));
+    let acknowledged = offset.seen(raw.u64(136));
     What::Task(Box::new(Task {
         end,
         number: u64::from(raw.u32(184)),
@@ -171,11 +172,15 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
             .filter(|_| is_server || response.is_some()),
         first_response: response,
         last_response: offset.seen(raw.u64(128)).filter(|_| !is_server),
-        acknowledged: offset.seen(raw.u64(136)),
+        acknowledged,
         next: offset.seen(raw.u64(144)),
         request_bytes: raw.u64(152),
         response_bytes: raw.u64(160),
-        unacked_bytes: raw.u32(188),
+        // The ACK that ends it is not applied yet.
+        unacked_bytes: match (end, acknowledged) {
+            (TaskEnd::Answered, Some(_)) => 0,
+            _ => raw.u32(188),
+        },
         unsent_bytes: raw.u32(192),
         retransmits: raw.u32(196),
         is_reordered: flags & flag::REORDERED != 0,
