@@ -82,6 +82,7 @@ struct sock {
 	struct rb_root tcp_rtx_queue;
 	u16 sk_protocol;
 	int sk_err;
+	void *sk_bpf_storage;
 } RELOCATED;
 
 struct inet_sock {

@@ -20,7 +20,9 @@ struct {
 	__type(value, struct state);
 } states SEC(".maps");
 
-#define state_of(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, 0))
+/* Most sockets have no state of anybody's: that is seen without a call. */
+#define state_of(sk) \
+	((sk)->sk_bpf_storage ? (struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, 0) : 0)
 #define state_new(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, BPF_SK_STORAGE_GET_F_CREATE))
 #define state_gone(sk) bpf_sk_storage_delete(&states, (void *)(sk))
 

@@ -451,6 +451,14 @@ always void cross(struct state *st, u32 acked, u64 at)
 	}
 }
 
+/* Whether a connection that was there before may be adopted; called for each segment of those that are not. */
+always int is_wanted(const struct sock *sk)
+{
+	struct ports *all = bpf_map_lookup_elem(&ports, &zero);
+	u16 local = READ(sk, __sk_common.skc_num), remote = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
+	return all_ports || (all && ((all->bits[local] & LOCAL) || (all->bits[remote] & PEER)));
+}
+
 /* It is established: from here bytes are counted. */
 always void establish(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 now)
 {
@@ -488,17 +496,19 @@ always struct state *adopt(const struct sock *sk, const struct tcp_sock *tp)
 /* A segment is about to be applied to an established socket. */
 always int probe(const struct sock *sk, const struct sk_buff *skb)
 {
-	struct tcp_sock *tp = TCP_SOCK(sk);
 	struct state *st = state_of(sk);
-	if (!tp)
-		return 0;
 	u32 seq = CB(skb, seq), end = CB(skb, end_seq);
 	if (seq == end && st && stage_of(st) == (st->who.role == LOCAL ? RESPONSE : REQUEST) &&
 	    !(st->who.port & FIRST_FRAME))
 		return 0; /* an ACK, and nothing to learn */
+	if (!st && (seq == end || !wants_tasks))
+		return 0;
+	if (!st && !is_wanted(sk))
+		return 0;
+	struct tcp_sock *tp = TCP_SOCK(sk);
+	if (!tp)
+		return 0;
 	if (!st) {
-		if (seq == end || !wants_tasks)
-			return 0;
 		st = adopt(sk, tp);
 		if (!st)
 			return 0;
