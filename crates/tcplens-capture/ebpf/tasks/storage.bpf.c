@@ -4,6 +4,7 @@
 #include "state.h"
 
 #define READ(p, field) ((p)->field)
+#define READ_BY(p, pointer, field) ((p)->pointer->field)
 #define CB(skb, field) (*(u32 *)((void *)(skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
 #define CB_FLAGS(skb) (*(u8 *)((void *)(skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, tcp_flags)))
 #define TCP_SOCK(sk) tcp_sock_of((void *)(sk))

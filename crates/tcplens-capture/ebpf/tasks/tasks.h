@@ -5,8 +5,9 @@
  * task began, the response has, too, and first_tx_mstamp is still the time its first segment was sent. delivered_mstamp is
  * the time of the last ACK that delivered data.
  *
- * Who includes it says how fields are read (READ, BYTES), how a socket becomes a tcp_sock (TCP_SOCK), where states are
- * (state_of, state_new, state_gone), and what may be changed by two at once (EXCHANGE). */
+ * Who includes it says how fields are read (READ, READ_BY through a pointer, CB, CB_FLAGS), how a socket becomes a tcp_sock
+ * (TCP_SOCK), what its number is (COOKIE), where states are (state_of, state_new, state_gone), and how what two may change
+ * is changed (EXCHANGE). */
 #ifndef TCPLENS_TASKS_H
 #define TCPLENS_TASKS_H
 
@@ -139,7 +140,7 @@ always u8 role_of(u16 local, u16 remote, u8 opened, struct who *who)
 
 always int is_elsewhere(const struct sock_common *sk)
 {
-	return only_netns && READ(sk, skc_net.net->ns.inum) != only_netns;
+	return only_netns && READ_BY(sk, skc_net.net, ns.inum) != only_netns;
 }
 
 always void copy_ends(const struct sock_common *sk, struct who *who)
@@ -154,7 +155,7 @@ always void copy_ends(const struct sock_common *sk, struct who *who)
 		bpf_core_read(who->local, 16, &sk->skc_v6_rcv_saddr);
 		bpf_core_read(who->remote, 16, &sk->skc_v6_daddr);
 	}
-	who->netns = READ(sk, skc_net.net->ns.inum);
+	who->netns = READ_BY(sk, skc_net.net, ns.inum);
 }
 
 /* Whoever runs now uses this socket. */
@@ -749,7 +750,8 @@ always int refuse(const struct sk_buff *skb)
 	u8 ip[40] = {};
 	if (!wants_attempts || !skb)
 		return 0;
-	u32 netns = READ(skb, dev->nd_net.net->ns.inum);
+	struct net_device *dev = READ(skb, dev);
+	u32 netns = READ_BY(dev, nd_net.net, ns.inum);
 	if (only_netns && netns != only_netns)
 		return 0;
 	unsigned char *head = READ(skb, head);
