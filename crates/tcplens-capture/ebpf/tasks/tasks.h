@@ -534,7 +534,7 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 		if (stage_of(st) == RESPONSE) {
 			u32 una = READ(tp, snd_una), sent_to = READ(tp, snd_nxt);
 			u64 t4 = una == sent_to ? acked_at(tp, st) : now;
-			if (after(sent_to, una) && after(sent_to, CB(skb, ack_seq))) {
+			if (READ(tp, write_seq) != sent_to || (after(sent_to, una) && after(sent_to, CB(skb, ack_seq)))) {
 				/* It was sent before the response had come. */
 				t4 = 0;
 				queued = QUEUED;
