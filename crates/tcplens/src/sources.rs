@@ -65,6 +65,15 @@ pub(crate) fn sort(common: &Common, takes_handshake_filters: bool) -> Result<Wor
             file.display()
         )));
     }
+    if let (Some(file), true) = (words.files.first(), common.kernel.kernel) {
+        return Err(usage(format!(
+            "cannot read {} and look from inside the kernel (-k) at once; leave one of them out",
+            file.display()
+        )));
+    }
+    if common.kernel.kernel {
+        return Ok(words);
+    }
     if words.files.is_empty() && words.interfaces.is_empty() {
         words.interfaces.push("any".into());
     }

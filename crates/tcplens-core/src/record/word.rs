@@ -48,6 +48,8 @@ words! {
         File => "file",
         /// Live packets.
         Wire => "wire",
+        /// The kernel's own view (eBPF).
+        Kernel => "kernel",
     }
 }
 
