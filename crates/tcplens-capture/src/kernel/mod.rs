@@ -1,10 +1,24 @@
 //! The kernel's own view of TCP: programs attached to its tracepoints tell of tasks, connections and attempts to connect
 //! through a ring buffer. No packet is copied.
 
-use std::time::Duration;
+mod error;
+mod iterator;
+mod layout;
+mod programs;
+mod shared;
 
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::{ClockId, clock_gettime};
 use tcplens_core::kernel::{Event, Mode};
 use tcplens_core::time::Span;
+
+pub use error::KernelError;
+use layout::{Offset, port};
+use programs::Programs;
 
 /// What is observed, and how.
 #[derive(Clone, Debug, Default)]
@@ -82,17 +96,37 @@ pub struct ProgramCost {
     pub ns: u64,
 }
 
+/// Events that are handed over at once at most.
+const AT_ONCE: usize = 8192;
+/// How often to look at the ring buffer at least: nobody is woken for a single event.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often the time of day is compared with the programs' time.
+const COMPARE: Duration = Duration::from_secs(1);
+/// Passes at the end in which what found no room may find it.
+const PASSES: u32 = 1000;
+
+/// Places in `struct counts`.
+const DROPS: usize = 0;
+const STORAGE_FAILED: usize = 8;
+const HEADS_MISSED: usize = 16;
+const POSTPONED: usize = 24;
+/// Places in `struct control`, and what its mode may be.
+const FLUSH: usize = 0;
+const MODE: usize = 8;
+const FLUSHES: u32 = 0;
+const TELLS: u32 = 1;
+const ENDS: u32 = 2;
+
 /// The attached programs. Dropping it detaches them; nothing stays in the kernel.
 pub struct Kernel {
-    _options: KernelOptions,
-}
-
-/// Why the kernel's view cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum KernelError {
-    /// Not allowed.
-    #[error("{0}")]
-    Refused(String),
+    programs: Programs,
+    events: u64,
+    offset: Offset,
+    compared: Instant,
+    flush: Option<Duration>,
+    flushed: Instant,
+    /// Once it is told to end: how often all were asked.
+    ending: Option<u32>,
 }
 
 impl Kernel {
@@ -102,15 +136,28 @@ impl Kernel {
     /// # Errors
     /// What this kernel or these rights do not allow, and what to do.
     pub fn open(options: &KernelOptions) -> Result<Kernel, KernelError> {
+        let mut programs = Programs::open(options)?;
+        let flush = options.flush.map(|span| Duration::from_nanos(span.ns()));
+        let ns = options.flush.map_or(0, Span::ns);
+        programs.control.u64(FLUSH).store(ns, Ordering::Relaxed);
+        mark(&programs, &options.ports);
+        programs.attach()?;
+        let now = Instant::now();
         Ok(Kernel {
-            _options: options.clone(),
+            programs,
+            events: 0,
+            offset: offset(),
+            compared: now,
+            flush,
+            flushed: now,
+            ending: None,
         })
     }
 
     /// What does not work here, a line each, for the user; empty mostly.
     #[must_use]
     pub fn limitations(&self) -> &[String] {
-        &[]
+        &self.programs.limitations
     }
 
     /// Hands over what has happened, in about the order in which it did, after waiting for up to `wait` if there is nothing.
@@ -121,10 +168,40 @@ impl Kernel {
     pub fn poll(
         &mut self,
         wait: Duration,
-        _each: &mut dyn FnMut(Event),
+        each: &mut dyn FnMut(Event),
     ) -> Result<bool, KernelError> {
-        std::thread::sleep(wait);
-        Ok(true)
+        if self.compared.elapsed() >= COMPARE {
+            self.offset = offset();
+            self.compared = Instant::now();
+        }
+        self.tell_idle()?;
+        let told = self.drain(each);
+        if told == AT_ONCE {
+            return Ok(false);
+        }
+        if told > 0 {
+            return self.is_ended();
+        }
+        if self.ending.is_some() {
+            return self.is_ended();
+        }
+        let wait = wait.min(LOOK);
+        let mut fds = [PollFd::new(&self.programs.ring, PollFlags::IN)];
+        let wait = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
+        match poll(&mut fds, Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => {
+                return Err(KernelError::System {
+                    what: "wait for the kernel's events",
+                    error: error.into(),
+                });
+            }
+        }
+        // Also when nobody woke us.
+        Ok(self.drain(each) < AT_ONCE)
     }
 
     /// Makes all connections tell how they stand: they come with the next polls. For `--active`.
@@ -132,7 +209,7 @@ impl Kernel {
     /// # Errors
     /// The kernel refuses.
     pub fn tell_all(&mut self) -> Result<(), KernelError> {
-        Ok(())
+        self.run(TELLS)
     }
 
     /// Detaches, after every connection and task under way has told how it stands; they come with the next polls, until
@@ -141,21 +218,144 @@ impl Kernel {
     /// # Errors
     /// The kernel refuses.
     pub fn close(&mut self) -> Result<(), KernelError> {
-        Ok(())
+        self.programs.detach();
+        self.ending = Some(0);
+        self.run(ENDS)
     }
 
     /// Other ports from here on, for new connections. Takes no privilege.
-    pub fn set_ports(&mut self, _ports: &[PortRule]) {}
+    pub fn set_ports(&mut self, ports: &[PortRule]) {
+        mark(&self.programs, ports);
+    }
 
     /// What was counted so far.
     #[must_use]
     pub fn counts(&self) -> KernelCounts {
-        KernelCounts::default()
+        let count = |at| self.programs.counts.u64(at).load(Ordering::Relaxed);
+        KernelCounts {
+            events: self.events,
+            drops: count(DROPS),
+            storage_failed: count(STORAGE_FAILED),
+            evicted: 0,
+            heads_missed: count(HEADS_MISSED),
+        }
     }
 
     /// What each program cost so far.
     #[must_use]
     pub fn costs(&self) -> Vec<ProgramCost> {
-        Vec::new()
+        self.programs.costs()
     }
+
+    /// What waits in the ring buffer; says how much that was.
+    fn drain(&mut self, each: &mut dyn FnMut(Event)) -> usize {
+        let mut told = 0;
+        while told < AT_ONCE
+            && let Some(bytes) = self.programs.ring.next()
+        {
+            if let Some(event) = layout::event(&bytes, self.offset) {
+                each(event);
+            }
+            told += 1;
+        }
+        self.events += told as u64;
+        told
+    }
+
+    /// Tasks that nothing has happened to for long are told.
+    fn tell_idle(&mut self) -> Result<(), KernelError> {
+        let Some(flush) = self.flush else {
+            return Ok(());
+        };
+        let often = (flush / 2).clamp(LOOK, Duration::from_secs(1));
+        if self.ending.is_some() || self.flushed.elapsed() < often {
+            return Ok(());
+        }
+        self.flushed = Instant::now();
+        self.run(FLUSHES)
+    }
+
+    /// At the end: whether all have told how they stand. What found no room is asked again.
+    fn is_ended(&mut self) -> Result<bool, KernelError> {
+        let Some(passes) = self.ending else {
+            return Ok(true);
+        };
+        let postponed = self.programs.counts.u64(POSTPONED);
+        if passes >= PASSES || postponed.swap(0, Ordering::Relaxed) == 0 {
+            return Ok(true);
+        }
+        self.ending = Some(passes + 1);
+        self.run(ENDS)?;
+        Ok(false)
+    }
+
+    fn run(&mut self, mode: u32) -> Result<(), KernelError> {
+        let Some(iterator) = &self.programs.iterator else {
+            return Ok(());
+        };
+        let control = self.programs.control.u32(MODE);
+        control.store(mode, Ordering::Release);
+        match iterator.run() {
+            Ok(()) => Ok(()),
+            // Kernels before 5.17 let nobody who has given up the right to; then idle connections tell when they are used again.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.programs.iterator = None;
+                self.programs.limitations.push(format!(
+                    "a connection that is idle does not tell of its last request until it is closed: {error}"
+                ));
+                Ok(())
+            }
+            Err(error) => Err(KernelError::System {
+                what: "ask all connections how they stand",
+                error,
+            }),
+        }
+    }
+}
+
+/// Which part connections play, by their ports.
+fn mark(programs: &Programs, rules: &[PortRule]) {
+    let bits = |number: u16| {
+        let named = rules
+            .iter()
+            .filter(|rule| (rule.low..=rule.high).contains(&number));
+        named.fold(0, |bits, rule| {
+            let role = if rule.is_peer {
+                port::PEER
+            } else {
+                port::LOCAL
+            };
+            let mode = match rule.mode {
+                Mode::Default => 0,
+                Mode::Http => port::HTTP,
+                Mode::Https => port::HTTPS,
+            };
+            let frame = if rule.first_frame {
+                port::FIRST_FRAME
+            } else {
+                0
+            };
+            bits | role | mode | frame
+        })
+    };
+    for number in 0..=u16::MAX {
+        let slot = programs.ports.u8(usize::from(number));
+        slot.store(bits(number), Ordering::Relaxed);
+    }
+}
+
+/// From CLOCK_MONOTONIC to CLOCK_REALTIME, now.
+fn offset() -> Offset {
+    let ns = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec * 1_000_000_000 + time.tv_nsec
+    };
+    // Of several tries the one in which the least time went by.
+    let tries = (0..3).map(|_| {
+        let before = ns(ClockId::Monotonic);
+        let real = ns(ClockId::Realtime);
+        let after = ns(ClockId::Monotonic);
+        (after - before, real - (before + (after - before) / 2))
+    });
+    Offset(tries.min().map_or(0, |(_, offset)| offset))
 }

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
+/* What is kept of a connection, and what is told: the twin of src/kernel/event.rs. Times are bpf_ktime_get_ns(). */
+#ifndef TCPLENS_STATE_H
+#define TCPLENS_STATE_H
+
+#include "kernel.h"
+
+#define HEAD 64
+#define NEXT_HEAD 16
+#define FRAMES 4
+
+enum stage { NONE, REQUEST, RESPONSE };
+
+/* Bits of a port. */
+enum { LOCAL = 1, PEER = 2, MODE = 12, FIRST_FRAME = 16 };
+
+/* How a role was found. */
+enum { BY_PORT, BY_OPENING, BY_GUESS };
+
+enum kind {
+	ANSWERED = 1,
+	CLOSED_SENDING,
+	CLOSED_RECEIVING,
+	RECEIVED,
+	CLOSED_WAITING,
+	OPEN_TASK,
+	CONNECTION,
+	OPEN_CONNECTION,
+	ATTEMPT,
+	SYNACK_AGAIN,
+	REFUSED_HERE,
+	OPEN_ATTEMPT,
+};
+
+enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, EARLY = 8, OPENED = 16 };
+enum { FIN_SENT = 1, FIN_RECEIVED = 2, RST_SENT = 4, RST_RECEIVED = 8 };
+
+/* What is told of every kind. */
+struct who {
+	u64 cookie;
+	u64 cgroup;
+	u64 began;
+	u32 netns;
+	u32 pid;
+	u32 uid;
+	u16 local_port;
+	u16 remote_port;
+	u8 local[16];
+	u8 remote[16];
+	u8 comm[16];
+	u8 family; /* 4 or 6 */
+	u8 role; /* LOCAL or PEER */
+	u8 role_by;
+	u8 port; /* bits of the port */
+	u32 padding;
+};
+
+struct event {
+	struct who who;
+	u64 at;
+	u64 t0, t1, t2, t3, t4; /* 0: unknown */
+	u64 next; /* T0 of the next task, if that is what ended this one */
+	u64 request_bytes, response_bytes;
+	u64 sent, received; /* of the connection so far */
+	u32 task;
+	u32 unacked, unsent;
+	u32 retransmits, all_retransmits;
+	u32 min_rtt, srtt, cwnd, mss; /* us; segments; bytes */
+	u16 error;
+	u8 kind;
+	u8 flags;
+	u8 closing;
+	u8 t2_from; /* 1 first_tx_mstamp, 2 retransmit queue, 3 not known: T1 */
+	u8 head_length;
+	u8 next_length;
+	u32 frame_bytes[FRAMES], frame_us[FRAMES];
+	u32 padding;
+};
+
+struct event_with_heads {
+	struct event event;
+	u8 head[HEAD];
+	u8 next_head[NEXT_HEAD];
+};
+
+struct state {
+	struct who who;
+	/* Task number and stage: changed by compare and exchange, for a task is told by whoever ends it, the tracepoint or the
+	 * iterator. The rest changes under the socket's lock only. */
+	u64 turn;
+	u64 t0, t1, t2, t3;
+	u64 latched, latched_sent; /* T4 before our FIN went out, and the bytes it belongs to */
+	u64 base_sent, base_received; /* at establishment */
+	u64 task_sent, task_received; /* where response and request begin */
+	u64 seen_received; /* client, after its FIN */
+	u64 request_bytes;
+	u32 start_seq; /* task_sent as a sequence number */
+	u32 start_retransmits;
+	u8 flags; /* of the task */
+	u8 is_adopted;
+	u8 closing;
+	u8 t2_from;
+	u8 is_told; /* at the end of the observation */
+	u8 frame; /* next threshold */
+	u8 head_length;
+	u8 pending_length;
+	u32 pending_seq;
+	u32 frame_bytes[FRAMES], frame_us[FRAMES];
+	u8 head[HEAD];
+	u8 pending[HEAD];
+};
+
+/* What is counted, and commanded: mapped into the reader's memory. */
+struct counts {
+	u64 drops; /* no room in the ring buffer */
+	u64 storage_failed;
+	u64 heads_missed;
+	u64 postponed; /* by the iterator: no room in the ring buffer */
+};
+
+struct control {
+	u64 flush; /* ns; 0: never */
+	u32 mode; /* of the iterator */
+	u32 padding;
+};
+
+enum { FLUSH, TELL, END };
+
+/* src/kernel/layout.rs reads by these. */
+_Static_assert(__builtin_offsetof(struct event, at) == 96, "");
+_Static_assert(__builtin_offsetof(struct event, task) == 184, "");
+_Static_assert(__builtin_offsetof(struct event, error) == 220, "");
+_Static_assert(__builtin_offsetof(struct event, frame_bytes) == 228, "");
+_Static_assert(sizeof(struct event) == 264 && sizeof(struct event_with_heads) == 344, "");
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
+/* For Linux 5.12 and later: BTF tracepoints, a state in each socket, which goes with it. Kernel pointers are trusted, so a
+ * field is a plain load. */
+#include "state.h"
+
+#define READ(p, field) ((p)->field)
+#define CB(skb, field) (*(u32 *)((void *)(skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
+#define CB_FLAGS(skb) (*(u8 *)((void *)(skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, tcp_flags)))
+#define TCP_SOCK(sk) tcp_sock_of((void *)(sk))
+#define COOKIE(sk) bpf_get_socket_cookie((void *)(sk))
+#define EXCHANGE(p, old, new) (__sync_val_compare_and_swap(p, old, new) == (old))
+
+/* bpf_skc_to_tcp_sock(), as kernel.h declares struct tcp_sock. */
+static struct tcp_sock *(*tcp_sock_of)(void *sk) = (void *)BPF_FUNC_skc_to_tcp_sock;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct state);
+} states SEC(".maps");
+
+#define state_of(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, 0))
+#define state_new(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, BPF_SK_STORAGE_GET_F_CREATE))
+#define state_gone(sk) bpf_sk_storage_delete(&states, (void *)(sk))
+
+#include "tasks.h"
+
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(tl_probe, struct sock *sk, struct sk_buff *skb)
+{
+	return probe(sk, skb);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tl_state, struct sock *sk, int old, int new)
+{
+	return state_changed(sk, old, new);
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(tl_destroy, struct sock *sk)
+{
+	return destroy(sk);
+}
+
+SEC("tp_btf/tcp_rcv_space_adjust")
+int BPF_PROG(tl_read, struct sock *sk)
+{
+	return was_read(sk);
+}
+
+SEC("tp_btf/tcp_receive_reset")
+int BPF_PROG(tl_reset_in, struct sock *sk)
+{
+	return was_reset(sk, RST_RECEIVED);
+}
+
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(tl_reset_out, struct sock *sk, struct sk_buff *skb)
+{
+	/* It is another kind of socket behind a request or a TIME_WAIT: these have no state. */
+	if (!sk)
+		return refuse(skb);
+	u8 state = sk->__sk_common.skc_state;
+	if (state == NEW_SYN_RECV || state == TIME_WAIT)
+		return 0;
+	return was_reset(sk, RST_SENT);
+}
+
+SEC("tp_btf/tcp_retransmit_synack")
+int BPF_PROG(tl_synack, struct sock *sk, struct request_sock *req)
+{
+	return synack_again(req);
+}
+
+/* First bytes of what comes and goes, before the socket sees them. It takes no part in what happens to the packet. */
+always int peek(struct __sk_buff *skb, u8 role)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct state *st;
+	u8 first = 0, offset = 0, protocol = 0;
+	u32 at = 40, seq = 0, length;
+	if (!sk)
+		return 1;
+	st = bpf_sk_storage_get(&states, sk, 0, 0);
+	if (!st || st->who.role != role)
+		return 1;
+	if (bpf_skb_load_bytes(skb, 0, &first, 1))
+		return 1;
+	if (first >> 4 == 4)
+		at = (first & 15) * 4;
+	else if (bpf_skb_load_bytes(skb, 6, &protocol, 1) || protocol != TCP)
+		return 1; /* extension headers */
+	if (bpf_skb_load_bytes(skb, at + 12, &offset, 1) || bpf_skb_load_bytes(skb, at + 4, &seq, 4))
+		return 1;
+	seq = __builtin_bswap32(seq);
+	at += (offset >> 4) * 4;
+	if (skb->len <= at)
+		return 1;
+	/* One that waits for its segment stays: there may be more of them on their way to the socket. */
+	if (st->pending_length && after(seq, st->pending_seq) && stage_of(st) != REQUEST)
+		return 1;
+	length = skb->len - at;
+	if (length > HEAD)
+		length = HEAD;
+	barrier_var(length);
+	if (length < 1 || length > HEAD)
+		return 1;
+	st->pending_length = 0;
+	if (bpf_skb_load_bytes(skb, at, st->pending, length))
+		return 1;
+	st->pending_seq = seq;
+	st->pending_length = length;
+	return 1;
+}
+
+SEC("cgroup_skb/ingress")
+int tl_in(struct __sk_buff *skb)
+{
+	return peek(skb, LOCAL);
+}
+
+SEC("cgroup_skb/egress")
+int tl_out(struct __sk_buff *skb)
+{
+	return peek(skb, PEER);
+}
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+/* Tells, of every connection, what nothing happens to. It does not have the socket's lock: what is told of a task is right
+ * if nobody has ended the task by the time it is filled in. */
+SEC("iter/bpf_sk_storage_map")
+int tl_all(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct control *command = bpf_map_lookup_elem(&control, &zero);
+	struct counts *all = bpf_map_lookup_elem(&counts, &zero);
+	struct sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+	struct state *st;
+	u64 now, turn;
+	if (!sk || !command || !all)
+		return 0;
+	tp = TCP_SOCK(sk);
+	st = tp ? state_of(sk) : 0;
+	if (!st)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (READ(sk, __sk_common.skc_state) == SYN_SENT) {
+		if (command->mode != END || !wants_attempts || st->is_told)
+			return 0;
+		struct event *e = reserve();
+		if (!e) {
+			__sync_fetch_and_add(&all->postponed, 1);
+			return 0;
+		}
+		fill(e, tp, st, OPEN_ATTEMPT, now);
+		copy_ends(&sk->__sk_common, &e->who);
+		e->who.local_port = READ(sk, __sk_common.skc_num);
+		e->who.remote_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
+		st->is_told = 1;
+		submit(e);
+		return 0;
+	}
+	if (!wants_tasks)
+		return 0;
+	if (command->mode == TELL) {
+		if (!tell_connection(sk, tp, st, OPEN_CONNECTION, now))
+			__sync_fetch_and_add(&all->postponed, 1);
+		return 0;
+	}
+	if (st->is_told)
+		return 0;
+	turn = st->turn;
+	if ((turn & 3) != NONE) {
+		u8 kind = OPEN_TASK;
+		u64 t4 = 0, last = 0;
+		int is_done = 0;
+		if (st->who.role == LOCAL && (turn & 3) == RESPONSE) {
+			is_done = READ(tp, snd_una) == READ(tp, snd_nxt) && READ(tp, write_seq) == READ(tp, snd_nxt);
+			last = t4 = acked_at(tp, st);
+			kind = ANSWERED;
+		} else if (st->who.role == PEER && (turn & 3) == RESPONSE) {
+			/* Its own next request may be on its way. */
+			is_done = sent(tp, st) == st->task_sent;
+			last = st->t3;
+			kind = RECEIVED;
+		}
+		if (command->mode == FLUSH && (!is_done || now < last + command->flush))
+			return 0;
+		if (!is_done) {
+			kind = OPEN_TASK;
+			t4 = 0;
+		}
+		struct event *e = reserve();
+		if (!e) {
+			__sync_fetch_and_add(&all->postponed, 1);
+			return 0;
+		}
+		fill(e, tp, st, kind, now);
+		e->t4 = t4;
+		if (st->who.role == LOCAL)
+			e->response_bytes = st->t2 ? sent(tp, st) - st->task_sent : 0;
+		else
+			e->response_bytes = received(sk, tp) - st->task_received;
+		if ((turn & 3) == REQUEST)
+			e->request_bytes = st->who.role == LOCAL ? received(sk, tp) - st->task_received :
+								   sent(tp, st) - st->task_sent;
+		fill_heads(e, st);
+		e->next_length = 0;
+		if (EXCHANGE(&st->turn, turn, turn & ~3ull))
+			submit(e);
+		else
+			bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+	}
+	if (command->mode != END)
+		return 0;
+	if (tell_connection(sk, tp, st, OPEN_CONNECTION, now))
+		st->is_told = 1;
+	else
+		__sync_fetch_and_add(&all->postponed, 1);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
