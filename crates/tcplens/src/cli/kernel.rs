@@ -128,6 +128,12 @@ pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), clap::Err
         let why = "-k shows no packets, which scripts look at; requests, handshakes, connections, records and report have it";
         return Err(conflict(why));
     }
+    let frames = matches.get_many::<u32>("first_frame");
+    if let Some(count @ 5..) = frames.map(Iterator::count) {
+        return Err(conflict(&format!(
+            "--first-frame has {count} numbers; four are looked at at most"
+        )));
+    }
     for (name, why) in REFUSED {
         let is_known = matches.try_contains_id(name).is_ok();
         let is_given = is_known
