@@ -165,7 +165,11 @@ fn close_paint(close: Close) -> Paint {
     match close {
         Close::Fin => Paint::Green,
         Close::Open => Paint::Plain,
-        Close::RstByClient | Close::RstByServer | Close::Idle | Close::Superseded => Paint::Yellow,
+        Close::RstByClient
+        | Close::RstByServer
+        | Close::Idle
+        | Close::Superseded
+        | Close::TimedOut => Paint::Yellow,
         Close::Failed => Paint::Red,
     }
 }
