@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use tcplens_capture::cgroup::Cgroups;
 use tcplens_capture::kernel::{Kernel, KernelOptions, PortRule};
 use tcplens_capture::netns;
-use tcplens_core::kernel::Mode;
+use tcplens_core::filter::TupleFilter;
+use tcplens_core::kernel::{self as mapper, Mapper, Mode};
+use tcplens_core::record::Protocol;
 use tcplens_core::shard::Settings;
 
 use crate::cli::Common;
-use crate::say::say;
 
 /// The kernel's own view.
 pub(crate) struct KernelSource {
@@ -17,6 +19,18 @@ pub(crate) struct KernelSource {
     pub options: KernelOptions,
     /// The only network namespace that is looked at: a name, a file or an inode.
     pub netns: Option<String>,
+    /// Connections that are of interest.
+    pub filter: Option<TupleFilter>,
+    /// What first bytes may name.
+    pub protocols: Vec<Protocol>,
+}
+
+/// The programs, and what makes records of what they tell.
+pub(crate) struct InKernel {
+    /// Where events come from.
+    pub source: Kernel,
+    /// What becomes of them.
+    pub mapper: Mapper,
 }
 
 impl KernelSource {
@@ -24,7 +38,7 @@ impl KernelSource {
     ///
     /// # Errors
     /// What this kernel or these rights do not allow, and what to do.
-    pub(crate) fn open(&self, settings: &Settings) -> Result<Kernel> {
+    pub(crate) fn open(&self, settings: &Settings) -> Result<InKernel> {
         let mut options = self.options.clone();
         options.tasks = settings.requests || settings.connections;
         options.attempts = settings.handshakes;
@@ -32,9 +46,41 @@ impl KernelSource {
         let kernel = Kernel::open(&options).context(
             "cannot look from inside the kernel (-k); packets can be looked at with -i any",
         )?;
-        kernel.limitations().iter().for_each(say);
-        Ok(kernel)
+        let mut groups = Cgroups::default();
+        let mapper = Mapper::new(mapper::Settings {
+            summary_bytes: settings.summary_bytes,
+            protocols: self.protocols.clone(),
+            host: this_host(),
+            first_frames: options.first_frames,
+            filter: self.filter.clone(),
+            cgroup_path: Box::new(move |number| groups.path(number).map(str::to_owned)),
+            ..mapper::Settings::default()
+        });
+        Ok(InKernel {
+            source: kernel,
+            mapper,
+        })
     }
+
+    /// The first bytes of requests are wanted, for these protocols; none for all.
+    pub(crate) fn peeks(&mut self, protocols: &[Protocol]) {
+        self.options.peek = true;
+        self.protocols = match protocols {
+            [] => Protocol::ALL.to_vec(),
+            named => named.to_vec(),
+        };
+    }
+}
+
+/// This host since it was started, in connection ids: nearly always another number than any other host's.
+fn this_host() -> u32 {
+    let word = |path: &str| std::fs::read(path).unwrap_or_default();
+    let name = word("/proc/sys/kernel/hostname");
+    let start = word("/proc/sys/kernel/random/boot_id");
+    // FNV-1a.
+    name.iter().chain(&start).fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// What the options ask of the kernel.

@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tcplens_capture::kernel::Kernel;
 use tcplens_capture::ring::{Ring, RingOptions};
 use tcplens_capture::{interfaces, landlock, netns, privilege};
+use tcplens_core::record::Protocol;
 use tcplens_core::roles::Network;
 use tcplens_core::shard::Settings;
 
 use crate::answer::listen::Listeners;
 use crate::cli::{self, Common};
-use crate::kernel::{self, KernelSource};
+use crate::kernel::{self, InKernel, KernelSource};
 use crate::say::say;
 use crate::sources::Words;
 
@@ -47,7 +47,7 @@ pub(crate) struct Source {
 /// What is open.
 pub(crate) struct Opened {
     /// The programs in the kernel.
-    pub kernel: Option<Kernel>,
+    pub kernel: Option<InKernel>,
     /// By source, one for each thread.
     pub rings: Vec<Vec<Ring>>,
     /// This host's addresses.
@@ -64,6 +64,8 @@ impl Live {
             let source = KernelSource {
                 options: kernel::options(common),
                 netns: common.live.netns.clone(),
+                filter: words.tuple_filter.clone(),
+                protocols: Vec::new(),
             };
             return Live::with(common, Vec::new(), Some(source));
         }
@@ -136,10 +138,10 @@ impl Live {
         self.kernel.is_some()
     }
 
-    /// The first bytes of requests are wanted.
-    pub(crate) fn peeks(&mut self) {
+    /// The first bytes of requests are wanted, for these protocols; none for all.
+    pub(crate) fn peeks(&mut self, protocols: &[Protocol]) {
         if let Some(kernel) = &mut self.kernel {
-            kernel.options.peek = true;
+            kernel.peeks(protocols);
         }
     }
 

@@ -12,6 +12,7 @@ use tcplens_core::batch::AnyRecord;
 use tcplens_core::engine::{Front, Lane, Transport};
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
+use tcplens_core::kernel::Counts as MapperCounts;
 use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::record::{Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
@@ -369,6 +370,8 @@ pub(crate) struct Totals {
 pub(crate) struct KernelTotals {
     /// What its programs counted.
     pub counts: KernelCounts,
+    /// What making records of it counted.
+    pub mapped: MapperCounts,
     /// What each of them cost.
     pub costs: Vec<ProgramCost>,
 }
@@ -429,11 +432,14 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         .filter(|(_, n)| *n > 0)
         .collect();
     let kernel = totals.kernel.as_ref();
-    let of_kernel = kernel.map_or([("", 0); 3], |kernel| {
+    let of_kernel = kernel.map_or([("", 0); 6], |kernel| {
         [
             ("kernel_storage", kernel.counts.storage_failed),
             ("kernel_table", kernel.counts.evicted),
             ("kernel_heads", kernel.counts.heads_missed),
+            ("kernel_attempts", kernel.mapped.early_attempts),
+            ("kernel_tasks", kernel.mapped.early_tasks),
+            ("kernel_parts", kernel.mapped.parts),
         ]
     });
     let costs = || {

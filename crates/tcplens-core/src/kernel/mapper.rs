@@ -100,6 +100,8 @@ pub struct Mapper {
     attempts: Attempts,
     parts: BTreeMap<u64, u64>,
     is_ending: bool,
+    /// When events found no room for the last time.
+    lost: Option<Timestamp>,
     /// Words of the request in hand.
     words: Vec<u8>,
 }
@@ -136,6 +138,7 @@ impl Mapper {
             attempts: Attempts::default(),
             parts: BTreeMap::new(),
             is_ending: false,
+            lost: None,
             words: Vec::new(),
         }
     }
@@ -163,6 +166,16 @@ impl Mapper {
         self.clock = self.clock.max(now);
         self.release_old_tasks(out);
         self.attempts_over(out);
+    }
+
+    /// Events were lost, now or not long before: what is under way may lack something.
+    pub fn lost(&mut self, now: Timestamp) {
+        self.lost = self.lost.max(Some(now));
+    }
+
+    /// Whether something was lost since then.
+    fn has_lost_since(&self, start: Timestamp) -> bool {
+        self.lost.is_some_and(|lost| lost >= start)
     }
 
     /// The observation ends: connections that are open are told of for the last time from here on.
@@ -280,11 +293,14 @@ impl Mapper {
                 container_id: None,
             },
         };
-        if self.cgroups.len() >= CGROUPS {
-            // They are asked for again as they are needed.
-            self.cgroups.clear();
+        // One that came just now may be found later.
+        if found.is_some() {
+            if self.cgroups.len() >= CGROUPS {
+                // They are asked for again as they are needed.
+                self.cgroups.clear();
+            }
+            self.cgroups.insert(number, group.clone());
         }
-        self.cgroups.insert(number, group.clone());
         group
     }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
+use tcplens_core::filter::{FilterError, TupleFilter};
 use tcplens_core::kernel::Mode;
 use tcplens_core::record::{Protocol, Side};
 use tcplens_core::roles::Network;
@@ -31,6 +32,8 @@ pub(crate) struct AgentConfig {
     pub sources: Vec<Source>,
     /// Packets to look at.
     pub filter: Option<PacketFilter>,
+    /// Connections to look at, of the kernel's view.
+    pub tuple_filter: Option<TupleFilter>,
     /// Packets to leave out.
     pub exclude: Option<PacketFilter>,
     /// Checksums to verify.
@@ -189,7 +192,11 @@ pub(crate) fn of_tree(tree: &Node) -> Result<AgentConfig, Vec<Problem>> {
 /// `None` only if a problem was told.
 fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let sources = top.sections("sources", &keys::SOURCE, source);
-    let filter = top.one("filter", packet_filter);
+    let is_kernel = |source: &Option<Source>| matches!(source, Some(Source::Kernel(_)));
+    let (filter, tuple_filter) = match sources.iter().any(is_kernel) {
+        true => (None, top.one("filter", tuple_filter)),
+        false => (top.one("filter", packet_filter), None),
+    };
     let exclude = top.one("exclude", packet_filter);
     let checksum = top.one("checksum", word::<ChecksumChoice>);
     let keep_duplicates = top.flag("keep_duplicates");
@@ -225,6 +232,7 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     Some(AgentConfig {
         sources: sources.into_iter().collect::<Option<_>>()?,
         filter,
+        tuple_filter,
         exclude,
         checksum: checksum?.into(),
         keep_duplicates,
@@ -468,10 +476,17 @@ fn protocols(section: &mut Section<'_, '_>, name: &'static str) -> Vec<Protocol>
 
 /// An expression; the key says already that it is a filter.
 fn packet_filter(text: &str) -> Result<PacketFilter, String> {
-    PacketFilter::parse(text).map_err(|error| {
-        let error = error.to_string();
-        error.strip_prefix("filter: ").unwrap_or(&error).to_owned()
-    })
+    PacketFilter::parse(text).map_err(without_key)
+}
+
+/// The same, of connections.
+fn tuple_filter(text: &str) -> Result<TupleFilter, String> {
+    TupleFilter::parse(text).map_err(without_key)
+}
+
+fn without_key(error: FilterError) -> String {
+    let error = error.to_string();
+    error.strip_prefix("filter: ").unwrap_or(&error).to_owned()
 }
 
 /// One of a few words.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use tcplens_capture::kernel::{KernelOptions, PortRule};
 use tcplens_capture::ring::RingOptions;
-use tcplens_core::record::Vantage;
+use tcplens_core::record::{Protocol, Vantage};
 use tcplens_core::roles::Roles;
 use tcplens_core::shard::{PortProtocols, Settings};
 use tcplens_core::time::{SECOND, Span};
@@ -241,7 +241,20 @@ pub(crate) fn in_kernel(config: &AgentConfig, kernel: &InKernel) -> KernelSource
             ..KernelOptions::default()
         },
         netns: kernel.netns.clone(),
+        filter: config.tuple_filter.clone(),
+        protocols: read_in_kernel(config, kernel),
     }
+}
+
+/// What first bytes of requests may name. Unlike packets, they do by any port's protocols.
+fn read_in_kernel(config: &AgentConfig, kernel: &InKernel) -> Vec<Protocol> {
+    let of_ports = config.ports.iter().flat_map(|rule| &rule.protocols);
+    let mut named: Vec<Protocol> = config.protocols.iter().chain(of_ports).copied().collect();
+    if kernel.peek && config.protocols.is_empty() {
+        named = Protocol::ALL.to_vec();
+    }
+    named.retain(|protocol| *protocol != Protocol::Turn);
+    named
 }
 
 /// What the kernel makes of ports; the first that names one decides.

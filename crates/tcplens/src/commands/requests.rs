@@ -60,7 +60,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     plan.settings.protocols = protocols(&command.which);
     plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
     if let (Some(live), true) = (&mut plan.live, names_protocols(&command.which)) {
-        live.peeks();
+        live.peeks(&protocols(&command.which));
     }
     let files = plan.files.clone();
     if slow.is_some() && plan.live.is_some() {

@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use tcplens_capture::clock::Clock;
 use tcplens_capture::kernel::{Kernel, KernelCounts, KernelError, PortRule, ProgramCost};
-use tcplens_core::batch::{Moment, Place, Records};
-use tcplens_core::kernel::Event;
+use tcplens_core::batch::{Place, Records};
+use tcplens_core::kernel::{Event, Mapper, What};
+use tcplens_core::shard::Counts;
 use tcplens_core::time::Timestamp;
 
 use super::capture::Round;
-use super::mapper::Mapper;
 use crate::observe::{KernelTotals, Plan, Totals};
+use crate::say::say;
 
 /// How long the kernel is waited for, and so how often time goes on without events.
 const WAIT: Duration = Duration::from_millis(50);
 /// What came at once with it is taken at once: a wake-up costs more than a hundred events.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How far an event may lie behind another that was told before it, on another processor; and time without events behind
-/// the clock.
+/// How far time without events goes on behind the clock: as long as an event may be on its way.
 const BEHIND: Duration = Duration::from_millis(20);
 /// How often it tells what was counted.
 const TELL: Duration = Duration::from_millis(500);
@@ -41,6 +41,8 @@ pub(super) trait Source: Send {
     fn counts(&self) -> KernelCounts;
     /// See [`Kernel::costs`].
     fn costs(&self) -> Vec<ProgramCost>;
+    /// See [`Kernel::limitations`].
+    fn limitations(&self) -> &[String];
 }
 
 impl Source for Kernel {
@@ -67,6 +69,10 @@ impl Source for Kernel {
     fn costs(&self) -> Vec<ProgramCost> {
         Kernel::costs(self)
     }
+
+    fn limitations(&self) -> &[String] {
+        Kernel::limitations(self)
+    }
 }
 
 /// The kernel's thread.
@@ -76,13 +82,15 @@ pub(super) struct Listening<'p, S> {
     source: S,
     mapper: Mapper,
     records: Records,
+    /// Connections that are over.
+    connections: u64,
     clock: Clock,
-    /// Latest time of an event.
-    newest: Timestamp,
+    /// Events that had found no room when that was last asked.
+    drops: u64,
+    /// What does not work and was told.
+    limitations: usize,
     /// Earliest time of an event of this round.
     first: Option<Timestamp>,
-    /// So far time has gone on.
-    at: Timestamp,
     rounds: SyncSender<Round>,
     /// Rounds that were shown, for their memory.
     spare: Receiver<Round>,
@@ -106,19 +114,20 @@ impl<'p, S: Source> Listening<'p, S> {
     pub(super) fn new(
         number: usize,
         plan: &'p Plan,
-        source: S,
+        (source, mapper): (S, Mapper),
         (rounds, spare): (SyncSender<Round>, Receiver<Round>),
     ) -> Listening<'p, S> {
         Listening {
             number,
             plan,
             source,
-            mapper: Mapper::new(&plan.settings),
+            mapper,
             records: Records::default(),
+            connections: 0,
+            drops: 0,
+            limitations: 0,
             clock: Clock::start(),
-            newest: Timestamp::MIN,
             first: None,
-            at: Timestamp::MIN,
             rounds,
             spare,
             dropped: 0,
@@ -135,11 +144,12 @@ impl<'p, S: Source> Listening<'p, S> {
             error = self.step().err();
         }
         let closed = self.source.close();
+        self.mapper.begin_end();
         self.is_ending = true;
         if closed.is_ok() {
             for _ in 0..LAST_POLLS {
                 match self.poll(Duration::ZERO) {
-                    Ok((false, _)) => self.send(Place::from(Moment::tick(self.at))),
+                    Ok((false, _)) => self.send(self.watermark()),
                     Ok((true, _)) => break,
                     Err(why) => {
                         error = error.or(Some(why));
@@ -148,7 +158,7 @@ impl<'p, S: Source> Listening<'p, S> {
                 }
             }
         }
-        let end = self.clock.now_less(Duration::ZERO).max(self.newest);
+        let end = self.clock.now_less(Duration::ZERO);
         self.mapper.end(end, &mut self.records);
         self.told = None;
         self.send(Place::LAST);
@@ -161,16 +171,16 @@ impl<'p, S: Source> Listening<'p, S> {
     /// Takes what there is, or lets time go on.
     fn step(&mut self) -> Result<(), KernelError> {
         let (is_drained, events) = self.poll(WAIT)?;
-        let newest = self.newest.plus(-(BEHIND.as_nanos() as i64));
-        let to = match is_drained {
-            true => self.clock.now_less(BEHIND),
-            false => newest,
-        };
-        if to > self.at {
-            self.at = to;
-            self.mapper.tick(to, &mut self.records);
+        let drops = self.source.counts().drops;
+        if std::mem::replace(&mut self.drops, drops) != drops {
+            // It happened since the last time.
+            self.mapper.lost(self.clock.now_less(Duration::ZERO));
         }
-        self.send(Place::from(Moment::tick(self.at)));
+        if is_drained {
+            let now = self.clock.now_less(BEHIND);
+            self.mapper.tick(now, &mut self.records);
+        }
+        self.send(self.watermark());
         if let Some(ports) = self.plan.new_ports.take() {
             self.source.set_ports(&ports);
         }
@@ -191,14 +201,19 @@ impl<'p, S: Source> Listening<'p, S> {
             source,
             mapper,
             records,
-            newest,
+            connections,
+            is_ending,
             first,
             ..
         } = self;
         let mut events = 0;
         let is_drained = source.poll(wait, &mut |event| {
             events += 1;
-            *newest = event.at.max(*newest);
+            if let What::Connection(connection) = &event.what
+                && (connection.closed.is_some() || *is_ending)
+            {
+                *connections += 1;
+            }
             *first = first.or(Some(event.at));
             mapper.event(event, records);
         })?;
@@ -210,7 +225,7 @@ impl<'p, S: Source> Listening<'p, S> {
         let mut round = self.spare.try_recv().unwrap_or_default();
         round.ring = self.number;
         round.first = self.first.take();
-        round.clock = self.at;
+        round.clock = self.mapper.clock();
         round.watermark = watermark;
         round.is_ending = self.is_ending;
         round.records.resize_with(1, Records::default);
@@ -221,6 +236,7 @@ impl<'p, S: Source> Listening<'p, S> {
         self.records.clear();
         if self.told.is_none_or(|told| told.elapsed() >= TELL) {
             self.told = Some(Instant::now());
+            self.tell_limitations();
             round.totals = Some(Box::new(self.totals()));
         }
         if self.is_ending {
@@ -234,12 +250,30 @@ impl<'p, S: Source> Listening<'p, S> {
         }
     }
 
+    /// What turned out later not to work.
+    fn tell_limitations(&mut self) {
+        let limitations = self.source.limitations();
+        limitations.iter().skip(self.limitations).for_each(say);
+        self.limitations = limitations.len();
+    }
+
+    /// No later record is placed before it.
+    fn watermark(&self) -> Place {
+        Place::after(self.mapper.clock(), self.mapper.counts().events)
+    }
+
     fn totals(&self) -> Totals {
+        let mapped = self.mapper.counts();
         Totals {
             records_dropped: self.dropped,
-            shards: self.mapper.counts(),
+            shards: Counts {
+                connections: self.connections,
+                ..Counts::default()
+            },
+            time_reversals: mapped.time_reversals,
             kernel: Some(KernelTotals {
                 counts: self.source.counts(),
+                mapped,
                 costs: self.source.costs(),
             }),
             ..Totals::default()

@@ -90,7 +90,12 @@ pub(crate) fn run(
         let kernel = kernel.map(|kernel| {
             let (spare_to, spare) = sync_channel(QUEUE);
             give_back.push(spare_to);
-            let listening = Listening::new(count, plan, kernel, (rounds.clone(), spare));
+            let listening = Listening::new(
+                count,
+                plan,
+                (kernel.source, kernel.mapper),
+                (rounds.clone(), spare),
+            );
             scope.spawn(|| listening.run())
         });
         drop(rounds);

@@ -29,7 +29,6 @@ mod capture;
 mod decode;
 mod kernel;
 pub(crate) mod live;
-mod mapper;
 mod show;
 
 /// What is left when everything has run.

@@ -168,7 +168,7 @@ impl Mapper {
             tunnel: Tunnel::None,
             first_frame: None,
             last_frame: None,
-            capture_loss: false,
+            capture_loss: self.has_lost_since(socket.began),
             outcome,
             handshake_us: handshake,
             syn_to_synack_us: match attempt.syn_retransmits {

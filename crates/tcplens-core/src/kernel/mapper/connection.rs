@@ -67,7 +67,7 @@ impl Mapper {
             tunnel: Tunnel::None,
             first_frame: None,
             last_frame: None,
-            capture_loss: false,
+            capture_loss: self.has_lost_since(socket.began),
             duration_us: self.between(Some(socket.began), Some(at)),
             handshake: Some(match is_missed {
                 true => HandshakeOutcome::Missed,

@@ -127,7 +127,7 @@ impl Mapper {
             protocol: named.protocol.unwrap_or(Protocol::Turn),
             status,
             ended_by,
-            capture_loss: false,
+            capture_loss: self.has_lost_since(task.first_request),
             reordered: task.is_reordered,
             cut: false,
             gap: false,
