@@ -280,3 +280,6 @@ impl<'p, S: Source> Listening<'p, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
