@@ -1,101 +1,16 @@
 //! TCP-RT's lines from the kernel's events, through the mapper: each kind, each mode, in TCP-RT's columns.
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
-use tcplens_core::batch::{AnyRecord, Records};
+mod kernel_events;
+
+use tcplens_core::batch::AnyRecord;
 use tcplens_core::kernel::*;
-use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_output::tcprt::Tcprt;
 
-const START: Timestamp = Timestamp(1_795_223_439 * SECOND + 676_586_000);
-
-fn us(us: i64) -> Timestamp {
-    START.plus(us * 1000)
-}
-
-fn server(port: u16) -> Socket {
-    Socket {
-        cookie: u64::from(port),
-        netns: 1,
-        local: ("10.0.0.1".parse().unwrap(), port),
-        remote: ("10.0.0.7".parse().unwrap(), 38_824),
-        role: Role::Server,
-        role_by: RoleBy::Port,
-        began: us(-100),
-        is_adopted: false,
-        process: None,
-    }
-}
-
-fn client(cookie: u64) -> Socket {
-    Socket {
-        cookie,
-        local: ("10.0.0.1".parse().unwrap(), 50_000),
-        remote: ("2001:db8::9".parse().unwrap(), 6379),
-        role: Role::Client,
-        ..server(6379)
-    }
-}
-
-/// The task of the example: 240 bytes of response after 148 µs, acknowledged after 156.
-fn task(number: u64) -> Task {
-    Task {
-        end: TaskEnd::Answered,
-        number,
-        first_request: us(0),
-        last_request: Some(us(0)),
-        first_response: Some(us(148)),
-        last_response: None,
-        acknowledged: Some(us(156)),
-        next: None,
-        request_bytes: 79,
-        response_bytes: 240,
-        unacked_bytes: 0,
-        unsent_bytes: 0,
-        retransmits: 0,
-        is_reordered: false,
-        is_queued: false,
-        is_early: false,
-        min_rtt_us: Some(8),
-        rtt_us: Some(573),
-        cwnd: 14,
-        mss: 32_768,
-        mode: Mode::Default,
-        head: Vec::new(),
-        next_head: Vec::new(),
-        first_frames: Vec::new(),
-    }
-}
-
-fn closed() -> Connection {
-    Connection {
-        closed: Some(Closed {
-            fin_sent: true,
-            fin_received: true,
-            ..Closed::default()
-        }),
-        tasks: 2,
-        last_task: Some(us(0)),
-        sent_bytes: 480,
-        received_bytes: 158,
-        unacked_bytes: 0,
-        unsent_bytes: 0,
-        retransmits: 3,
-        min_rtt_us: Some(8),
-        rtt_us: Some(573),
-        cwnd: 14,
-        mss: 32_768,
-    }
-}
+use kernel_events::*;
 
 fn lines(settings: Settings, events: Vec<(Socket, i64, What)>) -> String {
-    let mut mapper = Mapper::new(settings);
-    let mut records = Records::default();
-    for (socket, at, what) in events {
-        let at = us(at);
-        mapper.event(Event { socket, at, what }, &mut records);
-    }
-    mapper.end(us(1_000_000), &mut records);
-    records.sort();
+    let records = records(settings, events);
     let (mut tcprt, mut out) = (Tcprt::new(Vec::new(), false), String::new());
     for n in 0..records.len() {
         match records.get(n).unwrap().1 {
@@ -109,10 +24,6 @@ fn lines(settings: Settings, events: Vec<(Socket, i64, What)>) -> String {
 
 fn of(events: Vec<(Socket, i64, What)>) -> String {
     lines(Settings::default(), events)
-}
-
-fn asked(task: Task) -> What {
-    What::Task(Box::new(task))
 }
 
 #[test]
