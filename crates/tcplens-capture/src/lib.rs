@@ -1,6 +1,7 @@
 //! Where packets come from. All system calls and all `unsafe` of tcplens live in this crate; what a
 //! packet means does not: that is `tcplens-core`.
 
+pub mod cgroup;
 pub mod clock;
 pub mod file;
 pub mod interfaces;

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -108,6 +109,34 @@ pub fn within<T>(name: &str, work: impl FnOnce() -> T) -> Result<T, NetnsError> 
     Ok(done)
 }
 
+/// The inode of a network namespace, by which the kernel tells which is meant: of one of /run/netns or, with a `/` in it, of a
+/// file; a number is one already.
+///
+/// # Errors
+/// There is no such namespace, or its file cannot be looked at.
+pub fn inode(name: &str) -> Result<u32, NetnsError> {
+    if let Ok(inode) = name.parse() {
+        return Ok(inode);
+    }
+    let (path, file) = open(name)?;
+    let metadata = file.metadata().map_err(|error| NetnsError::Open {
+        name: name.to_owned(),
+        path: path.clone(),
+        error,
+    })?;
+    // The kernel's numbers of namespaces have 32 bits (ns_common.inum).
+    u32::try_from(metadata.ino()).map_err(|_| NetnsError::Other {
+        name: name.to_owned(),
+        path,
+    })
+}
+
+/// Whether it is the number of a namespace, which cannot be entered by it.
+#[must_use]
+pub fn is_inode(name: &str) -> bool {
+    name.parse::<u32>().is_ok()
+}
+
 /// The names of all namespaces that have one, in order.
 #[must_use]
 pub fn names() -> Vec<String> {
@@ -179,6 +208,15 @@ fn those(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_is_known_by_its_inode() {
+        let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
+        assert_eq!(u64::from(inode("/proc/self/ns/net").unwrap()), own);
+        assert_eq!(inode("4026531840").unwrap(), 4_026_531_840);
+        assert!(inode("no-such-namespace").is_err());
+        assert!(is_inode("4026531840") && !is_inode("blue"));
+    }
 
     #[test]
     fn a_name_that_is_not_there_is_told_with_those_that_are() {

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 use rustix::process::geteuid;
+use tcplens_core::kernel::Mode;
 
 use crate::interfaces::{self, Interface};
+use crate::kernel::{Kernel, KernelOptions, PortRule};
 use crate::privilege::{Need, Plan, remedy};
 use crate::ring::Ring;
 use crate::{landlock, netns};
@@ -44,6 +46,12 @@ pub struct Machine {
     pub btf: bool,
     /// Programs in the kernel are permitted, or what to do.
     pub hooks: Result<(), String>,
+    /// How far the kernel is locked down: `none`, `integrity` or `confidentiality`.
+    pub lockdown: Option<String>,
+    /// The kernel measures what programs cost.
+    pub measures_programs: Option<bool>,
+    /// The kernel's view can be had, but for these things; or why not. `None`: not tried, for it is not permitted.
+    pub kernel_view: Option<Result<Vec<String>, String>>,
     /// Where the kernel's time comes from.
     pub clock: Option<String>,
 }
@@ -71,6 +79,7 @@ impl Machine {
             }
         };
         let plan = Plan::new(None).ok();
+        let hooks = permitted(Need::Kernel);
         Machine {
             kernel: word("/proc/sys/kernel/osrelease").map(|release| format!("Linux {release}")),
             uid: geteuid().as_raw(),
@@ -95,10 +104,39 @@ impl Machine {
             landlock: landlock::version(),
             sockets: socket_diagnosis().map_err(|error| error.to_string()),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
-            hooks: permitted(Need::Kernel),
+            lockdown: word("/sys/kernel/security/lockdown").and_then(|words| chosen(&words)),
+            measures_programs: word("/proc/sys/kernel/bpf_stats_enabled").map(|word| word != "0"),
+            kernel_view: hooks.is_ok().then(kernel_view),
+            hooks,
             clock: word("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         }
     }
+}
+
+/// Attaches the programs of the kernel's view, and takes them away again. What does not work with them.
+fn kernel_view() -> Result<Vec<String>, String> {
+    let options = KernelOptions {
+        tasks: true,
+        attempts: true,
+        peek: true,
+        // No port has this number: nothing is looked at.
+        ports: vec![PortRule {
+            low: 0,
+            high: 0,
+            is_peer: false,
+            mode: Mode::Default,
+            first_frame: false,
+        }],
+        ..KernelOptions::default()
+    };
+    let kernel = Kernel::open(&options).map_err(|error| error.to_string())?;
+    Ok(kernel.limitations().to_vec())
+}
+
+/// The word in brackets: `none [integrity] confidentiality`.
+fn chosen(words: &str) -> Option<String> {
+    let (_, word) = words.split_once('[')?;
+    Some(word.split_once(']')?.0.to_owned())
 }
 
 /// Opens a packet socket, which gets no packets. What it takes is CAP_NET_RAW.
@@ -143,6 +181,20 @@ mod tests {
         assert_eq!(available(text), Some(1 << 20));
         assert_eq!(available("MemTotal: 1 kB\n"), None);
         assert_eq!(available("MemAvailable: many kB\n"), None);
+    }
+
+    #[test]
+    fn how_far_the_kernel_is_locked_down_stands_in_brackets() {
+        let word = |text: &str| chosen(text);
+        assert_eq!(
+            word("none [integrity] confidentiality").as_deref(),
+            Some("integrity")
+        );
+        assert_eq!(
+            word("[none] integrity confidentiality").as_deref(),
+            Some("none")
+        );
+        assert_eq!(word(""), None);
     }
 
     #[test]

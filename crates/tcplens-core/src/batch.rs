@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::record::{Connection, Handshake, RequestRef, RequestRow};
+use crate::record::{Connection, Handshake, RequestExtra, RequestRef, RequestRow};
 use crate::time::Timestamp;
 
 /// The record kinds that shards make, in the order in which they stand when all else is equal.
@@ -104,6 +104,9 @@ pub struct Records {
     places: Vec<(Place, u32)>,
     handshakes: Vec<Handshake>,
     requests: Vec<RequestRow>,
+    /// What the kernel tells besides, by the request's index: beside the rows and not in them, for those of packets are made
+    /// by the million. Empty without the kernel's.
+    extras: Vec<Option<RequestExtra>>,
     /// The words of requests.
     words: Vec<u8>,
     connections: Vec<Connection>,
@@ -152,6 +155,13 @@ impl Records {
         self.requests.push(row);
     }
 
+    /// Adds a request that the kernel told of.
+    pub fn kernel_request(&mut self, place: Place, row: RequestRow, extra: RequestExtra) {
+        self.extras.resize(self.requests.len(), None);
+        self.extras.push(Some(extra));
+        self.request(place, row);
+    }
+
     /// Adds a connection.
     pub fn connection(&mut self, place: Place, record: Connection) {
         self.places.push((place, self.connections.len() as u32));
@@ -194,6 +204,7 @@ impl Records {
                 Kind::Request => AnyRecord::Request(RequestRef {
                     row: self.requests.get(at)?,
                     words: &self.words,
+                    extra: self.extras.get(at).and_then(Option::as_ref),
                 }),
                 Kind::Connection => AnyRecord::Connection(self.connections.get(at)?),
             },
@@ -205,6 +216,7 @@ impl Records {
         self.places.clear();
         self.handshakes.clear();
         self.requests.clear();
+        self.extras.clear();
         self.words.clear();
         self.connections.clear();
     }

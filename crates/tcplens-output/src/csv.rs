@@ -2,11 +2,12 @@
 //!
 //! Kinds have different columns. When several go to one output, each kind's header is printed
 //! before its first record, and the first column tells which header a line belongs to; for one
-//! table per file select one kind. `counts` is `reason=n;reason=n`, a `list` is `n;n`.
+//! table per file select one kind. `counts` is `reason=n;reason=n`, a `list` is `n;n`,
+//! first frames are `threshold:bytes:us`, with nothing between the colons where the response did not get so far.
 
 use std::net::IpAddr;
 
-use tcplens_core::record::{ConnectionId, Field, Record, Visitor};
+use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::digits;
@@ -186,6 +187,22 @@ impl Visitor for Line<'_> {
                 self.buffer.push(b';');
             }
             self.decimal(number);
+        }
+    }
+
+    fn frames(&mut self, _: &'static Field, value: &[FirstFrame]) {
+        self.buffer.push(b',');
+        for (n, frame) in value.iter().enumerate() {
+            if n > 0 {
+                self.buffer.push(b';');
+            }
+            self.decimal(frame.threshold_bytes);
+            for value in [frame.bytes, frame.us] {
+                self.buffer.push(b':');
+                if let Some(value) = value {
+                    self.decimal(value);
+                }
+            }
         }
     }
 }

@@ -184,9 +184,18 @@ fn longest_zeros(groups: &[u16; 8]) -> (usize, usize) {
 /// Writes the connection id as `ConnectionId::text` does.
 #[inline]
 pub fn id(out: &mut [u8; ID], id: ConnectionId) {
-    hex(&mut out[..16], &id.first.0.to_be_bytes());
-    out[16] = b'-';
-    hex(&mut out[17..], &id.flow.to_be_bytes());
+    match id {
+        ConnectionId::Packets { first, flow } => {
+            hex(&mut out[..16], &first.0.to_be_bytes());
+            out[16] = b'-';
+            hex(&mut out[17..], &flow.to_be_bytes());
+        }
+        ConnectionId::Socket { cookie, host } => {
+            hex(&mut out[..8], &host.to_be_bytes());
+            out[8] = b'_';
+            hex(&mut out[9..], &cookie.to_be_bytes());
+        }
+    }
 }
 
 /// Writes `"word"` and returns the length. Words longer than [`WORD`] are cut: the caller looks
@@ -391,7 +400,7 @@ mod tests {
 
         #[test]
         fn any_id_is_as_core_prints_it(first: i64, flow: u32) {
-            let value = ConnectionId { first: Timestamp(first), flow };
+            let value = ConnectionId::Packets { first: Timestamp(first), flow };
             let mut out = [0; ID];
             id(&mut out, value);
             prop_assert_eq!(out, value.text());

@@ -72,6 +72,7 @@ fn unit(field: &Field) -> &'static str {
         "id" => "connection id",
         "counts" => "numbers by reason",
         "list" => "list of numbers",
+        "frames" => "list of threshold_bytes, bytes, us",
         other => other,
     }
 }

@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use tcplens_core::record::{ConnectionId, Field, Record, Visitor};
+use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::digits;
@@ -242,6 +242,31 @@ impl Visitor for Line<'_> {
                 self.put(b",");
             }
             self.number(number);
+        }
+        if !value.is_empty() {
+            self.put(b"]");
+        }
+    }
+
+    fn frames(&mut self, field: &'static Field, value: &[FirstFrame]) {
+        for (n, frame) in value.iter().enumerate() {
+            if n == 0 {
+                self.put(field.json.as_bytes());
+                self.put(b"[");
+            } else {
+                self.put(b",");
+            }
+            self.put(b"{\"threshold_bytes\":");
+            self.number(frame.threshold_bytes);
+            if let Some(bytes) = frame.bytes {
+                self.put(b",\"bytes\":");
+                self.number(bytes);
+            }
+            if let Some(us) = frame.us {
+                self.put(b",\"us\":");
+                self.number(us);
+            }
+            self.put(b"}");
         }
         if !value.is_empty() {
             self.put(b"]");

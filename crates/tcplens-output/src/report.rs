@@ -29,6 +29,8 @@ pub struct ReportOptions<'a> {
     pub sources: &'a [String],
     /// They are interfaces.
     pub is_live: bool,
+    /// It is the kernel that told.
+    pub is_kernel: bool,
     /// The network namespace that they are in.
     pub netns: Option<&'a str>,
     /// Time of the first packet; without it the earliest record's.
@@ -49,6 +51,7 @@ impl ReportOptions<'_> {
             time,
             sources: &[],
             is_live: false,
+            is_kernel: false,
             netns: None,
             first_packet: None,
             rows: 10,
@@ -98,7 +101,10 @@ impl Page<'_> {
             self.painted(Paint::Bold, &line);
             self.text.push_str(": ");
         }
-        let mut line = format!("{} packets, {}", Count(health.packets), Bytes(health.bytes));
+        let mut line = match health.kernel_events {
+            Some(events) => format!("{} events", Count(events)),
+            None => format!("{} packets, {}", Count(health.packets), Bytes(health.bytes)),
+        };
         let first = self.options.first_packet.or(report.first());
         if let (Some(first), Some(last)) = (first, health.time) {
             self.options.time.set_origin(first);
@@ -203,7 +209,11 @@ impl Page<'_> {
             _ => ("connections", ""),
         };
         let mut line = format!("{indent}show: tcplens {command}");
-        for source in self.options.sources {
+        if self.options.is_kernel {
+            line.push_str(" -k");
+        }
+        let sources = self.options.sources.iter();
+        for source in sources.filter(|_| !self.options.is_kernel) {
             let source = if is_stream(source) {
                 "FILE".to_owned()
             } else {

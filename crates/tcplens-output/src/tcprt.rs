@@ -6,12 +6,18 @@
 //! trip is that of the whole path; here the halves to the client and to the server are added, as far as they are known.
 //!
 //! V6, but for TLS handshakes (`V7 R.H`), and for HTTP if the user asked for that protocol (`V7 R`).
+//!
+//! The kernel tells all of it: which end is observed, segment size, congestion window, what was not acknowledged; and what a
+//! line is, by the marks of the task: V7 with its tags in alphabetical order, and in this order behind the ten columns of V6
+//! smoothed round trip and congestion window, the duration of a TLS 1.3 handshake, two columns for each threshold of first
+//! frames. After 12 columns an odd number that is left means that the first is the duration. Bytes are exact: TCP-RT's own
+//! contain FINs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Connection, ConnectionId, Direction, Handshake, Protocol, Request, Status,
+    Connection, ConnectionId, Direction, Handshake, Protocol, Request, Side, Status, Vantage,
 };
 use tcplens_core::time::{SECOND, Span, Timestamp};
 
@@ -52,6 +58,9 @@ struct Cut {
     time: Timestamp,
     task: u64,
     has_response: bool,
+    /// A close_notify.
+    is_farewell: bool,
+    unacked_bytes: u64,
     request_bytes: u64,
     response_bytes: u64,
     retransmits: u64,
@@ -93,14 +102,21 @@ impl Tcprt {
 
     /// Appends the line of a request, unless it has to wait for the end of its connection.
     pub fn request(&mut self, request: &Request<'_>, out: &mut String) {
-        let is_peer = self.is_peer(request.server_port, request.direction);
+        let is_peer = match request.vantage {
+            Vantage::Kernel => request.tap_side == Side::Client,
+            Vantage::File | Vantage::Wire => self.is_peer(request.server_port, request.direction),
+        };
         let (has_http, cut) = (self.has_http, cut(request));
         let known = self.at(request.connection_id);
         known.last = Some((request.task, request.time));
+        if let Some(mss) = request.path.and_then(|path| path.mss) {
+            known.mss = mss;
+        }
         let mss = known.mss;
         match request.status {
             Status::Ok | Status::Error if is_peer => p(request, mss, out),
             Status::Ok | Status::Error => r(request, mss, has_http, out),
+            Status::None if cut.is_farewell => known.pending = Some(cut),
             // One more request than TCP-RT sees.
             Status::None => {}
             Status::Unanswered => known.pending = Some(cut),
@@ -115,7 +131,12 @@ impl Tcprt {
         let Some(known) = self.known.remove(&connection.connection_id) else {
             return;
         };
-        let is_peer = self.is_peer(connection.server_port, connection.direction);
+        let is_peer = match connection.vantage {
+            Vantage::Kernel => connection.tap_side == Side::Client,
+            Vantage::File | Vantage::Wire => {
+                self.is_peer(connection.server_port, connection.direction)
+            }
+        };
         let Some((task, began)) = known.last else {
             return;
         };
@@ -138,12 +159,14 @@ impl Tcprt {
             false => (&connection.server, &connection.client),
         };
         let rtt = [connection.client.rtt_min_us, connection.server.rtt_min_us];
+        let unacked = connection.path.as_ref().and_then(|path| path.unacked_bytes);
         head(out, "V6 E", began, &ends);
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{task} {} 0 {} {} {} ",
+            "{task} {} {} {} {} {} ",
             sent.bytes,
+            unacked.unwrap_or_default(),
             got.bytes,
             sent.retransmits,
             path(rtt)
@@ -194,7 +217,16 @@ fn ends(request: &Request<'_>, is_peer: bool) -> Ends {
 
 /// A request that the observed host, a server, was sent.
 fn r(request: &Request<'_>, mss: u64, has_http: bool, out: &mut String) {
+    let marks = request.marks;
+    let tagged = tags_of(request).map(|tags| format!("V7 R.{tags}"));
     let (kind, is_v7) = match request.protocol {
+        _ if tagged.is_some() => (tagged.as_deref().unwrap_or_default(), true),
+        _ if request.vantage == Vantage::Kernel => {
+            match marks.is_some_and(|marks| marks.mode.is_some()) {
+                true => ("V7 R", true),
+                false => ("V6 R", false),
+            }
+        }
         Protocol::Tls => ("V7 R.H", true),
         Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::Websocket if has_http => {
             ("V7 R", true)
@@ -215,7 +247,27 @@ fn r(request: &Request<'_>, mss: u64, has_http: bool, out: &mut String) {
         request.request_bytes,
         u64::from(request.reordered)
     );
-    out.push_str(if is_v7 { "0 0 \n" } else { "\n" });
+    if is_v7 {
+        v7(request, out);
+    }
+    out.push('\n');
+}
+
+/// What V7 has behind the columns of V6.
+fn v7(request: &Request<'_>, out: &mut String) {
+    let cwnd = request.path.and_then(|path| path.cwnd_segments);
+    let rtt = us(request.path.and_then(|path| path.rtt_us));
+    let _ = write!(out, "{rtt} {} ", cwnd.unwrap_or_default());
+    let Some(marks) = request.marks else {
+        return;
+    };
+    if let Some(handshake) = marks.handshake_us {
+        let _ = write!(out, "{} ", us(Some(handshake)));
+    }
+    for frame in &marks.first_frames {
+        let [bytes, us] = [frame.bytes, frame.us].map(Option::unwrap_or_default);
+        let _ = write!(out, "{bytes} {us} ");
+    }
 }
 
 /// A request that the observed host, a client, sent.
@@ -240,7 +292,12 @@ fn cut(request: &Request<'_>) -> Cut {
     Cut {
         time: request.time,
         task: request.task,
-        has_response: request.response_bytes > 0,
+        // The kernel knows of a response before any of it was sent.
+        has_response: request.response_bytes > 0
+            || request.path.is_some_and(|path| path.unsent_bytes > Some(0)),
+        is_farewell: request.status == Status::None
+            && tags_of(request).is_some_and(|tags| tags.contains('A')),
+        unacked_bytes: unacked(request),
         request_bytes: request.request_bytes,
         response_bytes: request.response_bytes,
         retransmits: request.retransmits,
@@ -251,6 +308,15 @@ fn cut(request: &Request<'_>) -> Cut {
     }
 }
 
+fn tags_of<'a>(request: &Request<'a>) -> Option<&'a str> {
+    request.marks.and_then(|marks| marks.tags.as_deref())
+}
+
+fn unacked(request: &Request<'_>) -> u64 {
+    let path = request.path.and_then(|path| path.unacked_bytes);
+    path.unwrap_or_default()
+}
+
 impl Cut {
     fn write(&self, ends: &Ends, since_us: u64, mss: u64, out: &mut String) {
         let reordered = u64::from(self.reordered);
@@ -258,16 +324,18 @@ impl Cut {
             head(out, "V6 W", self.time, ends);
             let _ = writeln!(
                 out,
-                "{} {since_us} {} {} {} {} {} 0 {reordered} {mss} ",
+                "{} {since_us} {} {} {} {} {} {} {reordered} {mss} ",
                 self.response_bytes,
                 self.min_rtt_us,
                 self.retransmits,
                 self.task,
                 self.process_us,
-                self.upload_us
+                self.upload_us,
+                self.unacked_bytes
             );
         } else {
-            head(out, "V6 N", self.time, ends);
+            let kind = if self.is_farewell { "V7 N.A" } else { "V6 N" };
+            head(out, kind, self.time, ends);
             let _ = writeln!(
                 out,
                 "{} {since_us} {} {reordered} {mss} ",

@@ -1,6 +1,8 @@
 //! Text views: a line per record for people, written for one record kind each. For what a machine
 //! reads see `jsonl`.
 
+use tcplens_core::record::SocketOwner;
+
 mod connections;
 mod handshakes;
 mod request_summary;
@@ -11,3 +13,10 @@ pub use handshakes::HandshakeText;
 pub use request_summary::{RequestEnd, histograms, summary};
 pub(crate) use request_summary::{operation_name, time_of};
 pub use requests::{RequestColumn, RequestText};
+
+/// `nginx[4242]`: whose socket it is, as far as that is known.
+fn process(owner: &SocketOwner) -> Option<String> {
+    let pid = owner.pid?;
+    let name = owner.comm.as_deref().unwrap_or("?");
+    Some(format!("{name}[{pid}]"))
+}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use tcplens_core::record::{ConnectionId, Field, Record, Visitor};
+use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::sink::{Sink, SinkEnd};
@@ -180,4 +180,6 @@ impl Visitor for TimeFinder {
     fn counts(&mut self, _: &'static Field, _: &[(&'static str, u64)]) {}
     #[inline]
     fn list(&mut self, _: &'static Field, _: &[u64]) {}
+    #[inline]
+    fn frames(&mut self, _: &'static Field, _: &[FirstFrame]) {}
 }

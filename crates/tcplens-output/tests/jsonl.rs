@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use tcplens_core::record::{
-    ConnectionId, Field, Finding, Handshake, Health, Outcome, Record, Suspect, Vantage, Visitor,
+    ConnectionId, Field, Finding, FirstFrame, Handshake, Health, Outcome, Record, Suspect, Vantage,
+    Visitor,
 };
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::Jsonl;
@@ -110,6 +111,10 @@ fn health(undecoded: Vec<(&'static str, u64)>) -> Health {
         datagrams: 0,
         undecoded,
         kernel_drops: None,
+        kernel_events: None,
+        event_drops: None,
+        probe_runs: Vec::new(),
+        probe_ns: Vec::new(),
         handed_on: None,
         cut_packets: 0,
         fragments: 0,
@@ -196,6 +201,13 @@ impl Visitor for Oracle {
     fn list(&mut self, field: &'static Field, value: &[u64]) {
         self.put(field, (!value.is_empty()).then(|| value.to_vec()));
     }
+    fn frames(&mut self, field: &'static Field, value: &[FirstFrame]) {
+        let frame = |frame: &FirstFrame| json!({"threshold_bytes": frame.threshold_bytes, "bytes": frame.bytes, "us": frame.us});
+        self.put(
+            field,
+            (!value.is_empty()).then(|| value.iter().map(frame).collect::<Vec<_>>()),
+        );
+    }
 }
 
 fn check<R: Record>(record: &R) {
@@ -230,7 +242,7 @@ proptest! {
         let span = |n: usize| spans[n].map(|ns| Span::from_ns(u64::from(ns) << shift));
         let handshake: Handshake = Handshake {
             time: Timestamp(ns),
-            connection_id: ConnectionId { first: Timestamp(ns), flow: ns as u32 },
+            connection_id: ConnectionId::Packets { first: Timestamp(ns), flow: ns as u32 },
             client_ip: Ipv6Addr::from(v6).into(),
             client_port: port,
             vlan: counts[0],

@@ -264,7 +264,10 @@ fn tcprt_has_a_line_per_task_and_one_for_the_end_of_the_connection() {
         tcprt.request(&request, &mut out);
     }
     tcprt.connection(&ending(id), &mut out);
-    let other = |flow| ConnectionId { flow, ..id };
+    let other = |flow| ConnectionId::Packets {
+        first: view_records::START,
+        flow,
+    };
     tcprt.request(
         &Request {
             connection_id: other(8),

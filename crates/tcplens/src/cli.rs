@@ -5,16 +5,19 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, Args, Command as Definition, CommandFactory, FromArgMatches, Parser};
 use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
+pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 
+mod kernel;
 mod options;
 mod requests;
 pub(crate) mod values;
@@ -263,6 +266,9 @@ pub(crate) struct Common {
     /// Live packets.
     #[command(flatten)]
     pub live: Live,
+    /// The kernel's own view.
+    #[command(flatten)]
+    pub kernel: Kernel,
     /// Who is who.
     #[command(flatten)]
     pub who: Who,
@@ -419,7 +425,18 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, cl
         words.remove(1);
         words.push("--help".into());
     }
-    Cli::from_arg_matches(&definition.try_get_matches_from(words)?)
+    let matches = definition.try_get_matches_from(words)?;
+    if let Some((name, matches)) = matches.subcommand() {
+        kernel::check(name, matches)?;
+    }
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Command::Requests(requests), Some((_, matches))) =
+        (&mut cli.command, matches.subcommand())
+    {
+        requests.which.names_protocols =
+            matches.value_source("protocols") != Some(ValueSource::DefaultValue);
+    }
+    Ok(cli)
 }
 
 /// The names of all commands.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
+use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::record::{Health, Vantage};
 use tcplens_core::roles::Roles;
@@ -15,6 +16,7 @@ use tcplens_core::wire::DecodeSettings;
 
 use crate::answer::listen::Listeners;
 use crate::cli::{Answering, Command, Common, Format};
+use crate::kernel::NewPorts;
 use crate::live::Live;
 use crate::observe::Plan;
 use crate::progress::Progress;
@@ -72,6 +74,17 @@ pub(crate) struct Wanted {
     pub requests: bool,
     /// Connections.
     pub connections: bool,
+}
+
+impl Wanted {
+    /// Whether a record is of these kinds.
+    pub(crate) fn includes(self, record: AnyRecord<'_>) -> bool {
+        match record {
+            AnyRecord::Handshake(_) => self.handshakes,
+            AnyRecord::Request(_) => self.requests,
+            AnyRecord::Connection(_) => self.connections,
+        }
+    }
 }
 
 /// When a command prints results.
@@ -145,7 +158,8 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         None => 0,
     };
     let settings = Settings {
-        vantage: match live {
+        vantage: match &live {
+            Some(_) if common.kernel.kernel => Vantage::Kernel,
             Some(_) => Vantage::Wire,
             None => Vantage::File,
         },
@@ -186,6 +200,8 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         write: output.write.clone(),
         rotate: output.rotate,
         count: source.count,
+        counted: wanted,
+        new_ports: NewPorts::default(),
         duration: source.duration,
         progress: if is_shown {
             Progress::on_stderr()

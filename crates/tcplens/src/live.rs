@@ -1,4 +1,4 @@
-//! What is captured live, and how: from the options to open rings, and how privileges go once everything is open.
+//! What is captured live or asked of the kernel, and how: from the options to open rings and programs, and how privileges go once everything is open.
 
 use std::fs;
 use std::net::IpAddr;
@@ -7,16 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use tcplens_capture::ring::{Ring, RingOptions};
 use tcplens_capture::{interfaces, landlock, netns, privilege};
+use tcplens_core::record::Protocol;
 use tcplens_core::roles::Network;
+use tcplens_core::shard::Settings;
 
 use crate::answer::listen::Listeners;
 use crate::cli::{self, Common};
+use crate::kernel::{self, InKernel, KernelSource};
 use crate::say::say;
 use crate::sources::Words;
 
 /// Live packets, as they were asked for.
 pub(crate) struct Live {
     sources: Vec<Source>,
+    /// The kernel itself.
+    kernel: Option<KernelSource>,
     privileges: privilege::Plan,
     /// Files that are written.
     outputs: Vec<PathBuf>,
@@ -41,6 +46,8 @@ pub(crate) struct Source {
 
 /// What is open.
 pub(crate) struct Opened {
+    /// The programs in the kernel.
+    pub kernel: Option<InKernel>,
     /// By source, one for each thread.
     pub rings: Vec<Vec<Ring>>,
     /// This host's addresses.
@@ -53,28 +60,41 @@ impl Live {
     /// # Errors
     /// There is no such user, or it cannot be become.
     pub(crate) fn new(common: &Common, words: &Words) -> Result<Live> {
+        if common.kernel.kernel {
+            let source = KernelSource {
+                options: kernel::options(common),
+                netns: common.live.netns.clone(),
+                filter: words.tuple_filter.clone(),
+                protocols: Vec::new(),
+            };
+            return Live::with(common, Vec::new(), Some(source));
+        }
         let cli::Live {
             buffer,
             snaplen,
             promiscuous,
             netns,
-            user,
             ..
         } = &common.live;
         let source = Source {
             options: RingOptions {
                 interfaces: words.interfaces.clone(),
-                buffer: *buffer,
+                buffer: buffer.unwrap_or(RING),
                 snaplen: *snaplen,
                 promiscuous: *promiscuous,
                 filter: words.filter.clone(),
             },
             netns: netns.clone(),
         };
+        Live::with(common, vec![source], None)
+    }
+
+    fn with(common: &Common, sources: Vec<Source>, kernel: Option<KernelSource>) -> Result<Live> {
         let files = [&common.output.output, &common.output.write];
         let outputs = files.into_iter().flatten().cloned().collect();
         let is_verbose = common.output.verbose > 0;
-        let live = Live::of(vec![source], user.as_deref(), outputs, is_verbose)?;
+        let user = common.live.user.as_deref();
+        let live = Live::of(sources, kernel, user, outputs, is_verbose)?;
         Ok(Live {
             makes_files: common.output.rotate.is_some(),
             is_announced: !common.output.quiet,
@@ -88,6 +108,7 @@ impl Live {
     /// As [`new`](Self::new).
     pub(crate) fn of(
         sources: Vec<Source>,
+        kernel: Option<KernelSource>,
         user: Option<&str>,
         outputs: Vec<PathBuf>,
         is_verbose: bool,
@@ -95,6 +116,7 @@ impl Live {
         let is_file = |path: &PathBuf| path.as_os_str() != "-";
         Ok(Live {
             sources,
+            kernel,
             privileges: privilege::Plan::new(user)?,
             outputs: outputs.into_iter().filter(is_file).collect(),
             inputs: Vec::new(),
@@ -109,6 +131,18 @@ impl Live {
     pub(crate) fn announced(mut self) -> Live {
         self.is_announced = true;
         self
+    }
+
+    /// Whether it is the kernel that tells.
+    pub(crate) fn is_kernel(&self) -> bool {
+        self.kernel.is_some()
+    }
+
+    /// The first bytes of requests are wanted, for these protocols; none for all.
+    pub(crate) fn peeks(&mut self, protocols: &[Protocol]) {
+        if let Some(kernel) = &mut self.kernel {
+            kernel.peeks(protocols);
+        }
     }
 
     /// A file that is read later.
@@ -131,12 +165,14 @@ impl Live {
         }
     }
 
-    /// Opens the rings, one for each thread, in the network namespaces that were asked for.
+    /// Opens the rings, one for each thread, in the network namespaces that were asked for; and the kernel's view, which tells
+    /// what the settings want.
     ///
     /// # Errors
     /// What cannot be opened, and what to do.
-    pub(crate) fn open(&self, threads: usize) -> Result<Opened> {
+    pub(crate) fn open(&self, threads: usize, settings: &Settings) -> Result<Opened> {
         let mut opened = Opened {
+            kernel: None,
             rings: Vec::new(),
             local: Vec::new(),
         };
@@ -150,6 +186,16 @@ impl Live {
                 None => open()?,
             };
             opened.rings.push(rings);
+            opened.local.extend(local.into_iter().filter_map(alone));
+        }
+        if let Some(source) = &self.kernel {
+            opened.kernel = Some(source.open(settings)?);
+            let local = match &source.netns {
+                Some(name) if !netns::is_inode(name) => {
+                    netns::within(name, interfaces::local_addresses)??
+                }
+                _ => interfaces::local_addresses()?,
+            };
             opened.local.extend(local.into_iter().filter_map(alone));
         }
         Ok(opened)
@@ -196,6 +242,9 @@ impl Live {
             if listeners.is_some() {
                 inputs.extend(counts);
             }
+            if self.kernel.is_some() {
+                inputs.push(Path::new(CGROUPS));
+            }
             let confined = landlock::restrict(&directories, &inputs);
             if self.is_verbose {
                 say(confined);
@@ -215,8 +264,22 @@ impl Live {
                 None => say(format_args!("capturing on {on}")),
             }
         }
+        if let Some(source) = self.kernel.as_ref().filter(|_| self.is_announced) {
+            match &source.netns {
+                Some(name) => say(format_args!(
+                    "observing the kernel's connections in network namespace {name}"
+                )),
+                None => say("observing the kernel's connections"),
+            }
+        }
     }
 }
+
+/// A ring's bytes, if nobody says.
+pub(crate) const RING: u64 = 64 << 20;
+
+/// Where control groups are, for their names.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// The network of one address.
 fn alone(address: IpAddr) -> Option<Network> {

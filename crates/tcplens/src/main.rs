@@ -7,6 +7,7 @@ mod answer;
 mod cli;
 mod commands;
 mod gate;
+mod kernel;
 mod live;
 mod log;
 mod observe;

@@ -6,11 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Result, bail};
 use tcplens_capture::file::{Damage, MergedSource, Options};
+use tcplens_capture::kernel::{KernelCounts, ProgramCost};
 use tcplens_capture::{clock, process};
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::engine::{Front, Lane, Transport};
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
+use tcplens_core::kernel::Counts as MapperCounts;
 use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::record::{Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
@@ -22,7 +24,9 @@ use tcplens_output::units::Rotate;
 
 use crate::answer::DeskSettings;
 use crate::answer::listen::Listeners;
+use crate::commands::Wanted;
 use crate::gate::Gate;
+use crate::kernel::NewPorts;
 use crate::live::Live;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
@@ -49,8 +53,12 @@ pub(crate) struct Plan {
     pub write: Option<PathBuf>,
     /// When the next file of saved packets begins.
     pub rotate: Option<Rotate>,
-    /// Packets after which to stop.
+    /// Packets after which to stop; of the kernel's view, records.
     pub count: Option<u64>,
+    /// Which records these are.
+    pub counted: Wanted,
+    /// Other ports for the kernel to look at.
+    pub new_ports: NewPorts,
     /// Packet time after which to stop.
     pub duration: Option<Span>,
     /// Told how far reading has come.
@@ -188,17 +196,18 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
         Some(live) => {
             // What takes packets one after the other takes one thread.
             let takes_packets = view.packets() != Packets::None;
-            if takes_packets || plan.write.is_some() || plan.count.is_some() {
+            let is_counted = plan.count.is_some() && !live.is_kernel();
+            if takes_packets || plan.write.is_some() || is_counted {
                 plan.threads = 1;
             }
-            let opened = live.open(plan.threads)?;
+            let mut opened = live.open(plan.threads, &plan.settings)?;
             let rings = opened.rings.iter().flatten();
             let gates = rings.map(|_| Gate::new(&plan));
             let gates = gates.collect::<Result<Vec<_>>>()?;
             let listeners = plan.listeners.take().filter(|all| !all.is_empty());
             live.give_up_privileges(listeners.as_ref())?;
             if plan.settings.roles.local.is_empty() {
-                plan.settings.roles.local = opened.local;
+                plan.settings.roles.local = std::mem::take(&mut opened.local);
             }
             let answering = listeners.map(|all| all.start(plan.desk(live)));
             let answering = answering.transpose()?;
@@ -208,7 +217,7 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             live.announce();
             signals::watch();
             view.started();
-            pipeline::live::run(&plan, opened.rings, gates, view, answering)
+            pipeline::live::run(&plan, opened, gates, view, answering)
         }
         None => {
             let source = open(&plan)?;
@@ -317,7 +326,7 @@ fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
         );
     }
     Ok(Observed {
-        troubles: ran.troubles.iter().map(ToString::to_string).collect(),
+        troubles: ran.troubles,
         failure,
         is_live: plan.live.is_some(),
         health,
@@ -352,6 +361,19 @@ pub(crate) struct Totals {
     pub handed_on: u64,
     /// Those of them that found no room there.
     pub unclaimed: u64,
+    /// What the kernel told.
+    pub kernel: Option<KernelTotals>,
+}
+
+/// What the kernel told, and what that took.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KernelTotals {
+    /// What its programs counted.
+    pub counts: KernelCounts,
+    /// What making records of it counted.
+    pub mapped: MapperCounts,
+    /// What each of them cost.
+    pub costs: Vec<ProgramCost>,
 }
 
 impl Totals {
@@ -373,6 +395,7 @@ impl Totals {
             records_dropped: 0,
             handed_on: 0,
             unclaimed: 0,
+            kernel: None,
         }
     }
 
@@ -392,6 +415,8 @@ impl Totals {
         self.records_dropped += other.records_dropped;
         self.handed_on += other.handed_on;
         self.unclaimed += other.unclaimed;
+        // There is one at most.
+        self.kernel = self.kernel.take().or_else(|| other.kernel.clone());
     }
 }
 
@@ -406,6 +431,23 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         })
         .filter(|(_, n)| *n > 0)
         .collect();
+    let kernel = totals.kernel.as_ref();
+    let of_kernel = kernel.map_or([("", 0); 6], |kernel| {
+        [
+            ("kernel_storage", kernel.counts.storage_failed),
+            ("kernel_table", kernel.counts.evicted),
+            ("kernel_heads", kernel.counts.heads_missed),
+            ("kernel_attempts", kernel.mapped.early_attempts),
+            ("kernel_tasks", kernel.mapped.early_tasks),
+            ("kernel_parts", kernel.mapped.parts),
+        ]
+    });
+    let costs = || {
+        kernel
+            .iter()
+            .flat_map(|kernel| &kernel.costs)
+            .filter(|cost| cost.runs > 0)
+    };
     let limits = decoded
         .limit_hits()
         .chain([
@@ -413,7 +455,8 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
             ("datagram_flows", shards.evicted_datagrams),
             ("handed_on", totals.unclaimed),
         ])
-        .chain(shards.read.limit_hits());
+        .chain(shards.read.limit_hits())
+        .chain(of_kernel);
     let unparsed = shards.read.unparsed().filter(|(_, n)| *n > 0);
     Health {
         time: match plan.live {
@@ -427,6 +470,10 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         datagrams: shards.read.datagrams,
         undecoded,
         kernel_drops: totals.kernel_drops,
+        kernel_events: kernel.map(|kernel| kernel.counts.events),
+        event_drops: kernel.map(|kernel| kernel.counts.drops),
+        probe_runs: costs().map(|cost| (cost.name, cost.runs)).collect(),
+        probe_ns: costs().map(|cost| (cost.name, cost.ns)).collect(),
         handed_on: (totals.handed_on > 0).then_some(totals.handed_on),
         cut_packets: decoded.cut_packets,
         fragments: decoded.fragments,

@@ -11,6 +11,7 @@ use anyhow::Result;
 use tcplens_capture::file::{FileSource, Options};
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
+use tcplens_core::filter::{FilterError, TupleFilter};
 use tcplens_core::record::{Protocol, Word};
 
 use crate::cli::{self, Common};
@@ -32,6 +33,8 @@ pub(crate) struct Words {
     pub handshake_filters: Vec<HandshakeFilter>,
     /// The packet filter.
     pub filter: Option<PacketFilter>,
+    /// Instead of it, where there are no packets.
+    pub tuple_filter: Option<TupleFilter>,
 }
 
 /// Sorts the words of a command; `takes_handshake_filters`: those of tcpeek are among them.
@@ -55,8 +58,10 @@ pub(crate) fn sort(common: &Common, takes_handshake_filters: bool) -> Result<Wor
             expression.push(word);
         }
     }
-    if !expression.is_empty() {
-        words.filter = Some(packet_filter(&expression)?);
+    if !expression.is_empty() && common.kernel.kernel {
+        words.tuple_filter = Some(understood(&expression, TupleFilter::parse)?);
+    } else if !expression.is_empty() {
+        words.filter = Some(understood(&expression, PacketFilter::parse)?);
     }
     words.interfaces.clone_from(&common.live.interface);
     if let (Some(file), Some(interface)) = (words.files.first(), words.interfaces.first()) {
@@ -65,6 +70,15 @@ pub(crate) fn sort(common: &Common, takes_handshake_filters: bool) -> Result<Wor
             file.display()
         )));
     }
+    if let (Some(file), true) = (words.files.first(), common.kernel.kernel) {
+        return Err(usage(format!(
+            "cannot read {} and look from inside the kernel (-k) at once; leave one of them out",
+            file.display()
+        )));
+    }
+    if common.kernel.kernel {
+        return Ok(words);
+    }
     if words.files.is_empty() && words.interfaces.is_empty() {
         words.interfaces.push("any".into());
     }
@@ -72,9 +86,9 @@ pub(crate) fn sort(common: &Common, takes_handshake_filters: bool) -> Result<Wor
 }
 
 /// The expression that the words make up.
-fn packet_filter(words: &[&OsStr]) -> Result<PacketFilter> {
+fn understood<T>(words: &[&OsStr], parse: fn(&str) -> Result<T, FilterError>) -> Result<T> {
     let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    PacketFilter::parse(&text.join(" ")).map_err(|error| {
+    parse(&text.join(" ")).map_err(|error| {
         let error = anyhow::Error::from(error);
         let mut before: Option<&OsStr> = None;
         let meaning = words.iter().find_map(|word| {

@@ -10,6 +10,7 @@ use tcplens_output::SinkEnd;
 
 use crate::agent::load::Wrong;
 use crate::observe::Observed;
+use crate::pipeline;
 use crate::say::{print, say};
 
 /// Everything was read and written.
@@ -75,13 +76,7 @@ pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
 /// Says what was damaged or lost, and gives the status of a run that came to its end.
 pub(crate) fn of_run(observed: &Observed) -> ExitCode {
     if observed.is_live {
-        let health = &observed.health;
-        let drops = health.kernel_drops.unwrap_or_default();
-        // As tcpdump says it, for whoever looks for it.
-        print(&format!(
-            "{} packets captured, {drops} packets dropped by kernel\n",
-            health.packets
-        ));
+        print(&format!("{}\n", pipeline::live::seen(&observed.health)));
     }
     if let Some(failure) = &observed.failure {
         return of_error(failure);
@@ -122,6 +117,11 @@ fn losses(health: &Health) -> Vec<String> {
     if let Some(drops) = health.kernel_drops.filter(|&drops| drops > 0) {
         losses.push(format!("{drops} packets were dropped by the kernel"));
     }
+    if let Some(drops) = health.event_drops.filter(|&drops| drops > 0) {
+        losses.push(format!(
+            "{drops} events were dropped in the ring buffer: requests or connections are missing; raise -B"
+        ));
+    }
     let given_up = |n: u64, what: &str| {
         format!(
             "{n} {what} were given up before their end: more were open at once than are kept; \
@@ -131,7 +131,16 @@ fn losses(health: &Health) -> Vec<String> {
     if health.evicted_connections > 0 {
         losses.push(given_up(health.evicted_connections, "connections"));
     }
-    losses.extend(health.limit_hits.iter().map(|(bound, hits)| match *bound {
+    // Requests without a name are requests all the same.
+    let hits = health.limit_hits.iter();
+    let hits = hits.filter(|(bound, _)| *bound != "kernel_heads");
+    losses.extend(hits.map(|(bound, hits)| match *bound {
+        "kernel_storage" => format!(
+            "{hits} connections could not be observed: the kernel had no memory for them"
+        ),
+        "kernel_table" => format!(
+            "{hits} connections were given up in the kernel's table of them: more were open at once than it holds"
+        ),
         // What they asked is counted all the same.
         "datagram_flows" => given_up(*hits, "flows of datagrams"),
         _ => format!(

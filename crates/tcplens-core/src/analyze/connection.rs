@@ -51,6 +51,8 @@ pub fn connection(
         duplicates: u64::from(flow.duplicates),
         client,
         server,
+        owner: None,
+        path: None,
     }
 }
 

@@ -81,6 +81,7 @@ pub fn handshake(
         ecn: server.map(|_| opening.ecn()),
         fast_open: server.map(|_| opening.fast_open()),
         mptcp: both(syn_option::MPTCP),
+        owner: None,
     }
 }
 

@@ -41,7 +41,7 @@ impl Context {
 
     /// The name of a connection.
     pub(crate) fn id(&self, flow: &crate::flow::Flow) -> ConnectionId {
-        ConnectionId {
+        ConnectionId::Packets {
             first: flow.first,
             flow: self.id_key.name(&flow.key),
         }

@@ -77,6 +77,16 @@ impl<'a> Texts<'a> {
         self.status_text = self.write(STATUS_TEXT, write);
     }
 
+    /// Operation and summary that were said elsewhere.
+    pub(crate) fn again(&mut self, operation: &[u8], summary: &[u8]) {
+        let mut copy = |bytes: &[u8]| {
+            let start = self.arena.len() as u32;
+            self.arena.extend_from_slice(bytes);
+            start..self.arena.len() as u32
+        };
+        (self.operation, self.summary) = (copy(operation), copy(summary));
+    }
+
     fn write(&mut self, limit: usize, write: impl FnOnce(&mut Line<'_>)) -> Range<u32> {
         let start = self.arena.len();
         write(&mut Line {

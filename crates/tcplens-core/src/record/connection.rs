@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Close, ConnectionId, Direction, HandshakeOutcome, Protocol, RoleFrom, Side, Vantage};
+use super::{
+    Close, ConnectionId, Direction, HandshakeOutcome, PathState, Protocol, RoleFrom, Side,
+    SocketOwner, Vantage,
+};
 use crate::time::{Span, Timestamp};
 use crate::wire::segment::Tunnel;
 
@@ -12,35 +15,35 @@ part! {
         /// Payload bytes it sent, each byte once.
         bytes: u64 = count,
         /// Segments it sent, as captured: offload may join several.
-        segments: u64 = count,
+        segments: u64 = packet_count,
         /// Segments with payload.
-        data_segments: u64 = count,
+        data_segments: u64 = packet_count,
         /// Segments whose whole range was seen before, SYN and FIN included.
-        retransmits: u64 = count,
+        retransmits: u64 = own_count,
         /// Segments of which only a part was seen before.
-        partial_retransmits: u64 = count,
+        partial_retransmits: u64 = packet_count,
         /// Payload bytes that were seen before.
-        retransmitted_bytes: u64 = count,
+        retransmitted_bytes: u64 = packet_count,
         /// Duplicates that the peer reported (D-SACK, RFC 2883): spurious retransmissions.
-        dsacks: u64 = count,
+        dsacks: u64 = packet_count,
         /// Segments below the highest sequence seen of which nothing was seen before.
-        fills: u64 = count,
+        fills: u64 = packet_count,
         /// Of these, sent after the data beyond the hole: lost before this point of observation, and repeated.
-        fills_lost: u64 = count,
+        fills_lost: u64 = packet_count,
         /// Of these, sent before the data beyond the hole: reordered on the way here.
-        fills_reordered: u64 = count,
+        fills_reordered: u64 = packet_count,
         /// Probes of zero or one byte, one below the next expected sequence number.
-        keepalives: u64 = count,
+        keepalives: u64 = packet_count,
         /// Segments with RST.
-        resets: u64 = count,
+        resets: u64 = packet_count,
         /// Times it closed its receive window.
-        zero_windows: u64 = count,
+        zero_windows: u64 = packet_count,
         /// How long its receive window was closed.
-        zero_window_us: Span = span,
+        zero_window_us: Span = packet_span,
         /// Payload bytes that its peer acknowledged and that were never seen here.
-        missing_bytes: u64 = count,
+        missing_bytes: u64 = packet_count,
         /// Largest payload of one segment, as captured.
-        max_segment_bytes: u64 = count,
+        max_segment_bytes: u64 = packet_count,
         /// From here to this side and back: the shortest.
         rtt_min_us: Option<Span> = span,
         /// The mean.
@@ -48,7 +51,7 @@ part! {
         /// The longest.
         rtt_max_us: Option<Span> = span,
         /// How many were measured.
-        rtt_samples: u64 = count,
+        rtt_samples: u64 = packet_count,
     }
 }
 
@@ -57,7 +60,7 @@ record! {
     Connection as "connection" {
         /// First segment seen.
         time: Timestamp = time,
-        /// Where it was observed: `file` or `wire`.
+        /// Where it was observed: `file`, `wire` or `kernel`.
         vantage: Vantage = word,
         /// Joins the record kinds.
         connection_id: ConnectionId = id,
@@ -84,13 +87,13 @@ record! {
         /// Packet number of the last segment.
         last_frame: Option<u64> = count,
         /// True when the ring dropped packets, or acknowledged bytes were never seen, while it lasted.
-        capture_loss: bool = flag,
+        capture_loss: bool = packet_flag,
         /// First to last segment seen.
         duration_us: Option<Span> = span,
         /// The handshake's outcome, or `missed`: the observation began after the SYN.
         handshake: Option<HandshakeOutcome> = word,
         /// The SYN-ACK came after the attempt had been given up.
-        late: bool = flag,
+        late: bool = packet_flag,
         /// How it ended.
         close: Close = word,
         /// Ordinal of this part, from 1; absent on a connection reported whole.
@@ -102,10 +105,14 @@ record! {
         /// Requests on it.
         requests: Option<u64> = count,
         /// Segments that were seen a second time (mirror port, bridge, `any`) and are counted nowhere else.
-        duplicates: u64 = count,
+        duplicates: u64 = packet_count,
         /// What the client sent.
         client: Sent = client_part,
         /// What the server sent.
         server: Sent = server_part,
+        /// The socket and whose it is.
+        owner: Option<Box<SocketOwner>> = extra,
+        /// What the kernel says of the path.
+        path: Option<Box<PathState>> = extra,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ConnectionId, Direction, Outcome, RoleFrom, Side, Vantage};
+use super::{ConnectionId, Direction, Outcome, RoleFrom, Side, SocketOwner, Vantage};
 use crate::time::{Span, Timestamp};
 use crate::wire::segment::Tunnel;
 
@@ -12,7 +12,7 @@ record! {
     Handshake as "handshake" {
         /// The first SYN.
         time: Timestamp = time,
-        /// Where it was observed: `file` or `wire`.
+        /// Where it was observed: `file`, `wire` or `kernel`.
         vantage: Vantage = word,
         /// Joins the record kinds.
         connection_id: ConnectionId = id,
@@ -39,7 +39,7 @@ record! {
         /// Packet number of what concluded the attempt, or its last packet.
         last_frame: Option<u64> = count,
         /// True when the ring dropped packets while it lasted, or the server's SYN-ACK was missed.
-        capture_loss: bool = flag,
+        capture_loss: bool = packet_flag,
         /// How the attempt ended.
         outcome: Outcome = word,
         /// First SYN to the ACK that established the connection.
@@ -53,11 +53,11 @@ record! {
         /// First SYN to the conclusion, whatever it was.
         wait_us: Option<Span> = span,
         /// SYNs repeated with the same initial sequence number.
-        syn_retransmits: u64 = count,
+        syn_retransmits: u64 = client_count,
         /// SYN-ACKs repeated with the same initial sequence number.
-        synack_retransmits: u64 = count,
+        synack_retransmits: u64 = server_count,
         /// Whether a SYN-ACK that acknowledges the SYN was seen.
-        synack_seen: bool = flag,
+        synack_seen: bool = packet_flag,
         /// Refused only: whether a RST acknowledges the SYN (a client ignores one that does not, RFC 9293 3.10.7.3).
         rst_acceptable: Option<bool> = flag,
         /// Type of the last ICMP error that quotes the SYN.
@@ -86,5 +86,7 @@ record! {
         fast_open: Option<bool> = flag,
         /// Whether both sides speak MPTCP (RFC 8684); absent without SYN-ACK.
         mptcp: Option<bool> = flag,
+        /// The socket and whose it is.
+        owner: Option<Box<SocketOwner>> = extra,
     }
 }

@@ -8,7 +8,7 @@ record! {
     Health as "health" {
         /// The last packet's time.
         time: Option<Timestamp> = time,
-        /// Where it was observed: `file` or `wire`.
+        /// Where it was observed: `file`, `wire` or `kernel`.
         vantage: Vantage = word,
         /// Packets read.
         packets: u64 = count,
@@ -22,6 +22,14 @@ record! {
         undecoded: Vec<(&'static str, u64)> = counts,
         /// Packets the kernel dropped.
         kernel_drops: Option<u64> = count,
+        /// Events that the kernel's programs told: ends of requests, connections and attempts; absent where packets were read.
+        kernel_events: Option<u64> = count,
+        /// Events that found no room in the ring buffer.
+        event_drops: Option<u64> = count,
+        /// How often each of the programs ran, where the kernel measures that (`kernel.bpf_stats_enabled`).
+        probe_runs: Vec<(&'static str, u64)> = counts,
+        /// How long they took together, in ns, likewise.
+        probe_ns: Vec<(&'static str, u64)> = counts,
         /// Fragments and ICMP errors that came to one capture thread and were another's; absent with one thread.
         handed_on: Option<u64> = count,
         /// Packets cut by the snap length.

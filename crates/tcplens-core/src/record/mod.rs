@@ -10,6 +10,7 @@ use crate::time::{Span, Timestamp};
 #[macro_use]
 mod declare;
 mod connection;
+mod extra;
 mod finding;
 mod handshake;
 mod health;
@@ -19,6 +20,7 @@ mod row;
 mod word;
 
 pub use connection::{Connection, Sent};
+pub use extra::{FirstFrame, PathState, RequestExtra, Short, SocketOwner, TaskMarks};
 pub use finding::Finding;
 pub use handshake::Handshake;
 pub use health::Health;
@@ -27,8 +29,8 @@ pub use request::Request;
 pub use row::{RequestRef, RequestRow, Times};
 pub(crate) use row::{budget, stages};
 pub use word::{
-    Close, Direction, EndedBy, HandshakeOutcome, Outcome, Protocol, RoleFrom, Side, Status,
-    Suspect, Vantage, Verdict, Word,
+    Close, Direction, EndedBy, HandshakeOutcome, Knows, Outcome, PortMode, Protocol, RoleFrom,
+    Side, Status, Suspect, TagsFrom, Vantage, Verdict, Word,
 };
 
 /// Version of the record contract, in `health.schema_version`. Adding a field does not change it.
@@ -59,6 +61,28 @@ pub trait Record {
     fn visit<V: Visitor>(&self, visitor: &mut V);
 }
 
+/// Fields that several record kinds have, and most records of them not: made by `extra!`.
+pub trait Extra {
+    /// As [`Record::fields`].
+    fn fields(each: &mut dyn FnMut(&'static Field));
+    /// As [`Record::visit`]; of `None` every field is absent.
+    fn visit<V: Visitor>(this: Option<&Self>, visitor: &mut V);
+}
+
+/// How a record holds them.
+pub trait Held {
+    /// Which ones.
+    type What: Extra;
+}
+
+impl<T: Extra> Held for Option<Box<T>> {
+    type What = T;
+}
+
+impl<T: Extra> Held for Option<&T> {
+    type What = T;
+}
+
 /// What an encoder does with each type of value. Absent is `None`: it is never printed as a number.
 pub trait Visitor {
     /// A number of things.
@@ -81,4 +105,6 @@ pub trait Visitor {
     fn counts(&mut self, field: &'static Field, value: &[(&'static str, u64)]);
     /// A list of numbers (frames); empty is absent.
     fn list(&mut self, field: &'static Field, value: &[u64]);
+    /// When a response passed thresholds; empty is absent. One that it did not pass has its threshold only.
+    fn frames(&mut self, field: &'static Field, value: &[FirstFrame]);
 }

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{ConnectionId, Direction, EndedBy, Protocol, RoleFrom, Side, Status, Vantage, Verdict};
+use super::{
+    ConnectionId, Direction, EndedBy, PathState, Protocol, RoleFrom, Side, SocketOwner, Status,
+    TaskMarks, Vantage, Verdict,
+};
 use crate::time::{Span, Timestamp};
 use crate::wire::segment::Tunnel;
 
@@ -12,7 +15,7 @@ record! {
     Request<'a> as "request" {
         /// T0.
         time: Timestamp = time,
-        /// Where it was observed: `file` or `wire`.
+        /// Where it was observed: `file`, `wire` or `kernel`.
         vantage: Vantage = word,
         /// Joins the record kinds.
         connection_id: ConnectionId = id,
@@ -36,7 +39,7 @@ record! {
         tunnel: Tunnel = word,
         /// True when bytes of the connection were acknowledged and never seen here, or the ring dropped packets, while the
         /// request lasted.
-        capture_loss: bool = flag,
+        capture_loss: bool = packet_flag,
         /// What the connection speaks; `turn`: nothing that is known, client bytes and then server bytes.
         protocol: Protocol = word,
         /// The verb: `SET`, `GET`, `COM_QUERY`, `A`, `login`.
@@ -75,11 +78,11 @@ record! {
         /// Data came out of order while it ran.
         reordered: bool = flag,
         /// Payload was cut by the snap length.
-        cut: bool = flag,
+        cut: bool = packet_flag,
         /// Bytes of it were never seen.
-        gap: bool = flag,
+        gap: bool = packet_flag,
         /// The response began before the request ended.
-        early: bool = flag,
+        early: bool = packet_flag,
         /// Shortest round trip from here to the client and back, so far.
         client_rtt_us: Option<Span> = span,
         /// Shortest round trip from here to the server and back, so far.
@@ -104,5 +107,11 @@ record! {
         request_frame: Option<u64> = count,
         /// Packet number of T2.
         response_frame: Option<u64> = count,
+        /// The socket and whose it is.
+        owner: Option<&'a SocketOwner> = extra,
+        /// What the kernel says of the path.
+        path: Option<&'a PathState> = extra,
+        /// TCP-RT's marks.
+        marks: Option<&'a TaskMarks> = extra,
     }
 }

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::{
-    ConnectionId, Direction, EndedBy, Protocol, Request, RoleFrom, Side, Status, Vantage, Verdict,
+    ConnectionId, Direction, EndedBy, Protocol, Request, RequestExtra, RoleFrom, Side, Status,
+    Vantage, Verdict,
 };
 use crate::roles::end;
 use crate::time::{Span, Timestamp};
@@ -161,6 +162,8 @@ pub struct RequestRef<'a> {
     pub row: &'a RequestRow,
     /// Where its words are.
     pub words: &'a [u8],
+    /// What the kernel tells besides.
+    pub extra: Option<&'a RequestExtra>,
 }
 
 impl<'a> RequestRef<'a> {
@@ -174,7 +177,8 @@ impl<'a> RequestRef<'a> {
         let t0 = row.times.first_request;
         let t1 = seen(row.times.last_request);
         let t2 = seen(row.times.first_response);
-        let is_early = t2.is_some_and(|t2| t1.is_none_or(|t1| t2 < t1));
+        let is_early =
+            row.vantage.sees_packets() && t2.is_some_and(|t2| t1.is_none_or(|t1| t2 < t1));
         // A response that was cut off has no last byte.
         let is_answered = row.is_whole();
         let t3 = seen(row.times.last_response).filter(|_| is_answered);
@@ -229,6 +233,9 @@ impl<'a> RequestRef<'a> {
             verdict: all.map(verdict),
             request_frame: in_file(row.frames[0]),
             response_frame: in_file(row.frames[1]),
+            owner: self.extra.map(|extra| &extra.owner),
+            path: self.extra.map(|extra| &extra.path),
+            marks: self.extra.map(|extra| &extra.marks),
         }
     }
 

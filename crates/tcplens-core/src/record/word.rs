@@ -48,6 +48,61 @@ words! {
         File => "file",
         /// Live packets.
         Wire => "wire",
+        /// The kernel's own view of its connections.
+        Kernel => "kernel",
+    }
+}
+
+impl Vantage {
+    /// Whether packets are looked at.
+    #[inline]
+    #[must_use]
+    pub fn sees_packets(self) -> bool {
+        self != Vantage::Kernel
+    }
+
+    /// What it knows of a side of a connection, observed at `tap_side`.
+    #[inline]
+    #[must_use]
+    pub fn knows(self, tap_side: Side, side: Side) -> Knows {
+        if self.sees_packets() {
+            Knows::All
+        } else if tap_side == side {
+            Knows::Own
+        } else {
+            Knows::Little
+        }
+    }
+}
+
+/// What is known of what one side sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Knows {
+    /// What packets tell.
+    All,
+    /// What the kernel counts of its own end.
+    Own,
+    /// What it counts of the other end.
+    Little,
+}
+
+words! {
+    /// What payload at a port is taken for.
+    PortMode {
+        /// HTTP.
+        Http => "http",
+        /// TLS.
+        Https => "https",
+    }
+}
+
+words! {
+    /// What tags were told from.
+    TagsFrom {
+        /// Bytes that were looked at.
+        Payload => "payload",
+        /// Numbers of bytes.
+        Size => "size",
     }
 }
 
@@ -64,6 +119,8 @@ words! {
         Protocol => "protocol",
         /// The higher port is the client: a guess.
         Port => "port",
+        /// The kernel saw which end connected.
+        Socket => "socket",
     }
 }
 
@@ -180,6 +237,8 @@ words! {
         Failed => "failed",
         /// Still open when the observation ended.
         Open => "open",
+        /// The kernel gave it up: what it sent was not acknowledged (ETIMEDOUT).
+        TimedOut => "timed_out",
     }
 }
 

@@ -237,7 +237,7 @@ impl Shard {
             Close::RstByClient | Close::RstByServer => EndedBy::Reset,
             Close::Superseded => EndedBy::ClientClose,
             // A client that has closed its side and heard nothing since: it has given up, whatever the server still does.
-            Close::Idle | Close::Failed | Close::Open
+            Close::Idle | Close::Failed | Close::Open | Close::TimedOut
                 if flow.sides[usize::from(flow.client)].finished()
                     && now
                         .clock
@@ -246,7 +246,7 @@ impl Shard {
             {
                 EndedBy::ClientClose
             }
-            Close::Idle | Close::Failed | Close::Open => EndedBy::Observation,
+            Close::Idle | Close::Failed | Close::Open | Close::TimedOut => EndedBy::Observation,
         };
         self.with_exchange(place, now, out, |exchange, desk| {
             exchange.end(desk, ended_by);

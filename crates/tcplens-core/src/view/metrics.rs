@@ -16,7 +16,7 @@ use crate::record::{
 };
 use crate::time::{Span, Timestamp};
 use crate::view::ServerKey;
-use crate::view::requests::{budget, is_undecided};
+use crate::view::requests::{budget, is_undecided, took};
 
 pub use buckets::{Buckets, EDGES_NS};
 use parts::Parts;
@@ -58,7 +58,7 @@ pub struct RequestCounts {
     pub statuses: [u64; Status::ALL.len()],
     /// Unanswered, and the observation ended, or lost bytes, before an answer could have been seen.
     pub undecided: u64,
-    /// [`Request::total_us`].
+    /// How long they took: [`took`].
     pub total: Buckets,
     /// [`Request::process_us`].
     pub process: Buckets,
@@ -153,7 +153,7 @@ impl Metrics {
             _ if request.response_bytes > 0 => Sign::Answered,
             _ => Sign::Asked,
         };
-        let end = after(request.time, request.total_us);
+        let end = after(request.time, took(request));
         let counts = self
             .servers
             .at(key, sign, end)
@@ -163,7 +163,7 @@ impl Metrics {
         } else {
             counts.statuses[request.status as usize] += 1;
         }
-        if let Some(span) = request.total_us {
+        if let Some(span) = took(request) {
             counts.total.add(span);
         }
         if let Some(span) = request.process_us {

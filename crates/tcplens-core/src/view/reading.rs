@@ -2,8 +2,11 @@
 //! functions of a record; adding up is done in `view`.
 
 use super::{Cause, Leg, thresholds};
-use crate::record::{Close, Connection, Handshake, HandshakeOutcome, Outcome, Sent, Side};
+use crate::record::{Close, Connection, Handshake, HandshakeOutcome, Outcome, Sent, Side, Vantage};
 use crate::time::Span;
+
+/// Largest payload of a segment over Ethernet with timestamps (RFC 7323).
+const USUAL_MSS: u64 = 1448;
 
 /// How long the client waited because its first SYN had no answer that came by here.
 pub(super) fn lost_to_silence(handshake: &Handshake) -> Option<Span> {
@@ -64,7 +67,16 @@ pub(super) fn legs(connection: &Connection) -> [Leg; 2] {
     let lost = |sent: &Sent| sent.retransmits.saturating_sub(sent.dsacks);
     let syn = u64::from(connection.handshake != Some(HandshakeOutcome::Missed));
     let fin = u64::from(connection.close == Close::Fin);
-    let segments = client.data_segments + server.data_segments + 2 * (syn + fin);
+    let data = |sent: &Sent| match connection.vantage {
+        Vantage::File | Vantage::Wire => sent.data_segments,
+        // The kernel counts bytes. As many as were needed at least, and one for each request and response.
+        Vantage::Kernel => {
+            let mss = connection.path.as_ref().and_then(|path| path.mss);
+            let full = sent.bytes / mss.unwrap_or(USUAL_MSS).max(1);
+            full + connection.requests.unwrap_or(0).max(1)
+        }
+    };
+    let segments = data(client) + data(server) + 2 * (syn + fin);
     let (to_client, to_server) = match connection.tap_side {
         Side::Client => (0, lost(client)),
         Side::Server => (lost(server), 0),

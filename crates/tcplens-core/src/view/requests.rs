@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Histogram, ServerKey};
-use crate::record::{EndedBy, Protocol, Request, Status, Verdict};
+use crate::record::{EndedBy, Protocol, Request, Status, Vantage, Verdict};
 use crate::time::Span;
 
 /// Most servers, and most operations, that are told apart. Chosen: with about 2 KB each, 2 MB for either.
@@ -48,6 +48,18 @@ pub fn latency(request: &Request<'_>) -> Option<Span> {
     })
 }
 
+/// How long a request that was answered took: T0 to T3. The kernel of a server does not see T3: then T0 to the first byte of
+/// the response, for what the ACK of its last byte tells holds the client's delay in sending that.
+#[must_use]
+pub fn took(request: &Request<'_>) -> Option<Span> {
+    let is_answered = matches!(request.status, Status::Ok | Status::Error)
+        && request.ended_by == EndedBy::Response;
+    match request.vantage {
+        Vantage::Kernel if is_answered => latency(request),
+        Vantage::Kernel | Vantage::File | Vantage::Wire => request.total_us,
+    }
+}
+
 /// The time budget, in the order of [`Verdict::ALL`].
 #[must_use]
 pub fn budget(request: &Request<'_>) -> Option<[Span; Verdict::ALL.len()]> {
@@ -74,7 +86,7 @@ pub struct RequestGroup {
     pub slow: u64,
     /// With at least one byte of response.
     pub responses: u64,
-    /// T0 to T3 of those that were answered.
+    /// How long those took that were answered: see [`took`].
     pub total: Histogram,
     /// The same in tcpkit's buckets.
     pub buckets: [u64; BUCKETS],
@@ -119,7 +131,7 @@ impl RequestGroup {
         self.gaps += u64::from(request.ended_by == EndedBy::Gap);
         self.slow += u64::from(is_slow(request, slow_from));
         self.responses += u64::from(request.response_bytes > 0);
-        if let Some(total) = request.total_us {
+        if let Some(total) = took(request) {
             self.total.add(total);
             self.buckets[bucket(total)] += 1;
         }

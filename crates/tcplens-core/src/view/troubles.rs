@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::blame::is_of_client;
-use super::requests::{budget, is_slow, is_undecided};
+use super::requests::{budget, is_slow, is_undecided, took};
 use super::{Sighting, thresholds};
 use crate::record::{ConnectionId, EndedBy, Protocol, Request, Status, Verdict};
 use crate::time::{Span, Timestamp};
@@ -153,7 +153,7 @@ impl Trouble {
             let slow = self.slow[verdict as usize].get_or_insert_default();
             see(&mut slow.seen, Some(budget[verdict as usize]));
             slow.operations.add(operation);
-            let total = request.total_us.map_or(0, Span::ns);
+            let total = took(request).map_or(0, Span::ns);
             slow.total_ns = slow.total_ns.saturating_add(total);
             let bytes = [request.request_bytes, request.response_bytes];
             for (sum, more) in slow.bytes.iter_mut().zip(bytes) {
@@ -163,7 +163,7 @@ impl Trouble {
         if request.status == Status::Error {
             let of_client = is_of_client(request);
             let errors = self.errors[usize::from(of_client)].get_or_insert_default();
-            see(&mut errors.seen, request.total_us);
+            see(&mut errors.seen, took(request));
             errors.words.add(&error_words(request));
             if request.protocol == Protocol::Dns {
                 errors.names.add(&name_words(request));
@@ -291,7 +291,7 @@ impl SlowestRequests {
     }
 
     pub(super) fn add(&mut self, request: &Request<'_>) {
-        let Some(total) = request.total_us else {
+        let Some(total) = took(request) else {
             return;
         };
         let own = (

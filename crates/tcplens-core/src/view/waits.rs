@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::ServerKey;
+use super::requests::took;
 use super::thresholds::{BEHIND_NS, NAME_SILENCE_NS, SLOW_NS};
 use super::troubles::{Kinds, is_silent, waits_on_purpose};
 use crate::record::{ConnectionId, Handshake, Request, Verdict};
@@ -75,7 +76,7 @@ impl Waits {
     pub(super) fn add(&mut self, request: &Request<'_>) {
         // What nobody answers is waited for as long as resolvers do.
         let is_silent = is_silent(request).then_some(NAME_SILENCE_NS.unsigned_abs());
-        let Some(total) = request.total_us.map(Span::ns).or(is_silent) else {
+        let Some(total) = took(request).map(Span::ns).or(is_silent) else {
             return;
         };
         let rank = |ns| {

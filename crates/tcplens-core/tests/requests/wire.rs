@@ -77,7 +77,12 @@ impl Got {
 
     pub(crate) fn record(&self) -> Request<'_> {
         let (row, words) = (&self.row, &self.words);
-        RequestRef { row, words }.record()
+        RequestRef {
+            row,
+            words,
+            extra: None,
+        }
+        .record()
     }
 
     /// `1 redis GET "GET foo" 22 -> ok 9`, with code and text of the status where there are any; what cut it off stands at

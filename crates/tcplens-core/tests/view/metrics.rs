@@ -111,7 +111,7 @@ fn what_was_counted_of_a_guessed_client_stays_with_its_address() {
 fn connections_beyond_the_bound_are_counted_later_and_once() {
     let mut metrics = Metrics::default();
     let named = |n: u64, record: Connection| Connection {
-        connection_id: ConnectionId {
+        connection_id: ConnectionId::Packets {
             first: at(n),
             flow: 0,
         },

@@ -17,7 +17,7 @@ pub(crate) fn handshake(second: i64, client: &str, server: &str, port: u64) -> H
     Handshake {
         time,
         vantage: Vantage::File,
-        connection_id: ConnectionId {
+        connection_id: ConnectionId::Packets {
             first: time,
             flow: 7,
         },
@@ -56,6 +56,7 @@ pub(crate) fn handshake(second: i64, client: &str, server: &str, port: u64) -> H
         ecn: None,
         fast_open: None,
         mptcp: None,
+        owner: None,
     }
 }
 
@@ -113,6 +114,8 @@ pub(crate) fn connection(second: i64, client: &str, server: &str, port: u64) -> 
         duplicates: 0,
         client: sent(12),
         server: sent(8),
+        owner: None,
+        path: None,
     }
 }
 
@@ -126,6 +129,10 @@ pub(crate) fn health() -> Health {
         datagrams: 0,
         undecoded: Vec::new(),
         kernel_drops: None,
+        kernel_events: None,
+        event_drops: None,
+        probe_runs: Vec::new(),
+        probe_ns: Vec::new(),
         handed_on: None,
         cut_packets: 0,
         fragments: 0,

@@ -13,7 +13,7 @@ pub(crate) fn request(n: u64, server: &str, port: u64, server_ms: u64) -> Reques
     Request {
         time,
         vantage: Vantage::File,
-        connection_id: ConnectionId {
+        connection_id: ConnectionId::Packets {
             first: START,
             flow: 7,
         },
@@ -60,6 +60,9 @@ pub(crate) fn request(n: u64, server: &str, port: u64, server_ms: u64) -> Reques
         verdict: Some(Verdict::Server),
         request_frame: Some(100 + 10 * n),
         response_frame: Some(102 + 10 * n),
+        owner: None,
+        path: None,
+        marks: None,
     }
 }
 

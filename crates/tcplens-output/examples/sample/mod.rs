@@ -14,7 +14,7 @@ pub(crate) fn handshake(n: u64) -> Handshake {
     Handshake {
         time: time(n),
         vantage: Vantage::File,
-        connection_id: ConnectionId {
+        connection_id: ConnectionId::Packets {
             first: time(n),
             flow: (n as u32).wrapping_mul(0x9E37_79B9),
         },
@@ -53,6 +53,7 @@ pub(crate) fn handshake(n: u64) -> Handshake {
         ecn: Some(false),
         fast_open: Some(false),
         mptcp: Some(false),
+        owner: None,
     }
 }
 
@@ -72,7 +73,7 @@ pub(crate) fn connection(n: u64) -> Connection {
     Connection {
         time: time(n),
         vantage: Vantage::File,
-        connection_id: ConnectionId {
+        connection_id: ConnectionId::Packets {
             first: time(n),
             flow: (n as u32).wrapping_mul(0x9E37_79B9),
         },
@@ -99,6 +100,8 @@ pub(crate) fn connection(n: u64) -> Connection {
         duplicates: 0,
         client: sent(512),
         server: sent(18_244),
+        owner: None,
+        path: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tcplens_core::record::{Close, Connection, HandshakeOutcome, Sent, Word};
+use tcplens_core::record::{Close, Connection, HandshakeOutcome, Sent, Side, Vantage, Word};
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::color::Paint;
@@ -35,12 +35,35 @@ static COLUMNS: &[Column] = &[
     Column::right("ZEROWIN<", 0),
 ];
 
-/// Prints connections as lines under one header.
+/// What the kernel of one end knows: less of segments, more of its own end.
+static KERNEL_COLUMNS: &[Column] = &[
+    Column::right("TIMESTAMP", 12),
+    Column::right("CLIENT", 21).group(),
+    Column::right("SERVER", 21),
+    Column::right("DURATION", 0).group(),
+    Column::left("CLOSE", 13),
+    Column::left("HANDSHAKE", 11),
+    Column::right("REQUESTS", 0),
+    Column::right("BYTES>", 8).group(),
+    Column::right("BYTES<", 8),
+    Column::right("RETR", 0).group(),
+    Column::right("RTT", 7),
+    Column::right("UNSENT", 0).group(),
+    Column::right("UNACKED", 0),
+    Column::left("PROCESS", 0).group(),
+];
+
+const KERNEL_LEGEND: &str = "> sent by the client, < by the server; RETR: segments that this end sent again; RTT: \
+                             shortest, to the other end and back; UNSENT, UNACKED: bytes of this end\n";
+
+/// Prints connections as lines under one header; those of the kernel under one of their own.
 #[derive(Debug)]
 pub struct ConnectionText {
     table: Table,
     time: TimeFormat,
     explained: bool,
+    kernel: Table,
+    kernel_explained: bool,
 }
 
 impl ConnectionText {
@@ -51,6 +74,8 @@ impl ConnectionText {
             table: Table::new(COLUMNS, color),
             time,
             explained: false,
+            kernel: Table::new(KERNEL_COLUMNS, color),
+            kernel_explained: false,
         }
     }
 
@@ -61,34 +86,17 @@ impl ConnectionText {
 
     /// Appends the line of one connection; before the first a legend and the header.
     pub fn encode(&mut self, connection: &Connection, out: &mut Vec<u8>) {
+        if connection.vantage == Vantage::Kernel {
+            self.encode_kernel(connection, out);
+            return;
+        }
         if !self.explained {
             self.explained = true;
             out.extend_from_slice(LEGEND.as_bytes());
         }
         let Self { table, time, .. } = self;
         let both = [&connection.client, &connection.server];
-        table.cell_with(Paint::Plain, |text| time.write(text, connection.time));
-        table.cell(
-            Paint::Plain,
-            Endpoint(connection.client_ip, connection.client_port),
-        );
-        table.cell(
-            Paint::Plain,
-            Endpoint(connection.server_ip, connection.server_port),
-        );
-        span(table, connection.duration_us);
-        table.cell_with(close_paint(connection.close), |text| {
-            write_close(text, connection)
-        });
-        match connection.handshake {
-            Some(outcome) => table.cell_with(handshake_paint(outcome), |text| {
-                text.push_str(outcome.word().unwrap_or_default());
-                if connection.late {
-                    text.push_str(", late");
-                }
-            }),
-            None => table.absent(),
-        }
+        begin(table, time, connection);
         for sent in both {
             table.cell(zero_dim(sent.bytes, Paint::Plain), Bytes(sent.bytes));
         }
@@ -111,6 +119,81 @@ impl ConnectionText {
             zero_windows(table, sent);
         }
         table.print(out);
+    }
+
+    fn encode_kernel(&mut self, connection: &Connection, out: &mut Vec<u8>) {
+        if !self.kernel_explained {
+            self.kernel_explained = true;
+            out.extend_from_slice(KERNEL_LEGEND.as_bytes());
+        }
+        let Self {
+            kernel: table,
+            time,
+            ..
+        } = self;
+        begin(table, time, connection);
+        count(table, connection.requests);
+        let (client, server) = (&connection.client, &connection.server);
+        for sent in [client, server] {
+            table.cell(zero_dim(sent.bytes, Paint::Plain), Bytes(sent.bytes));
+        }
+        let (own, other) = match connection.tap_side {
+            Side::Client => (client, server),
+            _ => (server, client),
+        };
+        table.cell(
+            zero_dim(own.retransmits, Paint::Yellow),
+            Count(own.retransmits),
+        );
+        span(table, other.rtt_min_us);
+        let path = connection.path.as_deref();
+        for bytes in [
+            path.and_then(|path| path.unsent_bytes),
+            path.and_then(|path| path.unacked_bytes),
+        ] {
+            match bytes {
+                Some(bytes) => table.cell(zero_dim(bytes, Paint::Red), Bytes(bytes)),
+                None => table.absent(),
+            }
+        }
+        match connection.owner.as_deref().and_then(super::process) {
+            Some(process) => table.cell(Paint::Plain, process),
+            None => table.absent(),
+        }
+        table.print(out);
+    }
+}
+
+fn count(table: &mut Table, count: Option<u64>) {
+    match count {
+        Some(count) => table.cell(zero_dim(count, Paint::Plain), Count(count)),
+        None => table.absent(),
+    }
+}
+
+/// What the tables have in common: time, ends, duration, and how it began and ended.
+fn begin(table: &mut Table, time: &mut TimeFormat, connection: &Connection) {
+    table.cell_with(Paint::Plain, |text| time.write(text, connection.time));
+    table.cell(
+        Paint::Plain,
+        Endpoint(connection.client_ip, connection.client_port),
+    );
+    table.cell(
+        Paint::Plain,
+        Endpoint(connection.server_ip, connection.server_port),
+    );
+    span(table, connection.duration_us);
+    table.cell_with(close_paint(connection.close), |text| {
+        write_close(text, connection)
+    });
+    match connection.handshake {
+        Some(outcome) => table.cell_with(handshake_paint(outcome), |text| {
+            text.push_str(outcome.word().unwrap_or_default());
+            if connection.late {
+                text.push_str(", late");
+            }
+        }),
+        None => table.absent(),
     }
 }
 
@@ -165,7 +248,11 @@ fn close_paint(close: Close) -> Paint {
     match close {
         Close::Fin => Paint::Green,
         Close::Open => Paint::Plain,
-        Close::RstByClient | Close::RstByServer | Close::Idle | Close::Superseded => Paint::Yellow,
+        Close::RstByClient
+        | Close::RstByServer
+        | Close::Idle
+        | Close::Superseded
+        | Close::TimedOut => Paint::Yellow,
         Close::Failed => Paint::Red,
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use tcplens_core::record::{Handshake, Outcome, Word};
+use tcplens_core::record::{Handshake, Knows, Outcome, Side, Word};
 use tcplens_core::time::{SECOND, Timestamp};
 
 use crate::color::Paint;
@@ -70,7 +70,14 @@ impl HandshakeText {
             Endpoint(handshake.server_ip, handshake.server_port),
         );
         table.cell_with(paint(handshake), |text| write_result(text, handshake));
-        for retransmits in [handshake.syn_retransmits, handshake.synack_retransmits] {
+        for (side, retransmits) in [
+            (Side::Client, handshake.syn_retransmits),
+            (Side::Server, handshake.synack_retransmits),
+        ] {
+            if handshake.vantage.knows(handshake.tap_side, side) == Knows::Little {
+                table.absent();
+                continue;
+            }
             table.cell(
                 if retransmits == 0 {
                     Paint::Dim
@@ -114,6 +121,11 @@ fn write_result(text: &mut String, handshake: &Handshake) {
     }
     if let Some(icmp) = icmp(handshake) {
         details.push(icmp);
+    } else if let (Outcome::Unreachable, Some(error)) = (handshake.outcome, handshake.error) {
+        details.push(error.into());
+    }
+    if let Some(process) = handshake.owner.as_deref().and_then(super::process) {
+        details.push(process);
     }
     if handshake.capture_loss {
         details.push("capture loss".into());

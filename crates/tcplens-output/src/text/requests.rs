@@ -7,9 +7,9 @@
 
 use std::str::FromStr;
 
-use tcplens_core::record::{EndedBy, Protocol, Request, Status, Verdict, Word};
+use tcplens_core::record::{EndedBy, Protocol, Request, SocketOwner, Status, Verdict, Word};
 use tcplens_core::time::{Span, Timestamp};
-use tcplens_core::view::requests::budget;
+use tcplens_core::view::requests::{budget, took as duration};
 
 use crate::color::Paint;
 use crate::digits;
@@ -38,6 +38,8 @@ pub enum RequestColumn {
     Connection,
     /// `frame 118 > 120`: packets of its first byte and of the response's.
     Frames,
+    /// `nginx[4242]`: whose socket it is, where the kernel tells; without this column it stands before the summary.
+    Process,
 }
 
 impl RequestColumn {
@@ -53,6 +55,7 @@ impl RequestColumn {
         Self::Retransmits,
         Self::Connection,
         Self::Frames,
+        Self::Process,
     ];
 
     /// Its name in options.
@@ -69,6 +72,7 @@ impl RequestColumn {
             Self::Retransmits => "retransmits",
             Self::Connection => "connection",
             Self::Frames => "frames",
+            Self::Process => "process",
         }
     }
 }
@@ -131,6 +135,13 @@ impl RequestText {
             out.extend_from_slice(b" | ");
             write_column(out, column, request);
         }
+        let owner = request
+            .owner
+            .filter(|_| !self.columns.contains(&RequestColumn::Process));
+        if let Some(owner) = owner.filter(|owner| owner.pid.is_some()) {
+            out.extend_from_slice(b" | ");
+            process(out, Some(owner));
+        }
         out.extend_from_slice(b" | ");
         what(out, request);
         out.push(b'\n');
@@ -161,7 +172,7 @@ fn paint(request: &Request<'_>) -> Paint {
 fn took(out: &mut Vec<u8>, request: &Request<'_>, with_error: bool) {
     match request.status {
         Status::Ok | Status::Error => {
-            match request.total_us {
+            match duration(request) {
                 Some(total) => {
                     ms(out, total);
                     out.extend_from_slice(b" ms");
@@ -223,6 +234,13 @@ fn write_column(out: &mut Vec<u8>, column: RequestColumn, request: &Request<'_>)
                 ("upload", request.upload_us),
                 ("process", request.process_us),
                 ("transfer", request.transfer_us),
+                // The kernel of a server sees this instead.
+                (
+                    "delivered",
+                    request
+                        .delivered_us
+                        .filter(|_| request.transfer_us.is_none()),
+                ),
             ];
             spans(out, phases.into_iter());
         }
@@ -263,6 +281,15 @@ fn write_column(out: &mut Vec<u8>, column: RequestColumn, request: &Request<'_>)
             }
             None => out.push(b'-'),
         },
+        RequestColumn::Process => process(out, request.owner),
+    }
+}
+
+/// `nginx[4242]`, or `-`.
+fn process(out: &mut Vec<u8>, owner: Option<&SocketOwner>) {
+    match owner.and_then(super::process) {
+        Some(process) => printable(out, &process),
+        None => out.push(b'-'),
     }
 }
 

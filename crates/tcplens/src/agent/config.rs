@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
+use tcplens_core::filter::{FilterError, TupleFilter};
+use tcplens_core::kernel::Mode;
 use tcplens_core::record::{Protocol, Side};
 use tcplens_core::roles::Network;
 use tcplens_core::time::Span;
@@ -30,6 +32,8 @@ pub(crate) struct AgentConfig {
     pub sources: Vec<Source>,
     /// Packets to look at.
     pub filter: Option<PacketFilter>,
+    /// Connections to look at, of the kernel's view.
+    pub tuple_filter: Option<TupleFilter>,
     /// Packets to leave out.
     pub exclude: Option<PacketFilter>,
     /// Checksums to verify.
@@ -38,6 +42,8 @@ pub(crate) struct AgentConfig {
     pub keep_duplicates: bool,
     /// Protocols to recognise; empty for all.
     pub protocols: Vec<Protocol>,
+    /// Something is to be made of payload, which the kernel copies only then.
+    pub peeks: bool,
     /// Longest summary of a request.
     pub summary_bytes: u64,
     /// Server addresses.
@@ -76,6 +82,23 @@ pub(crate) enum Source {
     },
     /// Interfaces.
     Live(Live),
+    /// The kernel itself.
+    Kernel(InKernel),
+}
+
+/// How to look from inside the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InKernel {
+    /// The namespace that is looked at; all without it.
+    pub netns: Option<String>,
+    /// Bytes of the ring that events wait in.
+    pub buffer: Option<u64>,
+    /// The first bytes of requests are copied.
+    pub peek: bool,
+    /// When a response is told.
+    pub flush: Span,
+    /// Bytes of responses.
+    pub first_frames: Vec<u32>,
 }
 
 /// Interfaces to capture on.
@@ -88,7 +111,7 @@ pub(crate) struct Live {
     /// Also what is not for this host.
     pub promiscuous: bool,
     /// Bytes of the ring, per thread.
-    pub buffer: u64,
+    pub buffer: Option<u64>,
     /// Bytes kept of each packet.
     pub snaplen: u32,
 }
@@ -113,6 +136,10 @@ pub(crate) struct PortRule {
     pub protocols: Vec<Protocol>,
     /// What is slow there.
     pub slower_than: Option<Span>,
+    /// What the kernel makes of payload there.
+    pub mode: Mode,
+    /// Whether it looks at thresholds of responses there.
+    pub first_frame: bool,
 }
 
 /// Who may ask while the agent runs.
@@ -165,7 +192,11 @@ pub(crate) fn of_tree(tree: &Node) -> Result<AgentConfig, Vec<Problem>> {
 /// `None` only if a problem was told.
 fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let sources = top.sections("sources", &keys::SOURCE, source);
-    let filter = top.one("filter", packet_filter);
+    let is_kernel = |source: &Option<Source>| matches!(source, Some(Source::Kernel(_)));
+    let (filter, tuple_filter) = match sources.iter().any(is_kernel) {
+        true => (None, top.one("filter", tuple_filter)),
+        false => (top.one("filter", packet_filter), None),
+    };
     let exclude = top.one("exclude", packet_filter);
     let checksum = top.one("checksum", word::<ChecksumChoice>);
     let keep_duplicates = top.flag("keep_duplicates");
@@ -192,13 +223,21 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
     checked_as_a_whole(&top, &sources, &views);
+    checked_for_the_kernel(&top, &sources, &ports, (checksum, keep_duplicates));
+    let is_read = |protocol: &Protocol| *protocol != Protocol::Turn;
+    let peeks = protocols.iter().any(is_read)
+        || ports
+            .iter()
+            .any(|rule| rule.mode != Mode::Default || rule.protocols.iter().any(is_read));
     Some(AgentConfig {
         sources: sources.into_iter().collect::<Option<_>>()?,
         filter,
+        tuple_filter,
         exclude,
         checksum: checksum?.into(),
         keep_duplicates,
         protocols,
+        peeks,
         summary_bytes: summary_bytes?,
         servers,
         local,
@@ -223,7 +262,7 @@ fn checked_as_a_whole(
     if sources.is_empty() && !matches!(top.list_length("sources"), Some(1..)) {
         top.problem(
             "sources",
-            "there is none; write what to capture on (- interface: any) or to read (- read: FILE.pcap)",
+            "there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true",
         );
     }
     if views.is_empty() && !top.has("answering") && !matches!(top.list_length("views"), Some(1..)) {
@@ -233,9 +272,19 @@ fn checked_as_a_whole(
         );
     }
     let known: Vec<_> = sources.iter().flatten().collect();
+    let is_kernel = |source: &&Source| matches!(source, Source::Kernel(_));
+    if known.len() > 1 && known.iter().any(is_kernel) {
+        top.problem(
+            "sources",
+            "the kernel's view goes with no other source: both would tell of the same connections; start one agent for each",
+        );
+    }
     let is_live = |source: &&Source| matches!(source, Source::Live(_));
     let live = known.iter().filter(|source| is_live(source)).count();
-    if live > 0 && live < known.len() {
+    let files = known
+        .iter()
+        .filter(|source| matches!(source, Source::Files { .. }));
+    if live > 0 && files.count() > 0 {
         top.problem(
             "sources",
             "files and interfaces do not go together: packets of files have times of their own; start one agent for each",
@@ -269,6 +318,39 @@ fn checked_as_a_whole(
     }
 }
 
+/// What has a meaning for packets only, or for the kernel's view only.
+fn checked_for_the_kernel(
+    top: &Section<'_, '_>,
+    sources: &[Option<Source>],
+    ports: &[PortRule],
+    (checksum, keep_duplicates): (Option<ChecksumChoice>, bool),
+) {
+    let mut sources = sources.iter().flatten();
+    if sources.any(|source| matches!(source, Source::Kernel(_))) {
+        let is_checked = checksum.is_some_and(|checksum| checksum != ChecksumChoice::None);
+        for (name, is_there) in [
+            ("exclude", top.has("exclude")),
+            ("checksum", is_checked),
+            ("keep_duplicates", keep_duplicates),
+        ] {
+            if is_there {
+                top.problem(
+                    name,
+                    "it is about packets, which the kernel's view does not have; leave it out",
+                );
+            }
+        }
+        return;
+    }
+    let is_kernel_s = |rule: &PortRule| rule.mode != Mode::Default || rule.first_frame;
+    if ports.iter().any(is_kernel_s) {
+        top.problem(
+            "ports",
+            "mode and first_frame are about the kernel's view; write - kernel: true under sources, or leave them out",
+        );
+    }
+}
+
 fn source(section: &mut Section<'_, '_>) -> Option<Source> {
     let read = section.texts("read", |text| not_empty(text).map(PathBuf::from));
     let interfaces = section.several("interface", not_empty);
@@ -279,11 +361,39 @@ fn source(section: &mut Section<'_, '_>) -> Option<Source> {
             }
         }
     };
+    const KERNEL_S: [&str; 3] = ["flush", "first_frame_bytes", "peek"];
+    let buffer = section.has("buffer").then(|| {
+        section.one("buffer", |text| {
+            // There is no -B here.
+            values::ring(text).map_err(|error| error.replace("-B ", ""))
+        })
+    });
+    let has_kernel = section.has("kernel");
+    if has_kernel && section.flag("kernel") {
+        only_of(section, &["read", "interface"], "another source");
+        only_of(section, &["follow"], "files");
+        only_of(section, &["promiscuous", "snaplen"], "packets");
+        let first_frames = section.several("first_frame_bytes", values::first_frame);
+        if first_frames.len() > MOST_FRAMES {
+            section.problem(
+                "first_frame_bytes",
+                "there are more than four; leave some out",
+            );
+        }
+        return Some(Source::Kernel(InKernel {
+            netns: section.one("netns", not_empty),
+            buffer: buffer.flatten(),
+            peek: section.flag("peek"),
+            flush: section.one("flush", values::seconds)?,
+            first_frames,
+        }));
+    }
+    only_of(section, &KERNEL_S, "the kernel's view");
     match (section.has("read"), section.has("interface")) {
         (true, true) => section
             .problem_here("read and interface are two sources; write each behind a - of its own"),
         (false, false) => section
-            .problem_here("neither read nor interface; write interface: any, or read: FILE.pcap"),
+            .problem_here("neither read nor interface nor kernel; write interface: any, read: FILE.pcap, or kernel: true"),
         (true, false) => {
             only_of(
                 section,
@@ -301,10 +411,7 @@ fn source(section: &mut Section<'_, '_>) -> Option<Source> {
                 interfaces,
                 netns: section.one("netns", not_empty),
                 promiscuous: section.flag("promiscuous"),
-                buffer: section.one("buffer", |text| {
-                    // There is no -B here.
-                    values::ring(text).map_err(|error| error.replace("-B ", ""))
-                })?,
+                buffer: buffer.flatten(),
                 snaplen: section.one("snaplen", values::snap_length)?,
             }));
         }
@@ -321,8 +428,13 @@ fn port(section: &mut Section<'_, '_>) -> PortRule {
         role: section.one("role", word::<Role>).unwrap_or(Role::Server),
         protocols: protocols(section, "protocol"),
         slower_than: section.one("slower_than", values::milliseconds),
+        mode: section.one("mode", values::mode).unwrap_or_default(),
+        first_frame: section.flag("first_frame"),
     }
 }
+
+/// Thresholds of a response that the kernel looks at.
+pub(crate) const MOST_FRAMES: usize = 4;
 
 fn bounds(section: &mut Section<'_, '_>) -> Option<Bounds> {
     let threads = section.one("threads", values::at_least_one);
@@ -364,10 +476,17 @@ fn protocols(section: &mut Section<'_, '_>, name: &'static str) -> Vec<Protocol>
 
 /// An expression; the key says already that it is a filter.
 fn packet_filter(text: &str) -> Result<PacketFilter, String> {
-    PacketFilter::parse(text).map_err(|error| {
-        let error = error.to_string();
-        error.strip_prefix("filter: ").unwrap_or(&error).to_owned()
-    })
+    PacketFilter::parse(text).map_err(without_key)
+}
+
+/// The same, of connections.
+fn tuple_filter(text: &str) -> Result<TupleFilter, String> {
+    TupleFilter::parse(text).map_err(without_key)
+}
+
+fn without_key(error: FilterError) -> String {
+    let error = error.to_string();
+    error.strip_prefix("filter: ").unwrap_or(&error).to_owned()
 }
 
 /// One of a few words.

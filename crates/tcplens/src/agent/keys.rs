@@ -143,7 +143,7 @@ pub(crate) static TOP: Table = Table {
 /// One source.
 pub(crate) static SOURCE: Table = Table {
     path: "sources[]",
-    about: "A source: files or interfaces",
+    about: "A source: files, interfaces, or the kernel itself",
     all,
     keys: &[
         key(
@@ -168,7 +168,7 @@ pub(crate) static SOURCE: Table = Table {
             "netns",
             "a name or a file",
             None,
-            "with `interface`: in this network namespace",
+            "with `interface` or `kernel`: in this network namespace; of the kernel's view also its inode",
         ),
         key(
             "promiscuous",
@@ -179,14 +179,38 @@ pub(crate) static SOURCE: Table = Table {
         key(
             "buffer",
             "a size",
-            Some("64MiB"),
-            "with `interface`: the ring that packets wait in, per thread",
+            None,
+            "with `interface`: the ring that packets wait in, per thread (64MiB without it); with `kernel`: the one that events wait in (8MiB)",
         ),
         key(
             "snaplen",
             "a number",
             Some("262144"),
             "with `interface`: bytes kept of each packet",
+        ),
+        key(
+            "kernel",
+            "true or false",
+            Some("false"),
+            "look from inside the kernel (eBPF) at this host's connections, those of `ports` or all; no packet is copied",
+        ),
+        key(
+            "peek",
+            "true or false",
+            Some("false"),
+            "with `kernel`: copy the first bytes of requests, so that protocols are recognised; so do protocols and modes that are named",
+        ),
+        key(
+            "flush",
+            "a time, in s without a unit",
+            Some("1"),
+            "with `kernel`: a response that is acknowledged is told after so long, if no request follows before",
+        ),
+        key(
+            "first_frame_bytes",
+            "up to four numbers",
+            None,
+            "with `kernel`: tell when so many bytes of a response were acknowledged, at ports with `first_frame` (TCP-RT's R.F)",
         ),
     ],
 };
@@ -247,6 +271,18 @@ pub(crate) static PORT: Table = Table {
             "a time, in ms without a unit",
             None,
             "what is slow there, for views with `slower_than: ports`",
+        ),
+        key(
+            "mode",
+            "default, http or https",
+            Some("default"),
+            "with a source `kernel`: what is spoken there, in TCP-RT's words",
+        ),
+        key(
+            "first_frame",
+            "true or false",
+            Some("false"),
+            "with a source `kernel`: `first_frame_bytes` count there",
         ),
     ],
 };

@@ -5,18 +5,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tcplens_capture::kernel::{KernelOptions, PortRule};
 use tcplens_capture::ring::RingOptions;
-use tcplens_core::record::Vantage;
+use tcplens_core::record::{Protocol, Vantage};
 use tcplens_core::roles::Roles;
 use tcplens_core::shard::{PortProtocols, Settings};
 use tcplens_core::time::{SECOND, Span};
 use tcplens_core::wire::DecodeSettings;
 use tcplens_output::tcpkit::TcpkitShape;
 
-use super::config::{AgentConfig, Live, Shows, Source};
+use super::config::{AgentConfig, InKernel, Live, Role, Shows, Source};
 use crate::answer::listen::Listeners;
 use crate::cli::{self, KindChoice, RequestFormat};
 use crate::commands::{LIVE_ACTIVE, Limits, Wanted, nanoseconds};
+use crate::kernel::{self, KernelSource, NewPorts};
+use crate::live::RING;
 use crate::log::Level;
 use crate::observe::Plan;
 use crate::progress::Progress;
@@ -34,6 +37,8 @@ pub(crate) enum From {
     },
     /// Interfaces, in the order of the file.
     Live(Vec<Live>),
+    /// The kernel itself.
+    Kernel(InKernel),
 }
 
 /// The sources as one.
@@ -48,6 +53,8 @@ pub(crate) fn from(config: &AgentConfig) -> From {
                 follows |= follow;
             }
             Source::Live(interfaces) => live.push(interfaces.clone()),
+            // It goes with no other.
+            Source::Kernel(kernel) => return From::Kernel(kernel.clone()),
         }
     }
     match live.is_empty() {
@@ -167,6 +174,8 @@ pub(crate) fn plan(
         write: None,
         rotate: None,
         count: None,
+        counted: wanted(config),
+        new_ports: NewPorts::default(),
         duration: None,
         progress: Progress::hidden(),
         stop,
@@ -191,7 +200,10 @@ pub(crate) fn live_plan(
     stop: Arc<AtomicBool>,
 ) -> Plan {
     let mut plan = plan(config, Vec::new(), false, 1, stop);
-    plan.settings.vantage = Vantage::Wire;
+    plan.settings.vantage = match live.is_kernel() {
+        true => Vantage::Kernel,
+        false => Vantage::Wire,
+    };
     plan.settings.hash_seed = seed;
     plan.decode.hash_seed = seed;
     plan.settings.active = plan.settings.active.or(Some(LIVE_ACTIVE));
@@ -207,7 +219,7 @@ pub(crate) fn rings(config: &AgentConfig, live: &[Live]) -> Vec<crate::live::Sou
     let source = |live: &Live| crate::live::Source {
         options: RingOptions {
             interfaces: live.interfaces.clone(),
-            buffer: live.buffer,
+            buffer: live.buffer.unwrap_or(RING),
             snaplen: live.snaplen,
             promiscuous: live.promiscuous,
             filter: config.filter.clone(),
@@ -215,6 +227,44 @@ pub(crate) fn rings(config: &AgentConfig, live: &[Live]) -> Vec<crate::live::Sou
         netns: live.netns.clone(),
     };
     live.iter().map(source).collect()
+}
+
+/// The kernel's view.
+pub(crate) fn in_kernel(config: &AgentConfig, kernel: &InKernel) -> KernelSource {
+    KernelSource {
+        options: KernelOptions {
+            ports: port_rules(config),
+            buffer: kernel.buffer,
+            peek: config.peeks || kernel.peek,
+            first_frames: kernel.first_frames.clone(),
+            flush: Some(kernel.flush),
+            ..KernelOptions::default()
+        },
+        netns: kernel.netns.clone(),
+        filter: config.tuple_filter.clone(),
+        protocols: read_in_kernel(config, kernel),
+    }
+}
+
+/// What first bytes of requests may name. Unlike packets, they do by any port's protocols.
+fn read_in_kernel(config: &AgentConfig, kernel: &InKernel) -> Vec<Protocol> {
+    let of_ports = config.ports.iter().flat_map(|rule| &rule.protocols);
+    let mut named: Vec<Protocol> = config.protocols.iter().chain(of_ports).copied().collect();
+    if kernel.peek && config.protocols.is_empty() {
+        named = Protocol::ALL.to_vec();
+    }
+    named.retain(|protocol| *protocol != Protocol::Turn);
+    named
+}
+
+/// What the kernel makes of ports; the first that names one decides.
+pub(crate) fn port_rules(config: &AgentConfig) -> Vec<PortRule> {
+    kernel::port_rules(|is_peer, port| {
+        let role = if is_peer { Role::Peer } else { Role::Server };
+        let mut rules = config.ports.iter();
+        let rule = rules.find(|rule| rule.role == role && kernel::has(&rule.ports, port))?;
+        Some((rule.mode, rule.first_frame))
+    })
 }
 
 /// Who may ask.

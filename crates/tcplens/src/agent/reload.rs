@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tcplens_capture::kernel::PortRule;
 use tcplens_core::time::Timestamp;
 use tcplens_output::Sink;
 
@@ -15,6 +16,7 @@ use super::notify::Notify;
 use super::plan;
 use super::view::AgentView;
 use super::yaml::What;
+use crate::kernel::NewPorts;
 use crate::log::{self, Level, log};
 
 /// Keys that take effect at once; of `ports` the thresholds and roles do.
@@ -28,16 +30,27 @@ pub(crate) struct Reload {
     /// What the run began with: what needs a restart is compared with it.
     began: AgentConfig,
     has_answers: bool,
+    /// For the kernel to look at from then on.
+    new_ports: NewPorts,
+    /// What it looks at.
+    rules: Vec<PortRule>,
 }
 
 impl Reload {
     /// Of a run that began with `began`, read from `path`; `asked` is set by the signal.
-    pub(crate) fn new(path: PathBuf, began: AgentConfig, asked: Arc<AtomicBool>) -> Reload {
+    pub(crate) fn new(
+        path: PathBuf,
+        began: AgentConfig,
+        asked: Arc<AtomicBool>,
+        new_ports: NewPorts,
+    ) -> Reload {
         Reload {
             path,
             asked,
             has_answers: began.answering != Answering::default(),
+            rules: plan::port_rules(&began),
             began,
+            new_ports,
         }
     }
 
@@ -87,6 +100,18 @@ impl Reload {
                 Level::Warning,
                 format_args!("{key} changed: that takes effect with a restart"),
             );
+        }
+        let is_of_kernel = |config| matches!(plan::from(config), plan::From::Kernel(_));
+        if is_of_kernel(&self.began) && is_of_kernel(config) {
+            let rules = plan::port_rules(config);
+            if rules != self.rules {
+                log(
+                    Level::Info,
+                    "the kernel looks at the ports of the file from here on: connections that are open keep what they were",
+                );
+                self.new_ports.put(rules.clone());
+                self.rules = rules;
+            }
         }
         let mut old: Vec<Slot> = std::mem::take(slots);
         let mut taken: Vec<Option<Slot>> = Vec::new();
@@ -186,7 +211,8 @@ fn needs_restart(began: &AgentConfig, now: &AgentConfig) -> Vec<String> {
             .map(|(ports, protocols, _): (_, _, Role)| (ports, protocols))
             .collect()
     };
-    if spoken(began) != spoken(now) {
+    let is_of_kernel = matches!(plan::from(began), plan::From::Kernel(_));
+    if spoken(began) != spoken(now) && !is_of_kernel {
         keys.push("ports (port or protocol)".to_owned());
     }
     let (computed, wanted) = (plan::wanted(began), plan::wanted(now));

@@ -1,8 +1,12 @@
 //! A tcprt.yaml (TCP-RT's service) as it is: read by its own keys, and turned into the tree of an agent's file, places
-//! included, so that what follows knows one schema only. What has no meaning for packets on a wire is said.
+//! included, so that what follows knows one schema only: a source inside the kernel, as TCP-RT is one. What has no effect is
+//! said.
 //!
 //! Reference: the configuration of the `tcprt` service, sections `global`, `per-port` and `init`.
 
+use tcplens_core::kernel::Mode;
+
+use super::config::MOST_FRAMES;
 use super::section::{Key, Problems, Section, Table};
 use super::yaml::{At, Node, Problem, What, Word};
 use crate::cli::values;
@@ -86,9 +90,9 @@ pub(crate) fn translate(tree: &Node, cpus: u64) -> Result<(Node, Vec<Problem>), 
     let problems = Problems::default();
     let notes = Problems::default();
     let mut top = Section::open(&TOP, "", tree, &problems);
-    let is_peer = top.section("global", &GLOBAL, |global| read_global(global, &notes));
+    let global = top.section("global", &GLOBAL, |global| read_global(global, &notes));
     let ports = top.sections("per-port", &PER_PORT, |port| {
-        read_port(port, is_peer, &notes)
+        read_port(port, &global, &notes)
     });
     let ring = top.section("init", &INIT, |init| read_init(init, cpus, &notes));
     if ports.is_empty() && top.list_length("per-port").unwrap_or(0) == 0 {
@@ -104,7 +108,7 @@ pub(crate) fn translate(tree: &Node, cpus: u64) -> Result<(Node, Vec<Problem>), 
         Some(ports) if problems.is_empty() => {
             let mut notes = notes.into_inner();
             notes.sort_by_key(|note| note.at);
-            Ok((agent(tree.at, &ports, ring), notes))
+            Ok((agent(tree.at, &global, &ports, ring), notes))
         }
         _ => {
             problems.sort_by_key(|problem| problem.at);
@@ -113,34 +117,29 @@ pub(crate) fn translate(tree: &Node, cpus: u64) -> Result<(Node, Vec<Problem>), 
     }
 }
 
+/// The section `global`.
+struct Global {
+    /// What `peer` is where a port does not say.
+    is_peer: bool,
+    /// Seconds, where statistics are wanted.
+    stats_interval: Option<u64>,
+    /// Thresholds of responses, without zeroes.
+    thresholds: Vec<u32>,
+}
+
 /// An entry of `per-port`.
 struct Port {
     range: (u16, u16),
     is_peer: bool,
     mode: Mode,
+    first_frame: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Mode {
-    Default,
-    Http,
-    Https,
-}
-
-/// What `peer` is where a port does not say.
-fn read_global(global: &mut Section<'_, '_>, notes: &Problems) -> bool {
+fn read_global(global: &mut Section<'_, '_>, notes: &Problems) -> Global {
     let is_peer = global.flag("peer");
     let has_stats = global.one("stats", switch) == Some(true);
     let interval = global.one("stats_interval", values::at_least_one);
-    if has_stats {
-        note(
-            notes,
-            global,
-            "stats",
-            "there is no statistics file: the same numbers, as histograms by server, are at answering.metrics or \
-             answering.stats_port of an agent's own file",
-        );
-    } else if global.has("stats_interval") && interval.is_some() {
+    if !has_stats && global.has("stats_interval") && interval.is_some() {
         note(
             notes,
             global,
@@ -148,55 +147,44 @@ fn read_global(global: &mut Section<'_, '_>, notes: &Problems) -> bool {
             "it has no effect: stats is not enabled",
         );
     }
-    let thresholds = global.several("first_frame_bytes", |text| {
-        text.parse::<u32>()
-            .map_err(|_| format!("{text:?} is no number of bytes; write up to four, 0 for none"))
-    });
-    if thresholds.len() > 4 {
+    let thresholds = global.several("first_frame_bytes", values::first_frame);
+    if thresholds.len() > MOST_FRAMES {
         global.problem(
             "first_frame_bytes",
             "there are more than four; leave some out",
         );
     }
-    if thresholds.iter().any(|&bytes| bytes > 0) {
-        note(
-            notes,
-            global,
-            "first_frame_bytes",
-            "it has no effect: R.F lines come from the kernel's view only; transfer_us of the record request tells how \
-             long the whole response took",
-        );
+    Global {
+        is_peer,
+        stats_interval: interval.filter(|_| has_stats),
+        thresholds: thresholds.into_iter().filter(|&bytes| bytes > 0).collect(),
     }
-    is_peer
 }
 
-fn read_port(port: &mut Section<'_, '_>, is_peer: bool, notes: &Problems) -> Option<Port> {
+fn read_port(port: &mut Section<'_, '_>, global: &Global, notes: &Problems) -> Option<Port> {
     if !port.has("port") {
         port.problem_here("no port; write port: 443");
     }
     let range = port.one("port", range);
-    let mode = port.one("mode", |text| match text {
-        "default" => Ok(Mode::Default),
-        "http" => Ok(Mode::Http),
-        "https" => Ok(Mode::Https),
-        _ => Err(format!("{text:?} is no mode; write default, http or https")),
-    });
+    let mode = port.one("mode", values::mode);
     let is_peer = match port.has("peer") {
         true => port.flag("peer"),
-        false => is_peer,
+        false => global.is_peer,
     };
-    if port.one("first_frame", switch) == Some(true) {
+    let first_frame = port.one("first_frame", switch) == Some(true);
+    if first_frame && global.thresholds.is_empty() {
         note(
             notes,
             port,
             "first_frame",
-            "it has no effect: R.F lines come from the kernel's view only",
+            "it has no effect: global.first_frame_bytes has no thresholds",
         );
     }
     Some(Port {
         range: range?,
         is_peer,
         mode: mode?,
+        first_frame,
     })
 }
 
@@ -228,8 +216,7 @@ fn read_init(init: &mut Section<'_, '_>, cpus: u64, notes: &Problems) -> u64 {
                 "log_buf_size"
             },
             &format!(
-                "packets wait where TCP-RT's records did: a ring of log_buf_num x log_buf_size x {cpus} processors, \
-                 {} KiB",
+                "one buffer for all processors: a ring of log_buf_num x log_buf_size x {cpus} processors, {} KiB",
                 ring >> 10
             ),
         );
@@ -264,7 +251,7 @@ fn range(text: &str) -> Result<(u16, u16), String> {
 }
 
 /// The agent's file. Its values stand where the tcprt.yaml begins, for whatever may be said of them.
-fn agent(at: At, ports: &[Port], ring: u64) -> Node {
+fn agent(at: At, global: &Global, ports: &[Port], ring: u64) -> Node {
     let text = |text: &str| Node {
         at,
         what: What::Text(text.to_owned()),
@@ -290,48 +277,41 @@ fn agent(at: At, ports: &[Port], ring: u64) -> Node {
         true => low.to_string(),
         false => format!("{low}-{high}"),
     };
+    let yes = || text("true");
     let rules = ports.iter().map(|port| {
-        let protocol = match port.mode {
-            // One request, one response, whatever they are.
-            Mode::Default => "turn",
-            Mode::Http => "http",
-            Mode::Https => "tls",
-        };
-        map(vec![
+        let mut rule = vec![
             ("port", text(&range(&port.range))),
             ("role", text(if port.is_peer { "peer" } else { "server" })),
-            ("protocol", text(protocol)),
-        ])
+        ];
+        match port.mode {
+            Mode::Default => {}
+            Mode::Http => rule.push(("mode", text("http"))),
+            Mode::Https => rule.push(("mode", text("https"))),
+        }
+        if port.first_frame && !global.thresholds.is_empty() {
+            rule.push(("first_frame", yes()));
+        }
+        map(rule)
     });
-    // What no port is named for is ignored, as TCP-RT does: the kernel need not hand it over.
-    let words: Vec<_> = ports
-        .iter()
-        .map(|port| match port.range {
-            (low, high) if low == high => format!("port {low}"),
-            (low, high) => format!("portrange {low}-{high}"),
-        })
-        .collect();
-    let ranges = ports.iter().map(|port| text(&range(&port.range)));
+    let mut source = vec![
+        ("kernel", yes()),
+        ("buffer", text(&format!("{}KiB", ring.div_ceil(1024)))),
+    ];
+    if !global.thresholds.is_empty() {
+        let thresholds = global.thresholds.iter();
+        let thresholds = thresholds.map(|bytes| text(&bytes.to_string()));
+        source.push(("first_frame_bytes", list(thresholds.collect())));
+    }
+    let views = vec![map(vec![
+        ("kind", text("requests")),
+        ("format", text("tcprt")),
+        ("output", text(LOG)),
+        ("rotate", text("100MiB")),
+    ])];
     map(vec![
-        (
-            "sources",
-            list(vec![map(vec![
-                ("interface", text("any")),
-                ("buffer", text(&format!("{}KiB", ring.div_ceil(1024)))),
-            ])]),
-        ),
-        ("filter", text(&format!("tcp and ({})", words.join(" or ")))),
+        ("sources", list(vec![map(source)])),
         ("ports", list(rules.collect())),
-        (
-            "views",
-            list(vec![map(vec![
-                ("kind", text("requests")),
-                ("format", text("tcprt")),
-                ("output", text(LOG)),
-                ("rotate", text("100MiB")),
-                ("port", list(ranges.collect())),
-            ])]),
-        ),
+        ("views", list(views)),
     ])
 }
 

@@ -68,7 +68,7 @@ impl AgentView {
             (path, rotate) => Sink::open(path.as_deref(), rotate)?,
         };
         // Live packets do not wait for a destination.
-        let is_live = matches!(plan::from(all), plan::From::Live(_));
+        let is_live = !matches!(plan::from(all), plan::From::Files { .. });
         let sink = if is_live { sink.queued() } else { sink };
         Ok(AgentView::to(config, all, sink))
     }
@@ -268,6 +268,7 @@ impl AgentView {
                     color: false,
                     sources: end.sources,
                     is_live: end.health.vantage == Vantage::Wire,
+                    is_kernel: end.health.vantage == Vantage::Kernel,
                     first_packet: self.first_packet,
                     ..ReportOptions::plain(TimeFormat::new(self.config.time))
                 };

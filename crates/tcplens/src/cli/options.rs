@@ -33,7 +33,7 @@ pub(crate) struct Source {
     /// Leave out the packets that match this pcap-filter expression
     #[arg(long, value_name = "EXPRESSION")]
     pub exclude: Option<String>,
-    /// Stop after N packets
+    /// Stop after N packets (with -k: records)
     #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
     pub count: Option<u64>,
     /// Stop after this time (of the packets; of the clock when live)
@@ -68,16 +68,16 @@ pub(crate) struct Live {
     /// Capture on this interface; repeatable; `any` for all
     #[arg(short, long, value_name = "IF")]
     pub interface: Vec<String>,
-    /// Size of the ring that packets wait in, with a unit; per thread
-    #[arg(short = 'B', long, value_name = "SIZE", value_parser = values::ring, default_value = "64MiB")]
-    pub buffer: u64,
+    /// Size of the ring that packets wait in, with a unit; per thread [default: 64MiB; with -k, for what the kernel tells, 8MiB]
+    #[arg(short = 'B', long, value_name = "SIZE", value_parser = values::ring)]
+    pub buffer: Option<u64>,
     /// Bytes kept of each packet
     #[arg(short, long, value_name = "BYTES", value_parser = values::snap_length, default_value = "262144")]
     pub snaplen: u32,
     /// Also packets that are not for this host
     #[arg(long, alias = "promisc", overrides_with = "promiscuous")]
     pub promiscuous: bool,
-    /// Capture in this network namespace (ip netns), or the one of a file
+    /// Capture in this network namespace (ip netns), or the one of a file; with -k also its inode
     #[arg(long, value_name = "NAME")]
     pub netns: Option<String>,
     /// Give up all privileges for this user's once sources are open [default as root: nobody]
@@ -109,10 +109,14 @@ pub(crate) struct Answering {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Who is who")]
 pub(crate) struct Who {
-    /// Server ports, for connections whose handshake was not seen: 80,443,8000-8100
+    /// Server ports, for connections whose handshake was not seen: 80,443,8000-8100; with -k the only ones that are looked at
     #[arg(short, long = "port", value_name = "PORT,...")]
     #[arg(value_delimiter = ',', value_parser = values::ports)]
     pub ports: Vec<(u16, u16)>,
+    /// Ports of remote servers: what is asked there are P lines of TCP-RT (requests -f tcprt), as outbound requests are
+    #[arg(long = "peer-port", value_name = "PORT,...")]
+    #[arg(value_delimiter = ',', value_parser = values::ports)]
+    pub peer_ports: Vec<(u16, u16)>,
     /// Server addresses, likewise: 10.0.0.7,192.168.0.0/16
     #[arg(long = "server", value_name = "IP[/BITS],...")]
     #[arg(value_delimiter = ',', value_parser = values::network)]

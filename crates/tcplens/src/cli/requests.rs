@@ -58,21 +58,13 @@ pub(crate) struct Requests {
         display_order = 0
     )]
     pub payload: bool,
-    /// Ports of remote servers: what is asked there are P lines of TCP-RT (-f tcprt), as outbound requests are
-    #[arg(
-        long = "peer-port",
-        value_name = "PORT,...",
-        help_heading = "Who is who"
-    )]
-    #[arg(value_delimiter = ',', value_parser = values::ports)]
-    pub peer_ports: Vec<(u16, u16)>,
 }
 
 /// Which requests count.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Which requests")]
 pub(crate) struct Which {
-    /// Protocols to recognise, all of them by default; turn: client bytes, then server bytes; raw: a line per packet
+    /// Protocols to recognise, all of them by default (with -k none: payload is copied if this is written); turn: client bytes, then server bytes; raw: a line per packet
     #[arg(
         short = 'm',
         long = "protocol",
@@ -81,6 +73,9 @@ pub(crate) struct Which {
     )]
     #[arg(value_delimiter = ',', ignore_case = true, value_parser = protocols())]
     pub protocols: Vec<ProtocolChoice>,
+    /// They were written.
+    #[arg(skip)]
+    pub names_protocols: bool,
     /// Print only what took at least so many milliseconds (0.5; or 2s), until the last byte of the response
     #[arg(short = 't', long, value_name = "MS", value_parser = values::milliseconds)]
     pub slower_than: Option<Span>,

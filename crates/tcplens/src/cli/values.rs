@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use regex_lite::Regex;
+use tcplens_core::kernel::Mode;
 use tcplens_core::roles::Network;
 use tcplens_core::time::{SECOND, Span};
 use tcplens_output::units;
@@ -27,6 +28,30 @@ pub(crate) fn ports(text: &str) -> Result<(u16, u16), String> {
         ));
     }
     Ok((low, high))
+}
+
+/// `80=http` or `8000-8100=default`.
+pub(crate) fn port_mode(text: &str) -> Result<((u16, u16), Mode), String> {
+    let Some((port, mode)) = text.split_once('=') else {
+        return Err(format!("{text:?} is no port with a mode; write 443=https"));
+    };
+    Ok((ports(port)?, self::mode(mode)?))
+}
+
+/// What is spoken at a port, in TCP-RT's words.
+pub(crate) fn mode(text: &str) -> Result<Mode, String> {
+    match text {
+        "default" => Ok(Mode::Default),
+        "http" => Ok(Mode::Http),
+        "https" => Ok(Mode::Https),
+        _ => Err(format!("{text:?} is no mode; write default, http or https")),
+    }
+}
+
+/// Bytes of a response.
+pub(crate) fn first_frame(text: &str) -> Result<u32, String> {
+    text.parse::<u32>()
+        .map_err(|_| format!("{text:?} is no number of bytes; write up to four, 0 for none"))
 }
 
 /// `10.0.0.7`, `10.0.0.0/8` or `fe80::/10`.

@@ -12,7 +12,7 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::flag;
 
 use super::generated::to_stdout;
-use crate::agent::config::{AgentConfig, Live};
+use crate::agent::config::AgentConfig;
 use crate::agent::fan::Fan;
 use crate::agent::keys;
 use crate::agent::load::{self, Loaded};
@@ -22,6 +22,8 @@ use crate::agent::reload::Reload;
 use crate::agent::render::render;
 use crate::answer::listen::Listeners;
 use crate::cli::Agent;
+use crate::kernel::KernelSource;
+use crate::live::Source;
 use crate::log::{self, Level, log};
 use crate::observe::{Plan, observe};
 use crate::say::say;
@@ -42,15 +44,32 @@ pub(super) fn run(command: &Agent) -> Result<ExitCode> {
     }
     match plan::from(&config) {
         From::Files { files, follow } => of_files(&command.config, config, files, follow),
-        From::Live(live) => of_interfaces(&command.config, config, &live),
+        From::Live(live) => {
+            let names = live.iter().flat_map(|source| source.interfaces.clone());
+            let names: Vec<_> = names.collect();
+            let rings = plan::rings(&config, &live);
+            of_live(&command.config, config, (rings, None), &names)
+        }
+        From::Kernel(kernel) => {
+            let source = plan::in_kernel(&config, &kernel);
+            let names = ["the kernel".to_owned()];
+            of_live(&command.config, config, (Vec::new(), Some(source)), &names)
+        }
     }
 }
 
-fn of_interfaces(path: &Path, config: AgentConfig, sources: &[Live]) -> Result<ExitCode> {
+/// Interfaces, or the kernel itself; `names` tell which.
+fn of_live(
+    path: &Path,
+    config: AgentConfig,
+    (rings, kernel): (Vec<Source>, Option<KernelSource>),
+    names: &[String],
+) -> Result<ExitCode> {
     let files = config.views.iter().filter_map(|view| view.output.clone());
     let outputs = files.collect();
     let mut live = crate::live::Live::of(
-        plan::rings(&config, sources),
+        rings,
+        kernel,
         config.user.as_deref(),
         outputs,
         config.log_level >= Level::Debug,
@@ -63,13 +82,11 @@ fn of_interfaces(path: &Path, config: AgentConfig, sources: &[Live]) -> Result<E
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => ".".into(),
     });
-    let names = sources.iter().flat_map(|source| source.interfaces.clone());
-    let names: Vec<_> = names.collect();
     let listeners = Listeners::bind(&plan::answering(&config))?;
     let seed = RandomState::new().hash_one(0);
     let mut plan = plan::live_plan(&config, live, listeners, seed, signals::stop()?);
     plan.requests = signals::Requests::listen()?;
-    show(path, config, plan, &names, true)
+    show(path, config, plan, names, true)
 }
 
 fn of_files(
@@ -103,7 +120,9 @@ fn show(
     let again = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&again)).context("cannot wait for signal SIGHUP")?;
     let mut fan = Fan::open(&config, Notify::from_environment())?;
-    fan.set_reload(lasts.then(|| Reload::new(path.to_owned(), config, again)));
+    fan.set_reload(
+        lasts.then(|| Reload::new(path.to_owned(), config, again, plan.new_ports.clone())),
+    );
     let mut observed = observe(plan, &mut fan)?;
     observed.health.records_dropped.extend(fan.missed());
     if !observed.reader_gone {

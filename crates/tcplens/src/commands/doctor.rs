@@ -78,7 +78,10 @@ fn checks(machine: &Machine, cores: u64) -> Vec<Check> {
         namespaces(machine),
         landlock(machine),
         sockets(machine),
-        hooks(machine),
+        types(machine),
+        rights(machine),
+        lockdown(machine),
+        kernel_view(machine),
     ]
 }
 
@@ -271,27 +274,76 @@ fn sockets(machine: &Machine) -> Check {
     }
 }
 
-fn hooks(machine: &Machine) -> Check {
-    let types = match machine.btf {
-        true => "types are described (BTF)",
-        false => "types are not described (no /sys/kernel/btf/vmlinux)",
+fn types(machine: &Machine) -> Check {
+    let (found, lack) = match machine.btf {
+        true => ("described (BTF)", None),
+        false => (
+            "not described: there is no /sys/kernel/btf/vmlinux",
+            Some(no_view(Some("a kernel built with CONFIG_DEBUG_INFO_BTF"))),
+        ),
     };
-    let cost = "none in this version, which has no programs for the kernel yet".to_owned();
-    let (found, lack) = match (&machine.hooks, machine.btf) {
-        (Ok(()), true) => (format!("permitted; {types}"), None),
-        (Err(fix), _) => {
-            let fix = Some(fix.clone());
-            (format!("not permitted; {types}"), Some(Lack { cost, fix }))
-        }
-        (Ok(()), false) => {
-            let fix = Some("a kernel built with CONFIG_DEBUG_INFO_BTF".to_owned());
-            (format!("permitted; {types}"), Some(Lack { cost, fix }))
+    Check {
+        name: "types of the kernel",
+        found: found.to_owned(),
+        lack,
+    }
+}
+
+fn rights(machine: &Machine) -> Check {
+    let (found, lack) = match &machine.hooks {
+        Ok(()) => ("permitted", None),
+        Err(fix) => ("not permitted", Some(no_view(Some(fix)))),
+    };
+    Check {
+        name: "programs in the kernel",
+        found: found.to_owned(),
+        lack,
+    }
+}
+
+fn lockdown(machine: &Machine) -> Check {
+    let word = machine.lockdown.as_deref();
+    let lack = (word == Some("confidentiality")).then(|| {
+        let fix = "lockdown=integrity at boot, or none: programs may not read the kernel's memory";
+        no_view(Some(fix))
+    });
+    Check {
+        name: "lockdown",
+        found: word.unwrap_or("this kernel has none").to_owned(),
+        lack,
+    }
+}
+
+fn kernel_view(machine: &Machine) -> Check {
+    let measured = match machine.measures_programs {
+        Some(true) => "what its programs cost is measured",
+        Some(false) => "what its programs cost is not measured (sysctl kernel.bpf_stats_enabled=1)",
+        None => "what its programs cost cannot be measured",
+    };
+    let (found, lack) = match &machine.kernel_view {
+        None => ("not tried".to_owned(), None),
+        Some(Err(error)) => (error.clone(), Some(no_view(None))),
+        Some(Ok(limits)) if limits.is_empty() => (format!("complete; {measured}"), None),
+        Some(Ok(limits)) => {
+            let lack = Lack {
+                cost: limits.join("; "),
+                fix: None,
+            };
+            (format!("can be had in part; {measured}"), Some(lack))
         }
     };
     Check {
-        name: "kernel hooks",
+        name: "the kernel's view",
         found,
         lack,
+    }
+}
+
+/// What it costs that the kernel cannot be asked.
+fn no_view(fix: Option<&str>) -> Lack {
+    Lack {
+        cost: "no -k (--kernel); -i shows the same from packets".to_owned(),
+        fix: fix.map(str::to_owned),
     }
 }
 
@@ -399,6 +451,9 @@ mod tests {
             sockets: Ok(()),
             btf: true,
             hooks: Ok(()),
+            lockdown: Some("none".to_owned()),
+            measures_programs: Some(false),
+            kernel_view: Some(Ok(Vec::new())),
             clock: Some("tsc".to_owned()),
         }
     }
@@ -417,7 +472,10 @@ ok       clock                     tsc
 ok       other network namespaces  blue
 ok       landlock                  version 5
 ok       sockets of the kernel     can be asked for (sock_diag)
-ok       kernel hooks              permitted; types are described (BTF)
+ok       types of the kernel       described (BTF)
+ok       programs in the kernel    permitted
+ok       lockdown                  none
+ok       the kernel's view         complete; what its programs cost is not measured (sysctl kernel.bpf_stats_enabled=1)
 
 Live capture works here.
 Packets are seen as the host handles them: with offload (TSO, GRO) segments are larger than on the wire.
@@ -443,19 +501,46 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
             sockets: Err("Protocol not supported".to_owned()),
             btf: false,
             hooks: Err("needs CAP_BPF".to_owned()),
+            lockdown: Some("confidentiality".to_owned()),
+            kernel_view: None,
             clock: Some("hpet".to_owned()),
             ..good()
         };
         let checks = checks(&machine, 2);
         let lacks = |check: &&Check| check.lack.as_ref().is_some_and(|lack| lack.fix.is_some());
-        // All but the user's, who is no lack, and the ring's, which was not tried.
-        assert_eq!(checks.iter().filter(lacks).count(), checks.len() - 2);
+        // All but the user's, who is no lack, and the ring's and the kernel's view, which were not tried.
+        assert_eq!(checks.iter().filter(lacks).count(), checks.len() - 3);
         let text = text(&checks, false);
         assert!(text.starts_with("ok       user                      uid 1000 on Linux 6.12.1\nmissing  packet socket             Operation not permitted (os error 1)\n                                   costs: no live capture; capture files can be read all the same\n                                   to do: needs CAP_NET_RAW; grant it\n"), "{text}");
         assert!(
             text.contains("\nLive capture does not work here.\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn what_the_kernel_s_view_lacks_is_its_cost() {
+        let partly = Machine {
+            kernel_view: Some(Ok(vec![
+                "no first bytes".to_owned(),
+                "no cgroups".to_owned(),
+            ])),
+            measures_programs: Some(true),
+            ..good()
+        };
+        let check = kernel_view(&partly);
+        assert_eq!(
+            check.found,
+            "can be had in part; what its programs cost is measured"
+        );
+        assert_eq!(check.lack.unwrap().cost, "no first bytes; no cgroups");
+        let not = Machine {
+            kernel_view: Some(Err("no ring buffer".to_owned())),
+            ..good()
+        };
+        let check = kernel_view(&not);
+        assert_eq!(check.found, "no ring buffer");
+        assert!(check.lack.unwrap().cost.contains("-i shows the same"));
     }
 
     #[test]

@@ -32,13 +32,16 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     }
     let words = sources::sort(common, false)?;
     let files = words.files.iter().map(|file| file.display().to_string());
-    let sources: Vec<_> = files.chain(words.interfaces.iter().cloned()).collect();
+    let kernel = common.kernel.kernel.then(|| "the kernel".to_owned());
+    let interfaces = words.interfaces.iter().cloned();
+    let sources: Vec<_> = files.chain(interfaces).chain(kernel).collect();
     let wanted = Wanted {
         handshakes: true,
         requests: true,
         connections: true,
     };
-    let is_bare = words.files.is_empty() && common.live.interface.is_empty();
+    let is_bare =
+        words.files.is_empty() && common.live.interface.is_empty() && !common.kernel.kernel;
     let mut plan = plan(common, words, wanted, Prints::AtEnd)?;
     if is_bare && plan.duration.is_none() && plan.count.is_none() {
         plan.duration = Some(BARE);
@@ -52,6 +55,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         time: output.time,
         sources,
         is_live,
+        is_kernel: common.kernel.kernel,
         netns: common.live.netns.clone(),
     };
     let observed = observe(plan, &mut view)?;
@@ -88,6 +92,7 @@ struct ReportView {
     /// Names of files or interfaces.
     sources: Vec<String>,
     is_live: bool,
+    is_kernel: bool,
     netns: Option<String>,
 }
 
@@ -98,6 +103,7 @@ impl ReportView {
             color,
             sources: &self.sources,
             is_live: self.is_live,
+            is_kernel: self.is_kernel,
             netns: self.netns.as_deref(),
             first_packet: self.first_packet,
             ..ReportOptions::plain(TimeFormat::new(self.time))

@@ -51,9 +51,17 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         None => Prints::of(format),
     };
     let mut plan = plan(common, words, wanted, prints)?;
+    // What `-c` counts.
+    plan.counted = Wanted {
+        requests: true,
+        ..Wanted::default()
+    };
     plan.slow_from = command.which.slower_than;
     plan.settings.protocols = protocols(&command.which);
     plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
+    if let (Some(live), true) = (&mut plan.live, names_protocols(&command.which)) {
+        live.peeks(&protocols(&command.which));
+    }
     let files = plan.files.clone();
     if slow.is_some() && plan.live.is_some() {
         return Err(usage(
@@ -69,7 +77,8 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     let columns = command.columns.clone();
     let mut view = RequestView {
         text: RequestText::new(TimeFormat::new(output.time), columns, color),
-        tcprt: is_tcprt.then(|| Tcprt::new(command.peer_ports.clone(), names_http(&command.which))),
+        tcprt: is_tcprt
+            .then(|| Tcprt::new(common.who.peer_ports.clone(), names_http(&command.which))),
         target,
         choice: Choice::new(&command.which),
         summary: RequestSummary::new(command.which.slower_than),
@@ -106,6 +115,11 @@ fn check(command: &Requests) -> Result<()> {
             "-m raw prints packets, the other protocols requests; name either raw or the others",
         ));
     }
+    if is_raw && command.common.kernel.kernel {
+        return Err(usage(
+            "-m raw prints packets, which -k (--kernel) does not have; write -i any -m raw",
+        ));
+    }
     if command.payload && !is_raw {
         return Err(usage(
             "-A prints the payload of packets; write -m raw -A (requests have their text cut at --summary-bytes)",
@@ -125,11 +139,6 @@ fn check(command: &Requests) -> Result<()> {
     if !command.columns.is_empty() && !has_lines {
         return Err(usage(
             "--columns is about lines of text; leave -f and --stats-format out, or --columns: jsonl and csv have every field",
-        ));
-    }
-    if !command.peer_ports.is_empty() && command.format != RequestFormat::Tcprt {
-        return Err(usage(
-            "--peer-port chooses TCP-RT's P lines; write -f tcprt",
         ));
     }
     Ok(())
@@ -155,6 +164,12 @@ fn protocols(which: &Which) -> Vec<Protocol> {
         }
     }
     named
+}
+
+/// Whether something is to be made of payload, which the kernel copies only then.
+fn names_protocols(which: &Which) -> bool {
+    let turn = ProtocolChoice::One(Protocol::Turn);
+    which.names_protocols && which.protocols.iter().any(|protocol| *protocol != turn)
 }
 
 fn names_http(which: &Which) -> bool {

@@ -44,6 +44,8 @@ pub(super) struct Round {
     pub first: Option<Timestamp>,
     /// What was counted so far, from time to time.
     pub totals: Option<Box<Totals>>,
+    /// It is the end: there is time for whoever takes the lines.
+    pub is_ending: bool,
 }
 
 /// Where a ring stands among all.

@@ -1,5 +1,5 @@
-//! Live packets. Each ring has a thread that decodes and analyses what lies in it, where it lies; the thread that was there
-//! shows what they found, and answers. Between them is a queue that never makes capture wait: records that find no room in
+//! Live packets, and what the kernel tells. Each ring has a thread that decodes and analyses what lies in it, where it lies,
+//! and so has the kernel; the thread that was there shows what they found, and answers. Between them is a queue that never makes capture wait: records that find no room in
 //! it are dropped, and counted.
 
 use std::sync::atomic::Ordering;
@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::ring::Ring;
 use tcplens_core::batch::Place;
 use tcplens_core::record::Health;
 use tcplens_core::shard::Settings;
@@ -15,10 +14,12 @@ use tcplens_core::time::Timestamp;
 
 use super::Ran;
 use super::capture::{Capture, Captured, Inbox, Round, Seat};
+use super::kernel::{Heard, Listening};
 use super::show::{Show, finish};
 use crate::answer::Desk;
 use crate::answer::server::Servers;
 use crate::gate::Gate;
+use crate::live::Opened;
 use crate::observe::{Packets, Plan, Totals, View, health};
 use crate::say::say;
 use crate::signals::Request;
@@ -34,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A ring failed. What was captured before is shown.
 pub(crate) fn run(
     plan: &Plan,
-    sources: Vec<Vec<Ring>>,
+    opened: Opened,
     mut gates: Vec<Gate>,
     view: &mut dyn View,
     answering: Option<(Desk, Servers)>,
@@ -42,7 +43,14 @@ pub(crate) fn run(
     let (desk, servers) = answering.unzip();
     let mut show = Show::new(view);
     show.desk = desk;
+    show.left = plan.count.filter(|_| opened.kernel.is_some());
+    show.counted = plan.counted;
     let packets = show.packets;
+    let Opened {
+        rings: sources,
+        kernel,
+        ..
+    } = opened;
     let (rounds, arriving) = sync_channel(QUEUE);
     let mut give_back = Vec::new();
     let count: usize = sources.iter().map(Vec::len).sum();
@@ -53,8 +61,8 @@ pub(crate) fn run(
         ..plan.settings.clone()
     };
     let inboxes: Vec<Inbox> = (0..count).map(|_| Inbox::default()).collect();
-    let mut captured = Vec::new();
-    let mut totals = vec![Totals::default(); count];
+    let (mut captured, mut heard) = (Vec::new(), None);
+    let mut totals = vec![Totals::default(); count + usize::from(kernel.is_some())];
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         // Those of a source share its packets.
@@ -78,8 +86,19 @@ pub(crate) fn run(
             );
             threads.push(scope.spawn(|| capture.run()));
         }
-        drop(rounds);
         give_back.reverse();
+        let kernel = kernel.map(|kernel| {
+            let (spare_to, spare) = sync_channel(QUEUE);
+            give_back.push(spare_to);
+            let listening = Listening::new(
+                count,
+                plan,
+                (kernel.source, kernel.mapper),
+                (rounds.clone(), spare),
+            );
+            scope.spawn(|| listening.run())
+        });
+        drop(rounds);
         show_all(plan, &mut show, &arriving, &give_back, &mut totals);
         for thread in threads {
             match thread.join() {
@@ -87,11 +106,15 @@ pub(crate) fn run(
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
+        heard = kernel.map(|thread| match thread.join() {
+            Ok(heard) => heard,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
     });
     for one in &mut captured {
         claim(one, &inboxes);
     }
-    end(captured, show, servers)
+    end(captured, heard, show, servers)
 }
 
 /// What others have handed on to a thread that had ended.
@@ -144,6 +167,9 @@ fn show_all(
                 if let Some(told) = round.totals.take() {
                     totals[ring] = *told;
                 }
+                if round.is_ending && show.end.is_none() {
+                    show.end = show.view.settle().err();
+                }
                 // It may be gone already.
                 let _ = give_back[ring].try_send(round);
             }
@@ -176,7 +202,7 @@ fn show_all(
             }
         }
         let is_over = until.is_some_and(|until| Instant::now() >= until);
-        if is_over || show.end.is_some() {
+        if is_over || show.end.is_some() || show.left == Some(0) {
             plan.stop.store(true, Ordering::Relaxed);
         }
     }
@@ -199,16 +225,36 @@ fn so_far(health: &Health) -> String {
         .map(|(kind, n)| format!("{n} {kind} records"))
         .collect();
     format!(
-        "so far {} packets captured, {} dropped by kernel; {} connections; {}",
-        health.packets,
-        health.kernel_drops.unwrap_or_default(),
+        "so far {}; {} connections; {}",
+        seen(health),
         health.connections,
         records.join(", ")
     )
 }
 
+/// What was looked at, and what was not for there was no room.
+pub(crate) fn seen(health: &Health) -> String {
+    match (health.kernel_events, health.kernel_drops) {
+        (Some(events), None) => format!(
+            "{events} events read, {} dropped in the ring buffer",
+            health.event_drops.unwrap_or_default()
+        ),
+        // As tcpdump says it, for whoever looks for it.
+        (_, drops) => format!(
+            "{} packets captured, {} packets dropped by kernel",
+            health.packets,
+            drops.unwrap_or_default()
+        ),
+    }
+}
+
 /// Ends what is under way, and adds up.
-fn end(captured: Vec<Captured>, mut show: Show<'_>, servers: Option<Servers>) -> Result<Ran> {
+fn end(
+    captured: Vec<Captured>,
+    heard: Option<Heard>,
+    mut show: Show<'_>,
+    servers: Option<Servers>,
+) -> Result<Ran> {
     let mut totals = Totals::default();
     let (mut lanes, mut gates, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
     let (mut clock, mut link, mut failed) = (Timestamp::MIN, None, None);
@@ -220,12 +266,16 @@ fn end(captured: Vec<Captured>, mut show: Show<'_>, servers: Option<Servers>) ->
         totals.shards = Default::default();
         lanes.extend(one.lanes);
         gates.push(one.decode.gate);
-        troubles.extend(one.error);
+        troubles.extend(one.error.map(|error| error.to_string()));
         failed = failed.or(one.failed);
     }
     finish(clock, &mut lanes, &mut show);
     for lane in &lanes {
         totals.shards += lane.counts();
+    }
+    if let Some(heard) = heard {
+        totals.add(&heard.totals);
+        troubles.extend(heard.error);
     }
     Ok(Ran {
         source: None,

@@ -11,7 +11,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use tcplens_capture::file::{MergedSource, Status};
-use tcplens_capture::ring::RingError;
 use tcplens_core::batch::{Place, Records};
 use tcplens_core::engine::{Lane, Work};
 use tcplens_core::packet::{Batch, LinkType};
@@ -28,6 +27,7 @@ use show::{Show, finish};
 
 mod capture;
 mod decode;
+mod kernel;
 pub(crate) mod live;
 mod show;
 
@@ -46,7 +46,7 @@ pub(crate) struct Ran {
     /// Link type of the latest packet.
     pub link: Option<LinkType>,
     /// What ended live capture before its time.
-    pub troubles: Vec<RingError>,
+    pub troubles: Vec<String>,
     /// What ended it all.
     pub failed: Option<anyhow::Error>,
     /// Who answered.

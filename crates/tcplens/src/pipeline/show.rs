@@ -9,6 +9,7 @@ use tcplens_output::SinkEnd;
 
 use super::decode::{Kept, KeptPacket};
 use crate::answer::Desk;
+use crate::commands::Wanted;
 use crate::observe::{Packets, Seen, View};
 
 /// Merge and view.
@@ -23,6 +24,10 @@ pub(super) struct Show<'v> {
     pub end: Option<SinkEnd>,
     /// Counts records for whoever asks.
     pub desk: Option<Desk>,
+    /// Records that are still to be shown; `None`: all.
+    pub left: Option<u64>,
+    /// Which of them are counted down.
+    pub counted: Wanted,
     is_begun: bool,
 }
 
@@ -35,6 +40,8 @@ impl<'v> Show<'v> {
             records: [0; 3],
             end: None,
             desk: None,
+            left: None,
+            counted: Wanted::default(),
             is_begun: false,
         }
     }
@@ -60,9 +67,17 @@ impl<'v> Show<'v> {
             records,
             end,
             desk,
+            left,
+            counted,
             ..
         } = self;
         merge.merge_placed(batches, until, |place, record| {
+            if let Some(left) = left {
+                if *left == 0 {
+                    return;
+                }
+                *left -= u64::from(counted.includes(record));
+            }
             count(records, record);
             if let Some(desk) = desk {
                 desk.record(record);

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use mlua::{Lua, Result, Value, Variadic};
-use tcplens_core::record::{ConnectionId, Field, Record, Visitor};
+use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_output::rfc3339::{self, Rfc3339};
 
@@ -198,6 +198,20 @@ impl Visitor for Values<'_> {
         self.take(|values| {
             let items = value.iter().copied();
             Ok(Value::Table(values.lua.create_sequence_from(items)?))
+        });
+    }
+
+    fn frames(&mut self, _: &'static Field, value: &[FirstFrame]) {
+        self.take(|values| {
+            let list = values.lua.create_table()?;
+            for frame in value {
+                let item = values.lua.create_table()?;
+                item.raw_set("threshold_bytes", frame.threshold_bytes)?;
+                item.raw_set("bytes", frame.bytes)?;
+                item.raw_set("us", frame.us)?;
+                list.raw_push(item)?;
+            }
+            Ok(Value::Table(list))
         });
     }
 }

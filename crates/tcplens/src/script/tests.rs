@@ -87,7 +87,7 @@ fn give(script: &mut Script, transport: Transport, segment: &Segment, payload: &
     }];
     let owner = Owner {
         frame: segment.frame,
-        connection_id: ConnectionId {
+        connection_id: ConnectionId::Packets {
             first: segment.time,
             flow: 0xabcd,
         },
@@ -658,7 +658,7 @@ fn request(protocol: Protocol, summary: &str) -> Records {
         tap_side: Side::Unknown,
         tunnel: tcplens_core::wire::segment::Tunnel::None,
         vlan: 0,
-        connection_id: ConnectionId { first: t0, flow: 1 },
+        connection_id: ConnectionId::Packets { first: t0, flow: 1 },
         protocol,
         status: Status::Ok,
         ended_by: EndedBy::Response,

@@ -10,6 +10,7 @@ mod agent;
 mod capture;
 mod doctor;
 mod failures;
+mod kernel;
 mod options;
 mod outputs;
 mod requests;

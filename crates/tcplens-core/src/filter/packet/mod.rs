@@ -23,11 +23,13 @@ mod primitive;
 mod program;
 mod protocol;
 mod services;
+mod tuples;
 
 #[cfg(test)]
 mod tests;
 
 pub use program::{Instruction, Program, op};
+pub(super) use tuples::Unanswerable;
 
 /// A parsed expression, not yet bound to a link type.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,11 @@ impl PacketFilter {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The first primitive that asks for more than addresses and ports of TCP.
+    pub(super) fn beyond_tuples(&self) -> Option<(std::ops::Range<usize>, Unanswerable)> {
+        tuples::beyond(self.expr.as_ref()?)
     }
 
     /// The program for the packets of one link type. Interfaces of one observation may need several.

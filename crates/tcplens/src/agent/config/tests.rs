@@ -25,7 +25,7 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
     for (text, expected) in [
         (
             "",
-            "a.yaml:1:1: sources: there is none; write what to capture on (- interface: any) or to read (- read: FILE.pcap)\n\
+            "a.yaml:1:1: sources: there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true\n\
              a.yaml:1:1: views: there is none, and nothing under answering: nobody would see anything; write one (- kind: requests)",
         ),
         (
@@ -124,7 +124,7 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
         ),
         (
             "VIEWsources:\n  - follow: true\n",
-            "a.yaml:3:5: sources[1]: neither read nor interface; ",
+            "a.yaml:3:5: sources[1]: neither read nor interface nor kernel; ",
         ),
         (
             "VIEWsources:\n  - read: x\n    buffer: 4MiB\n",
@@ -133,6 +133,34 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
         (
             "VIEWsources:\n  - interface: any\n    buffer: 4096\n",
             "a.yaml:4:13: sources[1].buffer: tcpdump counts KiB here; write 4MiB if that was meant",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\n  - interface: any\n",
+            "a.yaml:3:3: sources: the kernel's view goes with no other source: ",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\n    snaplen: 64\n",
+            "a.yaml:4:14: sources[1].snaplen: it is about packets; leave it out",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\n    first_frame_bytes: [1, 2, 3, 4, 5]\n",
+            "a.yaml:4:24: sources[1].first_frame_bytes: there are more than four; ",
+        ),
+        (
+            "VIEWsources:\n  - interface: any\n    flush: 5\n",
+            "a.yaml:4:12: sources[1].flush: it is about the kernel's view; leave it out",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\nexclude: port 22\n",
+            "a.yaml:4:10: exclude: it is about packets, which the kernel's view does not have; leave it out",
+        ),
+        (
+            "SOURCEVIEWports:\n  - {port: 80, mode: http}\n",
+            "a.yaml:4:3: ports: mode and first_frame are about the kernel's view; ",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\nports:\n  - {port: 80, mode: ftp}\n",
+            "a.yaml:5:22: ports[1].mode: \"ftp\" is no mode; write default, http or https",
         ),
         (
             "VIEWsources:\n  - interface: any\n  - read: x\n",
@@ -211,7 +239,7 @@ user: nobody
         interfaces: vec!["eth0".into(), "eth1".into()],
         netns: Some("web".into()),
         promiscuous: false,
-        buffer: 16 << 20,
+        buffer: Some(16 << 20),
         snaplen: 262_144,
     };
     assert_eq!(config.sources, [Source::Live(live)]);
@@ -310,10 +338,16 @@ log_level: debug
 ";
     let live =
         "sources: [{interface: any, netns: x, promiscuous: true, buffer: 1MiB, snaplen: 64}]\n";
+    let kernel = "sources: [{kernel: true, netns: x, buffer: 1MiB, peek: true, flush: 2, first_frame_bytes: [1, 2]}]
+ports: [{port: 443, mode: https, first_frame: true}]
+";
     // In a debug build a key that is there and not asked for is a panic.
     read(files);
     read(&format!("{live}{VIEW}"));
-    let text = format!("{files}{live}");
+    let config = read(&format!("{kernel}{VIEW}"));
+    let effective = render(&config.effective);
+    assert_eq!(render(&read(&effective).effective), effective);
+    let text = format!("{files}{live}{kernel}");
     for key in keys::all().iter().flat_map(|table| table.keys) {
         let named = [
             format!("{{{}:", key.name),

@@ -7,6 +7,7 @@ use super::*;
 use crate::agent::fan::Fan;
 use crate::agent::testing::samples;
 use crate::agent::{config, keys};
+use crate::kernel::NewPorts;
 use crate::observe::View;
 
 /// A running fan, its file and its directory.
@@ -24,7 +25,12 @@ impl Running {
         let config = config::parse(&whole(&directory, text)).unwrap();
         let mut fan = Fan::open(&config, Notify::default()).unwrap();
         let file = directory.join("a.yaml");
-        fan.set_reload(Some(Reload::new(file, config, Arc::clone(&asked))));
+        fan.set_reload(Some(Reload::new(
+            file,
+            config,
+            Arc::clone(&asked),
+            NewPorts::default(),
+        )));
         Running {
             fan,
             asked,

@@ -26,7 +26,7 @@ pub(super) fn request(port: u16, ms: i64) -> Records {
         tap_side: Side::Unknown,
         tunnel: Tunnel::None,
         vlan: 0,
-        connection_id: ConnectionId {
+        connection_id: ConnectionId::Packets {
             first: START,
             flow: 1,
         },

@@ -1,0 +1,121 @@
+//! Records of the kernel as people see them: requests, connections, attempts.
+#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+mod kernel_events;
+
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::kernel::*;
+use tcplens_output::text::{ConnectionText, HandshakeText, RequestColumn, RequestText};
+use tcplens_output::time_style::{TimeFormat, TimeStyle};
+
+use kernel_events::*;
+
+/// A server's socket of a known process.
+fn nginx() -> Socket {
+    let mut comm = [0; 16];
+    comm[..5].copy_from_slice(b"nginx");
+    Socket {
+        process: Some(Process {
+            pid: 4242,
+            uid: 33,
+            comm,
+            cgroup: 0,
+        }),
+        ..server(80)
+    }
+}
+
+fn lines(columns: &[RequestColumn], events: Vec<(Socket, i64, What)>) -> String {
+    let time = || TimeFormat::new(TimeStyle::Epoch);
+    let mut requests = RequestText::new(time(), columns.to_vec(), false);
+    let mut connections = ConnectionText::new(time(), false);
+    let mut handshakes = HandshakeText::new(time(), false);
+    let records = records(Settings::default(), events);
+    let mut out = Vec::new();
+    for n in 0..records.len() {
+        match records.get(n).unwrap().1 {
+            AnyRecord::Handshake(handshake) => handshakes.encode(handshake, &mut out),
+            AnyRecord::Request(request) => requests.encode(&request.record(), &mut out),
+            AnyRecord::Connection(connection) => connections.encode(connection, &mut out),
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_server_s_request_took_as_long_as_until_its_response_began() {
+    let said = lines(&[], vec![(nginx(), 200, asked(task(1)))]);
+    assert_eq!(
+        said,
+        "1795223439.676586 10.0.0.7:38824 => 10.0.0.1:80 | 0.148 ms | nginx[4242] | turn: 79 > 240 bytes\n"
+    );
+    let columns = [
+        RequestColumn::Phases,
+        RequestColumn::Process,
+        RequestColumn::Frames,
+    ];
+    let said = lines(&columns, vec![(nginx(), 200, asked(task(1)))]);
+    assert!(
+        said.ends_with(
+            " | 0.148 ms | upload 0.000 process 0.148 delivered 0.156 ms | nginx[4242] | - | turn: 79 > 240 bytes\n"
+        ),
+        "{said}"
+    );
+    let said = lines(
+        &[RequestColumn::Process],
+        vec![(server(80), 200, asked(task(1)))],
+    );
+    assert!(
+        said.ends_with(" | 0.148 ms | - | turn: 79 > 240 bytes\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn connections_have_the_columns_that_the_kernel_knows() {
+    let state = Connection {
+        unacked_bytes: 100,
+        ..closed()
+    };
+    let said = lines(&[], vec![(nginx(), 900, What::Connection(state))]);
+    let table: Vec<&str> = said.lines().skip(1).collect();
+    assert_eq!(
+        table,
+        [
+            "        TIMESTAMP |                CLIENT                 SERVER | DURATION  CLOSE          HANDSHAKE    \
+             REQUESTS |   BYTES>    BYTES< | RETR      RTT | UNSENT  UNACKED | PROCESS",
+            "1795223439.676486 |        10.0.0.7:38824            10.0.0.1:80 |     1 ms  fin            established         2 \
+             |    158 B     480 B |    3     8 µs |    0 B    100 B | nginx[4242]",
+        ]
+    );
+}
+
+#[test]
+fn attempts_show_the_kernel_s_reason_and_no_count_that_it_does_not_know() {
+    let attempt = |end| {
+        What::Attempt(Attempt {
+            end,
+            syn_retransmits: 1,
+            synack_retransmits: 0,
+            rtt_us: None,
+            mss: None,
+        })
+    };
+    let said = lines(
+        &[],
+        vec![
+            (client(5), 900, attempt(AttemptEnd::Failed(113))),
+            (nginx(), 900, attempt(AttemptEnd::Established)),
+        ],
+    );
+    let line = |n| -> Vec<&str> { said.lines().nth(n).unwrap().split_whitespace().collect() };
+    assert!(
+        line(1).ends_with(&["unreachable", "(EHOSTUNREACH)", "|", "1", "-"]),
+        "{said}"
+    );
+    assert_eq!(line(2)[0], "-", "{said}");
+    assert!(
+        line(2).ends_with(&["established", "(nginx[4242])", "|", "-", "0"]),
+        "{said}"
+    );
+}
