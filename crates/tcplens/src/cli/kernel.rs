@@ -105,7 +105,11 @@ const REFUSED: &[(&str, &str)] = &[
 fn check_without(matches: &ArgMatches) -> Result<(), clap::Error> {
     let has_peers = matches.try_contains_id("peer_ports").unwrap_or_default();
     let format = matches.try_get_one::<RequestFormat>("format");
-    if has_peers && !matches!(format, Ok(Some(RequestFormat::Tcprt))) {
+    let is_tcprt = matches!(
+        format,
+        Ok(Some(RequestFormat::Tcprt | RequestFormat::TcprtStats))
+    );
+    if has_peers && !is_tcprt {
         let why = "--peer-port chooses TCP-RT's P lines (requests -f tcprt), or what the kernel looks at; write -f tcprt or -k";
         return Err(conflict(why));
     }
