@@ -432,10 +432,9 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         .filter(|(_, n)| *n > 0)
         .collect();
     let kernel = totals.kernel.as_ref();
-    let of_kernel = kernel.map_or([("", 0); 6], |kernel| {
+    let of_kernel = kernel.map_or([("", 0); 5], |kernel| {
         [
             ("kernel_storage", kernel.counts.storage_failed),
-            ("kernel_table", kernel.counts.evicted),
             ("kernel_heads", kernel.counts.heads_missed),
             ("kernel_attempts", kernel.mapped.early_attempts),
             ("kernel_tasks", kernel.mapped.early_tasks),

@@ -64,6 +64,10 @@ typedef struct {
 	struct net *net;
 } RELOCATED possible_net_t;
 
+typedef struct {
+	long counter;
+} RELOCATED atomic64_t;
+
 struct sock_common {
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;
@@ -72,6 +76,7 @@ struct sock_common {
 	u16 skc_family;
 	volatile u8 skc_state;
 	unsigned long skc_flags;
+	atomic64_t skc_cookie;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -82,6 +87,7 @@ struct sock {
 	struct rb_root tcp_rtx_queue;
 	u16 sk_protocol;
 	int sk_err;
+	void *sk_bpf_storage;
 } RELOCATED;
 
 struct inet_sock {

@@ -4,6 +4,7 @@
 #include "state.h"
 
 #define READ(p, field) ((p)->field)
+#define READ_BY(p, pointer, field) ((p)->pointer->field)
 #define CB(skb, field) (*(u32 *)((void *)(skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
 #define CB_FLAGS(skb) (*(u8 *)((void *)(skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, tcp_flags)))
 #define TCP_SOCK(sk) tcp_sock_of((void *)(sk))
@@ -20,7 +21,9 @@ struct {
 	__type(value, struct state);
 } states SEC(".maps");
 
-#define state_of(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, 0))
+/* Most sockets have no state of anybody's: that is seen without a call. */
+#define state_of(sk) \
+	((sk)->sk_bpf_storage ? (struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, 0) : 0)
 #define state_new(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, BPF_SK_STORAGE_GET_F_CREATE))
 #define state_gone(sk) bpf_sk_storage_delete(&states, (void *)(sk))
 

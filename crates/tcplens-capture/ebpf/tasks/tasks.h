@@ -5,8 +5,9 @@
  * task began, the response has, too, and first_tx_mstamp is still the time its first segment was sent. delivered_mstamp is
  * the time of the last ACK that delivered data.
  *
- * Who includes it says how fields are read (READ, BYTES), how a socket becomes a tcp_sock (TCP_SOCK), where states are
- * (state_of, state_new, state_gone), and what may be changed by two at once (EXCHANGE). */
+ * Who includes it says how fields are read (READ, READ_BY through a pointer, CB, CB_FLAGS), how a socket becomes a tcp_sock
+ * (TCP_SOCK), what its number is (COOKIE), where states are (state_of, state_new, state_gone), and how what two may change
+ * is changed (EXCHANGE). */
 #ifndef TCPLENS_TASKS_H
 #define TCPLENS_TASKS_H
 
@@ -139,7 +140,7 @@ always u8 role_of(u16 local, u16 remote, u8 opened, struct who *who)
 
 always int is_elsewhere(const struct sock_common *sk)
 {
-	return only_netns && READ(sk, skc_net.net->ns.inum) != only_netns;
+	return only_netns && READ_BY(sk, skc_net.net, ns.inum) != only_netns;
 }
 
 always void copy_ends(const struct sock_common *sk, struct who *who)
@@ -154,7 +155,7 @@ always void copy_ends(const struct sock_common *sk, struct who *who)
 		bpf_core_read(who->local, 16, &sk->skc_v6_rcv_saddr);
 		bpf_core_read(who->remote, 16, &sk->skc_v6_daddr);
 	}
-	who->netns = READ(sk, skc_net.net->ns.inum);
+	who->netns = READ_BY(sk, skc_net.net, ns.inum);
 }
 
 /* Whoever runs now uses this socket. */
@@ -451,6 +452,14 @@ always void cross(struct state *st, u32 acked, u64 at)
 	}
 }
 
+/* Whether a connection that was there before may be adopted; called for each segment of those that are not. */
+always int is_wanted(const struct sock *sk)
+{
+	struct ports *all = bpf_map_lookup_elem(&ports, &zero);
+	u16 local = READ(sk, __sk_common.skc_num), remote = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
+	return all_ports || (all && ((all->bits[local] & LOCAL) || (all->bits[remote] & PEER)));
+}
+
 /* It is established: from here bytes are counted. */
 always void establish(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 now)
 {
@@ -488,17 +497,19 @@ always struct state *adopt(const struct sock *sk, const struct tcp_sock *tp)
 /* A segment is about to be applied to an established socket. */
 always int probe(const struct sock *sk, const struct sk_buff *skb)
 {
-	struct tcp_sock *tp = TCP_SOCK(sk);
 	struct state *st = state_of(sk);
-	if (!tp)
-		return 0;
 	u32 seq = CB(skb, seq), end = CB(skb, end_seq);
 	if (seq == end && st && stage_of(st) == (st->who.role == LOCAL ? RESPONSE : REQUEST) &&
 	    !(st->who.port & FIRST_FRAME))
 		return 0; /* an ACK, and nothing to learn */
+	if (!st && (seq == end || !wants_tasks))
+		return 0;
+	if (!st && !is_wanted(sk))
+		return 0;
+	struct tcp_sock *tp = TCP_SOCK(sk);
+	if (!tp)
+		return 0;
 	if (!st) {
-		if (seq == end || !wants_tasks)
-			return 0;
 		st = adopt(sk, tp);
 		if (!st)
 			return 0;
@@ -523,7 +534,7 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 		if (stage_of(st) == RESPONSE) {
 			u32 una = READ(tp, snd_una), sent_to = READ(tp, snd_nxt);
 			u64 t4 = una == sent_to ? acked_at(tp, st) : now;
-			if (after(sent_to, una) && after(sent_to, CB(skb, ack_seq))) {
+			if (READ(tp, write_seq) != sent_to || (after(sent_to, una) && after(sent_to, CB(skb, ack_seq)))) {
 				/* It was sent before the response had come. */
 				t4 = 0;
 				queued = QUEUED;
@@ -739,7 +750,8 @@ always int refuse(const struct sk_buff *skb)
 	u8 ip[40] = {};
 	if (!wants_attempts || !skb)
 		return 0;
-	u32 netns = READ(skb, dev->nd_net.net->ns.inum);
+	struct net_device *dev = READ(skb, dev);
+	u32 netns = READ_BY(dev, nd_net.net, ns.inum);
 	if (only_netns && netns != only_netns)
 		return 0;
 	unsigned char *head = READ(skb, head);

@@ -79,8 +79,6 @@ pub struct KernelCounts {
     pub drops: u64,
     /// Connections that could not be observed, for there was no memory for their state.
     pub storage_failed: u64,
-    /// Connections whose state gave way to others (only without socket storage).
-    pub evicted: u64,
     /// Requests whose first bytes were asked for and not seen.
     pub heads_missed: u64,
 }
@@ -236,7 +234,6 @@ impl Kernel {
             events: self.events,
             drops: count(DROPS),
             storage_failed: count(STORAGE_FAILED),
-            evicted: 0,
             heads_missed: count(HEADS_MISSED),
         }
     }
@@ -300,9 +297,9 @@ impl Kernel {
             // Kernels before 5.17 let nobody who has given up the right to; then idle connections tell when they are used again.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.programs.iterator = None;
-                self.programs.limitations.push(format!(
-                    "a connection that is idle does not tell of its last request until it is closed: {error}"
-                ));
+                self.programs
+                    .limitations
+                    .push(format!("{}: {error}", programs::IDLE));
                 Ok(())
             }
             Err(error) => Err(KernelError::System {

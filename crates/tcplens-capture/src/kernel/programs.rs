@@ -7,17 +7,20 @@ use std::path::Path;
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::links::CgroupAttachMode;
-use aya::programs::{BtfTracePoint, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError};
+use aya::programs::{
+    BtfTracePoint, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, RawTracePoint,
+};
 use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::error::KernelError;
 use super::iterator::Iterator;
 use super::shared::Shared;
-use super::{KernelOptions, ProgramCost};
+use super::{KernelOptions, ProgramCost, Variant};
 use crate::privilege::{Need, remedy};
 
-/// The programs as clang made them of ebpf/tasks/storage.bpf.c (ebpf/tasks/build).
+/// The programs as clang made them (ebpf/tasks/build).
 const STORAGE: &[u8] = aya::include_bytes_aligned!("../../ebpf/tasks/storage.bpf.o");
+const HASH: &[u8] = aya::include_bytes_aligned!("../../ebpf/tasks/hash.bpf.o");
 
 /// `struct ports`.
 const PORTS: usize = 65_536;
@@ -29,6 +32,10 @@ const CONTROL: usize = 16;
 const USUAL_BUFFER: u64 = 8 << 20;
 /// The reader is woken when so much of it is full: in between it looks some 50 times a second.
 const WAKES_AT: u32 = 1 << 20;
+
+/// What is told where the iterator is missing.
+pub(super) const IDLE: &str =
+    "a connection that is idle does not tell of its last request until it is used again or closed";
 
 /// Programs on tracepoints: its name, the tracepoint, and what is not known without it.
 struct Hook {
@@ -77,8 +84,18 @@ const HOOKS: [Hook; 7] = [
     },
 ];
 
+/// How the programs are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Make {
+    /// BTF tracepoints, a state in each socket.
+    Storage,
+    /// Raw tracepoints, a hash of states.
+    Hash,
+}
+
 /// What is loaded and attached. Dropping it detaches.
 pub(super) struct Programs {
+    make: Make,
     /// Holds programs and links.
     loaded: Ebpf,
     pub ring: RingBuf<MapData>,
@@ -92,9 +109,27 @@ pub(super) struct Programs {
 }
 
 impl Programs {
+    /// Of the make that was asked for, or the best that this kernel takes; attached, but for what tells.
     pub(super) fn open(options: &KernelOptions) -> Result<Programs, KernelError> {
+        let make = match options.variant {
+            Variant::Best | Variant::Storage => Make::Storage,
+            Variant::Hash => Make::Hash,
+        };
+        match Programs::of(make, options) {
+            Err(KernelError::Program { why, .. }) if options.variant == Variant::Best => {
+                let mut programs = Programs::of(Make::Hash, options)?;
+                programs.limitations.push(format!(
+                    "an older way is used, which costs the traffic about twice as much: {why}"
+                ));
+                Ok(programs)
+            }
+            done => done,
+        }
+    }
+
+    fn of(make: Make, options: &KernelOptions) -> Result<Programs, KernelError> {
         let btf = Btf::from_sys_fs().map_err(|error| KernelError::NoTypes(error.to_string()))?;
-        let mut loaded = load(options, &btf)?;
+        let mut loaded = load(make, options, &btf)?;
         let mut limitations = Vec::new();
         let shared = |name, size| {
             Shared::new(map_fd(&loaded, name)?, size).map_err(|error| KernelError::System {
@@ -112,19 +147,27 @@ impl Programs {
             what: "map the ring buffer",
             error: io::Error::other(error),
         })?;
+        let is_old = || "it takes socket storage, which is not used here".to_owned();
         if options.peek {
-            peek(&mut loaded, &mut limitations)?;
-        }
-        let iterator = match iterate(&mut loaded, &btf) {
-            Ok(iterator) => Some(iterator),
-            Err(why) => {
+            let done = match make {
+                Make::Storage => peek(&mut loaded),
+                Make::Hash => Err(is_old()),
+            };
+            if let Err(why) = done {
                 limitations.push(format!(
-                    "a connection that is idle does not tell of its last request until it is closed: {why}"
+                    "the first bytes of requests are not seen, so no protocol is known: {why}"
                 ));
-                None
             }
+        }
+        let iterator = match make {
+            Make::Storage => iterate(&mut loaded, &btf),
+            Make::Hash => Err(is_old()),
         };
-        Ok(Programs {
+        let iterator = iterator
+            .map_err(|why| limitations.push(format!("{IDLE}: {why}")))
+            .ok();
+        let mut programs = Programs {
+            make,
             loaded,
             ring,
             ports,
@@ -132,27 +175,55 @@ impl Programs {
             control,
             iterator,
             limitations,
-        })
+        };
+        // A program that this kernel does not take is found out now, while there is still another way.
+        programs.load_hooks(&btf)?;
+        Ok(programs)
+    }
+
+    fn load_hooks(&mut self, btf: &Btf) -> Result<(), KernelError> {
+        for hook in &HOOKS {
+            let done = match self.make {
+                Make::Storage => program::<BtfTracePoint>(&mut self.loaded, hook.program)
+                    .and_then(|it| it.load(hook.tracepoint, btf)),
+                Make::Hash => program::<RawTracePoint>(&mut self.loaded, hook.program)
+                    .and_then(RawTracePoint::load),
+            };
+            self.is_there(hook, "load", done)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a hook can be had: one that cannot be missed must.
+    fn is_there(
+        &mut self,
+        hook: &Hook,
+        what: &'static str,
+        done: Result<(), ProgramError>,
+    ) -> Result<bool, KernelError> {
+        match done {
+            Ok(()) => Ok(true),
+            Err(error) if hook.without.is_empty() => Err(refused(what, hook.tracepoint, &error)),
+            Err(error) => {
+                self.limitations
+                    .push(format!("{} are not known: {}", hook.without, whole(&error)));
+                Ok(false)
+            }
+        }
     }
 
     /// Attaches them to the tracepoints: from here on there are events.
     pub(super) fn attach(&mut self) -> Result<(), KernelError> {
-        let btf = Btf::from_sys_fs().map_err(|error| KernelError::NoTypes(error.to_string()))?;
         for hook in &HOOKS {
-            let done = program::<BtfTracePoint>(&mut self.loaded, hook.program).and_then(|it| {
-                it.load(hook.tracepoint, &btf)?;
-                it.attach().map(|_| ())
-            });
-            match done {
-                Ok(()) => {}
-                Err(error) if hook.without.is_empty() => {
-                    return Err(refused("attach to", hook.tracepoint, &error));
-                }
-                Err(error) => self.limitations.push(format!(
-                    "{} are not known: {}",
-                    hook.without,
-                    whole(&error)
-                )),
+            let done = match self.make {
+                Make::Storage => program::<BtfTracePoint>(&mut self.loaded, hook.program)
+                    .and_then(|it| it.attach().map(|_| ())),
+                Make::Hash => program::<RawTracePoint>(&mut self.loaded, hook.program)
+                    .and_then(|it| it.attach(hook.tracepoint).map(|_| ())),
+            };
+            // What was not loaded has been told of.
+            if !matches!(done, Err(ProgramError::NotLoaded)) {
+                self.is_there(hook, "attach to", done)?;
             }
         }
         Ok(())
@@ -167,6 +238,7 @@ impl Programs {
             // What is not attached need not be detached.
             match program {
                 Program::BtfTracePoint(program) => drop(program.unload()),
+                Program::RawTracePoint(program) => drop(program.unload()),
                 Program::CgroupSkb(program) => drop(program.unload()),
                 _ => {}
             }
@@ -194,7 +266,7 @@ impl Programs {
 }
 
 /// Makes the maps, and fits the programs to this kernel.
-fn load(options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelError> {
+fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelError> {
     let flag = |is: bool| u32::from(is);
     let buffer = options.buffer.unwrap_or(USUAL_BUFFER).max(1 << 16);
     // A power of two, in pages.
@@ -221,7 +293,10 @@ fn load(options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelError> {
         .override_global("only_netns", &netns, true)
         .override_global("wakes_at", &wakes_at, true)
         .override_global("thresholds", &thresholds[..], true)
-        .load(STORAGE)
+        .load(match make {
+            Make::Storage => STORAGE,
+            Make::Hash => HASH,
+        })
         .map_err(|error| match is_refused(&error) {
             true => KernelError::NotPermitted {
                 remedy: remedy(Need::Kernel).to_string(),
@@ -235,26 +310,18 @@ fn load(options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelError> {
 }
 
 /// First bytes of requests: on the way in for servers, on the way out for clients.
-fn peek(loaded: &mut Ebpf, limitations: &mut Vec<String>) -> Result<(), KernelError> {
-    let mut attach = || -> Result<(), String> {
-        let root = cgroups().ok_or("the second hierarchy of cgroups is not mounted")?;
-        let root = File::open(&root).map_err(|error| format!("{}: {error}", root.display()))?;
-        for (name, way) in [
-            ("tl_in", CgroupSkbAttachType::Ingress),
-            ("tl_out", CgroupSkbAttachType::Egress),
-        ] {
-            let done = program::<CgroupSkb>(loaded, name).and_then(|it| {
-                it.load()?;
-                it.attach(&root, way, CgroupAttachMode::Single).map(|_| ())
-            });
-            done.map_err(|error| whole(&error))?;
-        }
-        Ok(())
-    };
-    if let Err(why) = attach() {
-        limitations.push(format!(
-            "the first bytes of requests are not seen, so no protocol is known: {why}"
-        ));
+fn peek(loaded: &mut Ebpf) -> Result<(), String> {
+    let root = cgroups().ok_or("the second hierarchy of cgroups is not mounted")?;
+    let root = File::open(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+    for (name, way) in [
+        ("tl_in", CgroupSkbAttachType::Ingress),
+        ("tl_out", CgroupSkbAttachType::Egress),
+    ] {
+        let done = program::<CgroupSkb>(loaded, name).and_then(|it| {
+            it.load()?;
+            it.attach(&root, way, CgroupAttachMode::Single).map(|_| ())
+        });
+        done.map_err(|error| whole(&error))?;
     }
     Ok(())
 }
@@ -293,9 +360,7 @@ where
 
 fn map_fd<'m>(loaded: &'m Ebpf, name: &'static str) -> Result<BorrowedFd<'m>, KernelError> {
     match loaded.map(name) {
-        Some(Map::Array(data) | Map::SkStorage(data) | Map::LruHashMap(data)) => {
-            Ok(data.fd().as_fd())
-        }
+        Some(Map::Array(data) | Map::SkStorage(data)) => Ok(data.fd().as_fd()),
         _ => Err(missing(name)),
     }
 }
@@ -326,7 +391,8 @@ fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return error.kind() == io::ErrorKind::PermissionDenied;
+            // EACCES is what the verifier says.
+            return error.raw_os_error() == Some(libc::EPERM);
         }
         next = error.source();
     }
