@@ -33,6 +33,8 @@ Every face of tcplens shows the same records. A field never changes its meaning;
 come from one clock; one that would be negative is absent.
 - Times are RFC 3339 in UTC with nine digits: `2026-11-21T01:08:22.384589048Z`.
 - IPv4-mapped IPv6 addresses are shown as IPv4.
+- What a vantage cannot see is absent: the kernel counts no segments, and of what the other end sends only payload. Fields \
+whose meaning begins with \"Kernel\" are on its records alone.
 - JSON Lines: one compact object per line, `kind` first, then the fields in this order.
 - CSV: `kind` is the first column; each kind's header line comes before its first record, and again in each rotated file. \
 Numbers by reason are `reason=n;reason=n`, lists `n;n`.

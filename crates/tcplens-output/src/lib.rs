@@ -14,6 +14,7 @@ pub mod ganglia;
 pub mod human;
 pub mod json;
 pub mod jsonl;
+pub mod port_stats;
 pub mod prometheus;
 pub mod report;
 pub mod rfc3339;

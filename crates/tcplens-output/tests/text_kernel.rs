@@ -1,10 +1,12 @@
-//! Records of the kernel as people see them: requests, connections, attempts.
+//! Records of the kernel as people and machines see them: requests, connections, attempts.
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 mod kernel_events;
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::kernel::*;
+use tcplens_output::csv::Csv;
+use tcplens_output::jsonl::Jsonl;
 use tcplens_output::text::{ConnectionText, HandshakeText, RequestColumn, RequestText};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
@@ -118,4 +120,41 @@ fn attempts_show_the_kernel_s_reason_and_no_count_that_it_does_not_know() {
         line(2).ends_with(&["established", "(nginx[4242])", "|", "-", "0"]),
         "{said}"
     );
+}
+
+#[test]
+fn first_frames_are_a_list_in_json_and_one_cell_in_csv() {
+    let settings = Settings {
+        first_frames: vec![1448, 20_000],
+        ..Settings::default()
+    };
+    let framed = Task {
+        first_frames: vec![(1448, 611), (0, 0)],
+        ..task(1)
+    };
+    let records = records(settings, vec![(nginx(), 200, asked(framed))]);
+    let Some((_, AnyRecord::Request(request))) = records.get(0) else {
+        panic!("a request")
+    };
+    let request = request.record();
+    let (mut jsonl, mut csv) = (Jsonl::new(), Csv::new());
+    jsonl.encode(&request);
+    csv.encode(&request);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (json, csv) = (text(jsonl.bytes()), text(csv.bytes()));
+    assert!(
+        json.ends_with(
+            ",\"tags\":\"F\",\"first_frames\":[{\"threshold_bytes\":1448,\"bytes\":1448,\"us\":611},\
+             {\"threshold_bytes\":20000}]}\n"
+        ),
+        "{json}"
+    );
+    assert!(
+        json.contains("\"connection_id\":\"00000000_0000000000000050\""),
+        "{json}"
+    );
+    assert!(csv.ends_with(",F,,,,1448:1448:611;20000::\n"), "{csv}");
+    let columns = |line: &str| line.matches(',').count();
+    let mut lines = csv.lines();
+    assert_eq!(lines.next().map(columns), lines.next().map(columns));
 }

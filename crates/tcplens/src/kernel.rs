@@ -23,6 +23,8 @@ pub(crate) struct KernelSource {
     pub filter: Option<TupleFilter>,
     /// What first bytes may name.
     pub protocols: Vec<Protocol>,
+    /// What to say if it cannot be had: how else to see the same.
+    pub unless: &'static str,
 }
 
 /// The programs, and what makes records of what they tell.
@@ -43,9 +45,7 @@ impl KernelSource {
         options.tasks = settings.requests || settings.connections;
         options.attempts = settings.handshakes;
         options.netns = self.netns.as_deref().map(netns::inode).transpose()?;
-        let kernel = Kernel::open(&options).context(
-            "cannot look from inside the kernel (-k); packets can be looked at with -i any",
-        )?;
+        let kernel = Kernel::open(&options).context(self.unless)?;
         let mut groups = Cgroups::default();
         let mapper = Mapper::new(mapper::Settings {
             summary_bytes: settings.summary_bytes,

@@ -66,6 +66,7 @@ impl Live {
                 netns: common.live.netns.clone(),
                 filter: words.tuple_filter.clone(),
                 protocols: Vec::new(),
+                unless: "cannot look from inside the kernel (-k); -i any shows the same from packets",
             };
             return Live::with(common, Vec::new(), Some(source));
         }

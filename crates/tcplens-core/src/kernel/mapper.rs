@@ -88,6 +88,18 @@ pub struct Counts {
     pub time_reversals: u64,
 }
 
+impl Counts {
+    /// Bounds that were reached, under their names in `health.limit_hits`.
+    #[must_use]
+    pub fn limit_hits(&self) -> [(&'static str, u64); 3] {
+        [
+            ("kernel_attempts", self.early_attempts),
+            ("kernel_tasks", self.early_tasks),
+            ("kernel_parts", self.parts),
+        ]
+    }
+}
+
 /// See the module.
 pub struct Mapper {
     settings: Settings,

@@ -18,7 +18,7 @@ part! {
         segments: u64 = packet_count,
         /// Segments with payload.
         data_segments: u64 = packet_count,
-        /// Segments whose whole range was seen before, SYN and FIN included.
+        /// Segments whose whole range was seen before, SYN and FIN included; the kernel counts those of its own end.
         retransmits: u64 = own_count,
         /// Segments of which only a part was seen before.
         partial_retransmits: u64 = packet_count,
@@ -58,7 +58,7 @@ part! {
 record! {
     /// One TCP connection, or a part of a long one: then counters are cumulative and `final` is false.
     Connection as "connection" {
-        /// First segment seen.
+        /// First segment seen; of the kernel, when it was established, or first seen.
         time: Timestamp = time,
         /// Where it was observed: `file`, `wire` or `kernel`.
         vantage: Vantage = word,
@@ -88,7 +88,7 @@ record! {
         last_frame: Option<u64> = count,
         /// True when the ring dropped packets, or acknowledged bytes were never seen, while it lasted.
         capture_loss: bool = packet_flag,
-        /// First to last segment seen.
+        /// First to last segment seen; of the kernel, until the socket was freed.
         duration_us: Option<Span> = span,
         /// The handshake's outcome, or `missed`: the observation began after the SYN.
         handshake: Option<HandshakeOutcome> = word,

@@ -8,7 +8,8 @@
 /// name that is no identifier. A record that borrows its text has a lifetime: `Request<'a> as "request"`.
 ///
 /// What only packets tell goes through `packet_count` and `packet_flag`, what only the end that sent it knows without
-/// packets through `client_count` and `server_count`: elsewhere it is absent, though the field has a value. `extra` includes
+/// packets through `client_count` and `server_count`: elsewhere it is absent, though the field has a value;
+/// only a `packet_flag` that is set is shown all the same, for events of the kernel can be lost too. `extra` includes
 /// fields that are absent together on most records (`extra!`); the field is an `Option` of a box or a reference.
 macro_rules! record {
     ($(#[doc = $doc:literal])+ $name:ident $(<$life:lifetime>)? as $kind:literal {
@@ -85,7 +86,7 @@ macro_rules! record {
     (@visit $self:ident, $visitor:ident, $field:ident, packet_flag, , $doc:expr) => {
         $visitor.flag(
             record!(@field stringify!($field), flag, $doc),
-            $self.vantage.sees_packets().then_some($self.$field),
+            ($self.vantage.sees_packets() || $self.$field).then_some($self.$field),
         )
     };
     (@visit $self:ident, $visitor:ident, $field:ident, counts, , $doc:expr) => {

@@ -10,7 +10,7 @@ record! {
     /// One attempt to open a TCP connection. A new initial sequence number is a new attempt; repeats of the same SYN are
     /// not.
     Handshake as "handshake" {
-        /// The first SYN.
+        /// The first SYN; of the kernel of a server, which does not know that, the SYN-ACK.
         time: Timestamp = time,
         /// Where it was observed: `file`, `wire` or `kernel`.
         vantage: Vantage = word,
@@ -42,19 +42,20 @@ record! {
         capture_loss: bool = packet_flag,
         /// How the attempt ended.
         outcome: Outcome = word,
-        /// First SYN to the ACK that established the connection.
+        /// First SYN to the ACK that established the connection; of the kernel of a client, to the SYN-ACK, with which that ACK
+        /// leaves. The kernel of a server does not know it, nor anything else that begins with the SYN.
         handshake_us: Option<Span> = span,
         /// Last SYN before the first SYN-ACK, to it.
         syn_to_synack_us: Option<Span> = span,
         /// First SYN to first SYN-ACK.
         first_syn_to_synack_us: Option<Span> = span,
-        /// Last SYN-ACK before the ACK, to the ACK.
+        /// Last SYN-ACK before the ACK, to the ACK; of the kernel of a server, if no SYN-ACK was repeated.
         synack_to_ack_us: Option<Span> = span,
         /// First SYN to the conclusion, whatever it was.
         wait_us: Option<Span> = span,
-        /// SYNs repeated with the same initial sequence number.
+        /// SYNs repeated with the same initial sequence number; the kernel knows its own.
         syn_retransmits: u64 = client_count,
-        /// SYN-ACKs repeated with the same initial sequence number.
+        /// SYN-ACKs repeated with the same initial sequence number; the kernel knows its own.
         synack_retransmits: u64 = server_count,
         /// Whether a SYN-ACK that acknowledges the SYN was seen.
         synack_seen: bool = packet_flag,
@@ -66,7 +67,7 @@ record! {
         icmp_code: Option<u64> = count,
         /// Who sent it.
         icmp_from: Option<IpAddr> = ip,
-        /// What connect() returns on Linux: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH...
+        /// What connect() returns on Linux: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH... Of the kernel it is what it returned.
         error: Option<&'static str> = word,
         /// Maximum segment size the client announced.
         client_mss: Option<u64> = count,

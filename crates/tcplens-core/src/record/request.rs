@@ -12,6 +12,8 @@ use crate::wire::segment::Tunnel;
 record! {
     /// One request and its response. T0 is when the first byte of the request was captured, T1 when the last was, T2 and T3
     /// the same of the response, T4 the ACK that covers it. Where data comes out of order, first and last are meant in time.
+    /// The kernel of a server knows T0, T1, T2 and T4 (TCP-RT's T3), that of a client T0, T2, T3, and T1 if the request's last
+    /// segment was not acknowledged before the response came. Without T3 there is no time budget.
     Request<'a> as "request" {
         /// T0.
         time: Timestamp = time,
@@ -69,11 +71,11 @@ record! {
         total_us: Option<Span> = span,
         /// T4 - T0: contains the receiver's delayed ACK.
         delivered_us: Option<Span> = span,
-        /// Requests that were outstanding on this connection when it was sent.
+        /// Requests that were outstanding on this connection when it was sent; of the kernel 1 for any number of them.
         queued: u64 = count,
         /// Ordinal on its connection, from 1.
         task: u64 = count,
-        /// Segments that were retransmitted, in either direction, while it ran.
+        /// Segments that were retransmitted, in either direction, while it ran; the kernel counts those of its own end.
         retransmits: u64 = count,
         /// Data came out of order while it ran.
         reordered: bool = flag,

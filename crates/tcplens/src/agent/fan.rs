@@ -205,8 +205,9 @@ impl View for Fan {
         }
     }
 
-    fn clock(&mut self, _at: Timestamp) -> Result<(), SinkEnd> {
+    fn clock(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
         self.between();
+        self.each(|view| view.clock(at))?;
         self.calls = self.calls.wrapping_add(1);
         if self.calls.is_multiple_of(CALLS) {
             self.pulse();

@@ -307,9 +307,15 @@ pub(crate) static VIEW: Table = Table {
         ),
         key(
             "format",
-            "text, jsonl, csv, tcprt or none",
+            "text, jsonl, csv, tcprt, tcprt-stats or none",
             None,
-            "default as on the command line: text, of records jsonl. tcprt: of requests only; csv: not of reports",
+            "default as on the command line: text, of records jsonl. tcprt, tcprt-stats: of requests only; csv: not of reports",
+        ),
+        key(
+            "stats_interval",
+            "a time, in s without a unit",
+            None,
+            "with `tcprt-stats`: a line for each port every so often (60 s without it)",
         ),
         key(
             "output",

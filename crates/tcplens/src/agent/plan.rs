@@ -243,6 +243,8 @@ pub(crate) fn in_kernel(config: &AgentConfig, kernel: &InKernel) -> KernelSource
         netns: kernel.netns.clone(),
         filter: config.tuple_filter.clone(),
         protocols: read_in_kernel(config, kernel),
+        unless: "cannot look from inside the kernel (sources: - kernel: true, or a tcprt.yaml); an agent's own file with \
+                 - interface: any shows the same from packets",
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) const TOP_KEYS: [&str; 3] = ["global", "per-port", "init"];
 
 /// Where its R, W, N, P and E lines go: TCP-RT's are in debugfs, where no program may write.
 const LOG: &str = "/var/log/tcplens/rt-network-log";
+/// And its statistics.
+const STATS_LOG: &str = "/var/log/tcplens/rt-network-stats";
 
 /// A ring of less does not open.
 const LEAST_RING: u64 = 1 << 20;
@@ -302,12 +304,21 @@ fn agent(at: At, global: &Global, ports: &[Port], ring: u64) -> Node {
         let thresholds = thresholds.map(|bytes| text(&bytes.to_string()));
         source.push(("first_frame_bytes", list(thresholds.collect())));
     }
-    let views = vec![map(vec![
+    let mut views = vec![map(vec![
         ("kind", text("requests")),
         ("format", text("tcprt")),
         ("output", text(LOG)),
         ("rotate", text("100MiB")),
     ])];
+    if let Some(seconds) = global.stats_interval {
+        views.push(map(vec![
+            ("kind", text("requests")),
+            ("format", text("tcprt-stats")),
+            ("stats_interval", text(&seconds.to_string())),
+            ("output", text(STATS_LOG)),
+            ("rotate", text("100MiB")),
+        ]));
+    }
     map(vec![
         ("sources", list(vec![map(source)])),
         ("ports", list(rules.collect())),

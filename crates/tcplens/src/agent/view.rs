@@ -19,7 +19,8 @@ use super::config::{AgentConfig, Role, Shows, ViewConfig};
 use super::plan;
 use crate::cli::{KindChoice, RequestFormat};
 use crate::commands::lines::Target;
-use crate::commands::requests::{target_format, with_string};
+use crate::commands::requests::stats::IntervalStats;
+use crate::commands::requests::{STATS, target_format, with_string};
 
 /// Columns of a report: nobody's screen is known.
 const COLUMNS: usize = 100;
@@ -52,6 +53,7 @@ enum Text {
     Handshakes(HandshakeText),
     Requests(RequestText),
     Tcprt(Tcprt),
+    TcprtStats(IntervalStats),
     Connections(ConnectionText),
     /// There are none.
     None,
@@ -79,6 +81,11 @@ impl AgentView {
         let text = match (&config.shows, config.format) {
             (Shows::Requests(_), RequestFormat::Tcprt) => {
                 Text::Tcprt(Tcprt::new(peer_ports(all), speaks_http(all)))
+            }
+            (Shows::Requests(_), RequestFormat::TcprtStats) => {
+                let interval = config.stats_interval.unwrap_or(STATS);
+                let stats = IntervalStats::new(server_ports(all), peer_ports(all), interval);
+                Text::TcprtStats(stats)
             }
             (_, RequestFormat::Jsonl | RequestFormat::Csv | RequestFormat::None) => Text::None,
             (Shows::Handshakes, _) => Text::Handshakes(HandshakeText::new(time(), false)),
@@ -112,6 +119,7 @@ impl AgentView {
             output,
             rotate,
             time,
+            stats_interval,
             which: _,
         } = &self.config;
         *shows == config.shows
@@ -119,12 +127,16 @@ impl AgentView {
             && *output == config.output
             && *rotate == config.rotate
             && *time == config.time
+            && *stats_interval == config.stats_interval
     }
 
     /// Goes on as another configuration that it [can become](Self::can_become).
     pub(crate) fn become_like(&mut self, config: ViewConfig, all: &AgentConfig) {
         if let Text::Tcprt(tcprt) = &mut self.text {
             tcprt.set_peer_ports(peer_ports(all));
+        }
+        if let Text::TcprtStats(stats) = &mut self.text {
+            stats.set_ports(server_ports(all), peer_ports(all));
         }
         self.config = config;
     }
@@ -142,7 +154,7 @@ impl AgentView {
             Text::Handshakes(text) => text.set_origin(at),
             Text::Requests(text) => text.set_origin(at),
             Text::Connections(text) => text.set_origin(at),
-            Text::Tcprt(_) | Text::None => {}
+            Text::Tcprt(_) | Text::TcprtStats(_) | Text::None => {}
         }
     }
 
@@ -152,6 +164,19 @@ impl AgentView {
         match &mut self.target {
             Target::Machine(writer) if prints => writer.write(health),
             Target::Text(_) | Target::Machine(_) | Target::None => Ok(()),
+        }
+    }
+
+    /// Time has gone on so far.
+    pub(crate) fn clock(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
+        let Text::TcprtStats(stats) = &mut self.text else {
+            return Ok(());
+        };
+        match (stats.clock(at), &mut self.target) {
+            (Some(text), Target::Text(lines)) => {
+                lines.write(Some(at), |out| out.extend_from_slice(text.as_bytes()))
+            }
+            (Some(_) | None, _) => Ok(()),
         }
     }
 
@@ -217,6 +242,10 @@ impl AgentView {
         match (&mut self.target, &mut self.text) {
             (Target::Text(lines), Text::Requests(text)) => {
                 lines.write(Some(request.time), |out| text.encode(request, out))
+            }
+            (_, Text::TcprtStats(stats)) => {
+                stats.request(request);
+                Ok(())
             }
             (Target::Text(lines), Text::Tcprt(tcprt)) => lines.write(Some(request.time), |out| {
                 with_string(out, |line| tcprt.request(request, line));
@@ -309,8 +338,16 @@ pub(crate) struct Ending<'e> {
 
 /// Requests there are P lines.
 fn peer_ports(all: &AgentConfig) -> Vec<(u16, u16)> {
-    let peers = all.ports.iter().filter(|rule| rule.role == Role::Peer);
-    peers.flat_map(|rule| rule.ports.clone()).collect()
+    ports_of(all, Role::Peer)
+}
+
+fn server_ports(all: &AgentConfig) -> Vec<(u16, u16)> {
+    ports_of(all, Role::Server)
+}
+
+fn ports_of(all: &AgentConfig, role: Role) -> Vec<(u16, u16)> {
+    let rules = all.ports.iter().filter(|rule| rule.role == role);
+    rules.flat_map(|rule| rule.ports.clone()).collect()
 }
 
 /// Whether HTTP was asked for by name: its lines are V7.

@@ -13,28 +13,23 @@ use super::{RequestFormat, values};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Kernel")]
 pub(crate) struct Kernel {
-    /// Look from inside the kernel (eBPF) at this host's connections; no packet is copied
+    /// Look from inside the kernel (eBPF), without packets
     #[arg(short, long)]
     pub kernel: bool,
-    /// With -k: what is spoken at ports of -p, of --peer-port, or others: 80=http,443=https,9000-9010=default
+    /// With -k: what is spoken there: 80=http,443=https
     #[arg(long, value_name = "PORT=MODE,...", value_delimiter = ',', value_parser = values::port_mode)]
     #[arg(requires = "kernel")]
     pub mode: Vec<((u16, u16), Mode)>,
-    /// With -k: tell when so many bytes of a response were acknowledged, up to four numbers (TCP-RT's R.F)
+    /// With -k: time so many bytes of responses, up to four
     #[arg(long, value_name = "BYTES,...", value_delimiter = ',', value_parser = values::first_frame)]
     #[arg(requires = "kernel")]
     pub first_frame: Vec<u32>,
-    /// With -k: a response that is acknowledged is told after so long, if no request follows before
+    /// With -k: tell of answered requests after so long
     #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "1")]
     #[arg(requires = "kernel")]
     pub flush: Span,
     /// With -k: the programs to use: best (that this kernel takes), storage (Linux 5.12) or hash (5.8)
-    #[arg(
-        long,
-        value_name = "WHICH",
-        default_value = "best",
-        hide_possible_values = true
-    )]
+    #[arg(long, value_name = "WHICH", default_value = "best", hide = true)]
     #[arg(requires = "kernel")]
     pub programs: VariantChoice,
 }
@@ -110,7 +105,11 @@ const REFUSED: &[(&str, &str)] = &[
 fn check_without(matches: &ArgMatches) -> Result<(), clap::Error> {
     let has_peers = matches.try_contains_id("peer_ports").unwrap_or_default();
     let format = matches.try_get_one::<RequestFormat>("format");
-    if has_peers && !matches!(format, Ok(Some(RequestFormat::Tcprt))) {
+    let is_tcprt = matches!(
+        format,
+        Ok(Some(RequestFormat::Tcprt | RequestFormat::TcprtStats))
+    );
+    if has_peers && !is_tcprt {
         let why = "--peer-port chooses TCP-RT's P lines (requests -f tcprt), or what the kernel looks at; write -f tcprt or -k";
         return Err(conflict(why));
     }

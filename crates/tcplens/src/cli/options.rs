@@ -68,7 +68,7 @@ pub(crate) struct Live {
     /// Capture on this interface; repeatable; `any` for all
     #[arg(short, long, value_name = "IF")]
     pub interface: Vec<String>,
-    /// Size of the ring that packets wait in, with a unit; per thread [default: 64MiB; with -k, for what the kernel tells, 8MiB]
+    /// Size of the ring, with a unit, per thread [default: 64MiB, with -k 8MiB]
     #[arg(short = 'B', long, value_name = "SIZE", value_parser = values::ring)]
     pub buffer: Option<u64>,
     /// Bytes kept of each packet
@@ -77,10 +77,10 @@ pub(crate) struct Live {
     /// Also packets that are not for this host
     #[arg(long, alias = "promisc", overrides_with = "promiscuous")]
     pub promiscuous: bool,
-    /// Capture in this network namespace (ip netns), or the one of a file; with -k also its inode
+    /// Capture in this network namespace (ip netns), or the one of a file
     #[arg(long, value_name = "NAME")]
     pub netns: Option<String>,
-    /// Give up all privileges for this user's once sources are open [default as root: nobody]
+    /// Become this user once sources are open [default as root: nobody]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 }
@@ -109,11 +109,11 @@ pub(crate) struct Answering {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Who is who")]
 pub(crate) struct Who {
-    /// Server ports, for connections whose handshake was not seen: 80,443,8000-8100; with -k the only ones that are looked at
+    /// Server ports: 80,8000-8100; with -k nothing else is looked at
     #[arg(short, long = "port", value_name = "PORT,...")]
     #[arg(value_delimiter = ',', value_parser = values::ports)]
     pub ports: Vec<(u16, u16)>,
-    /// Ports of remote servers: what is asked there are P lines of TCP-RT (requests -f tcprt), as outbound requests are
+    /// Ports of remote servers, for -k and TCP-RT's P lines (-f tcprt)
     #[arg(long = "peer-port", value_name = "PORT,...")]
     #[arg(value_delimiter = ',', value_parser = values::ports)]
     pub peer_ports: Vec<(u16, u16)>,

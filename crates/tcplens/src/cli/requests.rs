@@ -22,7 +22,7 @@ pub(crate) struct Requests {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Output format: text, jsonl, csv, tcprt (TCP-RT's V6 and V7 lines) or none
+    /// Output format: text, jsonl, csv, tcprt (TCP-RT's V6 and V7 lines), tcprt-stats (its statistics by port) or none
     #[arg(
         short,
         long,
@@ -32,6 +32,10 @@ pub(crate) struct Requests {
         display_order = 0
     )]
     pub format: RequestFormat,
+    /// With -f tcprt or tcprt-stats: statistics of each port every so often [default of tcprt-stats: 60]
+    #[arg(long, value_name = "TIME", value_parser = values::seconds)]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub stats_interval: Option<Span>,
     /// More columns in text: status, protocol, bytes, phases, budget, verdict, task, retransmits, connection, frames
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     #[arg(help_heading = "Output", display_order = 0)]
@@ -145,6 +149,8 @@ pub(crate) enum RequestFormat {
     Csv,
     /// TCP-RT's lines.
     Tcprt,
+    /// TCP-RT's statistics by port.
+    TcprtStats,
     /// Nothing.
     None,
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::{Health, Protocol, Request, Status, Word};
-use tcplens_core::time::{Span, Timestamp};
+use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::RequestSummary;
 use tcplens_core::view::requests::{is_slow, latency};
 use tcplens_output::SinkEnd;
@@ -15,6 +15,7 @@ use tcplens_output::text::{RequestEnd, RequestText, histograms, summary};
 use tcplens_output::time_style::TimeFormat;
 
 use self::slow::SlowRequests;
+use self::stats::IntervalStats;
 use super::lines::Target;
 use super::{Prints, Wanted, plan, tell};
 use crate::cli::{Format, ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
@@ -25,6 +26,7 @@ use crate::{sources, status};
 
 mod raw;
 mod slow;
+pub(crate) mod stats;
 
 pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     check(command)?;
@@ -39,6 +41,8 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         None => None,
     };
     let is_tcprt = command.format == RequestFormat::Tcprt;
+    let is_stats = command.format == RequestFormat::TcprtStats;
+    let interval = command.stats_interval.or(is_stats.then_some(STATS));
     let counts_packets = command.stats_format == Some(TcpkitShape::Tcpkit1);
     let wanted = Wanted {
         handshakes: is_tcprt,
@@ -77,13 +81,17 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     let columns = command.columns.clone();
     let mut view = RequestView {
         text: RequestText::new(TimeFormat::new(output.time), columns, color),
+        stats: interval.map(|interval| {
+            let who = &common.who;
+            IntervalStats::new(who.ports.clone(), who.peer_ports.clone(), interval)
+        }),
         tcprt: is_tcprt
             .then(|| Tcprt::new(common.who.peer_ports.clone(), names_http(&command.which))),
         target,
         choice: Choice::new(&command.which),
         summary: RequestSummary::new(command.which.slower_than),
         // Quiet text is the summary only; TCP-RT's lines are for programs.
-        has_lines: (is_tcprt || !output.quiet) && command.stats_format.is_none(),
+        has_lines: (is_tcprt || !output.quiet) && command.stats_format.is_none() && !is_stats,
         printed: 0,
         judged_by_first_byte: 0,
         packets: [0; 2],
@@ -105,6 +113,9 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     tell(common, &observed.health);
     Ok(status::of_run(&observed))
 }
+
+/// TCP-RT's own interval.
+pub(crate) const STATS: Span = Span::from_ns(60 * SECOND as u64);
 
 /// Refuses what makes no sense together.
 fn check(command: &Requests) -> Result<()> {
@@ -130,6 +141,15 @@ fn check(command: &Requests) -> Result<()> {
             "--stats-format prints one document instead of lines; leave -f out",
         ));
     }
+    let is_tcprt = matches!(
+        command.format,
+        RequestFormat::Tcprt | RequestFormat::TcprtStats
+    );
+    if command.stats_interval.is_some() && !is_tcprt {
+        return Err(usage(
+            "--stats-interval is about TCP-RT's statistics; write -f tcprt (among its lines) or -f tcprt-stats (alone)",
+        ));
+    }
     if command.stats_format.is_some() && command.histogram {
         return Err(usage(
             "--stats-format prints one document, which has the buckets; leave --histogram out",
@@ -147,7 +167,7 @@ fn check(command: &Requests) -> Result<()> {
 /// Where lines go; TCP-RT's are text.
 pub(crate) fn target_format(format: RequestFormat) -> Format {
     match format {
-        RequestFormat::Text | RequestFormat::Tcprt => Format::Text,
+        RequestFormat::Text | RequestFormat::Tcprt | RequestFormat::TcprtStats => Format::Text,
         RequestFormat::Jsonl => Format::Jsonl,
         RequestFormat::Csv => Format::Csv,
         RequestFormat::None => Format::None,
@@ -264,6 +284,7 @@ struct RequestView<'c> {
     target: Target,
     text: RequestText,
     tcprt: Option<Tcprt>,
+    stats: Option<IntervalStats>,
     choice: Choice<'c>,
     summary: RequestSummary,
     has_lines: bool,
@@ -292,6 +313,16 @@ impl RequestView<'_> {
             }
             Target::Machine(writer) => writer.write(request),
             Target::Text(_) | Target::None => Ok(()),
+        }
+    }
+
+    /// Lines of TCP-RT's statistics.
+    fn statistics(&mut self, lines: &str) -> Result<(), SinkEnd> {
+        match &mut self.target {
+            Target::Text(target) => {
+                target.write(None, |out| out.extend_from_slice(lines.as_bytes()))
+            }
+            Target::Machine(_) | Target::None => Ok(()),
         }
     }
 
@@ -334,7 +365,12 @@ impl RequestView<'_> {
             }
             return self.target.finish();
         }
-        let is_text = matches!(self.target, Target::Text(_)) && self.tcprt.is_none();
+        let is_tcprt = self.tcprt.is_some() || self.stats.is_some();
+        let is_text = matches!(self.target, Target::Text(_)) && !is_tcprt;
+        if let Some(stats) = &mut self.stats {
+            let lines = stats.finish();
+            self.statistics(&lines)?;
+        }
         let mut end = Vec::new();
         // Of text it is what -q leaves; of other formats what it leaves out.
         if is_text || !is_quiet {
@@ -344,7 +380,7 @@ impl RequestView<'_> {
             histograms(&self.summary, color, &mut end);
         }
         match &mut self.target {
-            Target::Text(lines) if self.tcprt.is_none() => {
+            Target::Text(lines) if !is_tcprt => {
                 let has_lines = self.has_lines && self.printed > 0;
                 lines.write(None, |out| {
                     if has_lines {
@@ -389,6 +425,9 @@ impl View for RequestView<'_> {
                     return Ok(());
                 }
                 self.summary.add(&request);
+                if let Some(stats) = &mut self.stats {
+                    stats.request(&request);
+                }
                 if !self.choice.prints(&request) {
                     return Ok(());
                 }
@@ -418,6 +457,13 @@ impl View for RequestView<'_> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    fn clock(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
+        match self.stats.as_mut().and_then(|stats| stats.clock(at)) {
+            Some(lines) => self.statistics(&lines),
+            None => Ok(()),
         }
     }
 

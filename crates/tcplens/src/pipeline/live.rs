@@ -155,7 +155,10 @@ fn show_all(
                 show.begin(round.first);
                 let mark = marks.iter().min().copied().unwrap_or_default();
                 match show.packets {
-                    Packets::None => show.records(&mut round.records, mark),
+                    Packets::None => {
+                        show.records(&mut round.records, mark);
+                        show.clock(mark.at.clock);
+                    }
                     Packets::Plain | Packets::Owned => show.packets_and_records(
                         &mut round.kept,
                         &mut round.owners,

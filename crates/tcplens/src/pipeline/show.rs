@@ -89,6 +89,13 @@ impl<'v> Show<'v> {
         });
     }
 
+    /// Time has gone on so far: nothing is shown any more of before.
+    pub(super) fn clock(&mut self, at: Timestamp) {
+        if self.end.is_none() && at != Timestamp::MAX {
+            self.end = self.view.clock(at).err();
+        }
+    }
+
     /// The same, with the packets among the records: each where it belongs.
     pub(super) fn packets_and_records(
         &mut self,

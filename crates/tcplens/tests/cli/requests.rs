@@ -256,6 +256,41 @@ V6 E 1795223302 110000 10.0.0.1:40000 10.0.0.2:80 3 88 0 131 0 20000 \n";
 }
 
 #[test]
+fn tcprt_statistics_are_lines_of_their_own_or_among_the_others() {
+    let place = place("tcprt-stats");
+    let alone = run(&place, &["-f", "tcprt-stats", "-q", "-p", "80,81"]);
+    alone.is_quiet_success();
+    let lines: Vec<Vec<&str>> = alone
+        .out
+        .lines()
+        .map(|line| line.split(' ').collect())
+        .collect();
+    // Two were answered; a port that is named has a line also without requests.
+    let ports: Vec<_> = lines
+        .iter()
+        .map(|line| (line[1], line[2], line[11]))
+        .collect();
+    assert_eq!(
+        ports,
+        [("all", "80", "2"), ("all", "81", "0")],
+        "{}",
+        alone.out
+    );
+    let both = run(
+        &place,
+        &["-f", "tcprt", "-q", "-p", "80", "--stats-interval", "10ms"],
+    );
+    assert!(
+        both.out.starts_with("V6 R ") || both.out.contains("\nV6 R "),
+        "{}",
+        both.out
+    );
+    let counted = both.out.lines().filter(|line| line.contains(" all 80 "));
+    let tasks = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    assert_eq!(tasks.sum::<u64>(), 2, "{}", both.out);
+}
+
+#[test]
 fn tcpkits_statistics_take_the_place_of_lines() {
     let place = place("stats");
     for (shape, expected) in [
@@ -422,6 +457,10 @@ fn what_makes_no_sense_together_is_refused_with_what_to_do() {
             "--columns is about lines of text",
         ),
         (&["--peer-port", "80"], "write -f tcprt"),
+        (
+            &["--stats-interval", "10"],
+            "write -f tcprt (among its lines)",
+        ),
         (&["--save-slow", "x"], "--slower-than"),
         (
             &["--follow", "-t", "1", "--save-slow", "x"],

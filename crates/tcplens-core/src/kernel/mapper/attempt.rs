@@ -180,7 +180,7 @@ impl Mapper {
             wait_us: wait,
             syn_retransmits: u64::from(attempt.syn_retransmits),
             synack_retransmits: u64::from(attempt.synack_retransmits),
-            synack_seen: is_established || !is_client,
+            synack_seen: is_established || outcome == Outcome::Unacknowledged,
             rst_acceptable: None,
             icmp_type: None,
             icmp_code: None,

@@ -505,7 +505,7 @@ fn a_client_s_attempt_has_its_outcome_with_the_kernel_s_reason() {
     assert!(
         line.contains(
             " tap_side=client outcome=established handshake_us=3000000 first_syn_to_synack_us=3000000 wait_us=3000000 \
-             syn_retransmits=2 socket_cookie=7 "
+             syn_retransmits=2 synack_seen=true socket_cookie=7 "
         ),
         "{line}"
     );
@@ -521,7 +521,7 @@ fn a_server_s_attempt_has_what_it_knows_and_not_the_syn_s_time() {
     let line = &lines(&mut mapper(), [established])[0];
     assert!(
         line.contains(
-            " outcome=established synack_to_ack_us=130 synack_retransmits=0 socket_cookie=7 "
+            " outcome=established synack_to_ack_us=130 synack_retransmits=0 synack_seen=true socket_cookie=7 "
         ),
         "{line}"
     );
@@ -681,6 +681,118 @@ fn the_filter_leaves_out_and_counts() {
     );
     assert_eq!(said.len(), 1);
     assert_eq!((mapper.counts().events, mapper.counts().filtered), (2, 1));
+}
+
+#[test]
+fn what_was_lost_is_told_of_what_it_may_concern() {
+    let mut mapper = mapper();
+    let mut said = lines(
+        &mut mapper,
+        [event(server(7), 900, What::Task(Box::new(task(1, 0))))],
+    );
+    mapper.lost(us(1000));
+    said.extend(lines(
+        &mut mapper,
+        [
+            event(server(7), 1500, What::Task(Box::new(task(2, 950)))),
+            event(server(7), 2500, What::Task(Box::new(task(3, 2000)))),
+            event(server(7), 2600, What::Connection(connection())),
+        ],
+    ));
+    let has_lost: Vec<_> = said
+        .iter()
+        .map(|line| line.contains(" capture_loss=true "))
+        .collect();
+    assert_eq!(has_lost, [false, true, false, true]);
+    assert!(!said.iter().any(|line| line.contains("capture_loss=false")));
+}
+
+#[test]
+fn any_events_give_the_same_records_twice_and_no_panic() {
+    fn run() -> (Vec<String>, Counts) {
+        let mut state = 7_u64;
+        let mut next = move |n: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % n
+        };
+        let mut mapper = Mapper::new(Settings {
+            pending_attempts: 8,
+            protocols: Protocol::ALL.to_vec(),
+            first_frames: vec![1, 0, u32::MAX],
+            ..Settings::default()
+        });
+        let mut out = Records::default();
+        for _ in 0..20_000 {
+            let socket = Socket {
+                cookie: next(20),
+                remote: ("192.0.2.7".parse().unwrap(), next(20) as u16),
+                role: [Role::Server, Role::Client][next(2) as usize],
+                began: us(next(1000) as i64 - 500),
+                is_adopted: next(2) == 0,
+                ..server(0)
+            };
+            let mut time = || (next(4) > 0).then(|| Timestamp(next(3_000_000) as i64));
+            let times = [time(), time(), time(), time(), time()];
+            let what = match next(3) {
+                0 => What::Task(Box::new(Task {
+                    end: [
+                        TaskEnd::Answered,
+                        TaskEnd::ClosedSending,
+                        TaskEnd::ClosedReceiving,
+                        TaskEnd::Received,
+                        TaskEnd::ClosedWaiting,
+                        TaskEnd::Open,
+                    ][next(6) as usize],
+                    first_request: times[0].unwrap_or(Timestamp::MAX),
+                    last_request: times[1],
+                    first_response: times[2],
+                    last_response: times[3],
+                    acknowledged: times[4],
+                    next: times[4],
+                    request_bytes: next(300),
+                    response_bytes: u64::MAX - next(3),
+                    mode: [Mode::Default, Mode::Http, Mode::Https][next(3) as usize],
+                    head: (0..next(65)).map(|_| (next(30)) as u8).collect(),
+                    next_head: (0..next(20)).map(|_| (next(30)) as u8).collect(),
+                    first_frames: vec![(next(2) as u32, 3); next(6) as usize],
+                    ..task(next(9), 0)
+                })),
+                1 => What::Connection(Connection {
+                    closed: (next(2) == 0).then(|| Closed {
+                        fin_sent: next(2) == 0,
+                        rst_received: next(2) == 0,
+                        error: next(120) as u16,
+                        ..Closed::default()
+                    }),
+                    ..connection()
+                }),
+                _ => What::Attempt(attempt(match next(6) {
+                    0 => AttemptEnd::Established,
+                    1 => AttemptEnd::Failed(next(200) as u16),
+                    2 => AttemptEnd::Closed,
+                    3 => AttemptEnd::RefusedHere,
+                    4 => AttemptEnd::SynackAgain(next(6) as u32),
+                    _ => AttemptEnd::Open,
+                })),
+            };
+            let at = next(100_000_000) as i64;
+            mapper.event(event(socket, at, what), &mut out);
+            if next(50) == 0 {
+                mapper.tick(us(at), &mut out);
+            }
+        }
+        mapper.begin_end();
+        mapper.end(us(200_000_000), &mut out);
+        out.sort();
+        (shown(&out), mapper.counts())
+    }
+    let (lines, counts) = run();
+    assert_eq!((&lines, counts), (&run().0, run().1));
+    assert_eq!(counts.events, 20_000);
+    // Every bound was reached but that of tasks, and nothing is lost: an event is a record, or a step of an attempt.
+    assert!(counts.early_attempts > 0 && lines.len() > 15_000);
 }
 
 #[test]

@@ -331,6 +331,7 @@ views:
   - {kind: requests, name: x, format: text, output: /x, rotate: 1h, time: local, columns: [status, budget]}
   - {kind: records, records: [request], server: 10.0.0.0/8, port: 80, protocol: http, status: 5xx, slower_than: 1s}
   - {kind: handshakes, outcome: refused, handshake_filter: a}
+  - {kind: requests, format: tcprt-stats, output: /y, stats_interval: 10}
 answering: {stats_port: 1, socket: ./x, metrics: 2}
 bounds: {threads: 1, limit_connections: 1, limit_memory: 1M, timeout: 1, idle: 1, active: 1}
 user: x

@@ -31,6 +31,8 @@ pub(crate) struct ViewConfig {
     pub rotate: Option<Rotate>,
     /// How text shows times.
     pub time: TimeStyle,
+    /// How often statistics have lines.
+    pub stats_interval: Option<Span>,
     /// Which records.
     pub which: Which,
 }
@@ -206,6 +208,13 @@ pub(super) fn read(
             "they are of text; leave them out: other formats have every field",
         );
     }
+    let stats_interval = section.one("stats_interval", values::seconds);
+    if stats_interval.is_some() && format != RequestFormat::TcprtStats {
+        section.problem(
+            "stats_interval",
+            "it is about format: tcprt-stats; leave it out",
+        );
+    }
     let which = which(section, ports, filters);
     Some(ViewConfig {
         name: name.unwrap_or_else(|| format!("view of {noun}")),
@@ -220,6 +229,7 @@ pub(super) fn read(
         output,
         rotate,
         time: time?,
+        stats_interval,
         which,
     })
 }
@@ -236,11 +246,11 @@ fn word_of(kind: Kind) -> &'static str {
 
 /// The format, which not every kind has.
 fn format(section: &mut Section<'_, '_>, kind: Kind) -> Option<RequestFormat> {
-    use RequestFormat::{Csv, Jsonl, None, Tcprt, Text};
+    use RequestFormat::{Csv, Jsonl, None, Tcprt, TcprtStats, Text};
     let formats: &[RequestFormat] = match kind {
         Kind::Records => &[Jsonl, Csv, None],
         Kind::Handshakes | Kind::Connections => &[Text, Jsonl, Csv, None],
-        Kind::Requests => &[Text, Jsonl, Csv, Tcprt, None],
+        Kind::Requests => &[Text, Jsonl, Csv, Tcprt, TcprtStats, None],
         Kind::Report => &[Text, Jsonl],
     };
     if !section.has("format") {

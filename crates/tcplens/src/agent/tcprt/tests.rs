@@ -42,22 +42,21 @@ fn the_documented_sample_is_taken_as_it_is() {
         render(&tree),
         "\
 sources:
-  - interface: any
+  - kernel: true
     buffer: 4096KiB
-filter: 'tcp and (port 443 or portrange 56789-56800)'
+    first_frame_bytes: [100, 2000, 20000]
 ports:
   - port: 443
     role: server
-    protocol: tls
+    mode: https
+    first_frame: true
   - port: 56789-56800
     role: peer
-    protocol: turn
 views:
   - kind: requests
     format: tcprt
     output: /var/log/tcplens/rt-network-log
     rotate: 100MiB
-    port: [443, 56789-56800]
 "
     );
     assert!(config::of_tree(&tree).is_ok());
@@ -65,15 +64,38 @@ views:
         lines(&notes),
         [
             "4:19 global.stats_interval: it has no effect: stats is not enabled",
-            "5:22 global.first_frame_bytes: it has no effect: R.F lines come from the kernel's view only; transfer_us \
-             of the record request tells how long the whole response took",
-            "9:18 per-port[1].first_frame: it has no effect: R.F lines come from the kernel's view only",
-            "14:16 init.log_buf_num: packets wait where TCP-RT's records did: a ring of log_buf_num x log_buf_size x 2 \
-             processors, 4096 KiB",
+            "14:16 init.log_buf_num: one buffer for all processors: a ring of log_buf_num x log_buf_size x 2 processors, \
+             4096 KiB",
             "16:18 init.stats_buf_num: it has no effect: statistics wait in no buffer",
             "17:19 init.stats_buf_size: it has no effect: statistics wait in no buffer",
         ]
     );
+}
+
+#[test]
+fn statistics_are_a_view_of_their_own() {
+    let text = "global:\n  stats: enable\n  stats_interval: 10\nper-port:\n  - port: 80\n    first_frame: enable\n";
+    let (tree, notes) = read(text).unwrap();
+    assert_eq!(
+        lines(&notes),
+        [
+            "6:18 per-port[1].first_frame: it has no effect: global.first_frame_bytes has no thresholds"
+        ]
+    );
+    let stats = "\
+  - kind: requests
+    format: tcprt-stats
+    stats_interval: 10
+    output: /var/log/tcplens/rt-network-stats
+    rotate: 100MiB
+";
+    assert!(render(&tree).ends_with(stats), "{}", render(&tree));
+    let config = config::of_tree(&tree).unwrap();
+    assert!(matches!(
+        config.sources.as_slice(),
+        [config::Source::Kernel(_)]
+    ));
+    assert!(!config.ports[0].first_frame);
 }
 
 #[test]
