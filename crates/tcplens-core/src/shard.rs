@@ -7,7 +7,8 @@ mod expiry;
 mod openings;
 mod requests;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use self::expiry::{skip_parts, tick_of, ticks_in};
 use self::openings::Openings;
@@ -39,6 +40,9 @@ const LINGER: i64 = 60 * SECOND;
 /// last 0.1 s. Fewer are cheaper (16: 11 % less CPU time on http10m), but segments that come again 50 ms after the close,
 /// as on http10m, would find nothing.
 const MOST_LINGERING: usize = 64;
+
+/// A connection that is over and kept: until when, where, and the hash of its key, for another may have its place by then.
+type Lingering = (Timestamp, Place, u64);
 
 /// What a shard is told.
 #[derive(Clone, Debug)]
@@ -166,7 +170,10 @@ pub struct Shard {
     openings: Openings,
     gone: Gone,
     /// Closed connections in the order in which they are let go.
-    lingering: VecDeque<(Timestamp, Place, u64)>,
+    lingering: VecDeque<Lingering>,
+    /// Attempts that were given up and whose client repeats its SYN yet: they stay for that, however many others close
+    /// meanwhile, else the repeat would be a second attempt. As many as there were undecided ones at most.
+    repeating: BinaryHeap<Reverse<Lingering>>,
     /// No flow expires before this.
     due: Timestamp,
     /// Nothing is due before this: neither expiry nor the end of lingering.
@@ -200,6 +207,7 @@ impl Shard {
             openings: Openings::default(),
             gone: Gone::default(),
             lingering: VecDeque::new(),
+            repeating: BinaryHeap::new(),
             due: Timestamp::MAX,
             event: Timestamp::MAX,
             clock: Timestamp::MIN,
@@ -573,6 +581,11 @@ impl Shard {
         let is_revived = flow.reset_by == Some(seg.from) && goes_on;
         if flow.close == Close::Failed && is_late_synack(flow, seg) {
             flow.late = true;
+        } else if flow.close == Close::Failed && is_late_syn(flow, seg) {
+            // Its client has not given up: what comes of that is this attempt's, too; Linux gives up, and may say so by a
+            // RST, 64 s after its last SYN. It has its place in a queue.
+            flow.deadline = seg.clock.plus(self.context.timeout.saturating_add(LINGER));
+            return;
         } else if !is_revived {
             return;
         }
@@ -600,6 +613,16 @@ impl Shard {
             self.let_go_oldest(now, out);
             self.touch_next();
         }
+    }
+
+    /// Keeps a failed attempt whose SYN may come again, apart from those that linger.
+    fn wait_for_repeat(&mut self, place: Place, hash: u64, now: Timestamp) {
+        let until = now.plus(LINGER);
+        let flow = self.table.at_mut(place);
+        flow.phase = Phase::Closed;
+        flow.deadline = until;
+        self.repeating.push(Reverse((until, place, hash)));
+        self.event = self.event.min(until);
     }
 
     /// Reads a little of each cache line of those that are let go next: they were not touched for long, and what waits for
@@ -708,6 +731,14 @@ impl Shard {
             out.connection(rank, record);
         }
     }
+}
+
+/// Whether a segment is the SYN of an attempt that timed out, once more.
+fn is_late_syn(flow: &Flow, seg: &Segment) -> bool {
+    flow.handshake == HandshakeOutcome::TimedOut
+        && seg.flags & (flags::SYN | flags::ACK | flags::RST) == flags::SYN
+        && seg.from == flow.client
+        && Seq(seg.seq) == flow.sides[usize::from(flow.client)].low
 }
 
 /// Whether a segment is the SYN-ACK of an attempt that failed.

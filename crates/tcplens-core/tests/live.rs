@@ -198,6 +198,55 @@ fn connections_expire_though_no_packet_comes() {
     assert_eq!(thread.front.clock, last.plus(301 * SECOND));
 }
 
+/// Linux repeats a SYN that nothing answers 9 to 33 s after the one before. Whoever waits is told after the timeout, and the
+/// repeat is none of a second attempt, however many connections closed meanwhile.
+#[test]
+fn silence_counts_from_the_first_syn_and_a_later_one_is_no_second_attempt() {
+    let syn = Seg {
+        flags: SYN,
+        ..Seg::default()
+    };
+    let mut input = Input::new(LinkType::ETHERNET);
+    input.segment(syn);
+    for gap in [19, 16] {
+        input.after(gap * SECOND);
+        input.segment(syn);
+    }
+    input.after(26 * SECOND);
+    for n in 0..20_000_u32 {
+        let [_, _, high, low] = n.to_be_bytes();
+        let client = [10, 1, high, low];
+        input.handshake(client);
+        input.segment(Seg {
+            client,
+            seq: 1,
+            ack: 1,
+            flags: RST | ACK,
+            ..Seg::default()
+        });
+    }
+    let until_repeat = input.batch.packets.len();
+    input.after(8 * SECOND);
+    input.segment(syn);
+    let batch = &input.batch;
+    let mut thread = Thread::new(0, 1);
+    thread.packets(batch, &batch.packets[..until_repeat]);
+    let about_it = |records: Vec<String>| -> Vec<String> {
+        let all = records.into_iter();
+        all.filter(|record| record.starts_with("10.0.0.1 "))
+            .collect()
+    };
+    assert_eq!(
+        about_it(thread.records()),
+        ["10.0.0.1 TimedOut lost=false"],
+        "61 s after the first SYN, 26 s after the last"
+    );
+    thread.packets(batch, &batch.packets[until_repeat..]);
+    assert_eq!(thread.lane.counts().late_syns, 1);
+    thread.end();
+    assert_eq!(about_it(thread.records()), ["10.0.0.1 Failed lost=false"]);
+}
+
 /// Bytes of an Ethernet frame from its IPv4 header on: which ports, if it is whole TCP.
 fn sent_to(bytes: &[u8], threads: usize) -> usize {
     let ip = &bytes[14..];
