@@ -19,8 +19,9 @@ use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
 use crate::flow::table::{Place, Table};
 use crate::flow::{Flow, NO_OPENING, Phase};
+use crate::pending::Pending;
 use crate::record::{Close, ConnectionId, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage};
-use crate::roles::Roles;
+use crate::roles::{Roles, end};
 use crate::tcp::handshake::{Opening, Step};
 use crate::tcp::seen::Sighting;
 use crate::tcp::seq::Seq;
@@ -40,6 +41,10 @@ const LINGER: i64 = 60 * SECOND;
 /// last 0.1 s. Fewer are cheaper (16: 11 % less CPU time on http10m), but segments that come again 50 ms after the close,
 /// as on http10m, would find nothing.
 const MOST_LINGERING: usize = 64;
+
+/// Most pending attempts of a shard whose server and age are told; beyond, they are counted. Chosen: all of them but in a
+/// flood of SYNs, and there no more than 16384 flows are fetched at once.
+const MOST_LOOKED_AT: usize = 256;
 
 /// A connection that is over and kept: until when, where, and the hash of its key, for another may have its place by then.
 type Lingering = (Timestamp, Place, u64);
@@ -331,7 +336,11 @@ impl Shard {
             _ => {}
         }
         let deadline = flow.deadline;
+        let opening = flow.opening;
         let place = self.table.insert(seg.hash, flow);
+        if opening != NO_OPENING {
+            self.openings.belongs_to(opening, place);
+        }
         self.expect(deadline, place);
         Some(place)
     }
@@ -455,6 +464,9 @@ impl Shard {
         let flow = self.table.at_mut(place);
         let hash = flow.hash;
         *flow = Flow { hash, ..fresh };
+        if flow.opening != NO_OPENING {
+            self.openings.belongs_to(flow.opening, place);
+        }
         self.counts.connections += 1;
         self.expect(deadline, place);
     }
@@ -681,6 +693,22 @@ impl Shard {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Attempts that nothing has answered when the engine clock is at `clock`. [`MOST_LOOKED_AT`] of them are looked at.
+    pub fn pending(&self, clock: Timestamp, into: &mut Pending) {
+        let unanswered = self.openings.owned();
+        let unanswered = unanswered.filter(|(opening, _)| opening.is_unanswered());
+        for (n, (opening, place)) in unanswered.enumerate() {
+            if n >= MOST_LOOKED_AT {
+                into.attempts += 1;
+                continue;
+            }
+            let flow = self.table.at(place);
+            let server = end(&flow.key, 1 - flow.client);
+            let age = clock.since(opening.first_clock);
+            into.attempt(server, age.unwrap_or_default());
+        }
     }
 
     /// The flows in the table: first packet and place.

@@ -5,10 +5,11 @@
 use tcplens_core::batch::{AnyRecord, Place};
 use tcplens_core::engine::{Front, Lane, Merge, Work};
 use tcplens_core::packet::{Batch, LinkType, Packet};
+use tcplens_core::pending::Pending;
 use tcplens_core::record::Vantage;
 use tcplens_core::shard::Settings;
 use tcplens_core::share::owner;
-use tcplens_core::time::{SECOND, Timestamp};
+use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::wire::DecodeSettings;
 
 use packets::{ACK, FIN, Input, RST, SYN, Seg};
@@ -196,6 +197,87 @@ fn connections_expire_though_no_packet_comes() {
     // A clock that was set back does not go back here.
     thread.front.tick(Timestamp(0));
     assert_eq!(thread.front.clock, last.plus(301 * SECOND));
+}
+
+#[test]
+fn attempts_that_nothing_answers_are_pending_until_something_does() {
+    let mut input = Input::new(LinkType::ETHERNET);
+    let syn = Seg {
+        flags: SYN,
+        ..Seg::default()
+    };
+    // Two to a server that is silent, the one of them twice; one that is refused, one that is established.
+    let silent = [10, 0, 9, 9];
+    for n in [1, 2, 1] {
+        input.segment(Seg {
+            client: [10, 0, 0, n],
+            server: silent,
+            ..syn
+        });
+        input.after(SECOND);
+    }
+    let refused = Seg {
+        client: [10, 0, 0, 3],
+        ..syn
+    };
+    input.segment(refused);
+    input.segment(Seg {
+        flags: RST | ACK,
+        ack: 1,
+        back: true,
+        ..refused
+    });
+    input.handshake([10, 0, 0, 4]);
+    let answer = input.batch.packets.len();
+    input.segment(Seg {
+        client: [10, 0, 0, 1],
+        server: silent,
+        flags: SYN | ACK,
+        ack: 1,
+        back: true,
+        ..Seg::default()
+    });
+    let batch = &input.batch;
+    let mut thread = Thread::new(0, 1);
+    let pending = |thread: &Thread| {
+        let pending = thread.lane.pending(thread.front.clock);
+        let seconds = |span: Span| span.ns() / SECOND as u64;
+        let servers: Vec<_> = (pending.busiest(9).into_iter())
+            .map(|((ip, port), it)| (format!("{ip}:{port}"), it.attempts, seconds(it.oldest)))
+            .collect();
+        (pending.attempts, pending.oldest.map(seconds), servers)
+    };
+    let server = || "10.0.9.9:80".to_owned();
+    thread.packets(batch, &batch.packets[..answer]);
+    assert_eq!(pending(&thread), (2, Some(3), vec![(server(), 2, 3)]));
+    thread.packets(batch, &batch.packets[answer..]);
+    assert_eq!(pending(&thread), (1, Some(2), vec![(server(), 1, 2)]));
+    let given_up = thread.front.clock.plus(61 * SECOND);
+    thread.lane.advance(given_up);
+    assert_eq!(thread.lane.pending(given_up), Pending::default());
+}
+
+/// In a flood the attempts are counted all the same, and a few servers are told.
+#[test]
+fn pending_attempts_of_a_flood_are_counted_and_few_servers_are_kept() {
+    let mut input = Input::new(LinkType::ETHERNET);
+    for n in 0..30_000_u32 {
+        let [_, _, high, low] = n.to_be_bytes();
+        input.segment(Seg {
+            server: [10, 9, high, low],
+            flags: SYN,
+            ..Seg::default()
+        });
+    }
+    let batch = &input.batch;
+    let mut thread = Thread::new(0, 1);
+    thread.packets(batch, &batch.packets);
+    let mut pending = thread.lane.pending(thread.front.clock);
+    assert_eq!(pending.attempts, 30_000);
+    assert!(pending.busiest(usize::MAX).len() <= 64 * 256);
+    pending.shorten();
+    assert_eq!(pending.busiest(usize::MAX).len(), 64);
+    assert_eq!(pending.attempts, 30_000);
 }
 
 /// Linux repeats a SYN that nothing answers 9 to 33 s after the one before. Whoever waits is told after the timeout, and the

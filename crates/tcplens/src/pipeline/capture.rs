@@ -340,6 +340,10 @@ impl<'p> Capture<'p> {
         totals.records_dropped = self.dropped;
         totals.handed_on = self.handed_on;
         totals.unclaimed = self.inboxes[self.me].refused.load(Ordering::Relaxed);
+        for lane in &self.lanes {
+            totals.pending.add(&lane.pending(self.decode.front.clock));
+        }
+        totals.pending.shorten();
         totals
     }
 }

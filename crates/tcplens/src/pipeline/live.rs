@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_core::batch::Place;
+use tcplens_core::pending::Pending;
 use tcplens_core::record::Health;
 use tcplens_core::shard::Settings;
 use tcplens_core::time::Timestamp;
+use tcplens_output::human::{self, Endpoint};
 
 use super::Ran;
 use super::capture::{Capture, Captured, Inbox, Round, Seat};
@@ -28,6 +30,8 @@ use crate::signals::Request;
 const QUEUE: usize = 64;
 /// How often to look at signals and questions at least.
 const LOOK: Duration = Duration::from_millis(100);
+/// How many servers the line about attempts without an answer names.
+const SERVERS: usize = 5;
 
 /// Captures until it is told to stop, or nothing more can come.
 ///
@@ -178,7 +182,7 @@ fn show_all(
         }
         show.idle();
         if let Some(mut desk) = show.desk.take() {
-            desk.serve(|| health_now(plan, totals, show));
+            desk.serve(|| (health_now(plan, totals, show), pending_now(totals)));
             show.desk = Some(desk);
         }
         if plan
@@ -193,6 +197,10 @@ fn show_all(
                 Request::Summary => {
                     let health = health_now(plan, totals, show);
                     say(so_far(&health));
+                    let pending = pending_now(totals);
+                    if pending.attempts > 0 {
+                        say(unanswered(&pending));
+                    }
                     show.summary(&health);
                 }
                 Request::Reopen => {
@@ -218,7 +226,39 @@ fn health_now(plan: &Plan, totals: &[Totals], show: &Show<'_>) -> Health {
     health(plan, &all, show.records)
 }
 
-/// The same in a line.
+/// The attempts that nothing has answered, a moment ago at most.
+fn pending_now(totals: &[Totals]) -> Pending {
+    let mut all = Pending::default();
+    for one in totals {
+        all.add(&one.pending);
+    }
+    all
+}
+
+/// The same in a line, with the servers that most of them are for.
+fn unanswered(pending: &Pending) -> String {
+    let servers = pending.busiest(SERVERS);
+    let shown: u64 = servers.iter().map(|(_, waited)| waited.attempts).sum();
+    let servers = servers.into_iter().map(|((ip, port), waited)| {
+        let server = Endpoint(ip, port.into());
+        format!("{} to {server}", waited.attempts)
+    });
+    let mut servers: Vec<_> = servers.collect();
+    let others = pending.attempts.saturating_sub(shown);
+    if others > 0 {
+        servers.push(format!("{others} to others"));
+    }
+    let oldest = pending.oldest.unwrap_or_default();
+    let s = if pending.attempts == 1 { "" } else { "s" };
+    format!(
+        "no answer yet to {} connection attempt{s}, the oldest {} ago: {}",
+        pending.attempts,
+        human::Duration(oldest),
+        servers.join(", ")
+    )
+}
+
+/// What was counted, in a line.
 fn so_far(health: &Health) -> String {
     let records = health.records.iter().filter(|(_, n)| *n > 0);
     let records: Vec<_> = records
@@ -264,6 +304,8 @@ fn end(
         totals.add(&one.totals);
         // Counted anew when they have ended.
         totals.shards = Default::default();
+        // What was pending is a record now.
+        totals.pending = Default::default();
         lanes.extend(one.lanes);
         gates.push(one.decode.gate);
         troubles.extend(one.error.map(|error| error.to_string()));

@@ -253,7 +253,9 @@ fn summary_and_health_are_one_line_each() {
              \"transfer\":0}}}}],\
              \"connections\":{{\"ended\":1,\"fin\":1,\"client_bytes\":100000,\"client_data_segments\":100,\
              \"client_retransmits\":0,\"server_bytes\":100000,\"server_data_segments\":100,\
-             \"server_retransmits\":0}}}}\n",
+             \"server_retransmits\":0}},\
+             \"pending\":{{\"attempts\":2,\"oldest_us\":43000000,\"servers\":[{{\"server\":\"10.0.0.1:443\",\
+             \"attempts\":2,\"oldest_us\":43000000}}]}}}}\n",
             times(1, 2000)
         )
     );
