@@ -33,7 +33,7 @@ use crate::wire::segment::{IcmpError, Segment, flags};
 /// Shards of an observation, whatever the number of threads.
 pub const SHARDS: usize = 64;
 
-/// How long a closed connection is kept for late segments: as long as Linux keeps it in TIME-WAIT
+/// How long a closed connection is kept for late segments unless told otherwise: as long as Linux keeps it in TIME-WAIT
 /// (include/net/tcp.h, `TCP_TIMEWAIT_LEN`).
 const LINGER: i64 = 60 * SECOND;
 
@@ -60,6 +60,8 @@ pub struct Settings {
     pub timeout: i64,
     /// How long a connection may be silent, in ns.
     pub idle: i64,
+    /// How long a connection that is over is kept for late segments, in ns; its record comes then.
+    pub linger: i64,
     /// How often a connection with traffic is reported in parts, in ns.
     pub active: Option<i64>,
     /// Most connections kept at once, in all shards.
@@ -100,6 +102,7 @@ impl Default for Settings {
             roles: Roles::default(),
             timeout: 60 * SECOND,
             idle: 300 * SECOND,
+            linger: LINGER,
             active: None,
             limit_connections: 1_000_000,
             keep_duplicates: false,
@@ -164,6 +167,7 @@ pub struct Owner {
 pub struct Shard {
     context: Context,
     idle: i64,
+    linger: i64,
     active_ticks: Option<u32>,
     limit: usize,
     keep_duplicates: bool,
@@ -201,6 +205,7 @@ impl Shard {
         Shard {
             context: Context::new(settings.vantage, settings.roles.clone(), settings.timeout),
             idle: settings.idle,
+            linger: settings.linger,
             active_ticks: settings.active.map(|ns| ticks_in(ns).max(1)),
             limit: share(settings.limit_connections),
             keep_duplicates: settings.keep_duplicates,
@@ -615,7 +620,7 @@ impl Shard {
 
     /// Keeps a connection that is over for late segments.
     fn linger(&mut self, place: Place, hash: u64, now: Moment, out: &mut Records) {
-        let until = now.clock.plus(LINGER);
+        let until = now.clock.plus(self.linger);
         let flow = self.table.at_mut(place);
         flow.phase = Phase::Closed;
         flow.deadline = until;

@@ -27,9 +27,17 @@ struct Thread {
 
 impl Thread {
     fn new(me: usize, of: usize) -> Thread {
+        Thread::sharing(me, of, Settings::default())
+    }
+
+    fn with(settings: Settings) -> Thread {
+        Thread::sharing(0, 1, settings)
+    }
+
+    fn sharing(me: usize, of: usize, settings: Settings) -> Thread {
         let settings = Settings {
             vantage: Vantage::Wire,
-            ..Settings::default()
+            ..settings
         };
         let mut front = Front::new(DecodeSettings::default(), 1);
         front.keep_packets();
@@ -197,6 +205,42 @@ fn connections_expire_though_no_packet_comes() {
     // A clock that was set back does not go back here.
     thread.front.tick(Timestamp(0));
     assert_eq!(thread.front.clock, last.plus(301 * SECOND));
+}
+
+/// Somebody waits for the record.
+#[test]
+fn a_connection_that_is_over_is_told_when_it_has_lingered() {
+    let mut input = Input::new(LinkType::ETHERNET);
+    let client = [10, 0, 0, 1];
+    input.handshake(client);
+    exchange(&mut input, client);
+    let batch = &input.batch;
+    let mut thread = Thread::with(Settings {
+        linger: 2 * SECOND,
+        ..Settings::default()
+    });
+    thread.packets(batch, &batch.packets);
+    assert_eq!(thread.records().len(), 2);
+    let over = thread.front.clock;
+    thread.lane.advance(over.plus(2 * SECOND - 1));
+    assert_eq!(thread.records(), [""; 0]);
+    thread.lane.advance(over.plus(2 * SECOND));
+    assert_eq!(thread.records(), ["10.0.0.1 RstByClient lost=false"]);
+    // The server's answer to the RST that crossed it.
+    thread.front.tick(over.plus(3 * SECOND));
+    let late = Seg {
+        client,
+        seq: 1,
+        ack: 1,
+        flags: ACK,
+        ..Seg::default()
+    };
+    let mut input = Input::new(LinkType::ETHERNET);
+    input.segment(late);
+    thread.packets(&input.batch, &input.batch.packets);
+    assert_eq!(thread.lane.counts().late_segments, 1);
+    thread.end();
+    assert_eq!(thread.records(), [""; 0]);
 }
 
 #[test]
