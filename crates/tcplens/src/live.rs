@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tcplens_capture::ring::{Ring, RingOptions};
 use tcplens_capture::{interfaces, landlock, netns, privilege};
 use tcplens_core::record::Protocol;
@@ -27,8 +27,10 @@ pub(crate) struct Live {
     outputs: Vec<PathBuf>,
     /// Files that are read later.
     inputs: Vec<PathBuf>,
-    /// Whether more files are made later (`--rotate`, the agent's reload).
+    /// Whether more files are made later (the agent's reload, and its rotation).
     makes_files: bool,
+    /// Whether the run is worth nothing where that fails (`--rotate`).
+    rotates: bool,
     /// Whether to keep to these.
     is_confined: bool,
     is_verbose: bool,
@@ -96,7 +98,8 @@ impl Live {
         let user = common.live.user.as_deref();
         let live = Live::of(sources, kernel, user, outputs, is_verbose)?;
         Ok(Live {
-            makes_files: common.output.rotate.is_some(),
+            makes_files: false,
+            rotates: common.output.rotate.is_some(),
             is_announced: !common.output.quiet,
             ..live
         })
@@ -123,6 +126,7 @@ impl Live {
             is_confined: true,
             is_verbose,
             makes_files: true,
+            rotates: false,
             is_announced: false,
         })
     }
@@ -229,10 +233,26 @@ impl Live {
         if let Some(why) = &dropped.still_root {
             say(format_args!("still root: {why}"));
         }
-        for directory in directories.iter().filter(|_| self.makes_files) {
-            if let Some(warning) = dropped.warning(directory) {
+        for directory in &directories {
+            if self.makes_files
+                && let Some(warning) = dropped.warning(directory)
+            {
                 say(warning);
             }
+            // Told now and not by the first rotation, hours later.
+            if self.rotates
+                && let Some((why, what_to_do)) = dropped.refusal(directory)
+            {
+                bail!("cannot rotate files: {why}; {what_to_do}");
+            }
+        }
+        if let Some(listeners) = listeners
+            && let Some(directory) = listeners.directory()
+            && let Some((why, what_to_do)) = dropped.refusal(directory)
+        {
+            say(format_args!(
+                "the socket stays behind at the end, and the next start replaces it: {why}; {what_to_do}"
+            ));
         }
         if self.is_confined {
             directories.extend(listeners.and_then(Listeners::directory));
