@@ -36,7 +36,7 @@ mod report;
 pub(crate) mod requests;
 mod script;
 mod stat;
-mod summary;
+pub(crate) mod summary;
 
 /// Bytes per connection that `--limit-memory` counts with, its parser included (measured; see the bench kit's memory
 /// mode).

@@ -20,7 +20,7 @@ use super::conversation::error;
 use super::interfaces::InterfaceDrops;
 use super::server::Room;
 use super::streams::{STREAMS, Streams};
-use super::{Asked, Question};
+use super::{Asked, Question, text};
 
 /// Most names that baselines are kept for. Chosen: far more collectors than one host has; each costs 48 bytes per filter.
 pub(super) const NAMES: usize = 64;
@@ -199,6 +199,7 @@ impl Desk {
             }
             Question::TotalsSince(name) => self.totals_since(name, self.pcap(health)),
             Question::Summary => running::document(&self.running, health, pending, self.since),
+            Question::SummaryText => text::document(&self.running, health, pending, self.since),
             Question::Health => {
                 let mut jsonl = Jsonl::new();
                 jsonl.encode(health);

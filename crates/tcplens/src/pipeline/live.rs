@@ -12,14 +12,13 @@ use tcplens_core::pending::Pending;
 use tcplens_core::record::Health;
 use tcplens_core::shard::Settings;
 use tcplens_core::time::Timestamp;
-use tcplens_output::human::{self, Endpoint};
 
 use super::Ran;
 use super::capture::{Capture, Captured, Inbox, Round, Seat};
 use super::kernel::{Heard, Listening};
 use super::show::{Show, finish};
-use crate::answer::Desk;
 use crate::answer::server::Servers;
+use crate::answer::{Desk, unanswered};
 use crate::gate::Gate;
 use crate::live::Opened;
 use crate::observe::{Packets, Plan, Totals, View, health};
@@ -30,8 +29,6 @@ use crate::signals::Request;
 const QUEUE: usize = 64;
 /// How often to look at signals and questions at least.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many servers the line about attempts without an answer names.
-const SERVERS: usize = 5;
 
 /// Captures until it is told to stop, or nothing more can come.
 ///
@@ -233,29 +230,6 @@ fn pending_now(totals: &[Totals]) -> Pending {
         all.add(&one.pending);
     }
     all
-}
-
-/// The same in a line, with the servers that most of them are for.
-fn unanswered(pending: &Pending) -> String {
-    let servers = pending.busiest(SERVERS);
-    let shown: u64 = servers.iter().map(|(_, waited)| waited.attempts).sum();
-    let servers = servers.into_iter().map(|((ip, port), waited)| {
-        let server = Endpoint(ip, port.into());
-        format!("{} to {server}", waited.attempts)
-    });
-    let mut servers: Vec<_> = servers.collect();
-    let others = pending.attempts.saturating_sub(shown);
-    if others > 0 {
-        servers.push(format!("{others} to others"));
-    }
-    let oldest = pending.oldest.unwrap_or_default();
-    let s = if pending.attempts == 1 { "" } else { "s" };
-    format!(
-        "no answer yet to {} connection attempt{s}, the oldest {} ago: {}",
-        pending.attempts,
-        human::Duration(oldest),
-        servers.join(", ")
-    )
 }
 
 /// What was counted, in a line.

@@ -259,6 +259,16 @@ fn summary_and_health_are_one_line_each() {
             times(1, 2000)
         )
     );
+    let text = instance.ask(b"summary text\r\n");
+    for words in [
+        "since 2026-11-21T01:08:00.000000000Z: 1,000 packets, 7 dropped by kernel\n",
+        "RX        refused          |         1\n",
+        "no answer yet to 2 connection attempts, the oldest 43 s ago: 2 to 10.0.0.1:443\n",
+        "10.0.0.1:6379",
+        "\nconnections that ended: 1 fin\nclients sent 97.7 KiB in 100 segments with data; 0 segments came again\n",
+    ] {
+        assert!(text.contains(words), "{words:?} not in:\n{text}");
+    }
     let health = instance.ask(b"health\n");
     assert!(health.starts_with("{\"kind\":\"health\",") && health.ends_with("}\n"));
     assert_eq!(health.lines().count(), 1);
