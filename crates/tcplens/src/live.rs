@@ -54,6 +54,8 @@ pub(crate) struct Opened {
     pub rings: Vec<Vec<Ring>>,
     /// This host's addresses.
     pub local: Vec<Network>,
+    /// Interfaces that are switched off.
+    pub down: Vec<String>,
 }
 
 impl Live {
@@ -179,17 +181,26 @@ impl Live {
             kernel: None,
             rings: Vec::new(),
             local: Vec::new(),
+            down: Vec::new(),
         };
         for source in &self.sources {
             let open = || -> Result<_> {
                 let rings = Ring::open(&source.options, threads)?;
-                Ok((rings, interfaces::local_addresses()?))
+                let all = interfaces::list()?;
+                let is_asked = |name: &String| source.options.interfaces.contains(name);
+                let down = all
+                    .iter()
+                    .filter(|one| !one.is_up)
+                    .map(|one| one.name.clone());
+                let down: Vec<_> = down.filter(is_asked).collect();
+                Ok((rings, interfaces::local_addresses()?, down))
             };
-            let (rings, local) = match &source.netns {
+            let (rings, local, down) = match &source.netns {
                 Some(name) => netns::within(name, open)??,
                 None => open()?,
             };
             opened.rings.push(rings);
+            opened.down.extend(down);
             opened.local.extend(local.into_iter().filter_map(alone));
         }
         if let Some(source) = &self.kernel {
@@ -273,8 +284,14 @@ impl Live {
         Ok(())
     }
 
-    /// Says that packets are captured from now on: nothing else may be seen of it for long.
-    pub(crate) fn announce(&self) {
+    /// Says that packets are captured from now on: nothing else may be seen of it for long; and on which interfaces nothing
+    /// can come, for they are `down`.
+    pub(crate) fn announce(&self, down: &[String]) {
+        for name in down {
+            say(format_args!(
+                "{name} is down: no packet comes before it is up (ip link set {name} up)"
+            ));
+        }
         for source in self.sources.iter().filter(|_| self.is_announced) {
             let on = source.options.interfaces.join(", ");
             match &source.netns {

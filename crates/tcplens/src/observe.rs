@@ -215,7 +215,7 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             if let (Some((_, servers)), true) = (&answering, plan.is_verbose) {
                 say(servers);
             }
-            live.announce();
+            live.announce(&opened.down);
             signals::watch();
             view.started();
             pipeline::live::run(&plan, opened, gates, view, answering)
