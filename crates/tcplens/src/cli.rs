@@ -139,6 +139,11 @@ pub(crate) struct Records {
         display_order = 0
     )]
     pub kind: Vec<KindChoice>,
+    /// Protocols of requests to recognise, all of them by default (with -k none: payload is copied if this is written); turn: client bytes, then server bytes
+    #[arg(short = 'm', long = "protocol", value_name = "PROTOCOL,...")]
+    #[arg(value_delimiter = ',', ignore_case = true, value_parser = requests::protocols_of_records())]
+    #[arg(help_heading = "Output")]
+    pub protocols: Vec<ProtocolChoice>,
     /// Write a health record every so often while live
     #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "60")]
     #[arg(help_heading = "Output")]

@@ -567,6 +567,61 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	return 0;
 }
 
+/* Client: tcp_probe sees established sockets only. What came after its FIN is seen when it is read, or here. */
+always void detect_rest(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
+{
+	if (st->who.role != PEER || !(st->closing & FIN_SENT) || stage_of(st) == NONE)
+		return;
+	u64 now_received = received(sk, tp);
+	if (now_received == st->seen_received)
+		return;
+	/* When the last segment came. */
+	u64 at = middle(READ(tp, tcp_mstamp));
+	st->seen_received = now_received;
+	if (stage_of(st) == REQUEST)
+		begin_response(sk, tp, st, at);
+	st->t3 = at;
+}
+
+/* The connection is over. */
+always int finish(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 now)
+{
+	detect_rider(sk, tp, st);
+	detect_response(sk, tp, st);
+	detect_request(sk, tp, st, now);
+	detect_rest(sk, tp, st);
+	if (st->who.role == LOCAL && stage_of(st) == REQUEST) {
+		st->request_bytes = received(sk, tp) - st->task_received;
+		if (end_task(st))
+			tell_task(sk, tp, st, CLOSED_RECEIVING, 0, now, 0);
+	} else if (st->who.role == LOCAL && stage_of(st) == RESPONSE) {
+		u64 all = sent(tp, st);
+		u64 acked = READ(tp, bytes_acked);
+		u64 unsent = READ(tp, write_seq) - READ(tp, snd_nxt);
+		/* Of our FIN nobody cares. */
+		if (st->closing & FIN_SENT && unsent)
+			unsent--;
+		if (end_task(st)) {
+			if (all > acked || unsent)
+				tell_task(sk, tp, st, CLOSED_SENDING, 0, now, 0);
+			else
+				tell_task(sk, tp, st, ANSWERED,
+					  st->latched && st->latched_sent == all ? st->latched : acked_at(tp, st), now, 0);
+		}
+	} else if (st->who.role == PEER && stage_of(st) == RESPONSE) {
+		if (end_task(st))
+			tell_task(sk, tp, st, RECEIVED, 0, now, 0);
+	} else if (st->who.role == PEER && stage_of(st) == REQUEST) {
+		st->request_bytes = sent(tp, st) - st->task_sent;
+		if (end_task(st))
+			tell_task(sk, tp, st, CLOSED_WAITING, 0, now, 0);
+	}
+	if (!tell_connection(sk, tp, st, CONNECTION, now))
+		COUNT(drops);
+	state_gone(sk);
+	return 0;
+}
+
 always int state_changed(const struct sock *sk, int old, int new)
 {
 	if (READ(sk, sk_protocol) != TCP)
@@ -637,48 +692,9 @@ always int state_changed(const struct sock *sk, int old, int new)
 		st->closing |= FIN_SENT;
 		st->seen_received = received(sk, tp);
 	}
-	return 0;
-}
-
-always int destroy(const struct sock *sk)
-{
-	struct state *st = state_of(sk);
-	struct tcp_sock *tp = TCP_SOCK(sk);
-	if (!st || !tp)
-		return 0;
-	u64 now = bpf_ktime_get_ns();
-	detect_rider(sk, tp, st);
-	detect_response(sk, tp, st);
-	detect_request(sk, tp, st, now);
-	if (st->who.role == LOCAL && stage_of(st) == REQUEST) {
-		st->request_bytes = received(sk, tp) - st->task_received;
-		if (end_task(st))
-			tell_task(sk, tp, st, CLOSED_RECEIVING, 0, now, 0);
-	} else if (st->who.role == LOCAL && stage_of(st) == RESPONSE) {
-		u64 all = sent(tp, st);
-		u64 acked = READ(tp, bytes_acked);
-		u64 unsent = READ(tp, write_seq) - READ(tp, snd_nxt);
-		/* Of our FIN nobody cares. */
-		if (st->closing & FIN_SENT && unsent)
-			unsent--;
-		if (end_task(st)) {
-			if (all > acked || unsent)
-				tell_task(sk, tp, st, CLOSED_SENDING, 0, now, 0);
-			else
-				tell_task(sk, tp, st, ANSWERED,
-					  st->latched && st->latched_sent == all ? st->latched : acked_at(tp, st), now, 0);
-		}
-	} else if (st->who.role == PEER && stage_of(st) == RESPONSE) {
-		if (end_task(st))
-			tell_task(sk, tp, st, RECEIVED, 0, now, 0);
-	} else if (st->who.role == PEER && stage_of(st) == REQUEST) {
-		st->request_bytes = sent(tp, st) - st->task_sent;
-		if (end_task(st))
-			tell_task(sk, tp, st, CLOSED_WAITING, 0, now, 0);
-	}
-	if (!tell_connection(sk, tp, st, CONNECTION, now))
-		COUNT(drops);
-	state_gone(sk);
+	/* It was ended from outside. When the process closes its socket is of no interest. */
+	if (new == CLOSE && ((st->closing & RST_RECEIVED) || READ(sk, sk_err)))
+		return finish(sk, tp, st, now);
 	return 0;
 }
 
@@ -690,29 +706,34 @@ always int was_read(const struct sock *sk)
 		return 0;
 	if (!st->who.pid)
 		copy_process(&st->who);
-	/* tcp_probe sees established sockets only: what a client gets after its FIN, it is seen to read. */
-	if (st->who.role != PEER || !(st->closing & FIN_SENT) || stage_of(st) == NONE)
+	if (!(st->closing & FIN_SENT))
 		return 0;
 	struct tcp_sock *tp = TCP_SOCK(sk);
-	if (!tp)
-		return 0;
-	u64 now_received = received(sk, tp);
-	if (now_received == st->seen_received)
-		return 0;
-	u64 at = middle(READ(tp, tcp_mstamp));
-	st->seen_received = now_received;
-	if (stage_of(st) == REQUEST)
-		begin_response(sk, tp, st, at);
-	st->t3 = at;
+	if (tp)
+		detect_rest(sk, tp, st);
 	return 0;
+}
+
+always int destroy(const struct sock *sk)
+{
+	struct state *st = state_of(sk);
+	struct tcp_sock *tp = TCP_SOCK(sk);
+	if (!st || !tp)
+		return 0;
+	return finish(sk, tp, st, bpf_ktime_get_ns());
 }
 
 always int was_reset(const struct sock *sk, u8 how)
 {
 	struct state *st = state_of(sk);
-	if (st)
-		st->closing |= how;
-	return 0;
+	if (!st)
+		return 0;
+	st->closing |= how;
+	/* A process that closes is in that state before the RST goes out, and may keep the socket (tcp_disconnect). */
+	if (READ(sk, __sk_common.skc_state) != CLOSE)
+		return 0;
+	struct tcp_sock *tp = TCP_SOCK(sk);
+	return tp ? finish(sk, tp, st, bpf_ktime_get_ns()) : 0;
 }
 
 /* ---- attempts without a socket of their own ---- */

@@ -124,6 +124,24 @@ impl ProtocolChoice {
         }
     }
 
+    /// The protocols to recognise; none for all.
+    pub(crate) fn protocols(choices: &[ProtocolChoice]) -> Vec<Protocol> {
+        let mut named = Vec::new();
+        for choice in choices {
+            match choice {
+                ProtocolChoice::Auto | ProtocolChoice::Raw => return Vec::new(),
+                ProtocolChoice::One(protocol) => named.push(*protocol),
+            }
+        }
+        named
+    }
+
+    /// Whether something is to be made of payload.
+    pub(crate) fn looks_at_payload(choices: &[ProtocolChoice]) -> bool {
+        let turn = ProtocolChoice::One(Protocol::Turn);
+        choices.iter().any(|choice| *choice != turn)
+    }
+
     /// All names but `raw`, which is no protocol of requests.
     pub(crate) fn names() -> impl Iterator<Item = &'static str> {
         let words = Protocol::ALL.iter().filter_map(|protocol| protocol.word());
@@ -132,7 +150,18 @@ impl ProtocolChoice {
 }
 
 fn protocols() -> impl TypedValueParser<Value = ProtocolChoice> {
-    let names: Vec<_> = ProtocolChoice::names().chain(["raw"]).collect();
+    protocols_among(ProtocolChoice::names().chain(["raw"]))
+}
+
+/// The same where packets are not printed.
+pub(super) fn protocols_of_records() -> impl TypedValueParser<Value = ProtocolChoice> {
+    protocols_among(ProtocolChoice::names())
+}
+
+fn protocols_among(
+    names: impl Iterator<Item = &'static str>,
+) -> impl TypedValueParser<Value = ProtocolChoice> {
+    let names: Vec<_> = names.collect();
     PossibleValuesParser::new(names).try_map(|name| {
         ProtocolChoice::named(&name).ok_or_else(|| format!("{name:?} is no protocol"))
     })

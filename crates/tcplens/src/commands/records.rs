@@ -10,7 +10,7 @@ use tcplens_output::SinkEnd;
 
 use super::lines::Target;
 use super::{Prints, Wanted, no_format, plan, tell};
-use crate::cli::{Format, KindChoice, Records};
+use crate::cli::{Format, KindChoice, ProtocolChoice, Records};
 use crate::observe::{View, observe};
 use crate::{sources, status};
 
@@ -38,6 +38,14 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
         connections: printed.connections || report.is_some(),
     };
     let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
+    let protocols = ProtocolChoice::protocols(&command.protocols);
+    if let (Some(live), true) = (
+        &mut plan.live,
+        ProtocolChoice::looks_at_payload(&command.protocols),
+    ) {
+        live.peeks(&protocols);
+    }
+    plan.settings.protocols = protocols;
     plan.interval = Some(command.interval).filter(|_| asks(KindChoice::Health));
     let target = Target::open(command.format, &common.output, plan.live.is_some())?;
     let mut view = RecordView {

@@ -61,10 +61,10 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         ..Wanted::default()
     };
     plan.slow_from = command.which.slower_than;
-    plan.settings.protocols = protocols(&command.which);
+    plan.settings.protocols = ProtocolChoice::protocols(&command.which.protocols);
     plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
     if let (Some(live), true) = (&mut plan.live, names_protocols(&command.which)) {
-        live.peeks(&protocols(&command.which));
+        live.peeks(&ProtocolChoice::protocols(&command.which.protocols));
     }
     let files = plan.files.clone();
     if slow.is_some() && plan.live.is_some() {
@@ -174,22 +174,9 @@ pub(crate) fn target_format(format: RequestFormat) -> Format {
     }
 }
 
-/// The protocols to recognise; none for all.
-fn protocols(which: &Which) -> Vec<Protocol> {
-    let mut named = Vec::new();
-    for choice in &which.protocols {
-        match choice {
-            ProtocolChoice::Auto | ProtocolChoice::Raw => return Vec::new(),
-            ProtocolChoice::One(protocol) => named.push(*protocol),
-        }
-    }
-    named
-}
-
 /// Whether something is to be made of payload, which the kernel copies only then.
 fn names_protocols(which: &Which) -> bool {
-    let turn = ProtocolChoice::One(Protocol::Turn);
-    which.names_protocols && which.protocols.iter().any(|protocol| *protocol != turn)
+    which.names_protocols && ProtocolChoice::looks_at_payload(&which.protocols)
 }
 
 fn names_http(which: &Which) -> bool {
@@ -210,7 +197,7 @@ impl Choice<'_> {
         let words = which.status.iter();
         Choice {
             which,
-            protocols: protocols(which),
+            protocols: ProtocolChoice::protocols(&which.protocols),
             unmet: words.filter(|status| status.guess().is_some()).collect(),
         }
     }
