@@ -68,6 +68,16 @@ pub(super) fn name(
     Named::default()
 }
 
+/// The name of an alert that says goodbye.
+pub(super) fn close_notify(words: &mut Vec<u8>) -> Named {
+    let mut texts = Texts::new(words, 0);
+    texts.operation(b"close_notify");
+    Named {
+        protocol: Some(Protocol::Tls),
+        words: [texts.operation, 0..0, 0..0],
+    }
+}
+
 /// What its parser says, up to the first request; `None` if that is not all there.
 fn parse(protocol: Protocol, head: &[u8], texts: &mut Texts<'_>) -> Option<Protocol> {
     let mut parser = AnyParser::new(protocol)?;

@@ -302,6 +302,8 @@ fn close_notify_without_an_answer_is_no_lost_request() {
     };
     let said = requests([event(server(7), 900, What::Task(Box::new(farewell)))]);
     assert_eq!((said[0].0, said[0].1), (Status::None, EndedBy::Response));
+    let named = " protocol=tls operation=close_notify status=none ";
+    assert!(said[0].2.contains(named), "{}", said[0].2);
     assert!(
         said[0].2.ends_with(" tags=A tags_from=payload mode=https"),
         "{}",
