@@ -8,7 +8,7 @@ use crate::kernel::event::{Closed, Mode, Role, Socket, Task, TaskEnd};
 use crate::kernel::{head, tags};
 use crate::record::{
     EndedBy, FirstFrame, PathState, PortMode, Protocol, RequestExtra, RequestRow, Short, Status,
-    TaskMarks, Times, Vantage,
+    TagsFrom, TaskMarks, Times, Vantage,
 };
 use crate::time::{SECOND, Span, Timestamp};
 use crate::wire::segment::Tunnel;
@@ -101,13 +101,11 @@ impl Mapper {
         self.between(task.last_request, task.first_response);
         self.between(task.first_response, task.last_response);
         self.words.clear();
-        let named = head::name(
-            &task.head,
-            task.request_bytes,
-            &self.settings.protocols,
-            self.settings.summary_bytes,
-            &mut self.words,
-        );
+        let named = match marks.tags_from {
+            // Encrypted, it looks like any other record.
+            Some(TagsFrom::Payload) if is_farewell => head::close_notify(&mut self.words),
+            _ => self.named(task),
+        };
         let [operation, summary, status_text] = out.words(&named.words, &self.words);
         let mut rtt = [None; 2];
         rtt[match socket.role {
@@ -155,6 +153,24 @@ impl Mapper {
             marks,
         };
         out.kernel_request(self.place(Kind::Request), row, extra);
+    }
+
+    /// What the first bytes of the request say; the words are in `self.words`.
+    fn named(&mut self, task: &Task) -> head::Named {
+        // A port's mode says what to look for, though no protocol was asked for.
+        let protocols: &[Protocol] = match task.mode {
+            _ if !self.settings.protocols.is_empty() => &self.settings.protocols,
+            Mode::Default => &[],
+            Mode::Http => &[Protocol::Http],
+            Mode::Https => &[Protocol::Tls],
+        };
+        head::name(
+            &task.head,
+            task.request_bytes,
+            protocols,
+            self.settings.summary_bytes,
+            &mut self.words,
+        )
     }
 
     fn marks(&self, task: &Task) -> TaskMarks {

@@ -302,6 +302,8 @@ fn close_notify_without_an_answer_is_no_lost_request() {
     };
     let said = requests([event(server(7), 900, What::Task(Box::new(farewell)))]);
     assert_eq!((said[0].0, said[0].1), (Status::None, EndedBy::Response));
+    let named = " protocol=tls operation=close_notify status=none ";
+    assert!(said[0].2.contains(named), "{}", said[0].2);
     assert!(
         said[0].2.ends_with(" tags=A tags_from=payload mode=https"),
         "{}",
@@ -376,6 +378,26 @@ fn heads_name_requests_of_the_protocols_that_were_asked_for() {
         said[0]
     );
     assert!(said[1].contains(" protocol=turn status=ok"), "{}", said[1]);
+    let mut mapper = self::mapper();
+    for (mode, expected) in [
+        (Mode::Default, " protocol=turn status=ok"),
+        (
+            Mode::Http,
+            " protocol=http operation=GET summary=GET / status=ok",
+        ),
+        (Mode::Https, " protocol=turn status=ok"),
+    ] {
+        let task = Task {
+            mode,
+            head: b"GET / HTTP/1.1\r\n".to_vec(),
+            ..task(1, 0)
+        };
+        let said = lines(
+            &mut mapper,
+            [event(server(7), 900, What::Task(Box::new(task)))],
+        );
+        assert!(said[0].contains(expected), "{}", said[0]);
+    }
 }
 
 #[test]
