@@ -14,7 +14,12 @@ const SERVERS: usize = 16;
 
 /// The document, without a newline at its end.
 #[must_use]
-pub fn document(running: &Running, health: &Health, pending: &Pending, since: Timestamp) -> String {
+pub fn document(
+    running: &Running,
+    health: &Health,
+    pending: Option<&Pending>,
+    since: Timestamp,
+) -> String {
     let mut json = Json::new();
     json.open('{').name("kind").string("summary");
     json.name("since").time(since);
@@ -39,7 +44,9 @@ pub fn document(running: &Running, health: &Health, pending: &Pending, since: Ti
     }
     json.close(']');
     connections(&mut json, &running.connections);
-    unanswered(&mut json, pending);
+    if let Some(pending) = pending {
+        unanswered(&mut json, pending);
+    }
     json.close('}');
     json.into_string()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::pending::Pending;
-use tcplens_core::record::Health;
+use tcplens_core::record::{Health, Vantage};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::{Metrics, Running, TcpeekTotals};
 use tcplens_output::tcpeek::PcapCounts;
@@ -191,6 +191,8 @@ impl Desk {
 
     /// The answer, with a newline at its end.
     fn answer(&mut self, question: &Question, (health, pending): &(Health, Pending)) -> String {
+        // The kernel's view tells of attempts when they are over: none that is pending is known there.
+        let pending = Some(pending).filter(|_| health.vantage != Vantage::Kernel);
         let mut answer = match question {
             Question::Stats(shape) => self.stats(*shape, health),
             Question::Totals => {
@@ -208,7 +210,9 @@ impl Desk {
             Question::Metrics => match &mut self.metrics {
                 Some(metrics) => {
                     metrics.observe(health);
-                    metrics.pending(pending);
+                    if let Some(pending) = pending {
+                        metrics.pending(pending);
+                    }
                     prometheus::page(metrics)
                 }
                 None => String::new(),

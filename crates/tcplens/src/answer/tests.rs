@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tcplens_core::batch::{AnyRecord, Records};
 use tcplens_core::pending::Pending;
-use tcplens_core::record::{Handshake, Health, Outcome};
+use tcplens_core::record::{Handshake, Health, Outcome, Vantage};
 use tcplens_core::time::Span;
 
 use self::records::{START, failed, handshake, health};
@@ -52,6 +52,16 @@ impl Instance {
     }
 
     fn of(listeners: Listeners, settings: DeskSettings, place: Place) -> Instance {
+        Instance::seeing(seen, listeners, settings, place)
+    }
+
+    /// What is known `now` is told to whoever asks.
+    fn seeing(
+        now: fn() -> (Health, Pending),
+        listeners: Listeners,
+        settings: DeskSettings,
+        place: Place,
+    ) -> Instance {
         let (mut desk, servers) = listeners.start(settings).unwrap();
         let (work, todo) = channel::<Work>();
         let thread = std::thread::spawn(move || {
@@ -59,9 +69,9 @@ impl Instance {
                 match todo.recv_timeout(Duration::from_millis(5)) {
                     Ok(work) => work(&mut desk),
                     Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return desk.close(seen),
+                    Err(RecvTimeoutError::Disconnected) => return desk.close(now),
                 }
-                desk.serve(seen);
+                desk.serve(now);
             }
         });
         Instance {
@@ -146,6 +156,16 @@ fn seen() -> (Health, Pending) {
     let health = Health {
         kernel_drops: Some(7),
         ..health()
+    };
+    (health, pending)
+}
+
+/// The same of a run that asks the kernel.
+fn told_by_the_kernel() -> (Health, Pending) {
+    let (health, pending) = seen();
+    let health = Health {
+        vantage: Vantage::Kernel,
+        ..health
     };
     (health, pending)
 }

@@ -18,7 +18,7 @@ const SERVERS: usize = 5;
 pub(super) fn document(
     running: &Running,
     health: &Health,
-    pending: &Pending,
+    pending: Option<&Pending>,
     since: Timestamp,
 ) -> String {
     let mut out = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn document(
     let summaries: Vec<_> = running.attempts.summaries().collect();
     handshakes::tables(&summaries, false, &mut out);
     out.push(b'\n');
-    if pending.attempts > 0 {
+    if let Some(pending) = pending.filter(|pending| pending.attempts > 0) {
         out.extend_from_slice(unanswered(pending).as_bytes());
         out.extend_from_slice(b"\n\n");
     }

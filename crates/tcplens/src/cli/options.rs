@@ -176,7 +176,7 @@ pub(crate) struct Bounds {
     /// A connection that is silent for so long has ended
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "300")]
     pub idle: Span,
-    /// Report connections with traffic in parts, one each so many seconds (live: 60 unless told otherwise; of files none)
+    /// Report long connections in parts, each so many seconds (live: 60)
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub active: Option<Span>,
 }

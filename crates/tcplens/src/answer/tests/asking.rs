@@ -275,6 +275,17 @@ fn summary_and_health_are_one_line_each() {
     instance.finish();
 }
 
+/// It tells of attempts when they are over.
+#[test]
+fn what_is_pending_is_not_known_where_the_kernel_tells() {
+    let place = Place::new("kernel-pending");
+    let listeners = Listeners::bind(&place.answering()).unwrap();
+    let instance = Instance::seeing(told_by_the_kernel, listeners, filtered(), place);
+    assert!(!instance.ask(b"summary\n").contains("pending"));
+    assert!(!instance.ask(b"summary text\n").contains("no answer yet"));
+    instance.finish();
+}
+
 #[test]
 fn a_hundred_clients_at_once_are_all_answered() {
     let instance = Instance::new("hundred", filtered());
