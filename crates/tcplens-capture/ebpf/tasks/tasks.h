@@ -169,14 +169,20 @@ always void copy_process(struct who *who)
 
 /* ---- times ---- */
 
+/* The stack keeps most of its times in us, cut off: they lie in the middle of it, half of them before and half after. */
+always u64 middle(u64 us)
+{
+	return us * 1000 + 500;
+}
+
 /* When the byte at `seq` was sent; not before `floor`. */
 always u64 sent_at(const struct sock *sk, const struct tcp_sock *tp, u32 seq, u64 floor, u8 *from)
 {
-	u64 first = READ(tp, first_tx_mstamp) * 1000;
-	/* It is in us. */
-	if (first + 1000 > floor) {
+	u64 first = READ(tp, first_tx_mstamp);
+	if ((first + 1) * 1000 > floor) {
 		*from = 1;
-		return first;
+		first = middle(first);
+		return first > floor ? first : floor;
 	}
 	struct rb_node *node = (void *)BPF_CORE_READ(sk, tcp_rtx_queue.rb_node);
 	for (int depth = 0; depth < 24 && node; depth++) {
@@ -200,7 +206,7 @@ always u64 sent_at(const struct sock *sk, const struct tcp_sock *tp, u32 seq, u6
 always u64 last_sent_at(const struct sock *sk, const struct tcp_sock *tp, u64 floor)
 {
 	struct rb_node *node = (void *)BPF_CORE_READ(sk, tcp_rtx_queue.rb_node);
-	u64 at = READ(tp, first_tx_mstamp) * 1000;
+	u64 at = middle(READ(tp, first_tx_mstamp));
 	if (node) {
 		for (int depth = 0; depth < 24; depth++) {
 			struct rb_node *right = BPF_CORE_READ(node, rb_right);
@@ -217,7 +223,7 @@ always u64 last_sent_at(const struct sock *sk, const struct tcp_sock *tp, u64 fl
 /* When the last ACK came that acknowledged data. */
 always u64 acked_at(const struct tcp_sock *tp, const struct state *st)
 {
-	u64 at = READ(tp, delivered_mstamp) * 1000;
+	u64 at = middle(READ(tp, delivered_mstamp));
 	return at > st->t2 ? at : st->t2;
 }
 
@@ -693,7 +699,7 @@ always int was_read(const struct sock *sk)
 	u64 now_received = received(sk, tp);
 	if (now_received == st->seen_received)
 		return 0;
-	u64 at = READ(tp, tcp_mstamp) * 1000;
+	u64 at = middle(READ(tp, tcp_mstamp));
 	st->seen_received = now_received;
 	if (stage_of(st) == REQUEST)
 		begin_response(sk, tp, st, at);

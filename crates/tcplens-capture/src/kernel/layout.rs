@@ -147,6 +147,7 @@ fn socket(raw: Raw<'_>, offset: Offset) -> Socket {
 }
 
 fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
+    let at = offset.time(raw.u64(96));
     let is_server = raw.u8(89) == port::LOCAL;
     let flags = raw.u8(223);
     let heads = |from: usize, length: u8, most: usize| {
@@ -161,7 +162,8 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
             .collect(),
     };
     let response = offset.seen(raw.u64(120));
-    let acknowledged = offset.seen(raw.u64(136));
+    // The stack's time of it is in µs: not later than it was told.
+    let acknowledged = offset.seen(raw.u64(136)).map(|time| time.min(at));
     What::Task(Box::new(Task {
         end,
         number: u64::from(raw.u32(184)),
