@@ -90,7 +90,7 @@ mod tests {
             "## `handshake`",
             "One attempt to open a TCP connection. A new initial sequence number is a new attempt; repeats of the same SYN \
              are not.",
-            "| `handshake_us` | microseconds | First SYN to the ACK that established the connection. |",
+            "| `syn_to_synack_us` | microseconds | Last SYN before the first SYN-ACK, to it. |",
             "| `client_retransmitted_bytes` | bytes | Payload bytes that were seen before. |",
             "| `server_data_segments` | segments | Segments with payload. |",
             "| `final` | true or false | Whether this is its last record. |",

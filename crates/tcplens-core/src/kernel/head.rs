@@ -134,7 +134,8 @@ fn cut(protocol: Protocol, head: &[u8], length: u64, texts: &mut Texts<'_>) -> O
             texts.operation(verb);
             texts.summary(|out| out.bytes(line));
         }
-        Protocol::Tls => texts.operation(b"handshake"),
+        // A ClientHello, or what a client of TLS 1.2 says next.
+        Protocol::Tls if head.first() == Some(&0x16) => texts.operation(b"handshake"),
         Protocol::Mysql => {
             // Length, number 0, COM_QUERY or COM_STMT_PREPARE.
             let &[a, b, c, number, command] = head.first_chunk()?;
@@ -245,6 +246,18 @@ mod tests {
         assert!(said.starts_with("Memcached set \"set shop"), "{said}");
         let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcdefghijklmnopqrstuvwxyz";
         assert_eq!(line(hello, 517), "Tls handshake \"\"");
+        let exchange = b"\x16\x03\x03\x00\x25\x10\0\0\x21\x20abcdef";
+        assert_eq!(line(exchange, 93), "Tls handshake \"\"");
+        let data = b"\x17\x03\x03\x00\x60abcdefghijk";
+        assert_eq!(line(data, 101), "Turn data \"TLS\"");
+        let finished = b"\x14\x03\x03\x00\x01\x01\x17\x03\x03\x00\x35abcdefghijklmnopqrstuvwxyz";
+        assert_eq!(line(finished, 195), "Turn data \"TLS\"");
+        let alert = b"\x15\x03\x03\x00\x1aabcdefghijk";
+        assert_eq!(line(alert, 31), "Tls  \"\"");
+        assert_eq!(
+            line(b"GET /index.html ", 82),
+            "Http GET \"GET /index.html\""
+        );
     }
 
     #[test]

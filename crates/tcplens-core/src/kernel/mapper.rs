@@ -37,7 +37,7 @@ pub type CgroupPath = Box<dyn FnMut(u64) -> Option<String> + Send>;
 pub struct Settings {
     /// Longest summary, in bytes.
     pub summary_bytes: usize,
-    /// Protocols that first bytes of requests may name; with none they are not looked at.
+    /// Protocols that first bytes of requests may name; with none only a port's mode says what to look for.
     pub protocols: Vec<Protocol>,
     /// Of this host since it was started, in connection ids: a hash of its name and that time.
     pub host: u32,

@@ -101,10 +101,17 @@ impl Mapper {
         self.between(task.last_request, task.first_response);
         self.between(task.first_response, task.last_response);
         self.words.clear();
+        // A port's mode says what to look for, though no protocol was asked for.
+        let protocols: &[Protocol] = match task.mode {
+            _ if !self.settings.protocols.is_empty() => &self.settings.protocols,
+            Mode::Default => &[],
+            Mode::Http => &[Protocol::Http],
+            Mode::Https => &[Protocol::Tls],
+        };
         let named = head::name(
             &task.head,
             task.request_bytes,
-            &self.settings.protocols,
+            protocols,
             self.settings.summary_bytes,
             &mut self.words,
         );

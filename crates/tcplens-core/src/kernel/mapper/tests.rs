@@ -376,6 +376,26 @@ fn heads_name_requests_of_the_protocols_that_were_asked_for() {
         said[0]
     );
     assert!(said[1].contains(" protocol=turn status=ok"), "{}", said[1]);
+    let mut mapper = self::mapper();
+    for (mode, expected) in [
+        (Mode::Default, " protocol=turn status=ok"),
+        (
+            Mode::Http,
+            " protocol=http operation=GET summary=GET / status=ok",
+        ),
+        (Mode::Https, " protocol=turn status=ok"),
+    ] {
+        let task = Task {
+            mode,
+            head: b"GET / HTTP/1.1\r\n".to_vec(),
+            ..task(1, 0)
+        };
+        let said = lines(
+            &mut mapper,
+            [event(server(7), 900, What::Task(Box::new(task)))],
+        );
+        assert!(said[0].contains(expected), "{}", said[0]);
+    }
 }
 
 #[test]
