@@ -11,6 +11,7 @@ use std::collections::binary_heap::PeekMut;
 use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
+use crate::pending::Pending;
 use crate::shard::{Counts, Owner, SHARDS, Settings, Shard};
 use crate::share::{Moved, owner};
 use crate::time::Timestamp;
@@ -461,6 +462,16 @@ impl Lane {
             self.shards[usize::from(shard)].end(place, &mut self.records);
             self.ending.pop();
         }
+    }
+
+    /// Attempts that nothing has answered when the engine clock is at `clock`.
+    #[must_use]
+    pub fn pending(&self, clock: Timestamp) -> Pending {
+        let mut pending = Pending::default();
+        for shard in &self.shards {
+            shard.pending(clock, &mut pending);
+        }
+        pending
     }
 
     /// What its shards counted.

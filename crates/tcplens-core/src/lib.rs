@@ -11,6 +11,7 @@ pub mod filter;
 pub mod flow;
 pub mod kernel;
 pub mod packet;
+pub mod pending;
 pub mod proto;
 pub mod record;
 pub mod roles;

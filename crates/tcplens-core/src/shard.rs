@@ -7,7 +7,8 @@ mod expiry;
 mod openings;
 mod requests;
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use self::expiry::{skip_parts, tick_of, ticks_in};
 use self::openings::Openings;
@@ -18,8 +19,9 @@ use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::gone::{Gone, Late};
 use crate::flow::table::{Place, Table};
 use crate::flow::{Flow, NO_OPENING, Phase};
+use crate::pending::Pending;
 use crate::record::{Close, ConnectionId, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage};
-use crate::roles::Roles;
+use crate::roles::{Roles, end};
 use crate::tcp::handshake::{Opening, Step};
 use crate::tcp::seen::Sighting;
 use crate::tcp::seq::Seq;
@@ -31,7 +33,7 @@ use crate::wire::segment::{IcmpError, Segment, flags};
 /// Shards of an observation, whatever the number of threads.
 pub const SHARDS: usize = 64;
 
-/// How long a closed connection is kept for late segments: as long as Linux keeps it in TIME-WAIT
+/// How long a closed connection is kept for late segments unless told otherwise: as long as Linux keeps it in TIME-WAIT
 /// (include/net/tcp.h, `TCP_TIMEWAIT_LEN`).
 const LINGER: i64 = 60 * SECOND;
 
@@ -39,6 +41,13 @@ const LINGER: i64 = 60 * SECOND;
 /// last 0.1 s. Fewer are cheaper (16: 11 % less CPU time on http10m), but segments that come again 50 ms after the close,
 /// as on http10m, would find nothing.
 const MOST_LINGERING: usize = 64;
+
+/// Most pending attempts of a shard whose server and age are told; beyond, they are counted. Chosen: all of them but in a
+/// flood of SYNs, and there no more than 16384 flows are fetched at once.
+const MOST_LOOKED_AT: usize = 256;
+
+/// A connection that is over and kept: until when, where, and the hash of its key, for another may have its place by then.
+type Lingering = (Timestamp, Place, u64);
 
 /// What a shard is told.
 #[derive(Clone, Debug)]
@@ -51,6 +60,8 @@ pub struct Settings {
     pub timeout: i64,
     /// How long a connection may be silent, in ns.
     pub idle: i64,
+    /// How long a connection that is over is kept for late segments, in ns; its record comes then.
+    pub linger: i64,
     /// How often a connection with traffic is reported in parts, in ns.
     pub active: Option<i64>,
     /// Most connections kept at once, in all shards.
@@ -91,6 +102,7 @@ impl Default for Settings {
             roles: Roles::default(),
             timeout: 60 * SECOND,
             idle: 300 * SECOND,
+            linger: LINGER,
             active: None,
             limit_connections: 1_000_000,
             keep_duplicates: false,
@@ -155,6 +167,7 @@ pub struct Owner {
 pub struct Shard {
     context: Context,
     idle: i64,
+    linger: i64,
     active_ticks: Option<u32>,
     limit: usize,
     keep_duplicates: bool,
@@ -166,7 +179,10 @@ pub struct Shard {
     openings: Openings,
     gone: Gone,
     /// Closed connections in the order in which they are let go.
-    lingering: VecDeque<(Timestamp, Place, u64)>,
+    lingering: VecDeque<Lingering>,
+    /// Attempts that were given up and whose client repeats its SYN yet: they stay for that, however many others close
+    /// meanwhile, else the repeat would be a second attempt. As many as there were undecided ones at most.
+    repeating: BinaryHeap<Reverse<Lingering>>,
     /// No flow expires before this.
     due: Timestamp,
     /// Nothing is due before this: neither expiry nor the end of lingering.
@@ -189,6 +205,7 @@ impl Shard {
         Shard {
             context: Context::new(settings.vantage, settings.roles.clone(), settings.timeout),
             idle: settings.idle,
+            linger: settings.linger,
             active_ticks: settings.active.map(|ns| ticks_in(ns).max(1)),
             limit: share(settings.limit_connections),
             keep_duplicates: settings.keep_duplicates,
@@ -200,6 +217,7 @@ impl Shard {
             openings: Openings::default(),
             gone: Gone::default(),
             lingering: VecDeque::new(),
+            repeating: BinaryHeap::new(),
             due: Timestamp::MAX,
             event: Timestamp::MAX,
             clock: Timestamp::MIN,
@@ -323,7 +341,11 @@ impl Shard {
             _ => {}
         }
         let deadline = flow.deadline;
+        let opening = flow.opening;
         let place = self.table.insert(seg.hash, flow);
+        if opening != NO_OPENING {
+            self.openings.belongs_to(opening, place);
+        }
         self.expect(deadline, place);
         Some(place)
     }
@@ -447,6 +469,9 @@ impl Shard {
         let flow = self.table.at_mut(place);
         let hash = flow.hash;
         *flow = Flow { hash, ..fresh };
+        if flow.opening != NO_OPENING {
+            self.openings.belongs_to(flow.opening, place);
+        }
         self.counts.connections += 1;
         self.expect(deadline, place);
     }
@@ -573,6 +598,11 @@ impl Shard {
         let is_revived = flow.reset_by == Some(seg.from) && goes_on;
         if flow.close == Close::Failed && is_late_synack(flow, seg) {
             flow.late = true;
+        } else if flow.close == Close::Failed && is_late_syn(flow, seg) {
+            // Its client has not given up: what comes of that is this attempt's, too; Linux gives up, and may say so by a
+            // RST, 64 s after its last SYN. It has its place in a queue.
+            flow.deadline = seg.clock.plus(self.context.timeout.saturating_add(LINGER));
+            return;
         } else if !is_revived {
             return;
         }
@@ -590,7 +620,7 @@ impl Shard {
 
     /// Keeps a connection that is over for late segments.
     fn linger(&mut self, place: Place, hash: u64, now: Moment, out: &mut Records) {
-        let until = now.clock.plus(LINGER);
+        let until = now.clock.plus(self.linger);
         let flow = self.table.at_mut(place);
         flow.phase = Phase::Closed;
         flow.deadline = until;
@@ -600,6 +630,16 @@ impl Shard {
             self.let_go_oldest(now, out);
             self.touch_next();
         }
+    }
+
+    /// Keeps a failed attempt whose SYN may come again, apart from those that linger.
+    fn wait_for_repeat(&mut self, place: Place, hash: u64, now: Timestamp) {
+        let until = now.plus(LINGER);
+        let flow = self.table.at_mut(place);
+        flow.phase = Phase::Closed;
+        flow.deadline = until;
+        self.repeating.push(Reverse((until, place, hash)));
+        self.event = self.event.min(until);
     }
 
     /// Reads a little of each cache line of those that are let go next: they were not touched for long, and what waits for
@@ -660,6 +700,22 @@ impl Shard {
         self.table.is_empty()
     }
 
+    /// Attempts that nothing has answered when the engine clock is at `clock`. [`MOST_LOOKED_AT`] of them are looked at.
+    pub fn pending(&self, clock: Timestamp, into: &mut Pending) {
+        let unanswered = self.openings.owned();
+        let unanswered = unanswered.filter(|(opening, _)| opening.is_unanswered());
+        for (n, (opening, place)) in unanswered.enumerate() {
+            if n >= MOST_LOOKED_AT {
+                into.attempts += 1;
+                continue;
+            }
+            let flow = self.table.at(place);
+            let server = end(&flow.key, 1 - flow.client);
+            let age = clock.since(opening.first_clock);
+            into.attempt(server, age.unwrap_or_default());
+        }
+    }
+
     /// The flows in the table: first packet and place.
     pub fn flows(&self) -> impl Iterator<Item = (u64, Place)> {
         self.table
@@ -708,6 +764,14 @@ impl Shard {
             out.connection(rank, record);
         }
     }
+}
+
+/// Whether a segment is the SYN of an attempt that timed out, once more.
+fn is_late_syn(flow: &Flow, seg: &Segment) -> bool {
+    flow.handshake == HandshakeOutcome::TimedOut
+        && seg.flags & (flags::SYN | flags::ACK | flags::RST) == flags::SYN
+        && seg.from == flow.client
+        && Seq(seg.seq) == flow.sides[usize::from(flow.client)].low
 }
 
 /// Whether a segment is the SYN-ACK of an attempt that failed.

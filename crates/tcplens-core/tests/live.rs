@@ -5,10 +5,11 @@
 use tcplens_core::batch::{AnyRecord, Place};
 use tcplens_core::engine::{Front, Lane, Merge, Work};
 use tcplens_core::packet::{Batch, LinkType, Packet};
+use tcplens_core::pending::Pending;
 use tcplens_core::record::Vantage;
 use tcplens_core::shard::Settings;
 use tcplens_core::share::owner;
-use tcplens_core::time::{SECOND, Timestamp};
+use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::wire::DecodeSettings;
 
 use packets::{ACK, FIN, Input, RST, SYN, Seg};
@@ -26,9 +27,17 @@ struct Thread {
 
 impl Thread {
     fn new(me: usize, of: usize) -> Thread {
+        Thread::sharing(me, of, Settings::default())
+    }
+
+    fn with(settings: Settings) -> Thread {
+        Thread::sharing(0, 1, settings)
+    }
+
+    fn sharing(me: usize, of: usize, settings: Settings) -> Thread {
         let settings = Settings {
             vantage: Vantage::Wire,
-            ..Settings::default()
+            ..settings
         };
         let mut front = Front::new(DecodeSettings::default(), 1);
         front.keep_packets();
@@ -196,6 +205,172 @@ fn connections_expire_though_no_packet_comes() {
     // A clock that was set back does not go back here.
     thread.front.tick(Timestamp(0));
     assert_eq!(thread.front.clock, last.plus(301 * SECOND));
+}
+
+/// Somebody waits for the record.
+#[test]
+fn a_connection_that_is_over_is_told_when_it_has_lingered() {
+    let mut input = Input::new(LinkType::ETHERNET);
+    let client = [10, 0, 0, 1];
+    input.handshake(client);
+    exchange(&mut input, client);
+    let batch = &input.batch;
+    let mut thread = Thread::with(Settings {
+        linger: 2 * SECOND,
+        ..Settings::default()
+    });
+    thread.packets(batch, &batch.packets);
+    assert_eq!(thread.records().len(), 2);
+    let over = thread.front.clock;
+    thread.lane.advance(over.plus(2 * SECOND - 1));
+    assert_eq!(thread.records(), [""; 0]);
+    thread.lane.advance(over.plus(2 * SECOND));
+    assert_eq!(thread.records(), ["10.0.0.1 RstByClient lost=false"]);
+    // The server's answer to the RST that crossed it.
+    thread.front.tick(over.plus(3 * SECOND));
+    let late = Seg {
+        client,
+        seq: 1,
+        ack: 1,
+        flags: ACK,
+        ..Seg::default()
+    };
+    let mut input = Input::new(LinkType::ETHERNET);
+    input.segment(late);
+    thread.packets(&input.batch, &input.batch.packets);
+    assert_eq!(thread.lane.counts().late_segments, 1);
+    thread.end();
+    assert_eq!(thread.records(), [""; 0]);
+}
+
+#[test]
+fn attempts_that_nothing_answers_are_pending_until_something_does() {
+    let mut input = Input::new(LinkType::ETHERNET);
+    let syn = Seg {
+        flags: SYN,
+        ..Seg::default()
+    };
+    // Two to a server that is silent, the one of them twice; one that is refused, one that is established.
+    let silent = [10, 0, 9, 9];
+    for n in [1, 2, 1] {
+        input.segment(Seg {
+            client: [10, 0, 0, n],
+            server: silent,
+            ..syn
+        });
+        input.after(SECOND);
+    }
+    let refused = Seg {
+        client: [10, 0, 0, 3],
+        ..syn
+    };
+    input.segment(refused);
+    input.segment(Seg {
+        flags: RST | ACK,
+        ack: 1,
+        back: true,
+        ..refused
+    });
+    input.handshake([10, 0, 0, 4]);
+    let answer = input.batch.packets.len();
+    input.segment(Seg {
+        client: [10, 0, 0, 1],
+        server: silent,
+        flags: SYN | ACK,
+        ack: 1,
+        back: true,
+        ..Seg::default()
+    });
+    let batch = &input.batch;
+    let mut thread = Thread::new(0, 1);
+    let pending = |thread: &Thread| {
+        let pending = thread.lane.pending(thread.front.clock);
+        let seconds = |span: Span| span.ns() / SECOND as u64;
+        let servers: Vec<_> = (pending.busiest(9).into_iter())
+            .map(|((ip, port), it)| (format!("{ip}:{port}"), it.attempts, seconds(it.oldest)))
+            .collect();
+        (pending.attempts, pending.oldest.map(seconds), servers)
+    };
+    let server = || "10.0.9.9:80".to_owned();
+    thread.packets(batch, &batch.packets[..answer]);
+    assert_eq!(pending(&thread), (2, Some(3), vec![(server(), 2, 3)]));
+    thread.packets(batch, &batch.packets[answer..]);
+    assert_eq!(pending(&thread), (1, Some(2), vec![(server(), 1, 2)]));
+    let given_up = thread.front.clock.plus(61 * SECOND);
+    thread.lane.advance(given_up);
+    assert_eq!(thread.lane.pending(given_up), Pending::default());
+}
+
+/// In a flood the attempts are counted all the same, and a few servers are told.
+#[test]
+fn pending_attempts_of_a_flood_are_counted_and_few_servers_are_kept() {
+    let mut input = Input::new(LinkType::ETHERNET);
+    for n in 0..30_000_u32 {
+        let [_, _, high, low] = n.to_be_bytes();
+        input.segment(Seg {
+            server: [10, 9, high, low],
+            flags: SYN,
+            ..Seg::default()
+        });
+    }
+    let batch = &input.batch;
+    let mut thread = Thread::new(0, 1);
+    thread.packets(batch, &batch.packets);
+    let mut pending = thread.lane.pending(thread.front.clock);
+    assert_eq!(pending.attempts, 30_000);
+    assert!(pending.busiest(usize::MAX).len() <= 64 * 256);
+    pending.shorten();
+    assert_eq!(pending.busiest(usize::MAX).len(), 64);
+    assert_eq!(pending.attempts, 30_000);
+}
+
+/// Linux repeats a SYN that nothing answers 9 to 33 s after the one before. Whoever waits is told after the timeout, and the
+/// repeat is none of a second attempt, however many connections closed meanwhile.
+#[test]
+fn silence_counts_from_the_first_syn_and_a_later_one_is_no_second_attempt() {
+    let syn = Seg {
+        flags: SYN,
+        ..Seg::default()
+    };
+    let mut input = Input::new(LinkType::ETHERNET);
+    input.segment(syn);
+    for gap in [19, 16] {
+        input.after(gap * SECOND);
+        input.segment(syn);
+    }
+    input.after(26 * SECOND);
+    for n in 0..20_000_u32 {
+        let [_, _, high, low] = n.to_be_bytes();
+        let client = [10, 1, high, low];
+        input.handshake(client);
+        input.segment(Seg {
+            client,
+            seq: 1,
+            ack: 1,
+            flags: RST | ACK,
+            ..Seg::default()
+        });
+    }
+    let until_repeat = input.batch.packets.len();
+    input.after(8 * SECOND);
+    input.segment(syn);
+    let batch = &input.batch;
+    let mut thread = Thread::new(0, 1);
+    thread.packets(batch, &batch.packets[..until_repeat]);
+    let about_it = |records: Vec<String>| -> Vec<String> {
+        let all = records.into_iter();
+        all.filter(|record| record.starts_with("10.0.0.1 "))
+            .collect()
+    };
+    assert_eq!(
+        about_it(thread.records()),
+        ["10.0.0.1 TimedOut lost=false"],
+        "61 s after the first SYN, 26 s after the last"
+    );
+    thread.packets(batch, &batch.packets[until_repeat..]);
+    assert_eq!(thread.lane.counts().late_syns, 1);
+    thread.end();
+    assert_eq!(about_it(thread.records()), ["10.0.0.1 Failed lost=false"]);
 }
 
 /// Bytes of an Ethernet frame from its IPv4 header on: which ports, if it is whole TCP.

@@ -102,6 +102,15 @@ families! {
                 out.count(&[server, word(*outcome)], count);
             }
         });
+    Gauge pending_attempts []
+        "Connection attempts that nothing has answered so far."
+        |metrics, out| metrics.pending_attempts().0.into_iter().for_each(|n| out.count(&[], n));
+    Gauge oldest_pending_attempt_seconds []
+        "How long ago the first SYN of the oldest of them was."
+        |metrics, out| {
+            let oldest = metrics.pending_attempts().1;
+            oldest.into_iter().for_each(|age| out.seconds(&[], age.ns().into()));
+        };
     Histogram handshake_duration_seconds [server]
         "First SYN to the ACK that established the connection."
         |metrics, out| servers(metrics, |server, counts| out.buckets(&[server], &counts.handshake));

@@ -31,6 +31,8 @@ pub struct ReportOptions<'a> {
     pub is_live: bool,
     /// It is the kernel that told.
     pub is_kernel: bool,
+    /// The expression that selects packets, as the user wrote it.
+    pub filter: Option<&'a str>,
     /// The network namespace that they are in.
     pub netns: Option<&'a str>,
     /// Time of the first packet; without it the earliest record's.
@@ -52,6 +54,7 @@ impl ReportOptions<'_> {
             sources: &[],
             is_live: false,
             is_kernel: false,
+            filter: None,
             netns: None,
             first_packet: None,
             rows: 10,
@@ -227,7 +230,12 @@ impl Page<'_> {
         }
         line.push_str(options);
         if let Some(filter) = &finding.filter {
-            let _ = write!(line, " '{filter}'");
+            // What concerns everything concerns what the user selected.
+            let filter = match (filter.as_str(), self.options.filter) {
+                ("tcp", Some(own)) => own,
+                (filter, _) => filter,
+            };
+            let _ = write!(line, " '{}'", filter.replace('\'', "'\\''"));
         }
         line = printable(&line);
         self.painted(Paint::Dim, &line);

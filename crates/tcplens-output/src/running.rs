@@ -1,6 +1,7 @@
 //! What a run has counted so far, as one JSON document: the answer to `summary`. Names are those of the records; what is
 //! not known is left out.
 
+use tcplens_core::pending::Pending;
 use tcplens_core::record::{Close, Health, Outcome, Status, Verdict, Word};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::{Connections, HandshakeSummary, Histogram, RequestGroup, Running};
@@ -8,9 +9,12 @@ use tcplens_core::view::{Connections, HandshakeSummary, Histogram, RequestGroup,
 use crate::human::Endpoint;
 use crate::json::Json;
 
+/// Most servers that are told of what is pending.
+const SERVERS: usize = 16;
+
 /// The document, without a newline at its end.
 #[must_use]
-pub fn document(running: &Running, health: &Health, since: Timestamp) -> String {
+pub fn document(running: &Running, health: &Health, pending: &Pending, since: Timestamp) -> String {
     let mut json = Json::new();
     json.open('{').name("kind").string("summary");
     json.name("since").time(since);
@@ -39,8 +43,26 @@ pub fn document(running: &Running, health: &Health, since: Timestamp) -> String 
     }
     json.close(']');
     connections(&mut json, &running.connections);
+    unanswered(&mut json, pending);
     json.close('}');
     json.into_string()
+}
+
+/// What nothing has answered so far.
+fn unanswered(json: &mut Json, pending: &Pending) {
+    json.name("pending").open('{');
+    json.name("attempts").number(pending.attempts);
+    if let Some(oldest) = pending.oldest {
+        json.name("oldest_us").micros(oldest);
+    }
+    json.name("servers").open('[');
+    for ((ip, port), waited) in pending.busiest(SERVERS) {
+        let server = Endpoint(ip, port.into()).to_string();
+        json.open('{').name("server").string(&server);
+        json.name("attempts").number(waited.attempts);
+        json.name("oldest_us").micros(waited.oldest).close('}');
+    }
+    json.close(']').close('}');
 }
 
 fn handshakes(json: &mut Json, name: &str, summary: &HandshakeSummary) {

@@ -110,6 +110,11 @@ impl Table {
         self.cell(Paint::Dim, "-");
     }
 
+    /// The next row begins another file: the header comes before it again.
+    pub fn begin_again(&mut self) {
+        self.headed = false;
+    }
+
     /// Prints the rows since the last call, before the first of them the header. The last row may
     /// lack cells.
     pub fn print(&mut self, out: &mut Vec<u8>) {

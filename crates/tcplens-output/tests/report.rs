@@ -72,6 +72,35 @@ fn a_report_says_what_is_wrong_then_shows_the_tables_then_what_was_lost() {
     );
 }
 
+/// Who looks again looks at what was selected before.
+#[test]
+fn what_concerns_all_is_shown_with_the_users_own_filter() {
+    let health = Health {
+        kernel_drops: Some(500),
+        ..health()
+    };
+    let report = shop();
+    let shown = |filter: Option<&str>| {
+        let options = ReportOptions {
+            sources: &["eth0".to_owned()],
+            is_live: true,
+            filter,
+            ..ReportOptions::plain(TimeFormat::new(TimeStyle::Utc))
+        };
+        render(&report, &report.finish(&health), &health, options)
+    };
+    let all = "show: tcplens connections -i eth0 'tcp'\n";
+    assert!(shown(None).contains(all), "{}", shown(None));
+    let own = shown(Some("port 443 and host 10.0.0.3"));
+    assert!(!own.contains(all), "{own}");
+    assert!(own.contains("show: tcplens connections -i eth0 'port 443 and host 10.0.0.3'\n"));
+    // Of others what they concern is enough.
+    assert!(
+        own.contains("show: tcplens handshakes -i eth0 'tcp and "),
+        "{own}"
+    );
+}
+
 #[test]
 fn without_trouble_it_says_what_was_checked() {
     let mut report = Report::default();

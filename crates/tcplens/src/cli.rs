@@ -199,7 +199,11 @@ pub(crate) struct Doctor {
 #[command(after_help = STAT_HELP)]
 pub(crate) struct Stat {
     /// What to ask instead of tcpeek's totals: summary, health, stats, records, or what `help` answers
-    #[arg(value_name = "QUESTION", help_heading = "Arguments", conflicts_with_all = ["json", "since_last", "gmetric"])]
+    #[arg(
+        value_name = "QUESTION",
+        help_heading = "Arguments",
+        conflicts_with = "gmetric"
+    )]
     pub question: Vec<String>,
     /// Where it answers
     #[arg(
@@ -215,7 +219,7 @@ pub(crate) struct Stat {
     /// Ask again every so many seconds, until interrupted
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub watch: Option<Span>,
-    /// The answer as it is
+    /// The answer as it is: JSON
     #[arg(short, long)]
     pub json: bool,
     /// Send what came since the last time to Ganglia's gmond instead; alone: at 239.2.11.71:8649
@@ -378,6 +382,8 @@ Examples:
   tcplens stat                      as tcpeekstat prints it
   tcplens stat -j --since-last me   what is new, for machines
   tcplens stat --gmetric --watch 60 to Ganglia, every minute
+  tcplens stat summary              everything that was counted so far
+  tcplens stat -j summary           the same, for machines
   tcplens stat records request      every request, until interrupted";
 
 const AGENT_HELP: &str = "\

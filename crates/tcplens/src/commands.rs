@@ -36,7 +36,7 @@ mod report;
 pub(crate) mod requests;
 mod script;
 mod stat;
-mod summary;
+pub(crate) mod summary;
 
 /// Bytes per connection that `--limit-memory` counts with, its parser included (measured; see the bench kit's memory
 /// mode).
@@ -44,6 +44,10 @@ const CONNECTION_BYTES: u64 = 448;
 
 /// How often a connection is reported in parts when live.
 pub(crate) const LIVE_ACTIVE: i64 = 60 * SECOND;
+
+/// How long live connections that are over are kept for late segments: whoever looks waits for their records. Chosen: a FIN
+/// whose ACK was lost comes again thrice by then (Linux: after 0.2, 0.6 and 1.4 s).
+pub(crate) const LIVE_LINGER: i64 = 2 * SECOND;
 
 /// Runs what was asked for.
 ///
@@ -167,6 +171,10 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),
+        linger: match live {
+            Some(_) => LIVE_LINGER,
+            None => Settings::default().linger,
+        },
         active: bounds
             .active
             .map(nanoseconds)

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tcplens_capture::ring::{Ring, RingOptions};
 use tcplens_capture::{interfaces, landlock, netns, privilege};
 use tcplens_core::record::Protocol;
@@ -27,8 +27,10 @@ pub(crate) struct Live {
     outputs: Vec<PathBuf>,
     /// Files that are read later.
     inputs: Vec<PathBuf>,
-    /// Whether more files are made later (`--rotate`, the agent's reload).
+    /// Whether more files are made later (the agent's reload, and its rotation).
     makes_files: bool,
+    /// Whether the run is worth nothing where that fails (`--rotate`).
+    rotates: bool,
     /// Whether to keep to these.
     is_confined: bool,
     is_verbose: bool,
@@ -52,6 +54,8 @@ pub(crate) struct Opened {
     pub rings: Vec<Vec<Ring>>,
     /// This host's addresses.
     pub local: Vec<Network>,
+    /// Interfaces that are switched off.
+    pub down: Vec<String>,
 }
 
 impl Live {
@@ -97,7 +101,8 @@ impl Live {
         let user = common.live.user.as_deref();
         let live = Live::of(sources, kernel, user, outputs, is_verbose)?;
         Ok(Live {
-            makes_files: common.output.rotate.is_some(),
+            makes_files: false,
+            rotates: common.output.rotate.is_some(),
             is_announced: !common.output.quiet,
             ..live
         })
@@ -124,6 +129,7 @@ impl Live {
             is_confined: true,
             is_verbose,
             makes_files: true,
+            rotates: false,
             is_announced: false,
         })
     }
@@ -176,17 +182,26 @@ impl Live {
             kernel: None,
             rings: Vec::new(),
             local: Vec::new(),
+            down: Vec::new(),
         };
         for source in &self.sources {
             let open = || -> Result<_> {
                 let rings = Ring::open(&source.options, threads)?;
-                Ok((rings, interfaces::local_addresses()?))
+                let all = interfaces::list()?;
+                let is_asked = |name: &String| source.options.interfaces.contains(name);
+                let down = all
+                    .iter()
+                    .filter(|one| !one.is_up)
+                    .map(|one| one.name.clone());
+                let down: Vec<_> = down.filter(is_asked).collect();
+                Ok((rings, interfaces::local_addresses()?, down))
             };
-            let (rings, local) = match &source.netns {
+            let (rings, local, down) = match &source.netns {
                 Some(name) => netns::within(name, open)??,
                 None => open()?,
             };
             opened.rings.push(rings);
+            opened.down.extend(down);
             opened.local.extend(local.into_iter().filter_map(alone));
         }
         if let Some(source) = &self.kernel {
@@ -230,10 +245,26 @@ impl Live {
         if let Some(why) = &dropped.still_root {
             say(format_args!("still root: {why}"));
         }
-        for directory in directories.iter().filter(|_| self.makes_files) {
-            if let Some(warning) = dropped.warning(directory) {
+        for directory in &directories {
+            if self.makes_files
+                && let Some(warning) = dropped.warning(directory)
+            {
                 say(warning);
             }
+            // Told now and not by the first rotation, hours later.
+            if self.rotates
+                && let Some((why, what_to_do)) = dropped.refusal(directory)
+            {
+                bail!("cannot rotate files: {why}; {what_to_do}");
+            }
+        }
+        if let Some(listeners) = listeners
+            && let Some(directory) = listeners.directory()
+            && let Some((why, what_to_do)) = dropped.refusal(directory)
+        {
+            say(format_args!(
+                "the socket stays behind at the end, and the next start replaces it: {why}; {what_to_do}"
+            ));
         }
         if self.is_confined {
             directories.extend(listeners.and_then(Listeners::directory));
@@ -254,8 +285,14 @@ impl Live {
         Ok(())
     }
 
-    /// Says that packets are captured from now on: nothing else may be seen of it for long.
-    pub(crate) fn announce(&self) {
+    /// Says that packets are captured from now on: nothing else may be seen of it for long; and on which interfaces nothing
+    /// can come, for they are `down`.
+    pub(crate) fn announce(&self, down: &[String]) {
+        for name in down {
+            say(format_args!(
+                "{name} is down: no packet comes before it is up (ip link set {name} up)"
+            ));
+        }
         for source in self.sources.iter().filter(|_| self.is_announced) {
             let on = source.options.interfaces.join(", ");
             match &source.netns {

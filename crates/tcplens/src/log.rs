@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use clap::ValueEnum;
 
+use crate::say::worded;
+
 /// How much a sentence matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Level {
@@ -42,7 +44,7 @@ pub(crate) fn log(level: Level, message: impl Display) {
     }
     let text = line(
         level,
-        &message.to_string(),
+        &worded(message),
         TO_JOURNAL.load(Ordering::Relaxed) != 0,
     );
     // Nobody reads stderr: there is no better place to say so.

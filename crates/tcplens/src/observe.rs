@@ -14,6 +14,7 @@ use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::kernel::Counts as MapperCounts;
 use tcplens_core::packet::{Interface, LinkType};
+use tcplens_core::pending::Pending;
 use tcplens_core::record::{Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
 use tcplens_core::time::{Span, Timestamp};
@@ -214,7 +215,7 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             if let (Some((_, servers)), true) = (&answering, plan.is_verbose) {
                 say(servers);
             }
-            live.announce();
+            live.announce(&opened.down);
             signals::watch();
             view.started();
             pipeline::live::run(&plan, opened, gates, view, answering)
@@ -236,7 +237,7 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     let mut observed = conclude(&plan, ran)?;
     if let Some((desk, servers)) = answering {
         desk.complete(&mut observed.health);
-        desk.close(|| observed.health.clone());
+        desk.close(|| (observed.health.clone(), Pending::default()));
         servers.finish();
     }
     Ok(observed)
@@ -363,6 +364,8 @@ pub(crate) struct Totals {
     pub unclaimed: u64,
     /// What the kernel told.
     pub kernel: Option<KernelTotals>,
+    /// Attempts that nothing had answered, when this was told.
+    pub pending: Pending,
 }
 
 /// What the kernel told, and what that took.
@@ -396,6 +399,7 @@ impl Totals {
             handed_on: 0,
             unclaimed: 0,
             kernel: None,
+            pending: Pending::default(),
         }
     }
 
@@ -417,6 +421,7 @@ impl Totals {
         self.unclaimed += other.unclaimed;
         // There is one at most.
         self.kernel = self.kernel.take().or_else(|| other.kernel.clone());
+        self.pending.add(&other.pending);
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use tcplens_capture::file::{FileSource, Options};
+use tcplens_capture::interfaces;
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::filter::{FilterError, TupleFilter};
@@ -150,10 +151,20 @@ fn other_meaning(word: &OsStr, is_first: bool) -> Option<String> {
             "{text} is no file either: there is none of that name"
         ));
     }
+    if is_interface(&text) {
+        return Some(format!(
+            "{text} is an interface; to capture on it: -i {text}"
+        ));
+    }
     let near = names.iter().find(|name| is_near(name, &lower))?;
     Some(format!(
         "did you mean the command {near}? tcplens {near} -r FILE"
     ))
+}
+
+/// Whether an interface has this name, in the network namespace of this process.
+fn is_interface(name: &str) -> bool {
+    interfaces::find(name).is_ok()
 }
 
 /// Whether a word is the beginning of a name, at least three letters of it, or one letter wrong, too many or missing.

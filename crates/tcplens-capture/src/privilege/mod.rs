@@ -212,17 +212,29 @@ impl Dropped {
     /// if it can.
     #[must_use]
     pub fn warning(&self, directory: &Path) -> Option<String> {
+        let (why, what_to_do) = self.refusal(directory)?;
+        Some(format!(
+            "{why}: new files there (--rotate, SIGHUP) will fail; {what_to_do}"
+        ))
+    }
+
+    /// Why no file can be created in a directory from now on, and what to do about it; `None` if files can.
+    #[must_use]
+    pub fn refusal(&self, directory: &Path) -> Option<(String, String)> {
         if can_create_in(directory) {
             return None;
         }
-        let who = match &self.became {
-            Some(user) => format!("{} is not writable for {}", directory.display(), user.name),
-            None => format!("{} is not writable", directory.display()),
-        };
-        Some(format!(
-            "{who} once privileges are given up: new files there (--rotate, SIGHUP) will fail; choose another --user or \
-             directory"
-        ))
+        let place = directory.display();
+        Some(match &self.became {
+            Some(User { name, .. }) => (
+                format!("{place} is not writable for {name}, whom tcplens has become"),
+                format!("`chown {name} {place}` before, or let it stay root (--user root)"),
+            ),
+            None => (
+                format!("{place} is not writable"),
+                "choose another directory".to_owned(),
+            ),
+        })
     }
 }
 

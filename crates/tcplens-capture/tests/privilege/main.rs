@@ -211,8 +211,8 @@ fn files_that_are_given_can_be_opened_again_and_others_cannot() {
     assert_eq!(
         said,
         "given: true, kept: false, in the given directory: true, in root's: false\nPLACE is not \
-         writable for nobody once privileges are given up: new files there (--rotate, SIGHUP) will fail; choose another \
-         --user or directory\n"
+         writable for nobody, whom tcplens has become: new files there (--rotate, SIGHUP) will fail; `chown nobody PLACE` \
+         before, or let it stay root (--user root)\n"
     );
 }
 

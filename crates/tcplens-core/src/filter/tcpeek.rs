@@ -215,6 +215,14 @@ impl Parser<'_> {
                 "no `:` after the name; write NAME:RX@ADDR:PORT",
             ));
         };
+        if let Some((side @ ("RX" | "TX"), _)) = name.split_once('@') {
+            return Err(self.error(
+                0..side.len(),
+                format!(
+                    "no name; write web:{text} for a summary called web, or :{text} to leave these attempts out"
+                ),
+            ));
+        }
         if name.len() > NAME {
             return Err(self.error(0..name.len(), format!("a name has at most {NAME} bytes")));
         }
@@ -266,6 +274,13 @@ impl Parser<'_> {
             },
         };
         let Some(length) = address_length else {
+            let is_port = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains('.');
+            if is_port && at.start > 0 && self.text.as_bytes()[at.start - 1] == b',' {
+                return Err(self.error(
+                    at,
+                    format!("no address before the port; behind a comma comes another address, further ports behind a colon (:{text})"),
+                ));
+            }
             return Err(self.error(at, "no port; write ADDR:PORT, or ADDR:% for any port"));
         };
         let network = self.network(at.start..at.start + length)?;

@@ -82,6 +82,7 @@ fn parse(protocol: Protocol, head: &[u8], texts: &mut Texts<'_>) -> Option<Proto
             texts: Texts::new(&mut said, texts.summary_limit()),
             protocol: None,
             is_end: false,
+            is_cut: false,
         };
         let Step::Unit(unit) = parser.read(Way::ToServer, rest, &mut context) else {
             return None;

@@ -134,6 +134,9 @@ pub struct Context<'a> {
     pub protocol: Option<Protocol>,
     /// The sender has closed its direction (FIN), and `bytes` is all there will ever be.
     pub is_end: bool,
+    /// The capture cut what comes next: `bytes` is all there will be of this unit, and `is_end` is set. A unit that reaches
+    /// beyond them tells where the next one begins.
+    pub is_cut: bool,
 }
 
 /// One protocol.

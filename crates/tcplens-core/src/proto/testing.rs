@@ -134,6 +134,7 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
                 texts: Texts::new(&mut arena, 128),
                 protocol: None,
                 is_end: direction.is_end,
+                is_cut: false,
             };
             let step = parser.read(*way, &direction.unread, &mut context);
             let (texts, protocol) = (context.texts, context.protocol);

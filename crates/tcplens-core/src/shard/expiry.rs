@@ -2,7 +2,9 @@
 //! and what a full table does. All of it happens at ticks of the engine clock, in their order, however late it is looked
 //! at: the records do not depend on when that is.
 
-use super::{Shard, moment};
+use std::cmp::Reverse;
+
+use super::{Lingering, Shard, moment};
 use crate::analyze;
 use crate::batch::{Kind, Moment, Place as Rank, Records};
 use crate::flow::table::Place;
@@ -28,21 +30,22 @@ impl Shard {
     fn pass(&mut self, clock: Timestamp, out: &mut Records) {
         // What expires may begin something that has expired by now as well.
         while clock >= self.event {
-            while self
-                .lingering
-                .front()
-                .is_some_and(|&(until, ..)| until <= clock)
+            while let Some((until, gone)) = self.next_gone()
+                && until <= clock
             {
-                let until = self.lingering.front().map_or(clock, |&(until, ..)| until);
-                self.let_go_oldest(Moment::tick(until), out);
+                let now = Moment::tick(until);
+                match gone {
+                    Gone::Lingered => self.let_go_oldest(now, out),
+                    Gone::Repeated => {
+                        let repeating = self.repeating.pop();
+                        self.let_go_if_over(repeating.map(|Reverse(it)| it), now, out);
+                    }
+                }
             }
             if clock >= self.due {
                 self.expire(clock, out);
             }
-            let next_gone = self
-                .lingering
-                .front()
-                .map_or(Timestamp::MAX, |&(until, ..)| until);
+            let next_gone = self.next_gone().map_or(Timestamp::MAX, |(until, _)| until);
             self.event = self.due.min(next_gone);
         }
     }
@@ -50,16 +53,34 @@ impl Shard {
     /// Reports the connection that has been closed for longest.
     #[inline(never)]
     pub(super) fn let_go_oldest(&mut self, now: Moment, out: &mut Records) {
-        let Some((until, place, hash)) = self.lingering.pop_front() else {
+        let oldest = self.lingering.pop_front();
+        self.let_go_if_over(oldest, now, out);
+    }
+
+    /// Which connection that is over goes next, and when.
+    fn next_gone(&self) -> Option<(Timestamp, Gone)> {
+        let lingered = self.lingering.front().map(|&(until, ..)| until);
+        let repeated = self.repeating.peek().map(|Reverse((until, ..))| *until);
+        let both = [(lingered, Gone::Lingered), (repeated, Gone::Repeated)];
+        both.into_iter()
+            .filter_map(|(until, gone)| Some((until?, gone)))
+            .min()
+    }
+
+    fn let_go_if_over(&mut self, lingering: Option<Lingering>, now: Moment, out: &mut Records) {
+        let Some((until, place, hash)) = lingering else {
             return;
         };
         let flow = self.table.at(place);
         // It may have been reopened, superseded or evicted since.
-        if flow.phase == Phase::Closed
-            && flow.deadline == until
-            && self.hash_key.hash(&flow.key) == hash
-        {
+        if flow.phase != Phase::Closed || self.hash_key.hash(&flow.key) != hash {
+            return;
+        }
+        if flow.deadline == until {
             self.let_one_go(place, now, out);
+        } else if flow.close == Close::Failed && flow.deadline > until {
+            // Its SYN came again.
+            self.repeating.push(Reverse((flow.deadline, place, hash)));
         }
     }
 
@@ -113,11 +134,19 @@ impl Shard {
     fn expire_one(&mut self, place: Place, tick: Timestamp, out: &mut Records) {
         let now = Moment::tick(tick);
         if self.table.at(place).phase == Phase::Opening {
+            let opening = self.openings.at(self.table.at(place).opening);
+            let is_repeated = opening.may_repeat(tick);
             self.decide(place, now, out);
             let flow = self.table.at(place);
-            if flow.close == Close::Failed {
+            if flow.close != Close::Failed {
+                return;
+            }
+            let hash = self.hash_key.hash(&flow.key);
+            if is_repeated {
+                self.wait_for_repeat(place, hash, tick);
+            } else {
                 // Its SYN-ACK may come yet.
-                self.linger(place, self.hash_key.hash(&flow.key), now, out);
+                self.linger(place, hash, now, out);
             }
             return;
         }
@@ -186,6 +215,13 @@ impl Shard {
             self.let_one_go(place, now, out);
         }
     }
+}
+
+/// Which of the connections that are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Gone {
+    Lingered,
+    Repeated,
 }
 
 /// What a flow is due for at a tick.

@@ -1,11 +1,14 @@
 //! Where a shard keeps the attempts that are not decided: a list with vacant places, so that a flow needs only an index.
 
+use crate::flow::table::Place;
 use crate::tcp::handshake::Opening;
 
 /// The attempts that are not decided. What is left in a vacant place is not looked at.
 #[derive(Default)]
 pub(super) struct Openings {
     list: Vec<Opening>,
+    /// Whose each is; none where the place is vacant, or the attempt began with its SYN-ACK.
+    owners: Vec<Option<Place>>,
     vacant: Vec<u32>,
 }
 
@@ -18,6 +21,7 @@ impl Openings {
             }
             None => {
                 self.list.push(opening);
+                self.owners.push(None);
                 (self.list.len() - 1) as u32
             }
         }
@@ -31,7 +35,19 @@ impl Openings {
         &mut self.list[at as usize]
     }
 
+    /// The attempt at `at` is that of a flow.
+    pub(super) fn belongs_to(&mut self, at: u32, flow: Place) {
+        self.owners[at as usize] = Some(flow);
+    }
+
+    /// Attempts that are not decided, with their flows.
+    pub(super) fn owned(&self) -> impl Iterator<Item = (&Opening, Place)> {
+        let all = self.owners.iter().zip(&self.list);
+        all.filter_map(|(owner, opening)| Some((opening, (*owner)?)))
+    }
+
     pub(super) fn remove(&mut self, at: u32) {
+        self.owners[at as usize] = None;
         self.vacant.push(at);
     }
 }

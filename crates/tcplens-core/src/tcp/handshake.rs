@@ -166,7 +166,11 @@ impl Opening {
     #[must_use]
     pub fn deadline(&self, timeout: i64) -> Timestamp {
         let Some(verdict) = self.verdict else {
-            return self.event.plus(timeout);
+            // Silence counts from the first SYN: a client that repeats it (Linux: for 127 s) has no answer all the same.
+            return match self.is_unanswered() {
+                true => self.first_clock.plus(timeout),
+                false => self.event.plus(timeout),
+            };
         };
         let is_obeyed = match verdict {
             Outcome::Refused => self.has(bit::RST_ACCEPTABLE),
@@ -181,6 +185,20 @@ impl Opening {
             .max(FIRST_TIMEOUT)
             .saturating_add(TIMER_SLACK);
         self.syn_clock.plus(next.min(timeout)).max(self.event)
+    }
+
+    /// Whether nothing has answered it so far, nor failed it, and its client does not go on as if something had.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        let answers = bit::SYNACK | bit::SERVER_SYN | bit::CLIENT_WENT_ON;
+        self.verdict.is_none() && self.bits & answers == 0
+    }
+
+    /// Whether its client repeats its SYN, and may do so again after `now`: the gap doubles (RFC 6298 section 5.5), and
+    /// timers are late. A flood of SYNs that come once is not waited for.
+    #[must_use]
+    pub fn may_repeat(&self, now: Timestamp) -> bool {
+        self.syn_retransmits > 0 && self.syn_clock.plus(self.syn_gap.saturating_mul(3)) > now
     }
 
     /// A segment of the client.

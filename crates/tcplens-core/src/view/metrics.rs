@@ -10,6 +10,7 @@ mod parts;
 mod seats;
 
 use crate::batch::AnyRecord;
+use crate::pending::Pending;
 use crate::record::{
     Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request, RoleFrom,
     Status, Verdict,
@@ -33,6 +34,8 @@ pub struct Metrics {
     servers: Seats<ServerCounts>,
     parts: Parts,
     health: HealthCounts,
+    /// Attempts that nothing had answered when this was told last, and the age of the oldest.
+    pending: Option<(u64, Option<Span>)>,
 }
 
 /// What was counted of one server, or of all that have no row of their own.
@@ -125,6 +128,19 @@ impl Metrics {
     /// Takes what the observation says of itself now: cumulative, as in the record at its end.
     pub fn observe(&mut self, health: &Health) {
         self.health.take(health);
+    }
+
+    /// Takes what nothing has answered so far. Not by server: which ones these are changes all the time, and a scan would
+    /// leave a series for each of its targets.
+    pub fn pending(&mut self, pending: &Pending) {
+        self.pending = Some((pending.attempts, pending.oldest));
+    }
+
+    /// Attempts that nothing had answered when that was told last; and how long ago the first SYN of the oldest was.
+    #[must_use]
+    pub fn pending_attempts(&self) -> (Option<u64>, Option<Span>) {
+        let (attempts, oldest) = self.pending.unzip();
+        (attempts, oldest.flatten())
     }
 
     /// Counts one attempt.

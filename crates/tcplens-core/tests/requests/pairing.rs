@@ -500,6 +500,63 @@ fn payload_cut_by_the_snap_length() {
     }
 }
 
+/// A SET whose value is cut has its key and what was seen of the value, however long it is; one whose head is cut has what
+/// was seen, and ends there, for nobody knows where the next one begins.
+#[test]
+fn redis_requests_cut_by_the_snap_length() {
+    let value = [b'v'; 1000];
+    let set = |length: usize| {
+        let head = format!("*3\r\n$3\r\nSET\r\n$5\r\nsession:1\r\n${length}\r\n");
+        let head = head.replace("$5", "$9");
+        [head.as_bytes(), &value[..length], b"\r\n"].concat()
+    };
+    let headers = 54;
+    let requests = |first: &[u8], captured: usize| {
+        let mut talk = Talk::open();
+        let before = talk.packets.len();
+        talk.data(10 * MS, C, first);
+        talk.packets[before].cut = (first.len() - captured) as u32;
+        assert_eq!(talk.packets[before].bytes.len(), headers + first.len());
+        talk.data(20 * MS, S, b"+OK\r\n");
+        talk.ack(21 * MS, C);
+        talk.data(30 * MS, C, &get("foo"));
+        talk.data(40 * MS, S, &bulk(b"bar"));
+        talk.ack(41 * MS, C);
+        let outcome = run(&talk.packets);
+        let cut = outcome.requests.iter().map(|got| got.record().cut);
+        (outcome.lines(), cut.collect::<Vec<_>>())
+    };
+    let next = r#"2 Redis GET "GET foo" 22 -> Ok 9"#;
+    for length in [100, 1000] {
+        let whole = set(length);
+        let head = whole.len() - length - 2;
+        for (captured, seen) in [(head + 20, 20), (head, 0)] {
+            let blank = if seen == 0 { "" } else { " " };
+            let value = "v".repeat(seen);
+            let first = format!(
+                r#"1 Redis SET "SET session:1{blank}{value}" {} -> Ok 5"#,
+                whole.len()
+            );
+            let (lines, cut) = requests(&whole, captured);
+            assert_eq!(lines, [first, next.to_owned()], "{captured} of {length}");
+            assert_eq!(cut, [true, false]);
+        }
+        // In the key, and in the number before the value.
+        let (lines, cut) = requests(&whole, head - 2);
+        assert!(
+            lines[0].starts_with(r#"1 Redis SET "SET session:1" "#),
+            "{lines:?}"
+        );
+        assert_eq!((lines.len(), cut), (2, vec![true, false]));
+        let (lines, cut) = requests(&whole, 22);
+        assert!(
+            lines[0].starts_with(r#"1 Redis SET "SET sessi" "#),
+            "{lines:?}"
+        );
+        assert_eq!((lines.len(), cut), (2, vec![true, false]));
+    }
+}
+
 #[test]
 fn captures_of_one_side() {
     let mut talk = Talk::open();

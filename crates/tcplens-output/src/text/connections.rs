@@ -84,6 +84,12 @@ impl ConnectionText {
         self.time.set_origin(first_packet);
     }
 
+    /// The next line begins another file: legend and header come before it again.
+    pub fn begin_again(&mut self) {
+        self.explained = false;
+        self.table.begin_again();
+    }
+
     /// Appends the line of one connection; before the first a legend and the header.
     pub fn encode(&mut self, connection: &Connection, out: &mut Vec<u8>) {
         if connection.vantage == Vantage::Kernel {

@@ -46,6 +46,11 @@ impl HandshakeText {
         self.time.set_origin(first_packet);
     }
 
+    /// The next line begins another file: the header comes before it again.
+    pub fn begin_again(&mut self) {
+        self.table.begin_again();
+    }
+
     /// Appends the line of one handshake; before the first the header.
     pub fn encode(&mut self, handshake: &Handshake, out: &mut Vec<u8>) {
         let Self { table, time } = self;

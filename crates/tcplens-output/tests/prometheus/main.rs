@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tcplens_core::pending::Pending;
 use tcplens_core::record::*;
 use tcplens_core::time::Span;
 use tcplens_core::view::Metrics;
@@ -63,6 +64,11 @@ fn shop() -> Metrics {
         close: Close::RstByServer,
         ..connection(0, client, shop, 80)
     });
+    let mut pending = Pending::default();
+    for ns in [43_500_000_000, 1_000_000_000] {
+        pending.attempt(([10, 0, 0, 9].into(), 443), Span::from_ns(ns));
+    }
+    metrics.pending(&pending);
     metrics.observe(&Health {
         time: Some(at(60)),
         packets: 1000,
@@ -105,7 +111,13 @@ fn what_is_not_known_is_absent() {
     let mut metrics = Metrics::default();
     metrics.observe(&health());
     let page = page(&metrics);
-    for absent in ["kernel_dropped", "cpu_seconds", "peak_resident", "unparsed"] {
+    for absent in [
+        "kernel_dropped",
+        "cpu_seconds",
+        "peak_resident",
+        "unparsed",
+        "pending",
+    ] {
         assert!(!page.contains(absent), "{absent}\n{page}");
     }
     assert!(page.contains("\ntcplens_handshakes_total{server=\"other\",outcome=\"refused\"} 0\n"));

@@ -170,6 +170,9 @@ pub(crate) struct Bounds {
     pub active: Option<Span>,
 }
 
+/// Least memory that a limit may name: what is less was meant in another unit. Chosen: some hundred connections.
+const LEAST_MEMORY: u64 = 1_000_000;
+
 /// Reads the tree of a file.
 ///
 /// # Errors
@@ -217,7 +220,7 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let answering = top.section("answering", &keys::ANSWERING, |section| Answering {
         stats_port: section.one("stats_port", values::listen),
         socket: section.one("socket", path_with_slash),
-        metrics: section.one("metrics", values::listen),
+        metrics: section.one("metrics", values::listen_metrics),
     });
     let bounds = top.section("bounds", &keys::BOUNDS, bounds);
     let user = top.one("user", not_empty);
@@ -439,7 +442,15 @@ pub(crate) const MOST_FRAMES: usize = 4;
 fn bounds(section: &mut Section<'_, '_>) -> Option<Bounds> {
     let threads = section.one("threads", values::at_least_one);
     let limit_connections = section.one("limit_connections", values::at_least_one);
-    let limit_memory = section.one("limit_memory", units::parse_size);
+    let limit_memory = section.one("limit_memory", |text| {
+        let bytes = units::parse_size(text).map_err(|error| error.to_string())?;
+        match bytes >= LEAST_MEMORY {
+            true => Ok(bytes),
+            false => Err(format!(
+                "{text} is not enough for a handful of connections; write 64MiB or more"
+            )),
+        }
+    });
     let timeout = section.one("timeout", values::seconds);
     let idle = section.one("idle", values::seconds);
     let active = section.one("active", values::seconds);

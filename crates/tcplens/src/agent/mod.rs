@@ -2,10 +2,11 @@
 //!
 //! `load` reads the file (`yaml`: its tree; `keys`, `section`: what may be in it; `config`: what it means; `render`: all
 //! of it again; `tcprt`: the other file that is understood); `plan` is what an observation is told, `fan` takes its records to the views (`view`),
-//! `reload` exchanges these, `notify` tells systemd.
+//! `reload` exchanges these, `notify` tells systemd; `here` is what `--check` tells of this machine.
 
 pub(crate) mod config;
 pub(crate) mod fan;
+pub(crate) mod here;
 pub(crate) mod keys;
 pub(crate) mod load;
 pub(crate) mod notify;

@@ -17,7 +17,7 @@ use tcplens_output::tcpkit::TcpkitShape;
 use super::config::{AgentConfig, InKernel, Live, Role, Shows, Source};
 use crate::answer::listen::Listeners;
 use crate::cli::{self, KindChoice, RequestFormat};
-use crate::commands::{LIVE_ACTIVE, Limits, Wanted, nanoseconds};
+use crate::commands::{LIVE_ACTIVE, LIVE_LINGER, Limits, Wanted, nanoseconds};
 use crate::kernel::{self, KernelSource, NewPorts};
 use crate::live::RING;
 use crate::log::Level;
@@ -204,6 +204,7 @@ pub(crate) fn live_plan(
         true => Vantage::Kernel,
         false => Vantage::Wire,
     };
+    plan.settings.linger = LIVE_LINGER;
     plan.settings.hash_seed = seed;
     plan.decode.hash_seed = seed;
     plan.settings.active = plan.settings.active.or(Some(LIVE_ACTIVE));

@@ -139,9 +139,11 @@ impl Reload {
             }
         }
         let mut opened = 0;
+        let mut changed = 0;
         let kept = taken.iter().flatten().count();
         for (view, slot) in config.views.iter().zip(taken) {
             if let Some(mut slot) = slot {
+                changed += u32::from(slot.view.config.which != view.which);
                 slot.view.become_like(view.clone(), config);
                 slots.push(slot);
                 continue;
@@ -172,10 +174,14 @@ impl Reload {
                 }
             }
         }
+        let changed = match changed {
+            0 => String::new(),
+            n => format!(" ({n} of them with other thresholds or selections)"),
+        };
         log(
             Level::Info,
             format_args!(
-                "configuration read again: {kept} views go on, {ended} ended, {opened} opened"
+                "configuration read again: {kept} views go on{changed}, {ended} ended, {opened} opened"
             ),
         );
     }

@@ -230,7 +230,12 @@ impl AgentView {
                 Ok(())
             }
             (Target::Text(lines), Text::Handshakes(text)) => {
-                lines.write(Some(handshake.time), |out| text.encode(handshake, out))
+                lines.write_headed(Some(handshake.time), |is_new, out| {
+                    if is_new {
+                        text.begin_again();
+                    }
+                    text.encode(handshake, out);
+                })
             }
             (Target::Machine(writer), _) if prints => writer.write(handshake),
             (Target::Text(_) | Target::Machine(_) | Target::None, _) => Ok(()),
@@ -259,7 +264,12 @@ impl AgentView {
         let prints = self.prints(KindChoice::Connection);
         match (&mut self.target, &mut self.text) {
             (Target::Text(lines), Text::Connections(text)) => {
-                lines.write(Some(connection.time), |out| text.encode(connection, out))
+                lines.write_headed(Some(connection.time), |is_new, out| {
+                    if is_new {
+                        text.begin_again();
+                    }
+                    text.encode(connection, out);
+                })
             }
             (Target::Text(lines), Text::Tcprt(tcprt)) => {
                 lines.write(Some(connection.time), |out| {

@@ -61,7 +61,12 @@ pub(crate) struct Problem {
 /// It is no YAML, and from where on.
 pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
     // The file belongs to the one who runs the program; what an alias may multiply is bounded by the library.
-    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    // What is there twice is told below, with both places.
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
+    };
     let tree: Tree = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let at = error.location().map_or(At { line: 1, column: 1 }, At::from);
         let message = error.without_snippet().to_string();
@@ -72,7 +77,11 @@ pub(crate) fn parse(text: &str) -> Result<Node, Problem> {
             message: format!("cannot read it as YAML: {message}"),
         }
     })?;
-    Ok(tree.node(text))
+    let tree = tree.node(text);
+    match tree.twice() {
+        Some(problem) => Err(problem),
+        None => Ok(tree),
+    }
 }
 
 impl From<Location> for At {
@@ -85,6 +94,27 @@ impl From<Location> for At {
 }
 
 impl Node {
+    /// A key that is there twice among those beside it.
+    fn twice(&self) -> Option<Problem> {
+        match &self.what {
+            What::Nothing | What::Text(_) => None,
+            What::List(items) => items.iter().find_map(Node::twice),
+            What::Map(entries) => entries.iter().enumerate().find_map(|(n, (word, node))| {
+                let mut before = entries.iter().take(n).map(|(before, _)| before);
+                let Some(first) = before.find(|before| before.text == word.text) else {
+                    return node.twice();
+                };
+                Some(Problem {
+                    at: word.at,
+                    message: format!(
+                        "the key {} is there twice: in line {} already; make one of the two",
+                        word.text, first.at.line
+                    ),
+                })
+            }),
+        }
+    }
+
     /// What it is, for messages.
     pub(crate) fn noun(&self) -> &'static str {
         match self.what {
@@ -306,10 +336,27 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_there_twice_is_told_with_both_places() {
+        for (text, line, before) in [
+            ("a: 1\nb: 2\na: 3\n", 3, 1),
+            ("x:\n  - a: 1\n  - b: 1\n    c: 2\n    b: 3\n", 5, 3),
+        ] {
+            let problem = parse(text).unwrap_err();
+            let key = if before == 1 { "a" } else { "b" };
+            assert_eq!(problem.at.line, line);
+            let said = format!(
+                "the key {key} is there twice: in line {before} already; make one of the two"
+            );
+            assert_eq!(problem.message, said);
+        }
+        // Of other places it is another one.
+        assert!(parse("a: {b: 1}\nc: {b: 1}\n").is_ok());
+    }
+
+    #[test]
     fn what_is_no_yaml_is_told_with_its_place() {
         for (text, line) in [
             ("a: [1, 2\nb: 3\n", 2),
-            ("a: 1\na: 2\n", 2),
             ("a: 1\n\tb: 2\n", 2),
             ("a: 'x\n", 2),
         ] {

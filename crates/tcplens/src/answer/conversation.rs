@@ -25,6 +25,7 @@ GET                    handshake totals since the beginning (tcpeek)
 REFRESH [NAME]         the same since this name last asked
 stats [SHAPE]          latencies by server (tcpkit, tcpkit1, tcpkit0)
 summary                everything that was counted, one line
+summary text           the same for people
 health                 what was seen and lost, one line
 records [KIND,...]     records as they become final, until you leave
                        (handshake, request, connection)
@@ -156,6 +157,7 @@ pub(super) fn understand(line: &str) -> Result<Said, String> {
         "refresh" => Ok(Said::Ask(Question::TotalsSince(rest.to_owned()))),
         "stats" if rest.is_empty() => Ok(Said::Ask(Question::Stats(TcpkitShape::Tcpkit))),
         "stats" => rest.parse().map(|shape| Said::Ask(Question::Stats(shape))),
+        "summary" if rest == "text" => Ok(Said::Ask(Question::SummaryText)),
         "summary" => takes_nothing(Said::Ask(Question::Summary)),
         "health" => takes_nothing(Said::Ask(Question::Health)),
         "records" => kinds(rest).map(|kinds| Said::Ask(Question::Records(kinds))),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
+use tcplens_core::pending::Pending;
 use tcplens_core::record::Health;
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::{Metrics, Running, TcpeekTotals};
@@ -19,7 +20,7 @@ use super::conversation::error;
 use super::interfaces::InterfaceDrops;
 use super::server::Room;
 use super::streams::{STREAMS, Streams};
-use super::{Asked, Question};
+use super::{Asked, Question, text};
 
 /// Most names that baselines are kept for. Chosen: far more collectors than one host has; each costs 48 bytes per filter.
 pub(super) const NAMES: usize = 64;
@@ -112,23 +113,23 @@ impl Desk {
     }
 
     /// Answers whoever asked since the last time, and sends streams on. Called after every batch, at least ten times a second;
-    /// `health` is only called where somebody asked.
-    pub(crate) fn serve(&mut self, health: impl Fn() -> Health) {
+    /// `now` is only called where somebody asked.
+    pub(crate) fn serve(&mut self, now: impl Fn() -> (Health, Pending)) {
         if self.answered.is_none_or(|at| at.elapsed() >= GATHERING) {
-            self.answer_all(health);
+            self.answer_all(now);
         }
         self.streams.flush();
     }
 
     /// The end of the run: answers once more and closes the streams, whose readers still get what waits for them.
-    pub(crate) fn close(mut self, health: impl Fn() -> Health) {
-        self.answer_all(health);
+    pub(crate) fn close(mut self, now: impl Fn() -> (Health, Pending)) {
+        self.answer_all(now);
         self.streams.flush();
     }
 
-    fn answer_all(&mut self, health: impl Fn() -> Health) {
+    fn answer_all(&mut self, now: impl Fn() -> (Health, Pending)) {
         let mut answers = Answers {
-            health: None,
+            now: None,
             given: Vec::new(),
         };
         for _ in 0..ROUND {
@@ -149,12 +150,12 @@ impl Desk {
             let answer = match answers.given.iter().find(|(known, _)| *known == question) {
                 Some((_, answer)) => answer.clone(),
                 None => {
-                    let health = answers.health.get_or_insert_with(|| {
-                        let mut health = health();
+                    let now = answers.now.get_or_insert_with(|| {
+                        let (mut health, pending) = now();
                         self.complete(&mut health);
-                        health
+                        (health, pending)
                     });
-                    let answer = self.answer(&question, health).into_bytes();
+                    let answer = self.answer(&question, now).into_bytes();
                     if !matches!(question, Question::TotalsSince(_)) {
                         answers.given.push((question, answer.clone()));
                     }
@@ -189,7 +190,7 @@ impl Desk {
     }
 
     /// The answer, with a newline at its end.
-    fn answer(&mut self, question: &Question, health: &Health) -> String {
+    fn answer(&mut self, question: &Question, (health, pending): &(Health, Pending)) -> String {
         let mut answer = match question {
             Question::Stats(shape) => self.stats(*shape, health),
             Question::Totals => {
@@ -197,7 +198,8 @@ impl Desk {
                 tcpeek::document(&totals, self.pcap(health))
             }
             Question::TotalsSince(name) => self.totals_since(name, self.pcap(health)),
-            Question::Summary => running::document(&self.running, health, self.since),
+            Question::Summary => running::document(&self.running, health, pending, self.since),
+            Question::SummaryText => text::document(&self.running, health, pending, self.since),
             Question::Health => {
                 let mut jsonl = Jsonl::new();
                 jsonl.encode(health);
@@ -206,6 +208,7 @@ impl Desk {
             Question::Metrics => match &mut self.metrics {
                 Some(metrics) => {
                     metrics.observe(health);
+                    metrics.pending(pending);
                     prometheus::page(metrics)
                 }
                 None => String::new(),
@@ -271,6 +274,6 @@ impl Desk {
 
 /// What one round needs only once, whoever asks.
 struct Answers {
-    health: Option<Health>,
+    now: Option<(Health, Pending)>,
     given: Vec<(Question, Vec<u8>)>,
 }

@@ -17,6 +17,7 @@ use std::sync::mpsc::SyncSender;
 use tcplens_output::tcpkit::TcpkitShape;
 
 pub(crate) use desk::{Desk, DeskSettings};
+pub(crate) use text::unanswered;
 
 mod client;
 mod conversation;
@@ -28,6 +29,7 @@ pub(crate) mod server;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod text;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(crate) enum Question {
     TotalsSince(String),
     /// Everything that was counted.
     Summary,
+    /// The same for people.
+    SummaryText,
     /// What the observation itself saw and lost.
     Health,
     /// Records from now on, until the asker leaves.

@@ -101,7 +101,7 @@ pub(crate) struct Answering {
     #[arg(value_parser = values::socket_path)]
     pub socket: Option<PathBuf>,
     /// Prometheus metrics for whoever asks http://ADDR:PORT/metrics; a port alone is on 127.0.0.1
-    #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen)]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen_metrics)]
     pub metrics: Option<SocketAddr>,
 }
 
@@ -176,7 +176,7 @@ pub(crate) struct Bounds {
     /// A connection that is silent for so long has ended
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "300")]
     pub idle: Span,
-    /// Report connections with traffic in parts, one each so many seconds
+    /// Report connections with traffic in parts, one each so many seconds (live: 60 unless told otherwise; of files none)
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub active: Option<Span>,
 }

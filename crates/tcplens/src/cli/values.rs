@@ -109,12 +109,21 @@ const MAX_SNAP_LENGTH: u32 = 262_144;
 
 /// `127.0.0.1:33333`, `[::1]:9` or a port alone, which is on 127.0.0.1.
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
+    address(text, 33333)
+}
+
+/// The same for metrics, whose usual port is another.
+pub(crate) fn listen_metrics(text: &str) -> Result<SocketAddr, String> {
+    address(text, 9760)
+}
+
+fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
     text.parse().map_err(|_| {
         format!(
-            "{text:?} is no address and port; write 127.0.0.1:33333, [::1]:33333, or a port alone"
+            "{text:?} is no address and port; write 127.0.0.1:{usual}, [::1]:{usual}, or a port alone"
         )
     })
 }

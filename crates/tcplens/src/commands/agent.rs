@@ -14,28 +14,32 @@ use signal_hook::flag;
 use super::generated::to_stdout;
 use crate::agent::config::AgentConfig;
 use crate::agent::fan::Fan;
-use crate::agent::keys;
 use crate::agent::load::{self, Loaded};
 use crate::agent::notify::Notify;
 use crate::agent::plan::{self, From};
 use crate::agent::reload::Reload;
 use crate::agent::render::render;
+use crate::agent::{here, keys};
 use crate::answer::listen::Listeners;
 use crate::cli::Agent;
 use crate::kernel::KernelSource;
 use crate::live::Source;
 use crate::log::{self, Level, log};
 use crate::observe::{Plan, observe};
-use crate::say::say;
+use crate::say::{in_the_words_of_the_file, say};
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
     if command.keys {
         return to_stdout(keys::reference().as_bytes());
     }
+    in_the_words_of_the_file();
     let Loaded { config, notes } = load::load(&command.config)?;
     if command.check {
         notes.iter().for_each(say);
+        for trouble in here::troubles(&config) {
+            say(format_args!("on this machine: {trouble}"));
+        }
         return to_stdout(render(&config.effective).as_bytes());
     }
     log::start(config.log_level);

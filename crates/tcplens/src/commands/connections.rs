@@ -49,7 +49,12 @@ impl View for ConnectionView {
         match &mut self.target {
             Target::Text(lines) => {
                 let text = &mut self.text;
-                lines.write(Some(connection.time), |out| text.encode(connection, out))
+                lines.write_headed(Some(connection.time), |is_new, out| {
+                    if is_new {
+                        text.begin_again();
+                    }
+                    text.encode(connection, out);
+                })
             }
             Target::Machine(writer) => writer.write(connection),
             Target::None => Ok(()),

@@ -118,7 +118,12 @@ impl View for HandshakeView {
         match &mut self.target {
             Target::Text(lines) if self.has_lines => {
                 let text = &mut self.text;
-                lines.write(Some(handshake.time), |out| text.encode(handshake, out))
+                lines.write_headed(Some(handshake.time), |is_new, out| {
+                    if is_new {
+                        text.begin_again();
+                    }
+                    text.encode(handshake, out);
+                })
             }
             Target::Machine(writer) => writer.write(handshake),
             Target::Text(_) | Target::None => Ok(()),

@@ -14,6 +14,8 @@ const BATCH: usize = 64 * 1024;
 pub(crate) struct Lines {
     buffer: Vec<u8>,
     sink: Sink,
+    /// What comes next is the first of another file.
+    begins_again: bool,
 }
 
 /// Where results go, by `--format`.
@@ -33,11 +35,21 @@ impl Lines {
         time: Option<Timestamp>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), SinkEnd> {
+        self.write_headed(time, |_, out| write(out))
+    }
+
+    /// The same of lines that have a header; `write` is told whether they are the first of another file than before.
+    pub(crate) fn write_headed(
+        &mut self,
+        time: Option<Timestamp>,
+        write: impl FnOnce(bool, &mut Vec<u8>),
+    ) -> Result<(), SinkEnd> {
         if self.sink.rotates() && self.sink.is_due(time, self.buffer.len()) {
             self.hand_over()?;
             self.sink.rotate()?;
+            self.begins_again = true;
         }
-        write(&mut self.buffer);
+        write(std::mem::take(&mut self.begins_again), &mut self.buffer);
         if self.buffer.len() >= BATCH {
             self.hand_over()?;
         }
@@ -70,6 +82,7 @@ impl Target {
             Format::Text => Target::Text(Lines {
                 buffer: Vec::new(),
                 sink,
+                begins_again: false,
             }),
             Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink)),
             Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink)),
@@ -119,6 +132,7 @@ impl Target {
         match self {
             Target::Text(lines) => {
                 lines.hand_over()?;
+                lines.begins_again = true;
                 lines.sink.reopen()
             }
             Target::Machine(writer) => writer.reopen(),

@@ -42,6 +42,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     };
     let is_bare =
         words.files.is_empty() && common.live.interface.is_empty() && !common.kernel.kernel;
+    let filter = words.filter.as_ref().map(|filter| filter.text().to_owned());
     let mut plan = plan(common, words, wanted, Prints::AtEnd)?;
     if is_bare && plan.duration.is_none() && plan.count.is_none() {
         plan.duration = Some(BARE);
@@ -56,6 +57,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         sources,
         is_live,
         is_kernel: common.kernel.kernel,
+        filter,
         netns: common.live.netns.clone(),
     };
     let observed = observe(plan, &mut view)?;
@@ -93,6 +95,8 @@ struct ReportView {
     sources: Vec<String>,
     is_live: bool,
     is_kernel: bool,
+    /// The user's own.
+    filter: Option<String>,
     netns: Option<String>,
 }
 
@@ -104,6 +108,7 @@ impl ReportView {
             sources: &self.sources,
             is_live: self.is_live,
             is_kernel: self.is_kernel,
+            filter: self.filter.as_deref(),
             netns: self.netns.as_deref(),
             first_packet: self.first_packet,
             ..ReportOptions::plain(TimeFormat::new(self.time))

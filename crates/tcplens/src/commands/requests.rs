@@ -402,7 +402,7 @@ impl RequestView<'_> {
 }
 
 /// Messages that no parser could read.
-fn unparsed(health: &Health) -> Vec<(String, u64)> {
+pub(crate) fn unparsed(health: &Health) -> Vec<(String, u64)> {
     let counts = health.unparsed_messages.iter();
     counts
         .map(|&(word, n)| (word.replace('.', " "), n))

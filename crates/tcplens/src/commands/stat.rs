@@ -13,6 +13,7 @@ use tcplens_output::tcpeek::{self, Entry};
 use tcplens_output::{SinkEnd, ganglia};
 
 use crate::cli::Stat;
+use crate::status::usage;
 
 /// How long an instance may take to answer: longer than it gives itself.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -22,6 +23,12 @@ const ANSWER: u64 = 64 << 20;
 const GMETRIC: &str = "gmetric";
 
 pub(super) fn run(command: &Stat) -> Result<ExitCode> {
+    if let (Some(name), [question, ..]) = (&command.since_last, command.question.as_slice()) {
+        return Err(usage(format!(
+            "--since-last is for totals of attempts; {question} tells all since the start: leave out --since-last, or \
+             ask `tcplens stat --since-last {name}`"
+        )));
+    }
     let gmond = command.gmetric.as_deref().map(Gmond::new).transpose()?;
     loop {
         match &gmond {
@@ -31,12 +38,21 @@ pub(super) fn run(command: &Stat) -> Result<ExitCode> {
                 gmond.send(&entries(command, &answer)?)?;
             }
             None if command.question.is_empty() => show(command)?,
-            None => relay(command, &command.question.join(" "))?,
+            None => relay(command, &question(command))?,
         }
         let Some(pause) = command.watch else {
             return Ok(ExitCode::SUCCESS);
         };
         sleep(Duration::from_nanos(pause.ns()));
+    }
+}
+
+/// What was asked, in words of the instance; a summary as text unless JSON is wanted.
+fn question(command: &Stat) -> String {
+    let question = command.question.join(" ");
+    match question.eq_ignore_ascii_case("summary") && !command.json {
+        true => "summary text".to_owned(),
+        false => question,
     }
 }
 

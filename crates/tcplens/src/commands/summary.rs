@@ -85,6 +85,12 @@ pub(super) fn print(
     times(summaries, color, out);
 }
 
+/// Appends what there is of all filters while a run goes on.
+pub(crate) fn tables(summaries: &[(&str, &HandshakeSummary)], color: bool, out: &mut Vec<u8>) {
+    outcomes(summaries, color, out);
+    times(summaries, color, out);
+}
+
 fn outcomes(summaries: &[(&str, &HandshakeSummary)], color: bool, out: &mut Vec<u8>) {
     let mut table = Table::new(OUTCOMES, color);
     let mut row = |name: &str, what: &str, paint, attempts| {

@@ -67,6 +67,8 @@ pub(super) struct Capture<'p> {
     decode: Decode,
     lanes: Vec<Lane>,
     work: Vec<Work>,
+    /// There are rings of other sources.
+    has_others: bool,
     /// What other threads have read of this one's flows, by thread.
     inboxes: &'p [Inbox],
     /// Its place among the threads of its source.
@@ -125,6 +127,7 @@ impl<'p> Capture<'p> {
             decode,
             lanes: (0..LANES_ALONE).map(lane).collect(),
             work: (0..LANES_ALONE).map(|_| Work::default()).collect(),
+            has_others: inboxes.len() > of,
             inboxes: &inboxes[first..first + of],
             me: number - first,
             handed_on: 0,
@@ -153,11 +156,18 @@ impl<'p> Capture<'p> {
                         say(format_args!("{why}, until it comes back"));
                     }
                     if let Err(why) = self.wait_for_interface() {
+                        if self.has_others {
+                            say(format_args!("{why}; other sources go on"));
+                        }
                         error = Some(why);
                         break;
                     }
                 }
                 Err(Stopped::Ring(why)) => {
+                    // Else it is told at the end, which comes now.
+                    if self.has_others {
+                        say(format_args!("{why}; other sources go on"));
+                    }
                     error = Some(why);
                     break;
                 }
@@ -340,6 +350,10 @@ impl<'p> Capture<'p> {
         totals.records_dropped = self.dropped;
         totals.handed_on = self.handed_on;
         totals.unclaimed = self.inboxes[self.me].refused.load(Ordering::Relaxed);
+        for lane in &self.lanes {
+            totals.pending.add(&lane.pending(self.decode.front.clock));
+        }
+        totals.pending.shorten();
         totals
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_core::batch::Place;
+use tcplens_core::pending::Pending;
 use tcplens_core::record::Health;
 use tcplens_core::shard::Settings;
 use tcplens_core::time::Timestamp;
@@ -16,8 +17,8 @@ use super::Ran;
 use super::capture::{Capture, Captured, Inbox, Round, Seat};
 use super::kernel::{Heard, Listening};
 use super::show::{Show, finish};
-use crate::answer::Desk;
 use crate::answer::server::Servers;
+use crate::answer::{Desk, unanswered};
 use crate::gate::Gate;
 use crate::live::Opened;
 use crate::observe::{Packets, Plan, Totals, View, health};
@@ -181,7 +182,7 @@ fn show_all(
         }
         show.idle();
         if let Some(mut desk) = show.desk.take() {
-            desk.serve(|| health_now(plan, totals, show));
+            desk.serve(|| (health_now(plan, totals, show), pending_now(totals)));
             show.desk = Some(desk);
         }
         if plan
@@ -196,6 +197,10 @@ fn show_all(
                 Request::Summary => {
                     let health = health_now(plan, totals, show);
                     say(so_far(&health));
+                    let pending = pending_now(totals);
+                    if pending.attempts > 0 {
+                        say(unanswered(&pending));
+                    }
                     show.summary(&health);
                 }
                 Request::Reopen => {
@@ -221,7 +226,16 @@ fn health_now(plan: &Plan, totals: &[Totals], show: &Show<'_>) -> Health {
     health(plan, &all, show.records)
 }
 
-/// The same in a line.
+/// The attempts that nothing has answered, a moment ago at most.
+fn pending_now(totals: &[Totals]) -> Pending {
+    let mut all = Pending::default();
+    for one in totals {
+        all.add(&one.pending);
+    }
+    all
+}
+
+/// What was counted, in a line.
 fn so_far(health: &Health) -> String {
     let records = health.records.iter().filter(|(_, n)| *n > 0);
     let records: Vec<_> = records
@@ -274,6 +288,8 @@ fn end(
         totals.add(&one.totals);
         // Counted anew when they have ended.
         totals.shards = Default::default();
+        // What was pending is a record now.
+        totals.pending = Default::default();
         lanes.extend(one.lanes);
         gates.push(one.decode.gate);
         troubles.extend(one.error.map(|error| error.to_string()));

@@ -75,6 +75,10 @@ fn a_filter_that_cannot_be_understood_is_shown_with_a_mark() {
             "port 6379; to say that it is a server's: -p 6379",
         ),
         (
+            &["lo", "--duration", "1"],
+            "lo is an interface; to capture on it: -i lo",
+        ),
+        (
             &["captures/shop", "a.pcap"],
             "captures/shop is no file either",
         ),
@@ -115,6 +119,8 @@ fn values_that_make_no_sense_say_how_to_write_them() {
         ("--count", "0", "from 1"),
         ("--rotate", "1h", "--output"),
         ("--nonsense", "1", "--nonsense"),
+        ("--metrics", "nonsense", "127.0.0.1:9760"),
+        ("-P", "nonsense", "127.0.0.1:33333"),
     ] {
         let run = place.run(&["records", "a.pcap", option, value]);
         run.ends(2, &["tcplens: ", said]);

@@ -192,6 +192,32 @@ fn rotated_files_are_numbered_and_each_is_whole() {
     assert!(place.path("h-00001.txt.zst").exists() && place.path("h-00019.txt.zst").exists());
 }
 
+/// Who opens one of them wants to know what the columns are.
+#[test]
+fn rotated_text_has_its_heading_in_every_file() {
+    let place = Place::new("headings");
+    Capture::usual(200).save(place.path("a.pcap"));
+    for command in ["handshakes", "connections"] {
+        let name = format!("{command}.txt");
+        let words = [command, "a.pcap", "-o", &name, "--rotate", "5s"];
+        place.run(&words).is_quiet_success();
+        let files: Vec<_> = (1..100)
+            .map(|n| place.path(&format!("{command}-{n:05}.txt")))
+            .take_while(|path| path.exists())
+            .map(read)
+            .collect();
+        assert!(files.len() >= 3, "{command}: {}", files.len());
+        for file in &files {
+            // That of connections has a legend before it.
+            let mut head = file.lines().take(2);
+            let is_heading = |line: &str| line.contains("DST IP:PORT") || line.contains("SERVER");
+            assert!(head.any(is_heading), "{command}: {file}");
+            let count = file.lines().filter(|line| is_heading(line)).count();
+            assert_eq!(count, 1, "{command}: {file}");
+        }
+    }
+}
+
 #[test]
 fn a_reader_who_goes_away_ends_the_run_quietly() {
     let place = Place::new("pipe");

@@ -89,6 +89,21 @@ fn another_question_is_passed_on_and_its_answer_too() {
 }
 
 #[test]
+fn a_summary_is_text_or_json() {
+    let place = Place::new("stat-summary");
+    let asked = instance(&place, vec!["since\n", "{}\n"]);
+    let text = place.run(&["stat", "-U", "./s", "summary"]);
+    assert_eq!(text.out, "since\n");
+    let json = place.run(&["stat", "-U", "./s", "-j", "summary"]);
+    assert_eq!(json.out, "{}\n");
+    assert_eq!(asked.join().unwrap(), ["summary text\r\n", "summary\r\n"]);
+    let since = place.run(&["stat", "-U", "./s", "--since-last", "me", "summary"]);
+    let said = "--since-last is for totals of attempts; summary tells all since the start: leave out --since-last, or ask \
+                `tcplens stat --since-last me`";
+    since.ends(2, &[said]);
+}
+
+#[test]
 fn watching_asks_again_and_again() {
     let place = Place::new("stat-watch");
     let asked = instance(&place, vec![TOTALS; 3]);
@@ -145,7 +160,7 @@ fn what_goes_wrong_is_told_and_is_a_failure() {
     asked.join().unwrap();
     for words in [
         &["stat", "-g", "-j"][..],
-        &["stat", "health", "-j"],
+        &["stat", "health", "-g"],
         &["stat", "--since-last", ""],
         &["stat", "--since-last", "a\nb"],
     ] {

@@ -44,6 +44,17 @@ fn addresses(tap: &Tap) -> (String, String) {
     ((*stats).to_owned(), metrics.replace("/metrics", ""))
 }
 
+/// The place that it said it answers at that begins so, without the begin.
+fn said_address(tap: &Tap, begin: &str) -> String {
+    let said = tap.err();
+    let lines = said
+        .lines()
+        .find_map(|line| line.strip_prefix("tcplens: answering at "));
+    let mut all = lines.unwrap_or_default().split(", ");
+    let found = all.find_map(|address| address.strip_prefix(begin));
+    found.unwrap_or_else(|| panic!("{said}")).to_owned()
+}
+
 fn tcp(address: &str, question: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let patience = Some(Duration::from_secs(20));
@@ -103,6 +114,50 @@ fn what_was_captured_is_told_to_whoever_asks() {
     let ended = tap.interrupt();
     ended.is(0, &[]);
     assert!(!place.path("answers/tcplens.sock").exists());
+}
+
+/// Whoever is called at night wants to know now, not when the client has given up.
+#[test]
+fn a_connect_that_nothing_answers_is_told_while_it_waits() {
+    let Some((a, _b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("blackhole");
+    // Somebody is said to be there, so that the SYN goes out.
+    a.ip("neigh add 10.9.0.77 lladdr 02:00:00:00:00:77 dev va nud permanent");
+    let words = [
+        "handshakes",
+        "-i",
+        "va",
+        "-v",
+        "-U",
+        "./answers/tcplens.sock",
+        "--metrics",
+        "127.0.0.1:0",
+    ];
+    let tap = Tap::start(tcplens(&a, &place, &words));
+    let metrics = said_address(&tap, "http://").replace("/metrics", "");
+    let mut connect = a.command("bash");
+    connect.args(["-c", "exec 3<>/dev/tcp/10.9.0.77/443"]);
+    let _waits = Tap::spawn(&mut connect);
+    until("the socket knows it", || {
+        let summary = unix(&place, "summary\n");
+        let pending = "\"servers\":[{\"server\":\"10.9.0.77:443\",\"attempts\":1,\"oldest_us\":";
+        summary.contains("\"pending\":{\"attempts\":1,") && summary.contains(pending)
+    });
+    let page = tcp(&metrics, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(page.contains("\ntcplens_pending_attempts 1\n"), "{page}");
+    let oldest = "\ntcplens_oldest_pending_attempt_seconds ";
+    assert!(page.contains(oldest), "{page}");
+    tap.signal("-USR1");
+    until("it is told on stderr", || {
+        let said = tap.err();
+        said.contains("tcplens: no answer yet to 1 connection attempt, the oldest ")
+            && said.contains(" ago: 1 to 10.9.0.77:443\n")
+    });
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    assert!(ended.out.contains("unanswered"), "{}", ended.out);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! same. And namespaces by name.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use crate::namespace::Namespace;
@@ -92,6 +92,35 @@ fn what_cannot_be_captured_leaves_no_privilege_question_open() {
     }
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_directory_where_nothing_can_be_made_later_is_told_at_the_start() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("closed");
+    let closed = place.path("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
+    let why = "closed is not writable for nobody, whom tcplens has become";
+    let way_out = "`chown nobody closed` before, or let it stay root (--user root)";
+    for output in [["-o", "closed/a.jsonl"], ["-w", "closed/a.pcap"]] {
+        let words = ["records", "-i", "lo", "--rotate", "1MiB"];
+        let words = [&words[..], &output, &["--duration", "20"]].concat();
+        let ended = Tap::spawn(&mut tcplens(&lo, &place, &words)).end();
+        ended.is(1, &["cannot rotate files: ", why, way_out]);
+        assert!(!ended.err.contains("capturing on"), "{}", ended.err);
+        let as_root = [&words[..], &["--user", "root"]].concat();
+        let tap = Tap::start(tcplens(&lo, &place, &as_root));
+        tap.interrupt().is(0, &[]);
+    }
+    // A socket works there, and stays behind; the next run replaces it.
+    let words = ["records", "-i", "lo", "-U", "closed/s.sock", "-f", "none"];
+    for _ in 0..2 {
+        let tap = Tap::start(tcplens(&lo, &place, &words));
+        let told = "the socket stays behind at the end, and the next start replaces it: ";
+        tap.interrupt().is(0, &[told]);
+        assert!(place.path("closed/s.sock").exists());
+    }
 }
 
 /// A namespace that has a name while it is there.

@@ -38,6 +38,27 @@ fn connections_expire_without_any_further_packet() {
     assert_eq!(of(&ended.out, "connection", port).len(), 1, "{ended:?}");
 }
 
+/// Sooner than late segments of a file are waited for.
+#[test]
+fn a_connection_is_told_soon_after_its_end() {
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("over");
+    let tap = Tap::start(tcplens(&a, &place, &["records", "-i", "va", "tcp"]));
+    let mut connection = Connection::open(&a, &b, "10.9.0.2:6379");
+    connection.ping();
+    let port = connection.port();
+    connection.close();
+    tap.until("the connection is told", |out| {
+        let ended = of(out, "connection", port);
+        ended
+            .iter()
+            .any(|line| field(line, "close") == Some("\"fin\""))
+    });
+    tap.interrupt().is(0, &[]);
+}
+
 #[test]
 fn health_is_told_at_intervals() {
     let Some(lo) = Namespace::new() else { return };

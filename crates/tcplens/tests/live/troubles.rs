@@ -247,6 +247,26 @@ fn what_a_reader_did_not_take_until_the_end_is_counted() {
 }
 
 #[test]
+fn an_interface_that_is_down_is_told_once_and_captured_on_when_it_is_up() {
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("down");
+    a.ip("link set va down");
+    let tap = Tap::start(tcplens(&a, &place, &["records", "-i", "va", "tcp"]));
+    let told = "tcplens: va is down: no packet comes before it is up (ip link set va up)\n";
+    assert_eq!(tap.err().matches(told).count(), 1, "{}", tap.err());
+    a.ip("link set va up");
+    until("a connection opens", || {
+        pings(&a, &b, "10.9.0.2:6379", 1);
+        !of_kind(&tap.out(), "request").is_empty()
+    });
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    assert_eq!(ended.err.matches(" is down").count(), 1, "{}", ended.err);
+}
+
+#[test]
 fn what_the_kernel_drops_is_counted_and_marked() {
     let Some(lo) = Namespace::new() else { return };
     let place = Place::new("drops");

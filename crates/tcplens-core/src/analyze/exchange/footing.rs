@@ -139,6 +139,9 @@ impl Work<'_, '_> {
     ) {
         self.desk.counts.gaps += u64::from(!is_cut);
         let w = way as usize;
+        if is_cut && !self.busy.unread[w].is_empty() {
+            self.read_what_was_cut(way);
+        }
         for task in self
             .busy
             .tasks

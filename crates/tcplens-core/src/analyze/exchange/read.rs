@@ -234,6 +234,7 @@ impl Work<'_, '_> {
                         texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
                         protocol: None,
                         is_end: false,
+                        is_cut: false,
                     };
                     let step = parser.read(way, &bytes[at..], &mut context);
                     let said = Said::of(&context, parser.protocol());
@@ -406,6 +407,42 @@ impl Work<'_, '_> {
         }
     }
 
+    /// The capture cut a segment behind bytes of `way` on which the parser waits: what they tell is told, if it is known how
+    /// far their unit goes. Else it is as if they had not come.
+    #[cold]
+    pub(super) fn read_what_was_cut(&mut self, way: Way) {
+        let w = way as usize;
+        let Speaks::Known(parser) = &mut self.core.speaks else {
+            return;
+        };
+        let words = self.busy.words.len();
+        let unread = std::mem::take(&mut self.busy.unread[w]);
+        let mut context = Context {
+            asked: &Waiting(&self.busy.tasks),
+            texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
+            protocol: None,
+            is_end: true,
+            is_cut: true,
+        };
+        let step = parser.read(way, &unread, &mut context);
+        let said = Said::of(&context, parser.protocol());
+        let there = unread.len() as u64;
+        let (Step::Unit(unit), Some(&run)) = (step, self.busy.runs[w].first()) else {
+            self.busy.words.truncate(words);
+            return;
+        };
+        let begins = matches!(unit.part, Part::Request(request) if request.begins);
+        if unit.length <= there && !begins || unit.length == 0 {
+            self.busy.words.truncate(words);
+            return;
+        }
+        self.part_begins(&unit, said, run);
+        if unit.length > there {
+            self.opens(w, &unit, unit.length - there);
+            self.busy.runs[w].clear();
+        }
+    }
+
     /// Nothing more comes in `way`: a response without a length ends here.
     pub(super) fn end_of_stream(&mut self, way: Way, at: Timestamp) {
         /// A parser has at most a head and the end of its body to say.
@@ -425,6 +462,7 @@ impl Work<'_, '_> {
                 texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
                 protocol: None,
                 is_end: true,
+                is_cut: false,
             };
             let step = parser.read(way, &unread, &mut context);
             let said = Said::of(&context, parser.protocol());

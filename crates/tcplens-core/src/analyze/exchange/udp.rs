@@ -24,6 +24,7 @@ impl Work<'_, '_> {
             texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
             protocol: None,
             is_end: false,
+            is_cut: false,
         };
         let step = dns::datagram(way, payload, &mut context);
         let said = Said::of(&context, Protocol::Dns);

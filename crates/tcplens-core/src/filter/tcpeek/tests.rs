@@ -209,12 +209,21 @@ fn errors_point_at_the_part_that_does_not_fit() {
         ("web:RX@%:80,", ""),
         ("web:RX@%:80,,%:81", ""),
         ("a\nb:RX@%:80", "\n"),
+        ("RX@%:80", "RX"),
+        ("web:RX@%:80,443", "443"),
     ];
     for (filter, at) in cases {
         let error = HandshakeFilter::parse(filter).unwrap_err();
         assert_eq!(&filter[error.at.clone()], *at, "{filter}: {error}");
     }
     assert!(HandshakeFilter::parse(&format!("{long}:RX@%:80")).is_err());
+    for (filter, said) in [
+        ("RX@%:80", "no name; write web:RX@%:80 for"),
+        ("web:RX@%:80,443", "further ports behind a colon (:443)"),
+    ] {
+        let error = HandshakeFilter::parse(filter).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
     assert_eq!(
         HandshakeFilter::parse("web:RX@%:80:65536")
             .unwrap_err()

@@ -266,6 +266,7 @@ fn a_repeated_query_has_the_same_number() {
             texts: Texts::new(&mut arena, 128),
             protocol: None,
             is_end: false,
+            is_cut: false,
         };
         match super::datagram(C, datagram, &mut context) {
             Step::Unit(Unit {

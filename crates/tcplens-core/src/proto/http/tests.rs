@@ -348,6 +348,7 @@ fn footing_is_found_again_after_a_hole() {
         texts: crate::proto::Texts::new(&mut arena, 128),
         protocol: None,
         is_end: false,
+        is_cut: false,
     };
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel";
     parser.read(S, chunked, &mut context);

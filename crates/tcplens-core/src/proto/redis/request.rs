@@ -187,6 +187,7 @@ impl Redis {
             return Ok(Unit::new(at, Part::Aside));
         }
         let limit = context.texts.summary_limit();
+        let is_cut = context.is_cut;
         let (verb, _) = argument(bytes, at, limit.max(64))?.ok_or(Step::Wait)?;
         let command = command(verb);
         context.texts.operation_upper(verb);
@@ -197,14 +198,20 @@ impl Redis {
         context.texts.summary(|line| {
             let mut summary = Summary::new(line, command);
             while left > 0 {
-                let enough = if summary.is_done() { 0 } else { limit };
+                let enough = if summary.is_done() || is_cut {
+                    0
+                } else {
+                    limit
+                };
                 match argument(bytes, at, enough) {
                     Ok(Some((shown, next))) => {
                         let n = count as usize - left as usize;
                         if let Some(word) = words.get_mut(n) {
                             *word = shown;
                         }
-                        summary.argument(shown);
+                        if !(is_cut && shown.is_empty()) {
+                            summary.argument(shown);
+                        }
                         at = next;
                         left -= 1;
                         if at >= bytes.len() {
@@ -230,9 +237,10 @@ impl Redis {
         });
         let must_be_whole = matches!(command, Command::Client | Command::Replconf);
         match failed {
-            Some(Step::Wait) if bytes.len() >= LONGEST_WAIT => {}
+            Some(Step::Wait) if is_cut || bytes.len() >= LONGEST_WAIT => {}
             Some(step) => return Err(step),
             None if must_be_whole
+                && !is_cut
                 && (left > 0 || at > bytes.len())
                 && bytes.len() < LONGEST_WAIT =>
             {

@@ -564,6 +564,7 @@ fn a_hole_in_the_servers_flight_is_survived() {
             texts: crate::proto::Texts::new(&mut arena, 128),
             protocol: None,
             is_end: false,
+            is_cut: false,
         };
         match parser.read(way, bytes, &mut context) {
             Step::Unit(unit) => unit.part,

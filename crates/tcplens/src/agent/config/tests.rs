@@ -46,6 +46,10 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
             "a.yaml:4:3: there is no key \"colour\" in bounds; its keys are threads, limit_connections, limit_memory, timeout, idle, active",
         ),
         (
+            "SOURCEVIEWbounds:\n  limit_memory: 4096\n",
+            "a.yaml:4:17: bounds.limit_memory: 4096 is not enough for a handful of connections; write 64MiB or more",
+        ),
+        (
             "SOURCEVIEWbounds:\n  limit_memory: 1 banana\n",
             "a.yaml:4:17: bounds.limit_memory: cannot read \"1 banana\" as a size: the unit is unknown; write a number and a unit, such as 64MiB, 10M or 1g",
         ),

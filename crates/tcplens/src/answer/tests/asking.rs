@@ -253,10 +253,22 @@ fn summary_and_health_are_one_line_each() {
              \"transfer\":0}}}}],\
              \"connections\":{{\"ended\":1,\"fin\":1,\"client_bytes\":100000,\"client_data_segments\":100,\
              \"client_retransmits\":0,\"server_bytes\":100000,\"server_data_segments\":100,\
-             \"server_retransmits\":0}}}}\n",
+             \"server_retransmits\":0}},\
+             \"pending\":{{\"attempts\":2,\"oldest_us\":43000000,\"servers\":[{{\"server\":\"10.0.0.1:443\",\
+             \"attempts\":2,\"oldest_us\":43000000}}]}}}}\n",
             times(1, 2000)
         )
     );
+    let text = instance.ask(b"summary text\r\n");
+    for words in [
+        "since 2026-11-21T01:08:00.000000000Z: 1,000 packets, 7 dropped by kernel\n",
+        "RX        refused          |         1\n",
+        "no answer yet to 2 connection attempts, the oldest 43 s ago: 2 to 10.0.0.1:443\n",
+        "10.0.0.1:6379",
+        "\nconnections that ended: 1 fin\nclients sent 97.7 KiB in 100 segments with data; 0 segments came again\n",
+    ] {
+        assert!(text.contains(words), "{words:?} not in:\n{text}");
+    }
     let health = instance.ask(b"health\n");
     assert!(health.starts_with("{\"kind\":\"health\",") && health.ends_with("}\n"));
     assert_eq!(health.lines().count(), 1);
