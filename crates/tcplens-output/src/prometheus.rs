@@ -189,6 +189,12 @@ families! {
     Counter kernel_dropped_packets_total []
         "Packets that the kernel dropped because nobody fetched them in time."
         |metrics, out| metrics.health().kernel_drops.into_iter().for_each(|n| out.count(&[], n));
+    Counter kernel_events_total []
+        "Events that the kernel's programs told: ends of requests, connections and attempts."
+        |metrics, out| metrics.health().kernel_events.into_iter().for_each(|n| out.count(&[], n));
+    Counter kernel_dropped_events_total []
+        "Events that found no room in the ring buffer."
+        |metrics, out| metrics.health().event_drops.into_iter().for_each(|n| out.count(&[], n));
     Counter cut_packets_total []
         "Packets cut by the snap length."
         |metrics, out| out.count(&[], metrics.health().cut_packets);

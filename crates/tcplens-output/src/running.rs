@@ -30,6 +30,10 @@ pub fn document(
     if let Some(drops) = health.kernel_drops {
         json.name("kernel_drops").number(drops);
     }
+    if let (Some(events), Some(drops)) = (health.kernel_events, health.event_drops) {
+        json.name("kernel_events").number(events);
+        json.name("event_drops").number(drops);
+    }
     json.name("handshakes").open('[');
     for (name, summary) in running.attempts.summaries() {
         handshakes(&mut json, name, summary);

@@ -74,12 +74,18 @@ impl KernelSource {
 
 /// This host since it was started, in connection ids: nearly always another number than any other host's.
 fn this_host() -> u32 {
-    let word = |path: &str| std::fs::read(path).unwrap_or_default();
-    let name = word("/proc/sys/kernel/hostname");
-    let start = word("/proc/sys/kernel/random/boot_id");
+    // A service may see no more of /proc than processes.
+    let files = [
+        "/proc/sys/kernel/hostname",
+        "/etc/machine-id",
+        "/proc/sys/kernel/random/boot_id",
+    ];
+    let bytes = files
+        .iter()
+        .flat_map(|path| std::fs::read(path).unwrap_or_default());
     // FNV-1a.
-    name.iter().chain(&start).fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+    bytes.fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
 }
 

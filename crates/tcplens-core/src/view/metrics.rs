@@ -85,6 +85,10 @@ pub struct HealthCounts {
     pub undecoded: Vec<(&'static str, u64)>,
     /// See [`Health::kernel_drops`].
     pub kernel_drops: Option<u64>,
+    /// See [`Health::kernel_events`].
+    pub kernel_events: Option<u64>,
+    /// See [`Health::event_drops`].
+    pub event_drops: Option<u64>,
     /// See [`Health::cut_packets`].
     pub cut_packets: u64,
     /// See [`Health::duplicates`].
@@ -303,6 +307,8 @@ impl HealthCounts {
             }
         }
         self.kernel_drops = self.kernel_drops.max(health.kernel_drops);
+        self.kernel_events = self.kernel_events.max(health.kernel_events);
+        self.event_drops = self.event_drops.max(health.event_drops);
         self.cpu = self.cpu.max(health.cpu_us);
         self.peak_rss_bytes = self.peak_rss_bytes.max(health.peak_rss_bytes);
     }

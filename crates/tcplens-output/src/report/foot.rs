@@ -14,6 +14,11 @@ pub(super) fn print(page: &mut Page<'_>, report: &Report, health: &Health) {
             "dropped by the kernel",
         ),
         (
+            health.event_drops.unwrap_or(0),
+            "event",
+            "dropped in the ring buffer: requests or connections are missing",
+        ),
+        (
             health.cut_packets,
             "packet",
             "cut by the snap length (counts come from headers and are right, contents are incomplete)",

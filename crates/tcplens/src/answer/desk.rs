@@ -228,7 +228,7 @@ impl Desk {
     fn pcap(&self, health: &Health) -> PcapCounts {
         PcapCounts {
             recv: health.packets,
-            drop: health.kernel_drops,
+            drop: health.kernel_drops.or(health.event_drops),
             ifdrop: self.interface_drops.since_begin(),
         }
     }
@@ -236,7 +236,7 @@ impl Desk {
     fn stats(&self, shape: TcpkitShape, health: &Health) -> String {
         let extra = TcpkitExtra {
             ports: self.ports.clone(),
-            drops: health.kernel_drops,
+            drops: health.kernel_drops.or(health.event_drops),
             packets: Some(self.running.connections.request_segments),
             since: Some(self.since),
         };

@@ -137,7 +137,7 @@ pub(crate) struct Output {
     /// Write here, compressed if it ends in .zst or .gz [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Begin new output files (-o, -w) after this size (100MiB) or packet time (1h)
+    /// Begin new files (-o, -w) after this size (100MiB) or packet time (1h)
     #[arg(long, value_name = "SIZE|TIME", value_parser = Rotate::parse)]
     pub rotate: Option<Rotate>,
     /// Save the packets that were looked at: pcap, or pcapng by its name

@@ -241,9 +241,16 @@ fn so_far(health: &Health) -> String {
     let records: Vec<_> = records
         .map(|(kind, n)| format!("{n} {kind} records"))
         .collect();
+    let seen = match health.kernel_events {
+        Some(_) => seen(health),
+        None => format!(
+            "{} packets captured, {} dropped by kernel",
+            health.packets,
+            health.kernel_drops.unwrap_or_default()
+        ),
+    };
     format!(
-        "so far {}; {} connections; {}",
-        seen(health),
+        "so far {seen}; {} connections; {}",
         health.connections,
         records.join(", ")
     )

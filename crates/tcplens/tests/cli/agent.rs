@@ -124,6 +124,7 @@ fn a_tcprt_yaml_becomes_an_agent_s_file() {
         b"global:\n  stats: enable\nper-port:\n  - port: 80\n    mode: http\n",
     );
     let run = place.run(&["agent", "--config", "tcprt.yaml", "--check"]);
+    // Whether its directory is there is this machine's.
     run.ends(0, &[]);
     for line in [
         "format: tcprt\n",

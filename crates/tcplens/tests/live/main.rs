@@ -9,6 +9,7 @@ mod comparison;
 mod endings;
 mod filters;
 mod frames;
+mod kernel;
 mod killed;
 mod namespace;
 mod outputs;

@@ -14,8 +14,8 @@ use crate::place::Place;
 /// How long anything may take. The machine may be busy.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What it says when packets are captured.
-const READY: &str = "capturing on ";
+/// What it says when packets are captured, or the kernel tells.
+const READY: [&str; 2] = ["capturing on ", "observing the kernel"];
 
 /// See the module.
 pub(crate) struct Tap {
@@ -118,7 +118,7 @@ impl Tap {
     #[track_caller]
     fn wait_until_it_captures(&self) {
         let end = Instant::now() + DEADLINE;
-        while !self.err.text().contains(READY) {
+        while !READY.iter().any(|ready| self.err.text().contains(ready)) {
             let is_over = Instant::now() >= end || self.err.has_ended();
             assert!(!is_over, "it does not capture: {:?}", self.err.text());
             std::thread::sleep(Duration::from_millis(5));
