@@ -90,6 +90,12 @@ int BPF_PROG(tl_read, struct sock *sk)
 	return was_read(sk);
 }
 
+SEC("raw_tp/inet_sk_error_report")
+int BPF_PROG(tl_error, struct sock *sk)
+{
+	return was_told(sk);
+}
+
 SEC("raw_tp/tcp_receive_reset")
 int BPF_PROG(tl_reset_in, struct sock *sk)
 {

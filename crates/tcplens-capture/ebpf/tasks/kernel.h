@@ -86,7 +86,7 @@ struct sock {
 	struct sock_common __sk_common;
 	struct rb_root tcp_rtx_queue;
 	u16 sk_protocol;
-	int sk_err;
+	int sk_err, sk_err_soft;
 	void *sk_bpf_storage;
 } RELOCATED;
 

@@ -104,7 +104,9 @@ struct state {
 	u8 frame; /* next threshold */
 	u8 head_length;
 	u8 pending_length;
+	u16 error; /* the last that was reported */
 	u32 pending_seq;
+	u32 expected_seq; /* what comes before was looked at */
 	u32 frame_bytes[FRAMES], frame_us[FRAMES];
 	u8 head[HEAD];
 	u8 pending[HEAD];

@@ -53,6 +53,12 @@ int BPF_PROG(tl_read, struct sock *sk)
 	return was_read(sk);
 }
 
+SEC("tp_btf/inet_sk_error_report")
+int BPF_PROG(tl_error, struct sock *sk)
+{
+	return was_told(sk);
+}
+
 SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(tl_reset_in, struct sock *sk)
 {
@@ -101,8 +107,10 @@ always int peek(struct __sk_buff *skb, u8 role)
 	at += (offset >> 4) * 4;
 	if (skb->len <= at)
 		return 1;
-	/* One that waits for its segment stays: there may be more of them on their way to the socket. */
-	if (st->pending_length && after(seq, st->pending_seq) && stage_of(st) != REQUEST)
+	/* What has been seen is of no interest; and one that waits for its segment stays, for there may be more of them on
+	 * their way to the socket. */
+	if (after(st->expected_seq, seq) || (st->pending_length && !after(st->expected_seq, st->pending_seq) &&
+					     after(seq, st->pending_seq)))
 		return 1;
 	length = skb->len - at;
 	if (length > HEAD)

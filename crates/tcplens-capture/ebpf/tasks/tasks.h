@@ -343,6 +343,9 @@ always void tell_attempt(const struct sock *sk, const struct tcp_sock *tp, const
 	}
 	fill(e, tp, st, ATTEMPT, at);
 	e->error = READ(sk, sk_err);
+	/* Whoever connects may have taken it already (SO_ERROR). */
+	if (!e->error)
+		e->error = st->error;
 	e->flags |= is_open ? OPENED : 0;
 	fill_heads(e, st);
 	submit(e);
@@ -441,7 +444,7 @@ always void begin_response(const struct sock *sk, const struct tcp_sock *tp, str
 	st->t2 = at;
 	st->request_bytes = now_sent - st->task_sent;
 	st->task_sent = now_sent;
-	st->start_seq = READ(tp, snd_nxt);
+	st->start_seq = st->expected_seq = READ(tp, snd_nxt);
 	st->turn = TURN(task_of(st), RESPONSE);
 }
 
@@ -477,6 +480,7 @@ always void establish(const struct sock *sk, const struct tcp_sock *tp, struct s
 	st->base_sent = st->task_sent = sent(tp, st);
 	st->base_received = st->task_received = received(sk, tp);
 	st->start_seq = READ(tp, snd_nxt);
+	st->expected_seq = st->who.role == LOCAL ? READ(tp, rcv_nxt) : st->start_seq;
 }
 
 /* A connection that was there before. */
@@ -554,9 +558,8 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 			take_head(st, seq);
 		} else {
 			st->t1 = now;
-			if (peeks)
-				st->pending_length = 0;
 		}
+		st->expected_seq = end;
 		st->flags |= reordered;
 	} else if (stage_of(st) != NONE) {
 		if (stage_of(st) == REQUEST)
@@ -721,6 +724,18 @@ always int destroy(const struct sock *sk)
 	if (!st || !tp)
 		return 0;
 	return finish(sk, tp, st, bpf_ktime_get_ns());
+}
+
+/* An error is reported, also one that ends nothing by itself: an ICMP error while the process holds the socket. */
+always int was_told(const struct sock *sk)
+{
+	struct state *st = state_of(sk);
+	if (!st || READ(sk, sk_protocol) != TCP)
+		return 0;
+	st->error = READ(sk, sk_err);
+	if (!st->error)
+		st->error = READ(sk, sk_err_soft);
+	return 0;
 }
 
 always int was_reset(const struct sock *sk, u8 how)

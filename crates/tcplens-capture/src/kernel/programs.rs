@@ -46,7 +46,7 @@ struct Hook {
 }
 
 /// In the order in which they are attached: states are cleared up before there are any.
-const HOOKS: [Hook; 7] = [
+const HOOKS: [Hook; 8] = [
     Hook {
         program: "tl_destroy",
         tracepoint: "tcp_destroy_sock",
@@ -61,6 +61,11 @@ const HOOKS: [Hook; 7] = [
         program: "tl_read",
         tracepoint: "tcp_rcv_space_adjust",
         without: "the processes of servers, and responses that came after a client's FIN",
+    },
+    Hook {
+        program: "tl_error",
+        tracepoint: "inet_sk_error_report",
+        without: "why an attempt failed whose error its process took before it was over",
     },
     Hook {
         program: "tl_reset_in",
