@@ -82,8 +82,15 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 } RELOCATED;
 
+struct sk_buff;
+
+struct sk_buff_head {
+	struct sk_buff *prev;
+} RELOCATED;
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sk_buff_head sk_error_queue;
 	struct rb_root tcp_rtx_queue;
 	u16 sk_protocol;
 	int sk_err, sk_err_soft;
@@ -133,6 +140,14 @@ struct sk_buff {
 	u16 transport_header, network_header;
 	u64 skb_mstamp_ns;
 	struct rb_node rbnode;
+} RELOCATED;
+
+struct sock_extended_err {
+	u32 ee_errno;
+} RELOCATED;
+
+struct sock_exterr_skb {
+	struct sock_extended_err ee;
 } RELOCATED;
 
 struct tcp_skb_cb {

@@ -735,6 +735,14 @@ always int was_told(const struct sock *sk)
 	st->error = READ(sk, sk_err);
 	if (!st->error)
 		st->error = READ(sk, sk_err_soft);
+	/* What ICMP said is told before it is noted (tcp_v4_err). */
+	if (!st->error && READ(sk, __sk_common.skc_state) == SYN_SENT) {
+		const void *queue = (void *)sk + bpf_core_field_offset(struct sock, sk_error_queue);
+		struct sk_buff *skb = BPF_CORE_READ(sk, sk_error_queue.prev);
+		struct sock_exterr_skb *error = (void *)skb + bpf_core_field_offset(struct sk_buff, cb);
+		if (skb && (void *)skb != queue)
+			st->error = BPF_CORE_READ(error, ee.ee_errno);
+	}
 	return 0;
 }
 

@@ -125,6 +125,8 @@ pub struct Kernel {
     flushed: Instant,
     /// Once it is told to end: how often all were asked.
     ending: Option<u32>,
+    /// What the programs had cost when they were detached.
+    costs: Option<Vec<ProgramCost>>,
 }
 
 impl Kernel {
@@ -149,6 +151,7 @@ impl Kernel {
             flush,
             flushed: now,
             ending: None,
+            costs: None,
         })
     }
 
@@ -216,6 +219,7 @@ impl Kernel {
     /// # Errors
     /// The kernel refuses.
     pub fn close(&mut self) -> Result<(), KernelError> {
+        self.costs = Some(self.programs.costs());
         self.programs.detach();
         self.ending = Some(0);
         self.run(ENDS)
@@ -241,7 +245,10 @@ impl Kernel {
     /// What each program cost so far.
     #[must_use]
     pub fn costs(&self) -> Vec<ProgramCost> {
-        self.programs.costs()
+        match &self.costs {
+            Some(costs) => costs.clone(),
+            None => self.programs.costs(),
+        }
     }
 
     /// What waits in the ring buffer; says how much that was.
