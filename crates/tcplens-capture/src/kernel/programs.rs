@@ -276,7 +276,6 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
     let buffer = options.buffer.unwrap_or(USUAL_BUFFER).max(1 << 16);
     // A power of two, in pages.
     let buffer = u32::try_from(buffer.next_power_of_two()).unwrap_or(1 << 31);
-    let all = flag(options.ports.is_empty());
     let (tasks, attempts, peeks) = (
         flag(options.tasks),
         flag(options.attempts),
@@ -291,7 +290,6 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
     EbpfLoader::new()
         .btf(Some(btf))
         .map_max_entries("events", buffer)
-        .override_global("all_ports", &all, true)
         .override_global("wants_tasks", &tasks, true)
         .override_global("wants_attempts", &attempts, true)
         .override_global("peeks", &peeks, true)
