@@ -209,6 +209,10 @@ impl Mapper {
     /// The connection that was not to be, for whoever counts connections.
     fn failed(&mut self, socket: &Socket, handshake: &Handshake, out: &mut Records) {
         let ends = self.ends(socket);
+        let sent = |retransmits| Sent {
+            retransmits,
+            ..Sent::default()
+        };
         let record = Connection {
             time: handshake.time,
             vantage: Vantage::Kernel,
@@ -234,8 +238,8 @@ impl Mapper {
             protocol: None,
             requests: None,
             duplicates: 0,
-            client: Sent::default(),
-            server: Sent::default(),
+            client: sent(handshake.syn_retransmits),
+            server: sent(handshake.synack_retransmits),
             owner: Some(Box::new(ends.owner)),
             path: None,
         };
