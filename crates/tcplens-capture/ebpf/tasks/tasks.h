@@ -590,8 +590,8 @@ always void detect_rest(const struct sock *sk, const struct tcp_sock *tp, struct
 	st->t3 = at;
 }
 
-/* The connection is over. */
-always int finish(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 now)
+/* The connection is over. Not inlined: it is long, and called from four places. */
+static __noinline int finish(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 now)
 {
 	detect_rider(sk, tp, st);
 	detect_response(sk, tp, st);
