@@ -112,6 +112,7 @@ struct state {
 	u32 pending_seq;
 	u32 expected_seq; /* what comes before was looked at */
 	u32 segments_at_fin; /* segments with data that had come before our FIN went out */
+	u32 base_retransmits; /* before it was adopted */
 	u32 frame_bytes[FRAMES], frame_us[FRAMES];
 	u8 head[HEAD];
 	u8 pending[HEAD];

@@ -254,7 +254,7 @@ always void fill(struct event *e, const struct tcp_sock *tp, const struct state 
 			e->unacked--;
 	}
 	e->retransmits = all - st->start_retransmits;
-	e->all_retransmits = all;
+	e->all_retransmits = all - st->base_retransmits;
 	e->min_rtt = READ(tp, rtt_min.s[0].v);
 	e->srtt = READ(tp, srtt_us) >> 3;
 	e->cwnd = READ(tp, snd_cwnd);
@@ -501,6 +501,7 @@ always struct state *adopt(const struct sock *sk, const struct tcp_sock *tp)
 	st->who.role_by = who.role_by;
 	st->who.port = who.port;
 	st->is_adopted = 1;
+	st->base_retransmits = READ(tp, total_retrans);
 	establish(sk, tp, st, bpf_ktime_get_ns());
 	return st;
 }

@@ -325,7 +325,8 @@ impl Kernel {
         control.store(mode, Ordering::Release);
         match iterator.run() {
             Ok(()) => Ok(()),
-            // Kernels before 5.17 let nobody who has given up the right to; then idle connections tell when they are used again.
+            // Linux before 5.19 lets nobody who has given up the right to (kernel.unprivileged_bpf_disabled); then idle
+            // connections tell when they are used again.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.programs.iterator = None;
                 self.programs
