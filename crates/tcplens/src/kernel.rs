@@ -43,7 +43,8 @@ impl KernelSource {
     pub(crate) fn open(&self, settings: &Settings) -> Result<InKernel> {
         let mut options = self.options.clone();
         options.tasks = settings.requests || settings.connections;
-        options.attempts = settings.handshakes;
+        // Those that failed are connections too.
+        options.attempts = settings.handshakes || settings.connections;
         options.netns = self.netns.as_deref().map(netns::inode).transpose()?;
         // Of a namespace that has no name it is not known.
         let queues = match self.netns.as_deref() {
@@ -61,6 +62,10 @@ impl KernelSource {
             host: this_host(),
             first_frames: options.first_frames,
             filter: self.filter.clone(),
+            side: settings.roles.side,
+            handshakes: settings.handshakes,
+            requests: settings.requests,
+            connections: settings.connections,
             cgroup_path: Box::new(move |number| groups.path(number).map(str::to_owned)),
             ..mapper::Settings::default()
         });

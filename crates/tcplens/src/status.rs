@@ -136,10 +136,8 @@ fn losses(health: &Health) -> Vec<String> {
     let hits = hits.filter(|(bound, _)| *bound != "kernel_heads");
     losses.extend(hits.map(|(bound, hits)| match *bound {
         "kernel_storage" => format!(
-            "{hits} connections could not be observed: the kernel had no memory for them"
-        ),
-        "kernel_table" => format!(
-            "{hits} connections were given up in the kernel's table of them: more were open at once than it holds"
+            "{hits} connections could not be observed: the kernel had no memory for them, or more were open than its \
+             table of them holds (--programs hash)"
         ),
         // What they asked is counted all the same.
         "datagram_flows" => given_up(*hits, "flows of datagrams"),

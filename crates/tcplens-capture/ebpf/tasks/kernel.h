@@ -37,7 +37,11 @@ enum tcp_state {
 #define FIN 1 /* TCP header, byte 13 */
 #define SYN 2
 #define ACK 16
-#define DONE 1 /* enum sock_flags: SOCK_DONE, the peer's FIN has come */
+/* enum sock_flags */
+#define DEAD 0 /* SOCK_DEAD: no process has it any more */
+#define DONE 1 /* SOCK_DONE: the peer's FIN has come */
+
+#define TIMED_OUT 110 /* ETIMEDOUT */
 
 struct rb_node {
 	struct rb_node *rb_right;
@@ -117,7 +121,7 @@ struct minmax {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	u32 mss_cache, snd_cwnd, rcv_nxt, snd_nxt, snd_una, write_seq, srtt_us, total_retrans;
+	u32 mss_cache, snd_cwnd, rcv_nxt, snd_nxt, snd_una, write_seq, srtt_us, total_retrans, data_segs_in;
 	u64 bytes_acked, bytes_received;
 	struct minmax rtt_min;
 	struct rb_root out_of_order_queue;

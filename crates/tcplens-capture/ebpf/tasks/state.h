@@ -12,7 +12,10 @@
 enum stage { NONE, REQUEST, RESPONSE };
 
 /* Bits of a port. */
-enum { LOCAL = 1, PEER = 2, MODE = 12, FIRST_FRAME = 16 };
+enum { LOCAL = 1, PEER = 2, FIRST_FRAME = 16 };
+
+/* Bit of port 0, which no connection has: no ports were named, so that all connections are looked at. */
+enum { ALL = 32 };
 
 /* How a role was found. */
 enum { BY_PORT, BY_OPENING, BY_GUESS };
@@ -33,7 +36,8 @@ enum kind {
 };
 
 enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, EARLY = 8, OPENED = 16 };
-enum { FIN_SENT = 1, FIN_RECEIVED = 2, RST_SENT = 4, RST_RECEIVED = 8 };
+/* FIN_FIRST: ours went before the peer's had come. */
+enum { FIN_SENT = 1, FIN_RECEIVED = 2, RST_SENT = 4, RST_RECEIVED = 8, FIN_FIRST = 16 };
 
 /* What is told of every kind. */
 struct who {
@@ -107,6 +111,8 @@ struct state {
 	u16 error; /* the last that was reported */
 	u32 pending_seq;
 	u32 expected_seq; /* what comes before was looked at */
+	u32 segments_at_fin; /* segments with data that had come before our FIN went out */
+	u32 base_retransmits; /* before it was adopted */
 	u32 frame_bytes[FRAMES], frame_us[FRAMES];
 	u8 head[HEAD];
 	u8 pending[HEAD];

@@ -163,7 +163,8 @@ int tl_all(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!st)
 		return 0;
 	now = bpf_ktime_get_ns();
-	if (READ(sk, __sk_common.skc_state) == SYN_SENT) {
+	u8 tcp_state = READ(sk, __sk_common.skc_state);
+	if (tcp_state == SYN_SENT || tcp_state == SYN_RECV) {
 		if (command->mode != END || !wants_attempts || st->is_told)
 			return 0;
 		struct event *e = reserve();

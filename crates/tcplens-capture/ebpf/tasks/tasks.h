@@ -50,7 +50,6 @@ struct {
 } control SEC(".maps");
 
 /* Set before loading: what is not asked for is not even verified. */
-volatile const u32 all_ports = 0; /* no ports were named */
 volatile const u32 asks = 0; /* clients are looked at: the ACK of their request may be the first that is seen */
 volatile const u32 wants_tasks = 1;
 volatile const u32 wants_attempts = 1;
@@ -130,7 +129,7 @@ always u8 role_of(u16 local, u16 remote, u8 opened, struct who *who)
 		who->port = bits;
 		return PEER;
 	}
-	if (!all_ports)
+	if (!(all->bits[0] & ALL))
 		return 0;
 	who->port = 0;
 	who->role_by = opened ? BY_OPENING : BY_GUESS;
@@ -256,7 +255,7 @@ always void fill(struct event *e, const struct tcp_sock *tp, const struct state 
 			e->unacked--;
 	}
 	e->retransmits = all - st->start_retransmits;
-	e->all_retransmits = all;
+	e->all_retransmits = all - st->base_retransmits;
 	e->min_rtt = READ(tp, rtt_min.s[0].v);
 	e->srtt = READ(tp, srtt_us) >> 3;
 	e->cwnd = READ(tp, snd_cwnd);
@@ -401,8 +400,10 @@ always void detect_rider(const struct sock *sk, const struct tcp_sock *tp, struc
 	st->flags = EARLY;
 	st->task_sent = st->base_sent;
 	st->task_received = st->base_received;
-	if (peeks)
+	if (peeks) {
 		st->head_length = 0;
+		COUNT(heads_missed);
+	}
 }
 
 /* Server: whether the response has begun since. */
@@ -473,7 +474,7 @@ always int is_wanted(const struct sock *sk)
 {
 	struct ports *all = bpf_map_lookup_elem(&ports, &zero);
 	u16 local = READ(sk, __sk_common.skc_num), remote = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
-	return all_ports || (all && ((all->bits[local] & LOCAL) || (all->bits[remote] & PEER)));
+	return all && ((all->bits[local] & LOCAL) || (all->bits[remote] & PEER) || (all->bits[0] & ALL));
 }
 
 /* It is established: from here bytes are counted. */
@@ -507,6 +508,7 @@ always struct state *adopt(const struct sock *sk, const struct tcp_sock *tp)
 	st->who.role_by = who.role_by;
 	st->who.port = who.port;
 	st->is_adopted = 1;
+	st->base_retransmits = READ(tp, total_retrans);
 	establish(sk, tp, st, bpf_ktime_get_ns());
 	if (role == PEER) {
 		/* What is not acknowledged yet is the request that is under way. */
@@ -543,8 +545,11 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	detect_rider(sk, tp, st);
 	detect_response(sk, tp, st);
 	detect_request(sk, tp, st, now);
-	if ((st->who.port & FIRST_FRAME) && st->who.role == LOCAL && stage_of(st) == RESPONSE)
-		cross(st, CB(skb, ack_seq) - st->start_seq, now);
+	if ((st->who.port & FIRST_FRAME) && st->who.role == LOCAL && stage_of(st) == RESPONSE) {
+		/* An older ACK may come late, or what was sent before the request is not acknowledged yet. */
+		if (after(CB(skb, ack_seq), st->start_seq))
+			cross(st, CB(skb, ack_seq) - st->start_seq, now);
+	}
 	end -= CB_FLAGS(skb) & FIN;
 	if (!after(end, seq) || !after(end, next))
 		return 0; /* no payload, or none that is new */
@@ -618,12 +623,17 @@ static __noinline int finish(const struct sock *sk, const struct tcp_sock *tp, s
 		/* Of our FIN nobody cares. */
 		if (st->closing & FIN_SENT && unsent)
 			unsent--;
+		u64 t4 = st->latched && st->latched_sent == all ? st->latched : acked_at(tp, st);
+		/* tcp_probe does not see what is acknowledged after our FIN. */
+		if (acked > all)
+			acked = all;
+		if ((st->who.port & FIRST_FRAME) && acked > st->task_sent)
+			cross(st, acked - st->task_sent, t4);
 		if (end_task(st)) {
 			if (all > acked || unsent)
 				tell_task(sk, tp, st, CLOSED_SENDING, 0, now, 0);
 			else
-				tell_task(sk, tp, st, ANSWERED,
-					  st->latched && st->latched_sent == all ? st->latched : acked_at(tp, st), now, 0);
+				tell_task(sk, tp, st, ANSWERED, t4, now, 0);
 		}
 	} else if (st->who.role == PEER && stage_of(st) == RESPONSE) {
 		if (end_task(st))
@@ -633,10 +643,23 @@ static __noinline int finish(const struct sock *sk, const struct tcp_sock *tp, s
 		if (end_task(st))
 			tell_task(sk, tp, st, CLOSED_WAITING, 0, now, 0);
 	}
+	/* Data that comes for a process that has left is answered with a RST, which is sent when all is over; and it may look as
+	 * if one had come (tcp_rcv_state_process: TCPABORTONDATA). */
+	u64 flags = READ(sk, __sk_common.skc_flags);
+	if ((st->closing & FIN_SENT) && (flags >> DEAD & 1) && !(flags >> DONE & 1) &&
+	    READ(tp, data_segs_in) != st->segments_at_fin && READ(sk, sk_err) != TIMED_OUT)
+		st->closing = (st->closing & ~RST_RECEIVED) | RST_SENT;
 	if (!tell_connection(sk, tp, st, CONNECTION, now))
 		COUNT(drops);
 	state_gone(sk);
 	return 0;
+}
+
+/* Both ends have said that they are done, and ours has nothing more to send. */
+always int is_over(const struct sock *sk, const struct tcp_sock *tp, const struct state *st)
+{
+	return (st->closing & FIN_SENT) && (READ(sk, __sk_common.skc_flags) >> DONE & 1) &&
+	       READ(tp, snd_nxt) == READ(tp, write_seq);
 }
 
 always int state_changed(const struct sock *sk, int old, int new)
@@ -645,10 +668,18 @@ always int state_changed(const struct sock *sk, int old, int new)
 		return 0;
 	u64 now = bpf_ktime_get_ns();
 	struct tcp_sock *tp = TCP_SOCK(sk);
-	struct state *st;
+	struct state *st = state_of(sk);
+	u8 is_child = 0;
 	if (!tp)
 		return 0;
-	if (new == SYN_SENT || (new == ESTABLISHED && old == SYN_RECV)) {
+	/* It was used before, which is over (connect() to AF_UNSPEC). */
+	if (st && new == SYN_SENT) {
+		state_gone(sk);
+		st = 0;
+	}
+	if (!st) {
+		if (new != SYN_SENT && !(new == ESTABLISHED && old == SYN_RECV))
+			return 0;
 		struct who who = {};
 		u16 local = READ(sk, __sk_common.skc_num), remote = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
 		u8 opened = new == SYN_SENT ? PEER : LOCAL;
@@ -668,21 +699,25 @@ always int state_changed(const struct sock *sk, int old, int new)
 			copy_process(&st->who);
 			return 0;
 		}
-		/* Fast open: data may have come with the SYN. */
-		st->base_received = st->task_received = 0;
-	} else {
-		st = state_of(sk);
-		if (!st)
-			return 0;
+		is_child = 1;
 	}
+	/* Both ends connect to each other (RFC 9293 s3.5): it goes on. */
+	if (old == SYN_SENT && new == SYN_RECV)
+		return 0;
 	if (old == SYN_SENT || old == SYN_RECV) {
 		/* The attempt is over. Its port is known by now, or still. */
 		if (new == CLOSE) {
 			st->who.local_port = __builtin_bswap16(READ(tp, inet_conn.icsk_inet.inet_sport));
 			copy_ends(&sk->__sk_common, &st->who);
-		} else if (old == SYN_SENT) {
+		} else {
 			u64 began = st->who.began;
 			establish(sk, tp, st, began);
+			/* Data may have gone and come with the SYN (fast open). It counts itself at the end that connected. */
+			st->base_sent = st->task_sent = !is_child;
+			st->start_seq -= sent(tp, st) - st->base_sent;
+			st->base_received = st->task_received = 0;
+			if (st->who.role == PEER)
+				st->expected_seq = st->start_seq;
 		}
 		if (wants_attempts)
 			tell_attempt(sk, tp, st, new == ESTABLISHED, now);
@@ -706,11 +741,12 @@ always int state_changed(const struct sock *sk, int old, int new)
 		/* It will be the last that was sent. */
 		if (st->who.role == PEER && stage_of(st) == REQUEST)
 			st->t1 = last_sent_at(sk, tp, st->t0);
-		st->closing |= FIN_SENT;
+		st->closing |= new == FIN_WAIT1 ? FIN_SENT | FIN_FIRST : FIN_SENT;
 		st->seen_received = received(sk, tp);
+		st->segments_at_fin = READ(tp, data_segs_in);
 	}
-	/* It was ended from outside. When the process closes its socket is of no interest. */
-	if (new == CLOSE && ((st->closing & RST_RECEIVED) || READ(sk, sk_err)))
+	/* It was ended from outside, or by both. When the process closes its socket is of no interest. */
+	if (new == CLOSE && ((st->closing & RST_RECEIVED) || READ(sk, sk_err) || is_over(sk, tp, st)))
 		return finish(sk, tp, st, now);
 	return 0;
 }

@@ -1,4 +1,4 @@
-//! Why the kernel's view cannot be had, in words that say what to do.
+//! Why the kernel's view cannot be had. How else to see the same is for the caller to say.
 
 use std::io;
 
@@ -14,11 +14,11 @@ pub enum KernelError {
     /// The kernel does not describe its types.
     #[error(
         "cannot load programs into the kernel: it has no description of its types (/sys/kernel/btf/vmlinux, \
-         CONFIG_DEBUG_INFO_BTF): {0}; capture packets with -i instead"
+         CONFIG_DEBUG_INFO_BTF): {0}"
     )]
     NoTypes(String),
     /// A program that is needed cannot be loaded or attached.
-    #[error("cannot {what} {program}: {why}; capture packets with -i instead")]
+    #[error("cannot {what} {program}: {why}")]
     Program {
         /// `load` or `attach`.
         what: &'static str,

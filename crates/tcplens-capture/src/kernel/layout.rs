@@ -24,6 +24,8 @@ pub(super) mod port {
     pub(in crate::kernel) const HTTP: u8 = 4;
     pub(in crate::kernel) const HTTPS: u8 = 8;
     pub(in crate::kernel) const FIRST_FRAME: u8 = 16;
+    /// Of port 0: all connections are looked at.
+    pub(in crate::kernel) const ALL: u8 = 32;
 }
 
 /// Bits of `flags`.
@@ -41,6 +43,7 @@ mod closing {
     pub(super) const FIN_RECEIVED: u8 = 2;
     pub(super) const RST_SENT: u8 = 4;
     pub(super) const RST_RECEIVED: u8 = 8;
+    pub(super) const FIN_FIRST: u8 = 16;
 }
 
 /// What the fields of an event lie in.
@@ -103,11 +106,16 @@ pub(super) fn event(bytes: &[u8], offset: Offset) -> Option<Event> {
         9..=12 => What::Attempt(attempt(raw, kind)),
         _ => return None,
     };
-    Some(Event {
-        socket: socket(raw, offset),
-        at,
-        what,
-    })
+    let mut socket = socket(raw, offset);
+    // A server has no socket before its SYN-ACK is acknowledged; how long that took is measured.
+    if let What::Attempt(attempt) = &what
+        && attempt.end == AttemptEnd::Established
+        && socket.role == Role::Server
+        && let Some(us) = attempt.rtt_us
+    {
+        socket.began = socket.began.plus(-1000 * i64::from(us));
+    }
+    Some(Event { socket, at, what })
 }
 
 fn socket(raw: Raw<'_>, offset: Offset) -> Socket {
@@ -212,6 +220,7 @@ fn connection(raw: Raw<'_>, offset: Offset, is_closed: bool) -> Connection {
         closed: is_closed.then(|| Closed {
             fin_sent: how & closing::FIN_SENT != 0,
             fin_received: how & closing::FIN_RECEIVED != 0,
+            fin_first: how & closing::FIN_FIRST != 0,
             rst_sent: how & closing::RST_SENT != 0,
             rst_received: how & closing::RST_RECEIVED != 0,
             error: raw.u16(220),

@@ -238,7 +238,7 @@ impl Kernel {
         self.run(ENDS)
     }
 
-    /// Other ports from here on, for new connections. Takes no privilege.
+    /// Other ports from here on; connections that are looked at stay so. Takes no privilege.
     pub fn set_ports(&mut self, ports: &[PortRule]) {
         mark(&self.programs, ports);
     }
@@ -302,7 +302,14 @@ impl Kernel {
             return Ok(true);
         };
         let postponed = self.programs.counts.u64(POSTPONED);
-        if passes >= PASSES || postponed.swap(0, Ordering::Relaxed) == 0 {
+        let waiting = postponed.swap(0, Ordering::Relaxed);
+        if waiting == 0 {
+            return Ok(true);
+        }
+        if passes >= PASSES {
+            // They are not asked again.
+            let drops = self.programs.counts.u64(DROPS);
+            drops.fetch_add(waiting, Ordering::Relaxed);
             return Ok(true);
         }
         self.ending = Some(passes + 1);
@@ -318,7 +325,8 @@ impl Kernel {
         control.store(mode, Ordering::Release);
         match iterator.run() {
             Ok(()) => Ok(()),
-            // Kernels before 5.17 let nobody who has given up the right to; then idle connections tell when they are used again.
+            // Linux before 5.19 lets nobody who has given up the right to (kernel.unprivileged_bpf_disabled); then idle
+            // connections tell when they are used again.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.programs.iterator = None;
                 self.programs
@@ -334,12 +342,15 @@ impl Kernel {
     }
 }
 
-/// Which part connections play, by their ports.
+/// Which part connections play, by their ports; without any, by who connected.
 fn mark(programs: &Programs, rules: &[PortRule]) {
     let bits = |number: u16| {
+        if number == 0 && rules.is_empty() {
+            return port::ALL;
+        }
         let named = rules
             .iter()
-            .filter(|rule| (rule.low..=rule.high).contains(&number));
+            .filter(|rule| number > 0 && (rule.low..=rule.high).contains(&number));
         named.fold(0, |bits, rule| {
             let role = if rule.is_peer {
                 port::PEER

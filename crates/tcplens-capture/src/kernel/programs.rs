@@ -11,6 +11,7 @@ use aya::programs::{
     BtfTracePoint, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, RawTracePoint,
 };
 use aya::{Btf, Ebpf, EbpfLoader};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::error::KernelError;
 use super::iterator::Iterator;
@@ -34,8 +35,7 @@ const USUAL_BUFFER: u64 = 8 << 20;
 const WAKES_AT: u32 = 1 << 20;
 
 /// What is told where the iterator is missing.
-pub(super) const IDLE: &str =
-    "a connection that is idle does not tell of its last request until it is used again or closed, nor how it stands at the end";
+pub(super) const IDLE: &str = "a connection that is idle does not tell of its last request until it is used again or closed, nor how it stands at the end";
 
 /// Programs on tracepoints: its name, the tracepoint, and what is not known without it.
 struct Hook {
@@ -276,7 +276,6 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
     let buffer = options.buffer.unwrap_or(USUAL_BUFFER).max(1 << 16);
     // A power of two, in pages.
     let buffer = u32::try_from(buffer.next_power_of_two()).unwrap_or(1 << 31);
-    let all = flag(options.ports.is_empty());
     let asks = flag(options.ports.is_empty() || options.ports.iter().any(|rule| rule.is_peer));
     let (tasks, attempts, peeks) = (
         flag(options.tasks),
@@ -289,31 +288,46 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
     for (slot, bytes) in thresholds.iter_mut().zip(&options.first_frames) {
         *slot = *bytes;
     }
-    EbpfLoader::new()
-        .btf(Some(btf))
-        .map_max_entries("events", buffer)
-        .override_global("all_ports", &all, true)
-        .override_global("asks", &asks, true)
-        .override_global("wants_tasks", &tasks, true)
-        .override_global("wants_attempts", &attempts, true)
-        .override_global("peeks", &peeks, true)
-        .override_global("only_netns", &netns, true)
-        .override_global("wakes_at", &wakes_at, true)
-        .override_global("thresholds", &thresholds[..], true)
-        .load(match make {
-            Make::Storage => STORAGE,
-            Make::Hash => HASH,
-        })
-        .map_err(|error| match is_refused(&error) {
-            true => KernelError::NotPermitted {
-                remedy: remedy(Need::Kernel).to_string(),
-            },
-            false => KernelError::Program {
-                what: "load",
-                program: "the programs",
-                why: whole(&error),
-            },
-        })
+    let object = match make {
+        Make::Storage => STORAGE,
+        Make::Hash => HASH,
+    };
+    let load = || {
+        EbpfLoader::new()
+            .btf(Some(btf))
+            .map_max_entries("events", buffer)
+            .override_global("asks", &asks, true)
+            .override_global("wants_tasks", &tasks, true)
+            .override_global("wants_attempts", &attempts, true)
+            .override_global("peeks", &peeks, true)
+            .override_global("only_netns", &netns, true)
+            .override_global("wakes_at", &wakes_at, true)
+            .override_global("thresholds", &thresholds[..], true)
+            .load(object)
+    };
+    let loaded = match load() {
+        Err(error) if is_refused(&error) && may_lock_memory() => load(),
+        loaded => loaded,
+    };
+    loaded.map_err(|error| match is_refused(&error) {
+        true => KernelError::NotPermitted {
+            remedy: remedy(Need::Kernel).to_string(),
+        },
+        false => KernelError::Program {
+            what: "load",
+            program: "the programs",
+            why: whole(&error),
+        },
+    })
+}
+
+/// Before Linux 5.11 maps are locked memory, of which a process may have little; later only the control group counts them.
+fn may_lock_memory() -> bool {
+    let no_limit = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    setrlimit(Resource::Memlock, no_limit).is_ok()
 }
 
 /// First bytes of requests: on the way in for servers, on the way out for clients.

@@ -195,3 +195,25 @@ fn connections_tell_how_they_stand_when_asked() {
     assert!(rest.is_some());
     target.join();
 }
+
+#[test]
+fn without_ports_all_are_looked_at_also_later() {
+    let first = Server::v4(drop);
+    let target = Server::v4(drop);
+    let Some(mut kernel) = open(&server(first.port())) else {
+        return;
+    };
+    kernel.set_ports(&[]);
+    let port = target.port();
+    drop(target.connect());
+    target.join();
+    let mut of_target = 0;
+    while of_target == 0 {
+        let polled = kernel.poll(Duration::from_millis(5), &mut |event| {
+            of_target += u32::from(event.socket.local.1 == port);
+        });
+        polled.expect("polls");
+    }
+    drop(first.connect());
+    first.join();
+}

@@ -470,3 +470,67 @@ fn variants_are_not_the_same() {
     assert_eq!(best.limitations(), &[] as &[String]);
     assert!(hash.limitations()[0].contains("idle"));
 }
+
+#[test]
+fn thresholds_that_are_crossed_after_the_close_are_told() {
+    for variant in BOTH {
+        let target = Server::v4(|mut stream| {
+            take(&mut stream, 4);
+            give(&mut stream, 50_000);
+        });
+        let mut options = KernelOptions {
+            first_frames: vec![1000, 50_000, 1_000_000],
+            variant,
+            ..server(target.port())
+        };
+        options.ports[0].first_frame = true;
+        let act = || {
+            let mut stream = target.connect();
+            give(&mut stream, 4);
+            std::thread::sleep(PAUSE);
+            take(&mut stream, 50_000);
+        };
+        let Some(events) = observe(&options, act, is_closed) else {
+            return;
+        };
+        let frames = &tasks(&events)[0].first_frames;
+        assert!(frames[0].0 >= 1000 && frames[1].0 == 50_000, "{events:#?}");
+        assert_eq!(frames[2], (0, 0));
+        target.join();
+    }
+}
+
+#[test]
+fn thresholds_do_not_count_what_was_sent_before_the_request() {
+    for variant in BOTH {
+        let target = Server::v4(|mut stream| {
+            take(&mut stream, 4);
+            // More than the client's window takes.
+            stream.write_all(&vec![b'x'; 8 << 20]).expect("sends");
+            take(&mut stream, 4);
+            give(&mut stream, 10);
+            let _ = stream.read(&mut [0]);
+        });
+        let mut options = KernelOptions {
+            first_frames: vec![1_000],
+            variant,
+            ..server(target.port())
+        };
+        options.ports[0].first_frame = true;
+        let act = || {
+            let mut stream = target.connect();
+            give(&mut stream, 4);
+            take(&mut stream, 1000);
+            give(&mut stream, 4);
+            take(&mut stream, (8 << 20) - 1000 + 10);
+        };
+        let Some(events) = observe(&options, act, is_closed) else {
+            return;
+        };
+        for task in tasks(&events) {
+            let (bytes, _) = task.first_frames[0];
+            assert!(u64::from(bytes) <= task.response_bytes, "{events:#?}");
+        }
+        target.join();
+    }
+}

@@ -204,6 +204,8 @@ pub struct Closed {
     pub fin_sent: bool,
     /// The remote end did.
     pub fin_received: bool,
+    /// The local end's FIN went before the remote end's had come.
+    pub fin_first: bool,
     /// The local end sent a RST.
     pub rst_sent: bool,
     /// The remote end did.

@@ -50,6 +50,14 @@ pub struct Settings {
     pub synack_timeout: i64,
     /// Connections that are of interest.
     pub filter: Option<TupleFilter>,
+    /// The end that is of interest, of connections with both ends on this host.
+    pub side: Option<Side>,
+    /// Records that are wanted; events serve more than one.
+    pub handshakes: bool,
+    /// See `handshakes`.
+    pub requests: bool,
+    /// See `handshakes`; those of attempts that failed are told from attempts.
+    pub connections: bool,
     /// Finds the path of a cgroup.
     pub cgroup_path: CgroupPath,
 }
@@ -64,6 +72,10 @@ impl Default for Settings {
             pending_attempts: 4096,
             synack_timeout: 63 * SECOND,
             filter: None,
+            side: None,
+            handshakes: true,
+            requests: true,
+            connections: true,
             cgroup_path: Box::new(|_| None),
         }
     }
@@ -74,7 +86,7 @@ impl Default for Settings {
 pub struct Counts {
     /// Events, those that the filter left out included.
     pub events: u64,
-    /// Events that the filter left out.
+    /// Events that the filter or the side left out.
     pub filtered: u64,
     /// Attempts that were reported as unacknowledged before their time, because too many waited
     /// (`limit_hits.kernel_attempts`).
@@ -160,9 +172,9 @@ impl Mapper {
         self.counts.events += 1;
         self.clock = self.clock.max(event.at);
         let Event { socket, at, what } = event;
-        if let Some(filter) = &self.settings.filter
-            && !filter.matches(socket.local, socket.remote)
-        {
+        let filter = self.settings.filter.as_ref();
+        let is_out = filter.is_some_and(|it| !it.matches(socket.local, socket.remote));
+        if is_out || self.settings.side.is_some_and(|it| it != side(socket.role)) {
             self.counts.filtered += 1;
             return;
         }
@@ -232,9 +244,9 @@ impl Mapper {
     }
 
     fn ends(&mut self, socket: &Socket) -> Ends {
-        let (client, server, tap_side) = match socket.role {
-            Role::Server => (socket.remote, socket.local, Side::Server),
-            Role::Client => (socket.local, socket.remote, Side::Client),
+        let (client, server) = match socket.role {
+            Role::Server => (socket.remote, socket.local),
+            Role::Client => (socket.local, socket.remote),
         };
         let is_local = socket.local.0.to_canonical() == socket.remote.0.to_canonical()
             || socket.remote.0.to_canonical().is_loopback();
@@ -252,7 +264,7 @@ impl Mapper {
                 Role::Server => Direction::Inbound,
                 Role::Client => Direction::Outbound,
             },
-            tap_side,
+            tap_side: side(socket.role),
             owner: self.owner(socket),
         }
     }
@@ -326,6 +338,14 @@ impl Mapper {
         let span = to.since(from);
         self.counts.time_reversals += u64::from(span.is_none());
         span
+    }
+}
+
+/// The end at which a socket is.
+fn side(role: Role) -> Side {
+    match role {
+        Role::Server => Side::Server,
+        Role::Client => Side::Client,
     }
 }
 

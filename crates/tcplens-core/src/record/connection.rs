@@ -88,7 +88,7 @@ record! {
         last_frame: Option<u64> = count,
         /// True when the ring dropped packets, or acknowledged bytes were never seen, while it lasted.
         capture_loss: bool = packet_flag,
-        /// First to last segment seen; of the kernel, until the socket was freed.
+        /// First to last segment seen; of the kernel, until it was closed.
         duration_us: Option<Span> = span,
         /// The handshake's outcome, or `missed`: the observation began after the SYN.
         handshake: Option<HandshakeOutcome> = word,

@@ -226,7 +226,8 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
     checked_as_a_whole(&top, &sources, &views);
-    checked_for_the_kernel(&top, &sources, &ports, (checksum, keep_duplicates));
+    let is_who = !servers.is_empty() || !local.is_empty() || side == Some(SideChoice::Middle);
+    checked_for_the_kernel(&top, &sources, &ports, (checksum, keep_duplicates), is_who);
     let is_read = |protocol: &Protocol| *protocol != Protocol::Turn;
     let peeks = protocols.iter().any(is_read)
         || ports
@@ -327,6 +328,7 @@ fn checked_for_the_kernel(
     sources: &[Option<Source>],
     ports: &[PortRule],
     (checksum, keep_duplicates): (Option<ChecksumChoice>, bool),
+    is_who: bool,
 ) {
     let mut sources = sources.iter().flatten();
     if sources.any(|source| matches!(source, Source::Kernel(_))) {
@@ -342,6 +344,12 @@ fn checked_for_the_kernel(
                     "it is about packets, which the kernel's view does not have; leave it out",
                 );
             }
+        }
+        if is_who {
+            top.problem(
+                "who",
+                "the kernel knows which end is this host's, and servers by their ports; leave all out but side: server or client",
+            );
         }
         return;
     }

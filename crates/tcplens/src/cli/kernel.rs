@@ -7,7 +7,7 @@ use tcplens_capture::kernel::Variant;
 use tcplens_core::kernel::Mode;
 use tcplens_core::time::Span;
 
-use super::{RequestFormat, values};
+use super::{RequestFormat, SideChoice, values};
 
 /// The kernel's own view.
 #[derive(Args, Debug)]
@@ -81,7 +81,10 @@ const REFUSED: &[(&str, &str)] = &[
         "servers",
         "servers are known by their ports (-p), or by who connected to whom; leave --server out",
     ),
-    ("side", "it stands at this host's end; leave it out"),
+    (
+        "local",
+        "the kernel knows which end is this host's; leave it out",
+    ),
     (
         "write",
         "there are no packets to save; capture them with -i IF -w FILE",
@@ -93,6 +96,18 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "limit_memory",
         "the kernel keeps the connections; leave it out",
+    ),
+    (
+        "limit_connections",
+        "the kernel keeps the connections; leave it out",
+    ),
+    (
+        "timeout",
+        "the kernel decides when an attempt has failed; leave it out",
+    ),
+    (
+        "idle",
+        "the kernel knows when a connection ends; leave it out",
     ),
     (
         "save_slow",
@@ -132,6 +147,10 @@ pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), clap::Err
         return Err(conflict(&format!(
             "--first-frame has {count} numbers; four are looked at at most"
         )));
+    }
+    if let Ok(Some(SideChoice::Middle)) = matches.try_get_one("side") {
+        let why = "--side middle cannot be used with -k (--kernel): it stands at ends; write server or client";
+        return Err(conflict(why));
     }
     for (name, why) in REFUSED {
         let is_known = matches.try_contains_id(name).is_ok();

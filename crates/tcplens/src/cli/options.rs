@@ -125,7 +125,7 @@ pub(crate) struct Who {
     #[arg(long, value_name = "IP[/BITS],...")]
     #[arg(value_delimiter = ',', value_parser = values::network)]
     pub local: Vec<Network>,
-    /// Where the packets were captured: client, server or middle
+    /// Where packets were captured: client, server or middle; with -k: the end that tells
     #[arg(long, value_name = "WHERE", hide_possible_values = true)]
     pub side: Option<SideChoice>,
 }

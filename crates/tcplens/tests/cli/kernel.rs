@@ -53,8 +53,24 @@ fn what_means_nothing_to_the_kernel_s_view_is_refused_with_a_reason() {
             "--server cannot be used with -k",
         ),
         (
-            &["report", "-k", "--side", "server"],
-            "--side cannot be used with -k",
+            &["report", "-k", "--side", "middle"],
+            "--side middle cannot be used with -k (--kernel): it stands at ends",
+        ),
+        (
+            &["records", "-k", "--local", "10.0.0.1"],
+            "--local cannot be used with -k (--kernel): the kernel knows which end is this host's",
+        ),
+        (
+            &["connections", "-k", "--idle", "10"],
+            "--idle cannot be used with -k (--kernel): the kernel knows when a connection ends",
+        ),
+        (
+            &["handshakes", "-k", "--timeout", "10"],
+            "--timeout cannot be used with -k (--kernel): the kernel decides when an attempt has failed",
+        ),
+        (
+            &["records", "-k", "--limit-connections", "10"],
+            "--limit-connections cannot be used with -k (--kernel): the kernel keeps the connections",
         ),
         (
             &["requests", "-k", "-t", "1", "--save-slow", "slow"],

@@ -355,3 +355,31 @@ fn nothing_is_left_of_privileges() {
     });
     tap.interrupt().is(0, &[]);
 }
+
+#[test]
+fn of_local_connections_one_end_can_be_left_out_and_failed_attempts_are_connections() {
+    let Some(lo) = namespace() else { return };
+    let place = Place::new("kernel-side");
+    let words = ["connections", "-k", "--side", "client", "-f", "jsonl"];
+    let tap = Tap::start(tcplens(&lo, &place, &words));
+    refused(&lo, "127.0.0.1:6380");
+    let port = pings(&lo, &lo, "127.0.0.1:6379", 1);
+    tap.until("the connection", |out| {
+        !of(out, "connection", port).is_empty()
+    });
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    let connections = of_kind(&ended.out, "connection");
+    assert_eq!(connections.len(), 2, "{}", ended.out);
+    for (connection, part) in connections
+        .iter()
+        .zip(["\"close\":\"failed\"", "\"close\":\"fin\""])
+    {
+        assert!(connection.contains(part), "{connection}");
+        assert!(
+            connection.contains("\"tap_side\":\"client\""),
+            "{connection}"
+        );
+    }
+    assert!(of_kind(&ended.out, "handshake").is_empty(), "{}", ended.out);
+}

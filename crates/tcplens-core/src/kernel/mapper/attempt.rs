@@ -2,7 +2,8 @@
 //!
 //! The end that connects knows its attempt from the first SYN on. A server has no socket for one before it is established,
 //! and the kernel tells nothing of a SYN that came: its time is not known, and with it neither `handshake_us` nor `wait_us`;
-//! the record's time is that of the SYN-ACK. What is known there is the SYN-ACK that was sent again and the round trip.
+//! the record's time is that of the SYN-ACK, or of the first that is known of. What is known there is the SYN-ACK that was
+//! sent again and the round trip.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -197,15 +198,21 @@ impl Mapper {
             mptcp: None,
             owner: Some(Box::new(ends.owner)),
         };
-        if !is_established {
+        if !is_established && self.settings.connections {
             self.failed(socket, &record, out);
         }
-        out.handshake(self.place(Kind::Handshake), record);
+        if self.settings.handshakes {
+            out.handshake(self.place(Kind::Handshake), record);
+        }
     }
 
     /// The connection that was not to be, for whoever counts connections.
     fn failed(&mut self, socket: &Socket, handshake: &Handshake, out: &mut Records) {
         let ends = self.ends(socket);
+        let sent = |retransmits| Sent {
+            retransmits,
+            ..Sent::default()
+        };
         let record = Connection {
             time: handshake.time,
             vantage: Vantage::Kernel,
@@ -231,8 +238,8 @@ impl Mapper {
             protocol: None,
             requests: None,
             duplicates: 0,
-            client: Sent::default(),
-            server: Sent::default(),
+            client: sent(handshake.syn_retransmits),
+            server: sent(handshake.synack_retransmits),
             owner: Some(Box::new(ends.owner)),
             path: None,
         };

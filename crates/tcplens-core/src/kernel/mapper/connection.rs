@@ -35,6 +35,9 @@ impl Mapper {
             self.counts.parts += 1;
             return;
         };
+        if !self.settings.connections {
+            return;
+        }
         let ends = self.ends(socket);
         let mine = Sent {
             bytes: state.sent_bytes,

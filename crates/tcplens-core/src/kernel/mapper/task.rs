@@ -76,6 +76,9 @@ impl Mapper {
     }
 
     fn request(&mut self, socket: &Socket, task: &Task, closed: Option<Closed>, out: &mut Records) {
+        if !self.settings.requests {
+            return;
+        }
         let ends = self.ends(socket);
         let (key, client) = flow(ends.client, ends.server);
         let marks = self.marks(task);
@@ -86,7 +89,7 @@ impl Mapper {
             TaskEnd::Answered | TaskEnd::Received => (Status::Ok, EndedBy::Response),
             TaskEnd::Open => (Status::Unanswered, EndedBy::Observation),
             TaskEnd::ClosedSending | TaskEnd::ClosedReceiving | TaskEnd::ClosedWaiting => {
-                (Status::Unanswered, ended_by(socket.role, task.end, closed))
+                (Status::Unanswered, ended_by(socket.role, closed))
             }
         };
         let times = Times {
@@ -223,9 +226,8 @@ pub(super) fn micros(us: u32) -> Span {
     Span::from_ns(u64::from(us) * 1000)
 }
 
-/// What cut a task off. When both ends have sent their FIN the one that would have had nothing to gain by it is the one that
-/// answered it: who asks and leaves before the answer did so first, and a server that was sending did.
-fn ended_by(role: Role, end: TaskEnd, closed: Option<Closed>) -> EndedBy {
+/// What cut a task off: of two FINs the first, as on the wire.
+fn ended_by(role: Role, closed: Option<Closed>) -> EndedBy {
     let Some(closed) = closed else {
         return EndedBy::Observation;
     };
@@ -237,7 +239,7 @@ fn ended_by(role: Role, end: TaskEnd, closed: Option<Closed>) -> EndedBy {
         return EndedBy::Reset;
     }
     match (closed.fin_sent, closed.fin_received) {
-        (true, true) if end == TaskEnd::ClosedSending => local,
+        (true, true) if closed.fin_first => local,
         (_, true) => remote,
         // The kernel gave up, or the application closed.
         (_, false) => local,

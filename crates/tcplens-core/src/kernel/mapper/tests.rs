@@ -204,12 +204,17 @@ fn a_task_that_was_cut_off_waits_for_what_cut_it_off() {
         rst_received: true,
         ..fins(true, false)
     };
+    let first = Closed {
+        fin_first: true,
+        ..fins(true, true)
+    };
     for (end, by, expected) in [
         (
             TaskEnd::ClosedReceiving,
             fins(true, true),
             EndedBy::ClientClose,
         ),
+        (TaskEnd::ClosedReceiving, first, EndedBy::ServerClose),
         (
             TaskEnd::ClosedReceiving,
             fins(true, false),
@@ -219,8 +224,9 @@ fn a_task_that_was_cut_off_waits_for_what_cut_it_off() {
         (
             TaskEnd::ClosedSending,
             fins(true, true),
-            EndedBy::ServerClose,
+            EndedBy::ClientClose,
         ),
+        (TaskEnd::ClosedSending, first, EndedBy::ServerClose),
         (
             TaskEnd::ClosedSending,
             fins(false, true),
@@ -241,6 +247,7 @@ fn a_task_that_was_cut_off_waits_for_what_cut_it_off() {
     }
     for (by, expected) in [
         (fins(true, true), EndedBy::ServerClose),
+        (first, EndedBy::ClientClose),
         (fins(true, false), EndedBy::ClientClose),
         (reset, EndedBy::Reset),
     ] {
@@ -428,6 +435,7 @@ fn how_a_connection_ended() {
         fin_received: bits[1],
         rst_sent: bits[2],
         rst_received: bits[3],
+        fin_first: false,
         error,
     };
     let (no, yes) = (false, true);
@@ -552,7 +560,8 @@ fn a_server_s_attempt_has_what_it_knows_and_not_the_syn_s_time() {
         0,
         What::Attempt(attempt(AttemptEnd::RefusedHere)),
     );
-    let line = &lines(&mut mapper(), [refused])[0];
+    let said = lines(&mut mapper(), [refused]);
+    let line = said.iter().find(|line| line.contains(" outcome=")).unwrap();
     assert!(
         line.contains(" outcome=refused ") && line.contains(" error=ECONNREFUSED "),
         "{line}"
@@ -703,6 +712,63 @@ fn the_filter_leaves_out_and_counts() {
     );
     assert_eq!(said.len(), 1);
     assert_eq!((mapper.counts().events, mapper.counts().filtered), (2, 1));
+}
+
+#[test]
+fn the_other_end_of_a_local_connection_can_be_left_out() {
+    for (side, is_server) in [(Side::Server, true), (Side::Client, false)] {
+        let mut mapper = Mapper::new(Settings {
+            side: Some(side),
+            ..Settings::default()
+        });
+        let said = lines(
+            &mut mapper,
+            [
+                event(server(7), 9, What::Task(Box::new(task(1, 0)))),
+                event(client(8), 9, What::Task(Box::new(received(1, 0)))),
+            ],
+        );
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].contains(" tap_side=server "), is_server);
+        assert_eq!(mapper.counts().filtered, 1);
+    }
+}
+
+#[test]
+fn only_records_that_are_wanted_are_made() {
+    let events = || {
+        let cut = Task {
+            end: TaskEnd::ClosedReceiving,
+            ..task(1, 0)
+        };
+        [
+            event(
+                client(8),
+                5,
+                What::Attempt(attempt(AttemptEnd::Failed(111))),
+            ),
+            event(server(7), 9, What::Task(Box::new(cut))),
+            event(server(7), 10, What::Connection(connection())),
+        ]
+    };
+    for (wanted, own) in [
+        ([true, false, false], &[" outcome="][..]),
+        ([false, true, false], &[" ended_by="]),
+        // An attempt that failed is a connection, too.
+        ([false, false, true], &[" close=failed ", " close=fin "]),
+    ] {
+        let mut mapper = Mapper::new(Settings {
+            handshakes: wanted[0],
+            requests: wanted[1],
+            connections: wanted[2],
+            ..Settings::default()
+        });
+        let said = lines(&mut mapper, events());
+        assert_eq!(said.len(), own.len(), "{said:?}");
+        for (line, own) in said.iter().zip(own) {
+            assert!(line.contains(own), "{line}");
+        }
+    }
 }
 
 #[test]

@@ -159,6 +159,14 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
             "a.yaml:4:10: exclude: it is about packets, which the kernel's view does not have; leave it out",
         ),
         (
+            "VIEWsources:\n  - kernel: true\nwho: {local: 10.0.0.1}\n",
+            "a.yaml:4:6: who: the kernel knows which end is this host's",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\nwho: {side: middle}\n",
+            "a.yaml:4:6: who: the kernel knows which end is this host's",
+        ),
+        (
             "SOURCEVIEWports:\n  - {port: 80, mode: http}\n",
             "a.yaml:4:3: ports: mode and first_frame are about the kernel's view; ",
         ),
