@@ -37,7 +37,11 @@ fn nft(namespace: &Namespace, place: &Place, rules: &str) -> bool {
     let mut command = program(namespace, place, &["nft", "-f", "-"]);
     command.stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut nft = command.spawn().unwrap();
-    nft.stdin.take().unwrap().write_all(rules.as_bytes()).unwrap();
+    nft.stdin
+        .take()
+        .unwrap()
+        .write_all(rules.as_bytes())
+        .unwrap();
     let output = nft.wait_with_output().unwrap();
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
@@ -69,7 +73,11 @@ fn attempts(out: &str, server_port: u16) -> Vec<&str> {
 #[track_caller]
 fn is(line: &str, outcome: &str, error: Option<&str>) {
     let word = |name| field(line, name).map(|value| value.trim_matches('"'));
-    assert_eq!((word("outcome"), word("error")), (Some(outcome), error), "{line}");
+    assert_eq!(
+        (word("outcome"), word("error")),
+        (Some(outcome), error),
+        "{line}"
+    );
 }
 
 #[test]
@@ -77,7 +85,9 @@ fn failed_attempts_have_the_kernel_s_names_at_both_ends() {
     if !are_there(&["nft"]) || !is_to_be_had() {
         return;
     }
-    let Some((a, b)) = Namespace::pair() else { return };
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
     let place = Place::new("kernel-attempts");
     if !nft(&b, &place, RULES) || !nft(&a, &place, RULES_OF_CLIENT) {
         return;
@@ -112,7 +122,9 @@ fn failed_attempts_have_the_kernel_s_names_at_both_ends() {
         let ended = running.map(|(port, attempt)| (port, attempt.join().unwrap()));
         ended.into()
     });
-    client.until("all attempts", |out| of_kind(out, "handshake").len() == results.len() + 1);
+    client.until("all attempts", |out| {
+        of_kind(out, "handshake").len() == results.len() + 1
+    });
     let client = client.interrupt();
     client.is(0, &[]);
     let at_client = client.out;
@@ -153,7 +165,11 @@ fn failed_attempts_have_the_kernel_s_names_at_both_ends() {
     let outcomes = attempts(&at_client, 7109).into_iter();
     let mut outcomes: Vec<_> = outcomes.filter_map(|line| field(line, "outcome")).collect();
     outcomes.sort_unstable();
-    assert_eq!(outcomes, ["\"established\"", "\"timed_out\""], "{at_client}");
+    assert_eq!(
+        outcomes,
+        ["\"established\"", "\"timed_out\""],
+        "{at_client}"
+    );
 
     drop((first, results, servers, full));
     let server = server.interrupt();

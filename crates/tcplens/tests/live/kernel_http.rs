@@ -21,7 +21,9 @@ fn server(name: &str) -> Option<(Namespace, Place, Program)> {
 }
 
 fn observe(lo: &Namespace, place: &Place, more: &[&str]) -> Tap {
-    let words = ["requests", "-k", "-p", "80", "--mode", "80=http", "-f", "tcprt"];
+    let words = [
+        "requests", "-k", "-p", "80", "--mode", "80=http", "-f", "tcprt",
+    ];
     Tap::start(tcplens(lo, place, &[&words[..], more].concat()))
 }
 
@@ -32,10 +34,7 @@ fn curl(lo: &Namespace, place: &Place, words: &[&str]) -> (u64, u64) {
     let fixed = ["curl", "-sS", "-o", "/dev/null", "-w", counts];
     let output = run(lo, place, &[&fixed[..], words].concat());
     let said = String::from_utf8(output.stdout).unwrap();
-    let counts: Vec<u64> = said
-        .split(' ')
-        .map(|word| word.parse().unwrap())
-        .collect();
+    let counts: Vec<u64> = said.split(' ').map(|word| word.parse().unwrap()).collect();
     (counts[0] + counts[1], counts[2] + counts[3])
 }
 
@@ -52,15 +51,22 @@ fn told(tap: Tap, connections: usize) -> Vec<Line> {
 
 #[test]
 fn requests_of_http_have_round_trip_and_window() {
-    let Some((lo, place, _nginx)) = server("kernel-http") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-http") else {
+        return;
+    };
     let tap = observe(&lo, &place, &[]);
     let bytes = curl(&lo, &place, &["http://127.0.0.1/small"]);
     let all = told(tap, 1);
     assert_eq!(kinds(&all), ["V7 R", "V6 E"], "{all:#?}");
-    let [task, end] = &all[..] else { unreachable!() };
+    let [task, end] = &all[..] else {
+        unreachable!()
+    };
     assert_eq!(task.columns.len(), 12, "{task:?}");
     assert_eq!((task.column(8), task.column(1)), bytes, "{task:?}");
-    assert!(task.column(2) >= task.column(6) + task.column(7), "{task:?}");
+    assert!(
+        task.column(2) >= task.column(6) + task.column(7),
+        "{task:?}"
+    );
     // Retransmits, number, reordered; the segment size of lo; round trip and window.
     assert_eq!((task.column(4), task.column(5), task.column(9)), (0, 1, 0));
     assert!(task.column(10) > 1000 && task.column(11) > 0 && task.column(12) > 0);
@@ -72,16 +78,24 @@ fn requests_of_http_have_round_trip_and_window() {
 
 #[test]
 fn a_connection_that_the_server_closes_has_all_bytes_and_no_more() {
-    let Some((lo, place, _nginx)) = server("kernel-http10") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-http10") else {
+        return;
+    };
     let tap = observe(&lo, &place, &[]);
     let mut bytes = Vec::new();
     for path in ["small", "large"] {
-        bytes.push(curl(&lo, &place, &["-0", &format!("http://127.0.0.1/{path}")]));
+        bytes.push(curl(
+            &lo,
+            &place,
+            &["-0", &format!("http://127.0.0.1/{path}")],
+        ));
     }
     let all = told(tap, 2);
     assert_eq!(kinds(&all), ["V7 R", "V6 E", "V7 R", "V6 E"], "{all:#?}");
     for (connection, bytes) in all.chunks(2).zip(bytes) {
-        let [task, end] = connection else { unreachable!() };
+        let [task, end] = connection else {
+            unreachable!()
+        };
         assert_eq!((task.column(8), task.column(1)), bytes, "{all:#?}");
         assert_eq!((end.column(4), end.column(2)), bytes, "{all:#?}");
     }
@@ -89,14 +103,24 @@ fn a_connection_that_the_server_closes_has_all_bytes_and_no_more() {
 
 #[test]
 fn a_request_that_waits_for_100_continue_is_told_apart() {
-    let Some((lo, place, _nginx)) = server("kernel-http-100") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-http-100") else {
+        return;
+    };
     let body = file(&place, "body", &vec![b'b'; 200_000]);
     let tap = observe(&lo, &place, &[]);
-    let words = ["-H", "Expect: 100-continue", "-T", &body, "http://127.0.0.1/put/x"];
+    let words = [
+        "-H",
+        "Expect: 100-continue",
+        "-T",
+        &body,
+        "http://127.0.0.1/put/x",
+    ];
     let (request, response) = curl(&lo, &place, &words);
     let all = told(tap, 1);
     assert_eq!(kinds(&all), ["V7 R.C", "V7 R", "V6 E"], "{all:#?}");
-    let [asks, sends, end] = &all[..] else { unreachable!() };
+    let [asks, sends, end] = &all[..] else {
+        unreachable!()
+    };
     assert_eq!((asks.column(1), asks.columns.len()), (25, 12), "{all:#?}");
     assert_eq!(asks.column(8) + 200_000, request, "{all:#?}");
     assert_eq!(sends.column(8), 200_000, "{all:#?}");
@@ -107,7 +131,9 @@ fn a_request_that_waits_for_100_continue_is_told_apart() {
 
 #[test]
 fn first_frames_are_told_in_pairs() {
-    let Some((lo, place, _nginx)) = server("kernel-http-frames") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-http-frames") else {
+        return;
+    };
     let tap = observe(&lo, &place, &["--first-frame", "1000,20000,250000,1000000"]);
     let (_, response) = curl(&lo, &place, &["http://127.0.0.1/large"]);
     let all = told(tap, 1);
@@ -117,7 +143,9 @@ fn first_frames_are_told_in_pairs() {
 
 #[test]
 fn first_frames_are_told_also_when_the_server_closes() {
-    let Some((lo, place, _nginx)) = server("kernel-http-frames10") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-http-frames10") else {
+        return;
+    };
     let tap = observe(&lo, &place, &["--first-frame", "1000,20000,250000,1000000"]);
     let (_, response) = curl(&lo, &place, &["-0", "http://127.0.0.1/large"]);
     let all = told(tap, 1);
@@ -140,13 +168,18 @@ fn frames(task: &Line, response: u64) {
         before = *pair;
     }
     // From the first byte of the response on: no later than all of it.
-    assert!(before.1 <= task.column(2) - task.column(6) - task.column(7) + 1, "{task:?}");
+    assert!(
+        before.1 <= task.column(2) - task.column(6) - task.column(7) + 1,
+        "{task:?}"
+    );
     assert_eq!(pairs[3], (0, 0), "{task:?}");
 }
 
 #[test]
 fn an_idle_connection_hides_nothing_and_tells_nothing_twice() {
-    let Some((lo, place, _nginx)) = server("kernel-http-idle") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-http-idle") else {
+        return;
+    };
     let tap = observe(&lo, &place, &["--flush", "0.2"]);
     let mut stream = lo.within(|| TcpStream::connect("127.0.0.1:80")).unwrap();
     let mut ask = || {

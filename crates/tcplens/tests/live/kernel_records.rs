@@ -42,17 +42,34 @@ fn requests_to_others_have_ten_columns() {
     let sent = [14, 31 + 100_000, 20];
     let received = [7, 5, 11 + 200_000];
     for (n, task) in all[..3].iter().enumerate() {
-        assert_eq!(task.ends, ["127.0.0.1:6379".to_owned(), format!("127.0.0.1:{port}")]);
+        assert_eq!(
+            task.ends,
+            ["127.0.0.1:6379".to_owned(), format!("127.0.0.1:{port}")]
+        );
         assert_eq!(task.columns.len(), 10, "{task:?}");
-        assert_eq!((task.column(1), task.column(8)), (sent[n], received[n]), "{task:?}");
-        assert_eq!((task.column(4), task.column(5)), (0, n as u64 + 1), "{task:?}");
+        assert_eq!(
+            (task.column(1), task.column(8)),
+            (sent[n], received[n]),
+            "{task:?}"
+        );
+        assert_eq!(
+            (task.column(4), task.column(5)),
+            (0, n as u64 + 1),
+            "{task:?}"
+        );
         // From the first byte to the last: sending, waiting, receiving.
-        assert!(task.column(2) >= task.column(6) + task.column(7), "{task:?}");
+        assert!(
+            task.column(2) >= task.column(6) + task.column(7),
+            "{task:?}"
+        );
         assert!(task.column(3) > 0 && task.column(10) > 1000, "{task:?}");
     }
     let end = &all[3];
     assert_eq!(end.columns.len(), 6, "{end:?}");
-    assert_eq!(end.columns[..5], [3, sent.iter().sum(), 0, received.iter().sum(), 0]);
+    assert_eq!(
+        end.columns[..5],
+        [3, sent.iter().sum(), 0, received.iter().sum(), 0]
+    );
 }
 
 #[test]
@@ -92,21 +109,29 @@ fn what_was_cut_off_is_w_or_n() {
     }
     drop(whole);
     let all = told(tap, 3);
-    let of = |what: &str| -> Vec<&Line> {
-        all.iter().filter(|line| line.what() == what).collect()
-    };
+    let of = |what: &str| -> Vec<&Line> { all.iter().filter(|line| line.what() == what).collect() };
     let (w, n) = (of("V6 W"), of("V6 N"));
     assert_eq!((w.len(), n.len()), (1, 1), "{all:#?}");
     // Sent so far, since T0, not acknowledged; its number.
     assert_eq!((w[0].columns.len(), w[0].column(5)), (10, 1), "{all:#?}");
     assert!(w[0].column(1) > 0 && w[0].column(2) > 0, "{all:#?}");
-    assert!(w[0].column(2) >= w[0].column(6) + w[0].column(7), "{all:#?}");
+    assert!(
+        w[0].column(2) >= w[0].column(6) + w[0].column(7),
+        "{all:#?}"
+    );
     assert_eq!(n[0].columns.len(), 5, "{all:#?}");
-    assert_eq!((n[0].column(1), n[0].column(3), n[0].column(4)), (1, 20, 0), "{all:#?}");
+    assert_eq!(
+        (n[0].column(1), n[0].column(3), n[0].column(4)),
+        (1, 20, 0),
+        "{all:#?}"
+    );
     let ends = of("V6 E");
     let of_half = ends.iter().find(|line| line.ends == n[0].ends).unwrap();
     assert_eq!(of_half.columns[..4], [1, 0, 0, 20], "{all:#?}");
-    assert!(of("V6 R").iter().any(|line| line.column(1) > 300_000), "{all:#?}");
+    assert!(
+        of("V6 R").iter().any(|line| line.column(1) > 300_000),
+        "{all:#?}"
+    );
 }
 
 #[test]
@@ -117,7 +142,16 @@ fn statistics_have_twelve_columns() {
     let Some(lo) = namespace() else { return };
     let place = Place::new("kernel-twelve");
     let words = [
-        "requests", "-k", "-p", "6379", "--peer-port", "6380", "-f", "tcprt", "--stats-interval", "1",
+        "requests",
+        "-k",
+        "-p",
+        "6379",
+        "--peer-port",
+        "6380",
+        "-f",
+        "tcprt",
+        "--stats-interval",
+        "1",
     ];
     let tap = Tap::start(tcplens(&lo, &place, &words));
     pings(&lo, &lo, "127.0.0.1:6379", 10);
@@ -135,7 +169,10 @@ fn statistics_have_twelve_columns() {
     let mut spans = [0, 0];
     for words in statistics(&ended.out) {
         assert_eq!(words.len(), 12, "{words:?}");
-        let numbers: Vec<u64> = words[3..].iter().map(|word| word.parse().unwrap()).collect();
+        let numbers: Vec<u64> = words[3..]
+            .iter()
+            .map(|word| word.parse().unwrap())
+            .collect();
         let [total, server, lost, rtt, cut, sent, upload, received, tasks] = numbers[..] else {
             panic!("{words:?}");
         };
@@ -145,15 +182,25 @@ fn statistics_have_twelve_columns() {
             assert_eq!(numbers, [0; 9], "{words:?}");
             continue;
         }
-        assert_eq!((sent, received), if is_peer { (14, 7) } else { (7, 14) }, "{words:?}");
+        assert_eq!(
+            (sent, received),
+            if is_peer { (14, 7) } else { (7, 14) },
+            "{words:?}"
+        );
         assert!(rtt > 0 && total >= server + upload, "{words:?}");
         spans[usize::from(is_peer)] += total * tasks;
     }
     // The mean of the column of the lines, up to what rounding takes.
     for (n, what) in [(0, "V6 R"), (1, "V6 P")] {
         let of = all.iter().filter(|line| line.what() == what);
-        let (sum, count) = of.fold((0, 0), |(sum, count), line| (sum + line.column(2), count + 1));
-        assert!(spans[n] <= sum && spans[n] + count >= sum, "{spans:?} {sum}: {}", ended.out);
+        let (sum, count) = of.fold((0, 0), |(sum, count), line| {
+            (sum + line.column(2), count + 1)
+        });
+        assert!(
+            spans[n] <= sum && spans[n] + count >= sum,
+            "{spans:?} {sum}: {}",
+            ended.out
+        );
     }
 }
 
@@ -162,7 +209,9 @@ fn all_families_are_told_on_lo_and_over_a_cable() {
     if !are_there(&["nginx"]) || !is_to_be_had() {
         return;
     }
-    let Some((a, b)) = Namespace::pair() else { return };
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
     let place = Place::new("kernel-families");
     a.ip("address add fd00::1/64 dev va nodad");
     b.ip("address add fd00::2/64 dev vb nodad");
@@ -183,13 +232,20 @@ fn all_families_are_told_on_lo_and_over_a_cable() {
         stream.write_all(b"GET /small HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
-        clients.push((stream.local_addr().unwrap().to_string(), answer.len() as u64));
+        clients.push((
+            stream.local_addr().unwrap().to_string(),
+            answer.len() as u64,
+        ));
     }
     let all = told(tap, 4);
     assert_eq!(all.len(), 8, "{all:#?}");
     for ((client, bytes), (_, server)) in clients.into_iter().zip(from) {
         let ends = [client, server.to_owned()];
-        let of: Vec<Line> = all.iter().filter(|line| line.ends == ends).cloned().collect();
+        let of: Vec<Line> = all
+            .iter()
+            .filter(|line| line.ends == ends)
+            .cloned()
+            .collect();
         assert_eq!(kinds(&of), ["V6 R", "V6 E"], "{ends:?}: {all:#?}");
         assert_eq!((of[0].column(1), of[0].column(8)), (bytes, 23), "{of:#?}");
         assert_eq!((of[1].column(2), of[1].column(4)), (bytes, 23), "{of:#?}");
@@ -207,10 +263,16 @@ fn connections_that_were_there_before_are_taken_up() {
     connection.upload(100_000);
     connection.ping();
     let port = connection.close();
-    tap.until("the connection", |out| !of(out, "connection", port).is_empty());
+    tap.until("the connection", |out| {
+        !of(out, "connection", port).is_empty()
+    });
     let ended = tap.interrupt();
     ended.is(0, &[]);
-    assert!(of(&ended.out, "handshake", port).is_empty(), "{}", ended.out);
+    assert!(
+        of(&ended.out, "handshake", port).is_empty(),
+        "{}",
+        ended.out
+    );
     let requests = of(&ended.out, "request", port);
     let bytes: Vec<[u64; 2]> = requests
         .iter()
@@ -237,17 +299,19 @@ fn what_finds_no_room_is_counted_and_the_traffic_does_not_wait() {
     let Some(lo) = namespace() else { return };
     let place = Place::new("kernel-drops");
     let _redis = redis(&lo, &place);
-    let mut command = alone(&place, &["records", "-k", "-p", "6379", "-B", "64KiB"]);
+    let mut command = alone(&place, &["records", "-k", "-p", "6379", "-B", "1MiB"]);
     command.args(["--netns", &lo.name()]);
     let tap = Tap::start(command);
     tap.signal("-STOP");
     let status = format!("/proc/{}/status", tap.id());
     until("it is stopped", || {
-        std::fs::read_to_string(&status).unwrap().contains("State:\tT")
+        std::fs::read_to_string(&status)
+            .unwrap()
+            .contains("State:\tT")
     });
     let mut stream = lo.within(|| TcpStream::connect("127.0.0.1:6379")).unwrap();
     stream.set_nodelay(true).unwrap();
-    let (requests, mut pong) = (2000, [0; 7]);
+    let (requests, mut pong) = (10_000, [0; 7]);
     for _ in 0..requests {
         stream.write_all(b"*1\r\n$4\r\nPING\r\n").unwrap();
         stream.read_exact(&mut pong).unwrap();
@@ -264,16 +328,29 @@ fn what_finds_no_room_is_counted_and_the_traffic_does_not_wait() {
             .any(|line| number(line, "task") > requests)
     });
     drop(stream);
-    tap.until("the connection", |out| !of(out, "connection", port).is_empty());
+    tap.until("the connection", |out| {
+        !of(out, "connection", port).is_empty()
+    });
     let ended = tap.interrupt();
     ended.is(3, &[" dropped in the ring buffer"]);
     let health = of_kind(&ended.out, "health").pop().unwrap();
-    let (told, drops) = (of(&ended.out, "request", port), number(health, "event_drops"));
+    let (told, drops) = (
+        of(&ended.out, "request", port),
+        number(health, "event_drops"),
+    );
     let connection = of(&ended.out, "connection", port).pop().unwrap();
-    assert_eq!(field(connection, "capture_loss"), Some("true"), "{connection}");
+    assert_eq!(
+        field(connection, "capture_loss"),
+        Some("true"),
+        "{connection}"
+    );
     // Nothing is lost but what was counted: the handshake and the connection are events too.
     let all = number(connection, "requests");
     let handshakes = of(&ended.out, "handshake", port).len() as u64;
     assert!(drops > 0, "{health}");
-    assert_eq!(told.len() as u64 + drops + handshakes, all + 1, "{health}\n{connection}");
+    assert_eq!(
+        told.len() as u64 + drops + handshakes,
+        all + 1,
+        "{health}\n{connection}"
+    );
 }

@@ -84,8 +84,14 @@ fn are_told(out: &str, port: u16, asked: &[Asked], named: bool) {
         }
         assert_eq!(field(record, "protocol"), Some("\"redis\""), "{record}");
         let operation = field(record, "operation").unwrap_or_default();
-        assert_eq!(operation.trim_matches('"'), asked.operation, "{n}: {record}");
-        let summary = field(record, "summary").unwrap_or_default().trim_matches('"');
+        assert_eq!(
+            operation.trim_matches('"'),
+            asked.operation,
+            "{n}: {record}"
+        );
+        let summary = field(record, "summary")
+            .unwrap_or_default()
+            .trim_matches('"');
         assert!(summary.starts_with(&asked.summary), "{n}: {record}");
     }
 }
@@ -95,7 +101,9 @@ fn each_request_has_its_own_name() {
     if !are_there(&["redis-server"]) || !is_to_be_had() {
         return;
     }
-    let Some((a, b)) = Namespace::pair() else { return };
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
     let place = Place::new("kernel-redis");
     let _redis = redis(&b, &place);
     let words = ["records", "-k", "-p", "6379", "-m", "redis"];
@@ -104,7 +112,9 @@ fn each_request_has_its_own_name() {
         let mut client = Client::connect(namespace, address);
         let (port, asked) = (client.port(), client.mixed(50));
         drop(client);
-        tap.until("the connection", |out| !of(out, "connection", port).is_empty());
+        tap.until("the connection", |out| {
+            !of(out, "connection", port).is_empty()
+        });
         are_told(&tap.out(), port, &asked, true);
         let out = tap.out();
         let connection = of(&out, "connection", port).pop().unwrap().to_owned();
@@ -140,7 +150,9 @@ fn both_ways_to_load_the_programs_tell_the_same() {
     }
     let outs = taps.map(|tap| {
         for (port, _) in &clients {
-            tap.until("connections", |out| !of(out, "connection", *port).is_empty());
+            tap.until("connections", |out| {
+                !of(out, "connection", *port).is_empty()
+            });
         }
         let ended = tap.interrupt();
         ended.is(0, &[", 0 dropped in the ring buffer"]);
@@ -153,8 +165,22 @@ fn both_ways_to_load_the_programs_tell_the_same() {
     }
     // What is not measured, in the same order.
     let same = [
-        "client_port", "task", "status", "ended_by", "request_bytes", "response_bytes", "queued", "retransmits", "outcome",
-        "close", "client_bytes", "server_bytes", "requests", "tap_side", "role_from", "mss",
+        "client_port",
+        "task",
+        "status",
+        "ended_by",
+        "request_bytes",
+        "response_bytes",
+        "queued",
+        "retransmits",
+        "outcome",
+        "close",
+        "client_bytes",
+        "server_bytes",
+        "requests",
+        "tap_side",
+        "role_from",
+        "mss",
     ];
     for kind in ["handshake", "request", "connection"] {
         for (port, _) in &clients {

@@ -36,7 +36,16 @@ fn server(name: &str) -> Option<(Namespace, Place, Program)> {
 }
 
 fn observe(lo: &Namespace, place: &Place, format: &str) -> Tap {
-    let words = ["requests", "-k", "-p", "443", "--mode", "443=https", "-f", format];
+    let words = [
+        "requests",
+        "-k",
+        "-p",
+        "443",
+        "--mode",
+        "443=https",
+        "-f",
+        format,
+    ];
     Tap::start(tcplens(lo, place, &words))
 }
 
@@ -89,13 +98,18 @@ fn says_goodbye(connection: &[Line]) {
     let [.., alert, end] = connection else {
         panic!("too few: {connection:#?}");
     };
-    assert!(["V7 R.A", "V7 N.A"].contains(&alert.what().as_str()), "{connection:#?}");
+    assert!(
+        ["V7 R.A", "V7 N.A"].contains(&alert.what().as_str()),
+        "{connection:#?}"
+    );
     assert_eq!(end.what(), "V6 E");
 }
 
 #[test]
 fn tls_1_2_has_two_lines_for_its_handshake() {
-    let Some((lo, place, _nginx)) = server("kernel-tls12") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-tls12") else {
+        return;
+    };
     let tap = observe(&lo, &place, "tcprt");
     s_client(&lo, &place, "-tls1_2", REQUEST);
     let all = told(tap, 1);
@@ -107,14 +121,19 @@ fn tls_1_2_has_two_lines_for_its_handshake() {
         // A duration is of TLS 1.3 alone.
         assert_eq!(task.columns.len(), 12, "{task:?}");
         assert_eq!(task.column(5), n as u64 + 1, "{task:?}");
-        assert!(task.column(2) >= task.column(6) + task.column(7), "{task:?}");
+        assert!(
+            task.column(2) >= task.column(6) + task.column(7),
+            "{task:?}"
+        );
         assert!(task.column(11) > 0 && task.column(12) > 0, "{task:?}");
     }
 }
 
 #[test]
 fn a_resumed_handshake_of_tls_1_2_has_one() {
-    let Some((lo, place, _nginx)) = server("kernel-tls12-again") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-tls12-again") else {
+        return;
+    };
     s_client(&lo, &place, "-tls1_2 -sess_out session", REQUEST);
     let tap = observe(&lo, &place, "tcprt");
     s_client(&lo, &place, "-tls1_2 -sess_in session", REQUEST);
@@ -128,7 +147,9 @@ fn a_resumed_handshake_of_tls_1_2_has_one() {
 
 #[test]
 fn tls_1_3_has_one_that_tells_how_long_it_took() {
-    let Some((lo, place, _nginx)) = server("kernel-tls13") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-tls13") else {
+        return;
+    };
     let tap = observe(&lo, &place, "tcprt");
     let before = std::time::Instant::now();
     s_client(&lo, &place, "-tls1_3 -sess_out session", REQUEST);
@@ -147,7 +168,11 @@ fn tls_1_3_has_one_that_tells_how_long_it_took() {
         let requests = &of[1..of.len() - 2];
         assert!((1..=2).contains(&requests.len()), "{of:#?}");
         for task in requests {
-            assert_eq!((task.what().as_str(), task.columns.len()), ("V7 R", 12), "{of:#?}");
+            assert_eq!(
+                (task.what().as_str(), task.columns.len()),
+                ("V7 R", 12),
+                "{of:#?}"
+            );
         }
     }
     // The second has no certificate.
@@ -157,22 +182,34 @@ fn tls_1_3_has_one_that_tells_how_long_it_took() {
 
 #[test]
 fn early_data_is_told() {
-    let Some((lo, place, _nginx)) = server("kernel-tls-early") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-tls-early") else {
+        return;
+    };
     s_client(&lo, &place, "-tls1_3 -sess_out session", REQUEST);
     let early = file(&place, "early", REQUEST.as_bytes());
     let tap = observe(&lo, &place, "tcprt");
-    s_client(&lo, &place, &format!("-tls1_3 -sess_in session -early_data {early}"), "");
+    s_client(
+        &lo,
+        &place,
+        &format!("-tls1_3 -sess_in session -early_data {early}"),
+        "",
+    );
     let all = told(tap, 1);
     let of = &all[0];
     assert_eq!(of[0].what(), "V7 R.HZ", "{of:#?}");
     assert_eq!(of[0].columns.len(), 12, "{of:#?}");
-    assert!(of[1..].iter().all(|line| !line.kind.contains('Z')), "{of:#?}");
+    assert!(
+        of[1..].iter().all(|line| !line.kind.contains('Z')),
+        "{of:#?}"
+    );
     says_goodbye(of);
 }
 
 #[test]
 fn curl_leaves_with_an_alert_that_is_no_request() {
-    let Some((lo, place, _nginx)) = server("kernel-tls-curl") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-tls-curl") else {
+        return;
+    };
     let tap = observe(&lo, &place, "tcprt");
     for version in ["--tls-max 1.2", "--tlsv1.3"] {
         let mut words = vec!["curl", "-sSk"];
@@ -187,7 +224,9 @@ fn curl_leaves_with_an_alert_that_is_no_request() {
         let kinds = kinds(of);
         let count = |what: &str| kinds.iter().filter(|kind| *kind == what).count();
         assert_eq!(count("V7 R.H"), handshakes, "{of:#?}");
-        let large = of.iter().find(|line| line.kind == "R" && line.column(1) > 300_000);
+        let large = of
+            .iter()
+            .find(|line| line.kind == "R" && line.column(1) > 300_000);
         assert!(large.is_some(), "{of:#?}");
         // The server's own alert may find nobody there: it was cut off, then.
         let farewell = of[of.len() - 2].what();
@@ -200,7 +239,9 @@ fn curl_leaves_with_an_alert_that_is_no_request() {
 
 #[test]
 fn records_have_names_for_it() {
-    let Some((lo, place, _nginx)) = server("kernel-tls-records") else { return };
+    let Some((lo, place, _nginx)) = server("kernel-tls-records") else {
+        return;
+    };
     let tap = observe(&lo, &place, "jsonl");
     s_client(&lo, &place, "-tls1_3", REQUEST);
     tap.until("the alert", |out| out.contains("\"tags\":\"A\""));
@@ -218,7 +259,15 @@ fn records_have_names_for_it() {
     }
     assert!(field(hello, "handshake_us").is_some(), "{hello}");
     let rest = &requests[1..];
-    assert!(rest.iter().all(|line| field(line, "handshake_us").is_none()), "{rest:#?}");
+    assert!(
+        rest.iter()
+            .all(|line| field(line, "handshake_us").is_none()),
+        "{rest:#?}"
+    );
     // Nobody counts a goodbye among requests without an answer.
-    assert!(!ended.out.contains("\"status\":\"unanswered\""), "{}", ended.out);
+    assert!(
+        !ended.out.contains("\"status\":\"unanswered\""),
+        "{}",
+        ended.out
+    );
 }

@@ -50,8 +50,19 @@ fn same(wire: &str, kernel: &str, clients: &[u16], requests: usize) {
             let apart = time(other).abs_diff(began);
             assert!(apart < NEAR_NS, "{apart} ns apart:\n{record}\n{other}");
             left.remove(at);
-            for name in ["server_ip", "server_port", "client_ip", "task", "request_bytes", "response_bytes"] {
-                assert_eq!(field(record, name), field(other, name), "{name}:\n{record}\n{other}");
+            for name in [
+                "server_ip",
+                "server_port",
+                "client_ip",
+                "task",
+                "request_bytes",
+                "response_bytes",
+            ] {
+                assert_eq!(
+                    field(record, name),
+                    field(other, name),
+                    "{name}:\n{record}\n{other}"
+                );
             }
             for (n, name) in names.into_iter().enumerate() {
                 let [of_kernel, of_wire] = [record, other].map(|line| {
@@ -64,12 +75,17 @@ fn same(wire: &str, kernel: &str, clients: &[u16], requests: usize) {
         }
         assert!(left.is_empty(), "only packets tell of them: {left:#?}");
     }
-    for (differences, name) in differences.iter_mut().zip(names.into_iter().chain(["time"])) {
+    for (differences, name) in differences
+        .iter_mut()
+        .zip(names.into_iter().chain(["time"]))
+    {
         assert_eq!(differences.len(), requests);
         differences.sort_by(f64::total_cmp);
         let at = |percent: usize| differences[(differences.len() - 1) * percent / 100];
         let [median, p95, most] = [50, 95, 100].map(at);
-        println!("{name}: {requests} requests, differences of {median:.1} us (median), {p95:.1} (p95), {most:.1} (most)");
+        println!(
+            "{name}: {requests} requests, differences of {median:.1} us (median), {p95:.1} (p95), {most:.1} (most)"
+        );
         assert!(p95 <= WITHIN_US, "{name}: p95 of {p95} us");
     }
 }
@@ -101,7 +117,9 @@ fn packets_and_the_kernel_tell_the_same_of_redis() {
     if !are_there(&["redis-server"]) || !is_to_be_had() {
         return;
     }
-    let Some((a, b)) = Namespace::pair() else { return };
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
     let place = Place::new("kernel-wire-redis");
     let _redis = redis(&b, &place);
     let taps = observe(&b, &place, "6379");
@@ -112,7 +130,10 @@ fn packets_and_the_kernel_tell_the_same_of_redis() {
         for n in 0..50 {
             let value = "v".repeat(n * 40);
             client.ask(&["SET", "key", &value], 5);
-            client.ask(&["GET", "key"], format!("${}\r\n", value.len()).len() + value.len() + 2);
+            client.ask(
+                &["GET", "key"],
+                format!("${}\r\n", value.len()).len() + value.len() + 2,
+            );
             requests += 2;
         }
     }
@@ -122,7 +143,11 @@ fn packets_and_the_kernel_tell_the_same_of_redis() {
     for &port in &clients {
         let [wire, kernel] = [&wire, &kernel].map(|out| of(out, "connection", port).pop().unwrap());
         for name in ["client_bytes", "server_bytes", "requests", "close"] {
-            assert_eq!(field(wire, name), field(kernel, name), "{name}:\n{wire}\n{kernel}");
+            assert_eq!(
+                field(wire, name),
+                field(kernel, name),
+                "{name}:\n{wire}\n{kernel}"
+            );
         }
         assert_eq!(number(wire, "client_retransmits"), 0, "{wire}");
     }
@@ -133,7 +158,9 @@ fn packets_and_the_kernel_tell_the_same_of_http() {
     if !are_there(&["nginx"]) || !is_to_be_had() {
         return;
     }
-    let Some((a, b)) = Namespace::pair() else { return };
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
     let place = Place::new("kernel-wire-http");
     let _nginx = nginx(&b, &place, 80, "listen 10.9.0.2:80;");
     let taps = observe(&b, &place, "80");
@@ -143,7 +170,11 @@ fn packets_and_the_kernel_tell_the_same_of_http() {
         stream.set_nodelay(true).unwrap();
         clients.push(stream.local_addr().unwrap().port());
         for m in 0..50 {
-            let (name, last) = if m % 10 == n { ("large", b'l') } else { ("small", b's') };
+            let (name, last) = if m % 10 == n {
+                ("large", b'l')
+            } else {
+                ("small", b's')
+            };
             let length = if last == b'l' { 300_000 } else { 16 };
             let request = format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n");
             stream.write_all(request.as_bytes()).unwrap();

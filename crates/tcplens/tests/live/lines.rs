@@ -29,7 +29,9 @@ impl Line {
 /// All lines that are whole, but those of statistics.
 #[track_caller]
 pub(crate) fn lines(out: &str) -> Vec<Line> {
-    let whole = out.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let whole = out
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
     let tasks = whole.filter(|line| line.starts_with('V'));
     tasks.map(parse).collect()
 }
@@ -37,13 +39,18 @@ pub(crate) fn lines(out: &str) -> Vec<Line> {
 #[track_caller]
 fn parse(line: &str) -> Line {
     // Each has a blank before its end.
-    let words = line.strip_suffix(" \n").map(|rest| rest.split(' ').collect());
+    let words = line
+        .strip_suffix(" \n")
+        .map(|rest| rest.split(' ').collect());
     let words: Vec<&str> = words.unwrap_or_else(|| panic!("no blank at the end: {line:?}"));
     let [version, kind, seconds, us, peer, local, columns @ ..] = &words[..] else {
         panic!("too short: {line:?}");
     };
     let number = |word: &&str| -> u64 { word.parse().unwrap_or_else(|_| panic!("{line:?}")) };
-    assert!(number(seconds) > 1_700_000_000 && number(us) < 1_000_000, "{line:?}");
+    assert!(
+        number(seconds) > 1_700_000_000 && number(us) < 1_000_000,
+        "{line:?}"
+    );
     Line {
         version: (*version).to_owned(),
         kind: (*kind).to_owned(),
@@ -59,7 +66,9 @@ pub(crate) fn kinds(lines: &[Line]) -> Vec<String> {
 
 /// The lines of statistics: each its words.
 pub(crate) fn statistics(out: &str) -> Vec<Vec<String>> {
-    let whole = out.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+    let whole = out
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
     let lines = whole.filter(|line| line.contains(" all "));
     lines
         .map(|line| line.split_whitespace().map(str::to_owned).collect())

@@ -38,12 +38,13 @@ pub(crate) fn are_there(programs: &[&str]) -> bool {
 
 /// A program in a namespace, about to be started in the directory of a test.
 pub(crate) fn program(namespace: &Namespace, place: &Place, words: &[&str]) -> Command {
-    let (name, rest) = words.split_first().unwrap();
     let path = std::env::var("PATH").unwrap_or_default() + BESIDE_THE_PATH;
-    let mut command = namespace.command(name);
+    // nsenter(1) goes to the root of a mount namespace.
+    let mut command = namespace.command("env");
     command
-        .args(rest)
-        .current_dir(place.directory())
+        .arg("-C")
+        .arg(place.directory())
+        .args(words)
         .env("PATH", path)
         .env("HOME", place.directory())
         .stdin(Stdio::null());
@@ -52,11 +53,17 @@ pub(crate) fn program(namespace: &Namespace, place: &Place, words: &[&str]) -> C
 
 /// Starts a server, and waits until somebody listens to this port there: no connection is made for that.
 pub(crate) fn serve(namespace: &Namespace, place: &Place, port: u16, words: &[&str]) -> Program {
-    let said = fs::File::create(place.path(&format!("{}.log", words[0]))).unwrap();
+    let log = place.path(&format!("{}.log", words[0]));
+    let said = fs::File::create(&log).unwrap();
     let mut command = program(namespace, place, words);
     command.stdout(said.try_clone().unwrap()).stderr(said);
-    let server = Program(command.spawn().unwrap());
-    until("the server listens", || listens(namespace, port));
+    let mut server = Program(command.spawn().unwrap());
+    until("the server listens", || {
+        if let Some(status) = server.0.try_wait().unwrap() {
+            panic!("{status}: {}", fs::read_to_string(&log).unwrap());
+        }
+        listens(namespace, port)
+    });
     server
 }
 
@@ -88,7 +95,11 @@ fn listens(namespace: &Namespace, port: u16) -> bool {
 pub(crate) fn certificate(namespace: &Namespace, place: &Place) {
     let words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
                  -subj /CN=localhost -keyout key.pem -out cert.pem";
-    run(namespace, place, &words.split_whitespace().collect::<Vec<_>>());
+    run(
+        namespace,
+        place,
+        &words.split_whitespace().collect::<Vec<_>>(),
+    );
 }
 
 /// nginx with these lines in its server block: `listen` and locations. It has `/small` (16 bytes), `/large` (300,000 bytes)
@@ -117,13 +128,24 @@ pub(crate) fn nginx(namespace: &Namespace, place: &Place, port: u16, lines: &str
     fs::write(place.path("nginx.conf"), text).unwrap();
     let conf = at("nginx.conf");
     let errors = at("nginx.errors");
-    serve(namespace, place, port, &["nginx", "-c", &conf, "-e", &errors])
+    serve(
+        namespace,
+        place,
+        port,
+        &["nginx", "-c", &conf, "-e", &errors],
+    )
 }
 
 /// redis without a disk, without a file of its own.
 pub(crate) fn redis(namespace: &Namespace, place: &Place) -> Program {
-    let words = "redis-server --port 6379 --save  --appendonly no --protected-mode no --daemonize no";
-    serve(namespace, place, 6379, &words.split(' ').collect::<Vec<_>>())
+    let words =
+        "redis-server --port 6379 --save  --appendonly no --protected-mode no --daemonize no";
+    serve(
+        namespace,
+        place,
+        6379,
+        &words.split(' ').collect::<Vec<_>>(),
+    )
 }
 
 fn path_of(place: &Place, name: &str) -> String {
