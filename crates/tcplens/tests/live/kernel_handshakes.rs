@@ -33,7 +33,8 @@ const RULES_OF_CLIENT: &str = "table ip faults {
  }
 }";
 
-fn nft(namespace: &Namespace, place: &Place, rules: &str) -> bool {
+/// Sets rules of nft(8); `false`, said aloud: this kernel cannot do that.
+pub(crate) fn nft(namespace: &Namespace, place: &Place, rules: &str) -> bool {
     let mut command = program(namespace, place, &["nft", "-f", "-"]);
     command.stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut nft = command.spawn().unwrap();

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::kernel::{is_to_be_had, namespace};
+use crate::kernel_handshakes::nft;
 use crate::lines::{Line, kinds, lines, statistics};
 use crate::namespace::Namespace;
 use crate::place::Place;
@@ -289,6 +290,64 @@ fn connections_that_were_there_before_are_taken_up() {
     ] {
         assert_eq!(field(connection, name), Some(value), "{name}: {connection}");
     }
+}
+
+/// The third long segment in each direction is lost.
+const LOSS: &str = "table ip faults {
+ chain input {
+  type filter hook input priority 0;
+  tcp sport 6379 meta length > 1000 numgen inc mod 1000000 == 2 drop
+  tcp dport 6379 meta length > 1000 numgen inc mod 1000000 == 2 drop
+ }
+}";
+
+#[test]
+fn retransmits_and_order_are_of_the_request_in_which_they_were() {
+    if !are_there(&["nft"]) || !is_to_be_had() {
+        return;
+    }
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("kernel-loss");
+    if !nft(&a, &place, LOSS) || !nft(&b, &place, LOSS) {
+        return;
+    }
+    let of_server = ["requests", "-k", "-p", "6379", "-f", "tcprt"];
+    let of_client = ["requests", "-k", "--peer-port", "6379", "-f", "tcprt"];
+    let server = Tap::start(tcplens(&b, &place, &of_server));
+    let client = Tap::start(tcplens(&a, &place, &of_client));
+    let mut connection = Connection::open(&a, &b, "10.9.0.2:6379");
+    connection.ping();
+    connection.upload(1_000_000);
+    connection.ping();
+    connection.download(1_000_000);
+    connection.ping();
+    connection.close();
+    let (server, client) = (told(server, 1), told(client, 1));
+    assert_eq!(
+        kinds(&server),
+        ["V6 R", "V6 R", "V6 R", "V6 R", "V6 R", "V6 E"],
+        "{server:#?}"
+    );
+    assert_eq!(
+        kinds(&client),
+        ["V6 P", "V6 P", "V6 P", "V6 P", "V6 P", "V6 E"],
+        "{client:#?}"
+    );
+    // Each end tells what it sent again, and what came to it out of order.
+    for (lines, sends, gets) in [(&server, 3, 1), (&client, 1, 3)] {
+        let mut all = 0;
+        for (n, task) in lines[..5].iter().enumerate() {
+            let (retransmits, is_reordered) = (task.column(4), task.column(9));
+            assert_eq!(retransmits > 0, n == sends, "{lines:#?}");
+            assert_eq!(is_reordered, u64::from(n == gets), "{lines:#?}");
+            all += retransmits;
+        }
+        assert_eq!(lines[5].column(5), all, "{lines:#?}");
+    }
+    assert_eq!(server[1].column(8), 1_000_032);
+    assert_eq!(server[3].column(1), 1_000_012);
 }
 
 #[test]

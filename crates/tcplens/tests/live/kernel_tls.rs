@@ -230,6 +230,7 @@ fn curl_leaves_with_an_alert_that_is_no_request() {
         assert!(large.is_some(), "{of:#?}");
         // The server's own alert may find nobody there: it was cut off, then.
         let farewell = of[of.len() - 2].what();
+        println!("curl ends with {farewell}");
         assert!(
             ["V7 R.A", "V7 N.A", "V6 W"].contains(&farewell.as_str()),
             "{of:#?}"
