@@ -113,6 +113,7 @@ fn health(undecoded: Vec<(&'static str, u64)>) -> Health {
         kernel_drops: None,
         kernel_events: None,
         event_drops: None,
+        accept_overflows: None,
         probe_runs: Vec::new(),
         probe_ns: Vec::new(),
         handed_on: None,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use tcplens_capture::cgroup::Cgroups;
-use tcplens_capture::kernel::{Kernel, KernelOptions, PortRule};
+use tcplens_capture::kernel::{AcceptQueues, Kernel, KernelOptions, PortRule};
 use tcplens_capture::netns;
 use tcplens_core::filter::TupleFilter;
 use tcplens_core::kernel::{self as mapper, Mapper, Mode};
@@ -45,7 +45,15 @@ impl KernelSource {
         options.tasks = settings.requests || settings.connections;
         options.attempts = settings.handshakes;
         options.netns = self.netns.as_deref().map(netns::inode).transpose()?;
+        // Of a namespace that has no name it is not known.
+        let queues = match self.netns.as_deref() {
+            Some(name) => netns::within(name, AcceptQueues::open)
+                .ok()
+                .and_then(Result::ok),
+            None => AcceptQueues::open().ok(),
+        };
         let kernel = Kernel::open(&options).context(self.unless)?;
+        let kernel = kernel.with_accept_queues(queues);
         let mut groups = Cgroups::default();
         let mapper = Mapper::new(mapper::Settings {
             summary_bytes: settings.summary_bytes,

@@ -476,6 +476,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         kernel_drops: totals.kernel_drops,
         kernel_events: kernel.map(|kernel| kernel.counts.events),
         event_drops: kernel.map(|kernel| kernel.counts.drops),
+        accept_overflows: kernel.and_then(|kernel| kernel.counts.accept_overflows),
         probe_runs: costs().map(|cost| (cost.name, cost.runs)).collect(),
         probe_ns: costs().map(|cost| (cost.name, cost.ns)).collect(),
         handed_on: (totals.handed_on > 0).then_some(totals.handed_on),

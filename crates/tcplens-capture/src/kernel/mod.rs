@@ -1,6 +1,7 @@
 //! The kernel's own view of TCP: programs attached to its tracepoints tell of tasks, connections and attempts to connect
 //! through a ring buffer. No packet is copied.
 
+mod accept;
 mod error;
 mod iterator;
 mod layout;
@@ -16,6 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tcplens_core::kernel::{Event, Mode};
 use tcplens_core::time::Span;
 
+pub use accept::AcceptQueues;
 pub use error::KernelError;
 use layout::{Offset, port};
 use programs::Programs;
@@ -81,6 +83,8 @@ pub struct KernelCounts {
     pub storage_failed: u64,
     /// Requests whose first bytes were asked for and not seen.
     pub heads_missed: u64,
+    /// Connections that were dropped because nobody accepted them; `None`: it is not known.
+    pub accept_overflows: Option<u64>,
 }
 
 /// What a program cost: 0 unless the kernel measures it (`sysctl kernel.bpf_stats_enabled=1`).
@@ -127,6 +131,7 @@ pub struct Kernel {
     ending: Option<u32>,
     /// What the programs had cost when they were detached.
     costs: Option<Vec<ProgramCost>>,
+    accept_queues: Option<AcceptQueues>,
 }
 
 impl Kernel {
@@ -152,7 +157,15 @@ impl Kernel {
             flushed: now,
             ending: None,
             costs: None,
+            accept_queues: None,
         })
+    }
+
+    /// Counts what these say, too.
+    #[must_use]
+    pub fn with_accept_queues(mut self, queues: Option<AcceptQueues>) -> Kernel {
+        self.accept_queues = queues;
+        self
     }
 
     /// What does not work here, a line each, for the user; empty mostly.
@@ -239,6 +252,10 @@ impl Kernel {
             drops: count(DROPS),
             storage_failed: count(STORAGE_FAILED),
             heads_missed: count(HEADS_MISSED),
+            accept_overflows: self
+                .accept_queues
+                .as_ref()
+                .and_then(AcceptQueues::overflows),
         }
     }
 

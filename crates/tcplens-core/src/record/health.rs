@@ -26,6 +26,9 @@ record! {
         kernel_events: Option<u64> = count,
         /// Events that found no room in the ring buffer.
         event_drops: Option<u64> = count,
+        /// Established connections that the kernel dropped because the server's accept queue was full (ListenOverflows), in
+        /// the observed network namespace; absent where it is not known.
+        accept_overflows: Option<u64> = count,
         /// How often each of the programs ran, where the kernel measures that (`kernel.bpf_stats_enabled`).
         probe_runs: Vec<(&'static str, u64)> = counts,
         /// How long they took together, in ns, likewise.

@@ -131,6 +131,7 @@ pub(crate) fn health() -> Health {
         kernel_drops: None,
         kernel_events: None,
         event_drops: None,
+        accept_overflows: None,
         probe_runs: Vec::new(),
         probe_ns: Vec::new(),
         handed_on: None,
