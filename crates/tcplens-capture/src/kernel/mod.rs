@@ -132,6 +132,8 @@ pub struct Kernel {
     /// What the programs had cost when they were detached.
     costs: Option<Vec<ProgramCost>>,
     accept_queues: Option<AcceptQueues>,
+    /// What they said last.
+    overflows: Option<u64>,
 }
 
 impl Kernel {
@@ -158,6 +160,7 @@ impl Kernel {
             ending: None,
             costs: None,
             accept_queues: None,
+            overflows: None,
         })
     }
 
@@ -165,7 +168,13 @@ impl Kernel {
     #[must_use]
     pub fn with_accept_queues(mut self, queues: Option<AcceptQueues>) -> Kernel {
         self.accept_queues = queues;
+        self.look_at_queues();
         self
+    }
+
+    fn look_at_queues(&mut self) {
+        let queues = self.accept_queues.as_ref();
+        self.overflows = queues.and_then(AcceptQueues::overflows);
     }
 
     /// What does not work here, a line each, for the user; empty mostly.
@@ -187,6 +196,7 @@ impl Kernel {
         if self.compared.elapsed() >= COMPARE {
             self.offset = offset();
             self.compared = Instant::now();
+            self.look_at_queues();
         }
         self.tell_idle()?;
         let told = self.drain(each);
@@ -233,6 +243,7 @@ impl Kernel {
     /// The kernel refuses.
     pub fn close(&mut self) -> Result<(), KernelError> {
         self.costs = Some(self.programs.costs());
+        self.look_at_queues();
         self.programs.detach();
         self.ending = Some(0);
         self.run(ENDS)
