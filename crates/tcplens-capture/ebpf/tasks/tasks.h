@@ -50,6 +50,7 @@ struct {
 } control SEC(".maps");
 
 /* Set before loading: what is not asked for is not even verified. */
+volatile const u32 asks = 0; /* clients are looked at: the ACK of their request may be the first that is seen */
 volatile const u32 wants_tasks = 1;
 volatile const u32 wants_attempts = 1;
 volatile const u32 peeks = 0;
@@ -428,8 +429,14 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 	if (now_sent == st->task_sent)
 		return;
 	u64 floor = st->t3 > st->who.began ? st->t3 : st->who.began;
+	/* An adopted one began before it was seen. */
+	int is_first = st->is_adopted && !st->turn;
+	if (is_first)
+		floor = 0;
 	u8 from = 0;
 	u64 t0 = sent_at(sk, tp, st->start_seq, floor, &from);
+	if (is_first && t0 < st->who.began)
+		st->who.began = t0;
 	if (stage_of(st) == RESPONSE && end_task(st))
 		tell_task(sk, tp, st, RECEIVED, 0, at, t0);
 	take_head(st, st->start_seq);
@@ -505,6 +512,13 @@ always struct state *adopt(const struct sock *sk, const struct tcp_sock *tp)
 	st->is_adopted = 1;
 	st->base_retransmits = READ(tp, total_retrans);
 	establish(sk, tp, st, bpf_ktime_get_ns());
+	if (role == PEER) {
+		/* What is not acknowledged yet is the request that is under way. */
+		u32 una = READ(tp, snd_una);
+		st->task_sent -= st->start_seq - una;
+		st->base_sent = st->task_sent;
+		st->start_seq = una;
+	}
 	return st;
 }
 
@@ -516,7 +530,7 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	if (seq == end && st && stage_of(st) == (st->who.role == LOCAL ? RESPONSE : REQUEST) &&
 	    !(st->who.port & FIRST_FRAME))
 		return 0; /* an ACK, and nothing to learn */
-	if (!st && (seq == end || !wants_tasks))
+	if (!st && (!wants_tasks || (seq == end && !asks)))
 		return 0;
 	if (!st && !is_wanted(sk))
 		return 0;

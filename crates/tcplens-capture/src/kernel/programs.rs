@@ -35,8 +35,7 @@ const USUAL_BUFFER: u64 = 8 << 20;
 const WAKES_AT: u32 = 1 << 20;
 
 /// What is told where the iterator is missing.
-pub(super) const IDLE: &str =
-    "a connection that is idle does not tell of its last request until it is used again or closed";
+pub(super) const IDLE: &str = "a connection that is idle does not tell of its last request until it is used again or closed, nor how it stands at the end";
 
 /// Programs on tracepoints: its name, the tracepoint, and what is not known without it.
 struct Hook {
@@ -277,6 +276,7 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
     let buffer = options.buffer.unwrap_or(USUAL_BUFFER).max(1 << 16);
     // A power of two, in pages.
     let buffer = u32::try_from(buffer.next_power_of_two()).unwrap_or(1 << 31);
+    let asks = flag(options.ports.is_empty() || options.ports.iter().any(|rule| rule.is_peer));
     let (tasks, attempts, peeks) = (
         flag(options.tasks),
         flag(options.attempts),
@@ -296,6 +296,7 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
         EbpfLoader::new()
             .btf(Some(btf))
             .map_max_entries("events", buffer)
+            .override_global("asks", &asks, true)
             .override_global("wants_tasks", &tasks, true)
             .override_global("wants_attempts", &attempts, true)
             .override_global("peeks", &peeks, true)

@@ -285,6 +285,36 @@ fn idle_connection_tells_of_its_last_request_once() {
 }
 
 #[test]
+fn client_that_was_there_before_is_seen_from_its_next_request_on() {
+    for variant in BOTH {
+        let target = Server::v4(answer(3));
+        let options = KernelOptions {
+            variant,
+            ..peer(target.port())
+        };
+        let mut stream = target.connect();
+        ask(&mut stream);
+        let act = || {
+            ask(&mut stream);
+            ask(&mut stream);
+            drop(stream);
+        };
+        let Some(events) = observe(&options, act, is_closed) else {
+            return;
+        };
+        let tasks = tasks(&events);
+        assert_eq!(tasks.len(), 2, "{events:#?}");
+        for task in tasks {
+            assert_eq!((task.request_bytes, task.response_bytes), (4, 10));
+            assert!(between(task.first_request, task.last_response) >= us(20_000));
+        }
+        let socket = &events[0].socket;
+        assert!(socket.is_adopted && socket.role == Role::Client);
+        target.join();
+    }
+}
+
+#[test]
 fn request_sent_before_the_answer_came_is_queued() {
     for variant in BOTH {
         let target = Server::v4(|mut stream| {

@@ -14,16 +14,21 @@ use crate::tap::{Tap, alone, tcplens, until};
 use crate::traffic::{Connection, pings, refused};
 
 /// A namespace, if the kernel's view can be had.
-fn namespace() -> Option<Namespace> {
+pub(crate) fn namespace() -> Option<Namespace> {
+    is_to_be_had().then(Namespace::new).flatten()
+}
+
+/// Whether the kernel's view can be had; said aloud if not.
+pub(crate) fn is_to_be_had() -> bool {
     let options = KernelOptions {
         tasks: true,
         ..KernelOptions::default()
     };
     match Kernel::open(&options) {
-        Ok(_) => Namespace::new(),
+        Ok(_) => true,
         Err(error) => {
             println!("SKIPPED: {error}");
-            None
+            false
         }
     }
 }

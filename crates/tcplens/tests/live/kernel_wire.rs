@@ -1,0 +1,196 @@
+//! The same live traffic from packets and from the kernel, joined by tuple and time: the same requests, the same bytes, and
+//! times within 20 µs at the 95th percentile.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::kernel::is_to_be_had;
+use crate::kernel_redis::Client;
+use crate::namespace::Namespace;
+use crate::place::Place;
+use crate::programs::{are_there, nginx, redis};
+use crate::records::{field, number, of};
+use crate::tap::{Tap, tcplens};
+
+/// Of the issue: upload, process and delivered at p95.
+const WITHIN_US: f64 = 20.0;
+/// Two records of a request begin within this, in ns: no other one of its connection does, for an answer lies between.
+const NEAR_NS: u64 = 1_000_000;
+
+/// Nanoseconds since midnight.
+#[track_caller]
+fn time(line: &str) -> u64 {
+    let time = field(line, "time").unwrap().trim_matches('"');
+    let (_, clock) = time.trim_end_matches('Z').split_once('T').unwrap();
+    let (seconds, ns) = clock.split_once('.').unwrap();
+    let mut whole = 0;
+    for part in seconds.split(':') {
+        whole = whole * 60 + part.parse::<u64>().unwrap();
+    }
+    whole * 1_000_000_000 + ns.parse::<u64>().unwrap()
+}
+
+/// Joins the requests of these clients to `server_port`, and holds them against each other.
+#[track_caller]
+fn same(wire: &str, kernel: &str, clients: &[u16], requests: usize) {
+    let mut differences = [const { Vec::new() }; 4];
+    let names = ["upload_us", "process_us", "delivered_us"];
+    for &port in clients {
+        let mut left = of(wire, "request", port);
+        for record in of(kernel, "request", port) {
+            let began = time(record);
+            let nearest = left
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, other)| time(other).abs_diff(began));
+            let Some((at, other)) = nearest else {
+                panic!("only the kernel tells of it: {record}");
+            };
+            let other = *other;
+            let apart = time(other).abs_diff(began);
+            assert!(apart < NEAR_NS, "{apart} ns apart:\n{record}\n{other}");
+            left.remove(at);
+            for name in [
+                "server_ip",
+                "server_port",
+                "client_ip",
+                "task",
+                "request_bytes",
+                "response_bytes",
+            ] {
+                assert_eq!(
+                    field(record, name),
+                    field(other, name),
+                    "{name}:\n{record}\n{other}"
+                );
+            }
+            for (n, name) in names.into_iter().enumerate() {
+                let [of_kernel, of_wire] = [record, other].map(|line| {
+                    let value = field(line, name).and_then(|value| value.parse::<f64>().ok());
+                    value.unwrap_or_else(|| panic!("no {name}: {line}"))
+                });
+                differences[n].push((of_kernel - of_wire).abs());
+            }
+            differences[3].push(apart as f64 / 1000.0);
+        }
+        assert!(left.is_empty(), "only packets tell of them: {left:#?}");
+    }
+    for (differences, name) in differences
+        .iter_mut()
+        .zip(names.into_iter().chain(["time"]))
+    {
+        assert_eq!(differences.len(), requests);
+        differences.sort_by(f64::total_cmp);
+        let at = |percent: usize| differences[(differences.len() - 1) * percent / 100];
+        let [median, p95, most] = [50, 95, 100].map(at);
+        println!(
+            "{name}: {requests} requests, differences of {median:.1} us (median), {p95:.1} (p95), {most:.1} (most)"
+        );
+        assert!(p95 <= WITHIN_US, "{name}: p95 of {p95} us");
+    }
+}
+
+/// Both views of what happens at the server, where `vb` is.
+fn observe(b: &Namespace, place: &Place, port: &str) -> [Tap; 2] {
+    let on_wire = ["records", "-i", "vb"];
+    let in_kernel = ["records", "-k", "-p", port];
+    [
+        Tap::start(tcplens(b, place, &on_wire)),
+        Tap::start(tcplens(b, place, &in_kernel)),
+    ]
+}
+
+#[track_caller]
+fn ended(taps: [Tap; 2], clients: &[u16]) -> [String; 2] {
+    taps.map(|tap| {
+        for &port in clients {
+            tap.until("connections", |out| !of(out, "connection", port).is_empty());
+        }
+        let ended = tap.interrupt();
+        ended.is(0, &[]);
+        ended.out
+    })
+}
+
+#[test]
+fn packets_and_the_kernel_tell_the_same_of_redis() {
+    if !are_there(&["redis-server"]) || !is_to_be_had() {
+        return;
+    }
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("kernel-wire-redis");
+    let _redis = redis(&b, &place);
+    let taps = observe(&b, &place, "6379");
+    let (mut clients, mut requests) = (Vec::new(), 0);
+    for _ in 0..8 {
+        let mut client = Client::connect(&a, "10.9.0.2:6379");
+        clients.push(client.port());
+        for n in 0..50 {
+            let value = "v".repeat(n * 40);
+            client.ask(&["SET", "key", &value], 5);
+            client.ask(
+                &["GET", "key"],
+                format!("${}\r\n", value.len()).len() + value.len() + 2,
+            );
+            requests += 2;
+        }
+    }
+    let [wire, kernel] = ended(taps, &clients);
+    same(&wire, &kernel, &clients, requests);
+    // Of a connection as well.
+    for &port in &clients {
+        let [wire, kernel] = [&wire, &kernel].map(|out| of(out, "connection", port).pop().unwrap());
+        for name in ["client_bytes", "server_bytes", "requests", "close"] {
+            assert_eq!(
+                field(wire, name),
+                field(kernel, name),
+                "{name}:\n{wire}\n{kernel}"
+            );
+        }
+        assert_eq!(number(wire, "client_retransmits"), 0, "{wire}");
+    }
+}
+
+#[test]
+fn packets_and_the_kernel_tell_the_same_of_http() {
+    if !are_there(&["nginx"]) || !is_to_be_had() {
+        return;
+    }
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("kernel-wire-http");
+    let _nginx = nginx(&b, &place, 80, "listen 10.9.0.2:80;");
+    let taps = observe(&b, &place, "80");
+    let (mut clients, mut requests) = (Vec::new(), 0);
+    for n in 0..8 {
+        let mut stream = a.within(|| TcpStream::connect("10.9.0.2:80")).unwrap();
+        stream.set_nodelay(true).unwrap();
+        clients.push(stream.local_addr().unwrap().port());
+        for m in 0..50 {
+            let (name, last) = if m % 10 == n {
+                ("large", b'l')
+            } else {
+                ("small", b's')
+            };
+            let length = if last == b'l' { 300_000 } else { 16 };
+            let request = format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            stream.write_all(request.as_bytes()).unwrap();
+            let (mut answer, mut some) = (Vec::new(), [0; 65536]);
+            let is_whole = |answer: &[u8]| {
+                let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
+                head.is_some_and(|head| answer.len() == head + 4 + length)
+            };
+            while !is_whole(&answer) {
+                let read = stream.read(&mut some).unwrap();
+                assert!(read > 0);
+                answer.extend_from_slice(&some[..read]);
+            }
+            requests += 1;
+        }
+    }
+    let [wire, kernel] = ended(taps, &clients);
+    same(&wire, &kernel, &clients, requests);
+}
