@@ -191,12 +191,18 @@ int tl_all(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	turn = st->turn;
 	if ((turn & 3) != NONE) {
-		u8 kind = OPEN_TASK;
-		u64 t4 = 0, last = 0;
-		int is_done = 0;
-		if (st->who.role == LOCAL && (turn & 3) == RESPONSE) {
+		u8 kind = OPEN_TASK, t2_from = st->t2_from;
+		u64 t2 = st->t2, t4 = 0, last = 0;
+		int is_done = 0, has_begun = (turn & 3) == RESPONSE;
+		/* After the client's FIN no segment is probed that would show it. */
+		if (st->who.role == LOCAL && !has_begun && sent(tp, st) != st->task_sent) {
+			t2 = sent_at(sk, tp, st->start_seq, st->t1, &t2_from);
+			has_begun = 1;
+		}
+		if (st->who.role == LOCAL && has_begun) {
 			is_done = READ(tp, snd_una) == READ(tp, snd_nxt) && READ(tp, write_seq) == READ(tp, snd_nxt);
-			last = t4 = acked_at(tp, st);
+			t4 = acked_at(tp, st);
+			last = t4 = t4 > t2 ? t4 : t2;
 			kind = ANSWERED;
 		} else if (st->who.role == PEER && (turn & 3) == RESPONSE) {
 			/* Its own next request may be on its way. */
@@ -216,9 +222,11 @@ int tl_all(struct bpf_iter__bpf_sk_storage_map *ctx)
 			return 0;
 		}
 		fill(e, tp, st, kind, now);
+		e->t2 = t2;
+		e->t2_from = t2_from;
 		e->t4 = t4;
 		if (st->who.role == LOCAL)
-			e->response_bytes = st->t2 ? sent(tp, st) - st->task_sent : 0;
+			e->response_bytes = t2 ? sent(tp, st) - st->task_sent : 0;
 		else
 			e->response_bytes = received(sk, tp) - st->task_received;
 		if ((turn & 3) == REQUEST)

@@ -91,7 +91,7 @@ always u32 task_of(const struct state *st)
 always int end_task(struct state *st)
 {
 	u64 turn = st->turn;
-	return EXCHANGE(&st->turn, turn, turn & ~3ull);
+	return (turn & 3) != NONE && EXCHANGE(&st->turn, turn, turn & ~3ull);
 }
 
 /* ---- sockets ---- */
@@ -409,13 +409,15 @@ always void detect_rider(const struct sock *sk, const struct tcp_sock *tp, struc
 /* Server: whether the response has begun since. */
 always void detect_response(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
 {
-	if (st->who.role != LOCAL || stage_of(st) != REQUEST || sent(tp, st) == st->task_sent)
+	u64 turn = st->turn;
+	if (st->who.role != LOCAL || (turn & 3) != REQUEST || sent(tp, st) == st->task_sent)
 		return;
 	st->t2 = sent_at(sk, tp, st->start_seq, st->t1, &st->t2_from);
 	u64 now_received = received(sk, tp);
 	st->request_bytes = now_received - st->task_received;
 	st->task_received = now_received;
-	st->turn = TURN(task_of(st), RESPONSE);
+	/* If the iterator has told of it meanwhile, it stays so. */
+	(void)EXCHANGE(&st->turn, turn, TURN(turn >> 2, RESPONSE));
 }
 
 /* Client: whether the next request has been sent since. */

@@ -534,3 +534,45 @@ fn thresholds_do_not_count_what_was_sent_before_the_request() {
         target.join();
     }
 }
+
+#[test]
+fn idle_connection_tells_of_its_request_also_after_the_client_s_fin() {
+    let (let_go, kept) = std::sync::mpsc::channel::<()>();
+    let target = Server::v4(move |mut stream| {
+        take(&mut stream, 4);
+        std::thread::sleep(PAUSE);
+        give(&mut stream, 10);
+        let _ = kept.recv();
+    });
+    let options = KernelOptions {
+        flush: Some(us(100_000)),
+        ..server(target.port())
+    };
+    let Some(mut kernel) = crate::harness::open(&options) else {
+        return;
+    };
+    let mut stream = target.connect();
+    give(&mut stream, 4);
+    stream.shutdown(Shutdown::Write).expect("half closes");
+    take(&mut stream, 10);
+    let mut events: Vec<Event> = Vec::new();
+    let mut poll_until = |is_enough: fn(&[Event]) -> bool| {
+        while !is_enough(&events) {
+            kernel
+                .poll(Duration::from_millis(5), &mut |event| events.push(event))
+                .expect("polls");
+        }
+    };
+    poll_until(|events| !tasks(events).is_empty());
+    // Not again when it is closed.
+    drop((let_go, stream));
+    poll_until(is_closed);
+    let [task] = tasks(&events)[..] else {
+        panic!("one: {events:#?}");
+    };
+    assert_eq!(task.end, TaskEnd::Answered);
+    assert_eq!((task.request_bytes, task.response_bytes), (4, 10));
+    assert!(between(task.first_request, task.first_response) >= us(20_000));
+    assert!(task.first_response <= task.acknowledged);
+    target.join();
+}

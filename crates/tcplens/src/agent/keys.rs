@@ -237,7 +237,7 @@ pub(crate) static WHO: Table = Table {
             "side",
             "client, server or middle",
             None,
-            "where the packets were captured",
+            "where the packets were captured; with `kernel`: only what this end tells, client or server",
         ),
     ],
 };

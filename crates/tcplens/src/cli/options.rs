@@ -125,7 +125,7 @@ pub(crate) struct Who {
     #[arg(long, value_name = "IP[/BITS],...")]
     #[arg(value_delimiter = ',', value_parser = values::network)]
     pub local: Vec<Network>,
-    /// Where packets were captured: client, server or middle; with -k: the end that tells
+    /// Captured at the client, server or middle; with -k: this end only
     #[arg(long, value_name = "WHERE", hide_possible_values = true)]
     pub side: Option<SideChoice>,
 }
