@@ -190,6 +190,9 @@ fn failed_attempts_have_the_kernel_s_names_at_both_ends() {
     assert!(number(again, "synack_retransmits") >= 1, "{again}");
     is(attempt(&at_server, 7107), "established", None);
     is(attempt(&at_server, 7109), "established", None);
+    // What the queue had no room for is counted: each SYN that came to it.
+    let health = of_kind(&at_server, "health").pop().unwrap();
+    assert!(number(health, "accept_overflows") >= 1, "{health}");
     for line in of_kind(&at_server, "handshake") {
         assert_eq!(field(line, "tap_side"), Some("\"server\""), "{line}");
     }

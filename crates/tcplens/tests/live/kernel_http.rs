@@ -142,15 +142,29 @@ fn first_frames_are_told_in_pairs() {
 }
 
 #[test]
-fn first_frames_are_told_also_when_the_server_closes() {
+fn first_frames_are_told_also_when_the_server_has_closed() {
     let Some((lo, place, _nginx)) = server("kernel-http-frames10") else {
         return;
     };
     let tap = observe(&lo, &place, &["--first-frame", "1000,20000,250000,1000000"]);
-    let (_, response) = curl(&lo, &place, &["-0", "http://127.0.0.1/large"]);
+    let mut stream = lo.within(|| TcpStream::connect("127.0.0.1:80")).unwrap();
+    stream.write_all(b"GET /large HTTP/1.0\r\n\r\n").unwrap();
+    // All that is left lies in the server's socket, which is in FIN-WAIT-1.
+    until("the server has closed", || {
+        let read = || std::fs::read_to_string("/proc/thread-self/net/tcp");
+        let sockets = lo.within(read).unwrap();
+        sockets.lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let is_server = fields.next().is_some_and(|local| local.ends_with(":0050"));
+            is_server && fields.nth(1) == Some("04")
+        })
+    });
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    drop(stream);
     let all = told(tap, 1);
     assert_eq!(kinds(&all), ["V7 R.F", "V6 E"], "{all:#?}");
-    frames(&all[0], response);
+    frames(&all[0], answer.len() as u64);
 }
 
 /// Of thresholds 1000, 20,000, 250,000 and one that is not reached.

@@ -202,7 +202,8 @@ fn early_data_is_told() {
         of[1..].iter().all(|line| !line.kind.contains('Z')),
         "{of:#?}"
     );
-    says_goodbye(of);
+    // The alert may come before anything answers the client's Finished: then it is no task of its own.
+    assert_eq!(of[of.len() - 1].what(), "V6 E");
 }
 
 #[test]

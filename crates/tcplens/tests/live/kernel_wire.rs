@@ -10,12 +10,12 @@ use crate::namespace::Namespace;
 use crate::place::Place;
 use crate::programs::{are_there, nginx, redis};
 use crate::records::{field, number, of};
-use crate::tap::{Tap, tcplens};
+use crate::tap::{Tap, alone, tcplens};
 
 /// Of the issue: upload, process and delivered at p95.
 const WITHIN_US: f64 = 20.0;
-/// Two records of a request begin within this, in ns: no other one of its connection does, for an answer lies between.
-const NEAR_NS: u64 = 1_000_000;
+/// The two records of a request begin within this, in ns, also on a busy machine.
+const NEAR_NS: u64 = 100_000_000;
 
 /// Nanoseconds since midnight.
 #[track_caller]
@@ -36,20 +36,16 @@ fn same(wire: &str, kernel: &str, clients: &[u16], requests: usize) {
     let mut differences = [const { Vec::new() }; 4];
     let names = ["upload_us", "process_us", "delivered_us"];
     for &port in clients {
-        let mut left = of(wire, "request", port);
-        for record in of(kernel, "request", port) {
-            let began = time(record);
-            let nearest = left
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, other)| time(other).abs_diff(began));
-            let Some((at, other)) = nearest else {
-                panic!("only the kernel tells of it: {record}");
-            };
-            let other = *other;
-            let apart = time(other).abs_diff(began);
+        // In the order of their times, which are those of requests one after the other.
+        let [of_kernel, of_wire] = [kernel, wire].map(|out| {
+            let mut records = of(out, "request", port);
+            records.sort_by_key(|line| time(line));
+            records
+        });
+        assert_eq!(of_kernel.len(), of_wire.len(), "requests of port {port}");
+        for (record, other) in of_kernel.into_iter().zip(of_wire) {
+            let apart = time(other).abs_diff(time(record));
             assert!(apart < NEAR_NS, "{apart} ns apart:\n{record}\n{other}");
-            left.remove(at);
             for name in [
                 "server_ip",
                 "server_port",
@@ -73,7 +69,6 @@ fn same(wire: &str, kernel: &str, clients: &[u16], requests: usize) {
             }
             differences[3].push(apart as f64 / 1000.0);
         }
-        assert!(left.is_empty(), "only packets tell of them: {left:#?}");
     }
     for (differences, name) in differences
         .iter_mut()
@@ -92,10 +87,11 @@ fn same(wire: &str, kernel: &str, clients: &[u16], requests: usize) {
 
 /// Both views of what happens at the server, where `vb` is.
 fn observe(b: &Namespace, place: &Place, port: &str) -> [Tap; 2] {
-    let on_wire = ["records", "-i", "vb"];
+    // Room for all that happens, should it not run meanwhile.
+    let on_wire = ["records", "-i", "vb", "-B", "64MiB", "--netns", &b.name()];
     let in_kernel = ["records", "-k", "-p", port];
     [
-        Tap::start(tcplens(b, place, &on_wire)),
+        Tap::start(alone(place, &on_wire)),
         Tap::start(tcplens(b, place, &in_kernel)),
     ]
 }
