@@ -130,17 +130,23 @@ pub(crate) struct Records {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Record kinds to print, health last [default: handshake,request,connection,health]
+    /// Kinds to print, health last; also finding [default: handshake,request,connection,health]
     #[arg(
         long,
+        hide_possible_values = true,
         value_name = "KIND,...",
         value_delimiter = ',',
         help_heading = "Output",
         display_order = 0
     )]
     pub kind: Vec<KindChoice>,
-    /// Protocols of requests to recognise, all of them by default (with -k none: payload is copied if this is written); turn: client bytes, then server bytes
-    #[arg(short = 'm', long = "protocol", value_name = "PROTOCOL,...")]
+    /// Protocols to recognise, as of `requests` [default: auto; with -k none]
+    #[arg(
+        short = 'm',
+        long = "protocol",
+        value_name = "PROTOCOL,...",
+        hide_possible_values = true
+    )]
     #[arg(value_delimiter = ',', ignore_case = true, value_parser = requests::protocols_of_records())]
     #[arg(help_heading = "Output")]
     pub protocols: Vec<ProtocolChoice>,
