@@ -140,7 +140,7 @@ pub(crate) struct Records {
         display_order = 0
     )]
     pub kind: Vec<KindChoice>,
-    /// Protocols to recognise, as of `requests` [default: auto; with -k none]
+    /// Protocols to recognise, as of requests [default: auto; -k: none]
     #[arg(
         short = 'm',
         long = "protocol",
