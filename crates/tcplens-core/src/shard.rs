@@ -700,7 +700,7 @@ impl Shard {
         self.table.is_empty()
     }
 
-    /// Attempts that nothing has answered when the engine clock is at `clock`. [`MOST_LOOKED_AT`] of them are looked at.
+    /// Attempts that nothing has answered when the engine clock is at `clock`. At most 256 of them are looked at.
     pub fn pending(&self, clock: Timestamp, into: &mut Pending) {
         let unanswered = self.openings.owned();
         let unanswered = unanswered.filter(|(opening, _)| opening.is_unanswered());
