@@ -186,9 +186,9 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
         next: offset.seen(raw.u64(144)),
         request_bytes: raw.u64(152),
         response_bytes: raw.u64(160),
-        // The ACK that ends it is not applied yet.
+        // The ACK that ends it is not applied yet; and what a client has sent since is the next request.
         unacked_bytes: match (end, acknowledged) {
-            (TaskEnd::Answered, Some(_)) => 0,
+            (TaskEnd::Answered, Some(_)) | (TaskEnd::Received, _) => 0,
             _ => raw.u32(188),
         },
         unsent_bytes: raw.u32(192),

@@ -100,7 +100,7 @@ fn client_knows_when_each_answer_came() {
             assert_eq!((task.request_bytes, task.response_bytes), (4, 10));
             assert!(between(task.first_request, task.last_response) >= us(20_000));
             assert!(task.last_request >= Some(task.first_request));
-            assert_eq!(task.acknowledged, None);
+            assert_eq!((task.acknowledged, task.unacked_bytes), (None, 0));
         }
         assert_eq!(events[0].socket.role, Role::Client);
         let process = events[0].socket.process;
