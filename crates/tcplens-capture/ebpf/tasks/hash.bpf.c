@@ -64,7 +64,7 @@ static __always_inline void state_gone(const struct sock *sk)
 	bpf_map_delete_elem(&states, &key);
 }
 
-#include "tasks.h"
+#include "attempts.h"
 
 SEC("raw_tp/tcp_probe")
 int BPF_PROG(tl_probe, struct sock *sk, struct sk_buff *skb)

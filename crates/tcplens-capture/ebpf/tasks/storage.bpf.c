@@ -27,7 +27,7 @@ struct {
 #define state_new(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, BPF_SK_STORAGE_GET_F_CREATE))
 #define state_gone(sk) bpf_sk_storage_delete(&states, (void *)(sk))
 
-#include "tasks.h"
+#include "attempts.h"
 
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(tl_probe, struct sock *sk, struct sk_buff *skb)
