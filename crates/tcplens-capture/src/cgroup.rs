@@ -27,10 +27,14 @@ pub struct Cgroups {
 
 impl Default for Cgroups {
     fn default() -> Cgroups {
-        let is_second = |root: &&&str| Path::new(root).join("cgroup.controllers").exists();
-        let root = ROOTS.iter().find(is_second).unwrap_or(&ROOTS[1]);
-        Cgroups::below(Path::new(root))
+        Cgroups::below(&root().unwrap_or_else(|| PathBuf::from(ROOTS[1])))
     }
+}
+
+/// Where the second hierarchy is; `None`: it is not mounted.
+pub(crate) fn root() -> Option<PathBuf> {
+    let mut roots = ROOTS.map(PathBuf::from).into_iter();
+    roots.find(|root| root.join("cgroup.controllers").exists())
 }
 
 impl Cgroups {

@@ -5,6 +5,7 @@
 
 #include "tasks.h"
 
+/* Client: tcp_probe sees established sockets only. What came after its FIN is seen when it is read, or here. */
 always void detect_rest(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
 {
 	if (st->who.role != PEER || !(st->closing & FIN_SENT) || stage_of(st) == NONE)
@@ -42,8 +43,8 @@ static __noinline int finish(const struct sock *sk, const struct tcp_sock *tp, s
 		/* tcp_probe does not see what is acknowledged after our FIN. */
 		if (acked > all)
 			acked = all;
-		if ((st->who.port & FIRST_FRAME) && acked > st->task_sent)
-			cross(st, acked - st->task_sent, t4);
+		if (st->who.port & FIRST_FRAME)
+			cross(st, acked, t4);
 		if (end_task(st)) {
 			if (all > acked || unsent)
 				tell_task(sk, tp, st, CLOSED_SENDING, 0, now, 0);

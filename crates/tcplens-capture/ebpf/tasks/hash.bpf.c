@@ -4,6 +4,7 @@
  * of requests. */
 #include "state.h"
 
+#define HOOK "raw_tp/"
 #define READ(p, field) BPF_CORE_READ(p, field)
 #define READ_BY(p, pointer, field) BPF_CORE_READ(p, pointer, field)
 #define CB_AT(skb) ((struct tcp_skb_cb *)((void *)(skb) + bpf_core_field_offset(struct sk_buff, cb)))
@@ -64,54 +65,6 @@ static __always_inline void state_gone(const struct sock *sk)
 	bpf_map_delete_elem(&states, &key);
 }
 
-#include "attempts.h"
-
-SEC("raw_tp/tcp_probe")
-int BPF_PROG(tl_probe, struct sock *sk, struct sk_buff *skb)
-{
-	return probe(sk, skb);
-}
-
-SEC("raw_tp/inet_sock_set_state")
-int BPF_PROG(tl_state, struct sock *sk, int old, int new)
-{
-	return state_changed(sk, old, new);
-}
-
-SEC("raw_tp/tcp_destroy_sock")
-int BPF_PROG(tl_destroy, struct sock *sk)
-{
-	return destroy(sk);
-}
-
-SEC("raw_tp/tcp_rcv_space_adjust")
-int BPF_PROG(tl_read, struct sock *sk)
-{
-	return was_read(sk);
-}
-
-SEC("raw_tp/inet_sk_error_report")
-int BPF_PROG(tl_error, struct sock *sk)
-{
-	return was_told(sk);
-}
-
-SEC("raw_tp/tcp_receive_reset")
-int BPF_PROG(tl_reset_in, struct sock *sk)
-{
-	return was_reset(sk, RST_RECEIVED);
-}
-
-SEC("raw_tp/tcp_send_reset")
-int BPF_PROG(tl_reset_out, struct sock *sk, struct sk_buff *skb)
-{
-	return sk ? was_reset(sk, RST_SENT) : refuse(skb);
-}
-
-SEC("raw_tp/tcp_retransmit_synack")
-int BPF_PROG(tl_synack, struct sock *sk, struct request_sock *req)
-{
-	return synack_again(req);
-}
+#include "hooks.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

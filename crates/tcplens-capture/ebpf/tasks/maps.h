@@ -5,8 +5,6 @@
 
 #include "state.h"
 
-#define always static __always_inline
-
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);

@@ -85,11 +85,10 @@ always u64 middle(u64 us)
 }
 
 /* When the byte at `seq` was sent; not before `floor`. */
-always u64 sent_at(const struct sock *sk, const struct tcp_sock *tp, u32 seq, u64 floor, u8 *from)
+always u64 sent_at(const struct sock *sk, const struct tcp_sock *tp, u32 seq, u64 floor)
 {
 	u64 first = READ(tp, first_tx_mstamp);
 	if ((first + 1) * 1000 > floor) {
-		*from = 1;
 		first = middle(first);
 		return first > floor ? first : floor;
 	}
@@ -103,11 +102,9 @@ always u64 sent_at(const struct sock *sk, const struct tcp_sock *tp, u32 seq, u6
 		} else if (!after(end, seq)) {
 			node = BPF_CORE_READ(node, rb_right);
 		} else {
-			*from = 2;
 			return BPF_CORE_READ(skb, skb_mstamp_ns);
 		}
 	}
-	*from = 3;
 	return floor;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
-/* What is kept of a connection, and what is told: the twin of src/kernel/event.rs. Times are bpf_ktime_get_ns(). */
+/* What is kept of a connection, and what is told: the twin of src/kernel/layout.rs. Times are bpf_ktime_get_ns(). */
 #ifndef TCPLENS_STATE_H
 #define TCPLENS_STATE_H
 
 #include "kernel.h"
+
+#define always static __always_inline
 
 #define HEAD 64
 #define NEXT_HEAD 16
@@ -35,7 +37,7 @@ enum kind {
 	OPEN_ATTEMPT,
 };
 
-enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, EARLY = 8, OPENED = 16 };
+enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, OPENED = 16 };
 /* FIN_FIRST: ours went before the peer's had come. */
 enum { FIN_SENT = 1, FIN_RECEIVED = 2, RST_SENT = 4, RST_RECEIVED = 8, FIN_FIRST = 16 };
 
@@ -74,7 +76,7 @@ struct event {
 	u8 kind;
 	u8 flags;
 	u8 closing;
-	u8 t2_from; /* 1 first_tx_mstamp, 2 retransmit queue, 3 not known: T1 */
+	u8 unused;
 	u8 head_length;
 	u8 next_length;
 	u32 frame_bytes[FRAMES], frame_us[FRAMES];
@@ -103,7 +105,6 @@ struct state {
 	u8 flags; /* of the task */
 	u8 is_adopted;
 	u8 closing;
-	u8 t2_from;
 	u8 is_told; /* at the end of the observation */
 	u8 frame; /* next threshold */
 	u8 head_length;
@@ -117,6 +118,18 @@ struct state {
 	u8 head[HEAD];
 	u8 pending[HEAD];
 };
+
+#define TURN(task, stage) ((u64)(task) << 2 | (stage))
+
+always enum stage stage_of(const struct state *st)
+{
+	return st->turn & 3;
+}
+
+always u32 task_of(const struct state *st)
+{
+	return st->turn >> 2;
+}
 
 /* What is counted, and commanded: mapped into the reader's memory. */
 struct counts {

@@ -3,6 +3,7 @@
  * field is a plain load. */
 #include "state.h"
 
+#define HOOK "tp_btf/"
 #define READ(p, field) ((p)->field)
 #define READ_BY(p, pointer, field) ((p)->pointer->field)
 #define CB(skb, field) (*(u32 *)((void *)(skb)->cb + bpf_core_field_offset(struct tcp_skb_cb, field)))
@@ -27,61 +28,7 @@ struct {
 #define state_new(sk) ((struct state *)bpf_sk_storage_get(&states, (void *)(sk), 0, BPF_SK_STORAGE_GET_F_CREATE))
 #define state_gone(sk) bpf_sk_storage_delete(&states, (void *)(sk))
 
-#include "attempts.h"
-
-SEC("tp_btf/tcp_probe")
-int BPF_PROG(tl_probe, struct sock *sk, struct sk_buff *skb)
-{
-	return probe(sk, skb);
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(tl_state, struct sock *sk, int old, int new)
-{
-	return state_changed(sk, old, new);
-}
-
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(tl_destroy, struct sock *sk)
-{
-	return destroy(sk);
-}
-
-SEC("tp_btf/tcp_rcv_space_adjust")
-int BPF_PROG(tl_read, struct sock *sk)
-{
-	return was_read(sk);
-}
-
-SEC("tp_btf/inet_sk_error_report")
-int BPF_PROG(tl_error, struct sock *sk)
-{
-	return was_told(sk);
-}
-
-SEC("tp_btf/tcp_receive_reset")
-int BPF_PROG(tl_reset_in, struct sock *sk)
-{
-	return was_reset(sk, RST_RECEIVED);
-}
-
-SEC("tp_btf/tcp_send_reset")
-int BPF_PROG(tl_reset_out, struct sock *sk, struct sk_buff *skb)
-{
-	/* It is another kind of socket behind a request or a TIME_WAIT: these have no state. */
-	if (!sk)
-		return refuse(skb);
-	u8 state = sk->__sk_common.skc_state;
-	if (state == NEW_SYN_RECV || state == TIME_WAIT)
-		return 0;
-	return was_reset(sk, RST_SENT);
-}
-
-SEC("tp_btf/tcp_retransmit_synack")
-int BPF_PROG(tl_synack, struct sock *sk, struct request_sock *req)
-{
-	return synack_again(req);
-}
+#include "hooks.h"
 
 /* First bytes of what comes and goes, before the socket sees them. It takes no part in what happens to the packet. */
 always int peek(struct __sk_buff *skb, u8 role)
@@ -145,106 +92,102 @@ struct bpf_iter__bpf_sk_storage_map {
 	void *value;
 };
 
-/* Tells, of every connection, what nothing happens to. It does not have the socket's lock: what is told of a task is right
- * if nobody has ended the task by the time it is filled in. */
+/* What follows tells of what nothing happens to. It does not have the socket's lock: what is told of a task is right if
+ * nobody has ended the task by the time it is filled in. Each says whether there was room. */
+
+always int tell_open_attempt(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 now)
+{
+	struct event *e = reserve();
+	if (!e)
+		return 0;
+	fill(e, tp, st, OPEN_ATTEMPT, now);
+	copy_ends(&sk->__sk_common, &e->who);
+	e->who.local_port = READ(sk, __sk_common.skc_num);
+	e->who.remote_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
+	submit(e);
+	return 1;
+}
+
+/* A task whose response has been acknowledged, or has come, for `flush`; at the end any. */
+always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struct state *st, const struct control *command,
+			 u64 now)
+{
+	u64 turn = st->turn, t2 = st->t2, t4 = 0, last = 0;
+	u8 kind = OPEN_TASK;
+	int is_done = 0, has_begun = (turn & 3) == RESPONSE;
+	if ((turn & 3) == NONE)
+		return 1;
+	/* After the client's FIN no segment is probed that would show it. */
+	if (st->who.role == LOCAL && !has_begun && sent(tp, st) != st->task_sent) {
+		t2 = sent_at(sk, tp, st->start_seq, st->t1);
+		has_begun = 1;
+	}
+	if (st->who.role == LOCAL && has_begun) {
+		is_done = READ(tp, snd_una) == READ(tp, snd_nxt) && READ(tp, write_seq) == READ(tp, snd_nxt);
+		t4 = acked_at(tp, st);
+		last = t4 = t4 > t2 ? t4 : t2;
+		kind = ANSWERED;
+	} else if (st->who.role == PEER && has_begun) {
+		/* Its own next request may be on its way. */
+		is_done = sent(tp, st) == st->task_sent;
+		last = st->t3;
+		kind = RECEIVED;
+	}
+	if (command->mode == FLUSH && (!is_done || now < last + command->flush))
+		return 1;
+	struct event *e = reserve();
+	if (!e)
+		return 0;
+	fill(e, tp, st, is_done ? kind : OPEN_TASK, now);
+	e->t2 = t2;
+	e->t4 = is_done ? t4 : 0;
+	if (st->who.role == LOCAL)
+		e->response_bytes = t2 ? sent(tp, st) - st->task_sent : 0;
+	else
+		e->response_bytes = received(sk, tp) - st->task_received;
+	if ((turn & 3) == REQUEST)
+		e->request_bytes = st->who.role == LOCAL ? received(sk, tp) - st->task_received :
+							   sent(tp, st) - st->task_sent;
+	fill_heads(e, st);
+	e->next_length = 0;
+	if (EXCHANGE(&st->turn, turn, turn & ~3ull))
+		submit(e);
+	else
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+	return 1;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int tl_all(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct control *command = bpf_map_lookup_elem(&control, &zero);
-	struct counts *all = bpf_map_lookup_elem(&counts, &zero);
 	struct sock *sk = ctx->sk;
 	struct tcp_sock *tp;
 	struct state *st;
-	u64 now, turn;
-	if (!sk || !command || !all)
+	int has_room = 1;
+	if (!sk || !command)
 		return 0;
 	tp = TCP_SOCK(sk);
 	st = tp ? state_of(sk) : 0;
-	if (!st)
+	if (!st || st->is_told)
 		return 0;
-	now = bpf_ktime_get_ns();
-	u8 tcp_state = READ(sk, __sk_common.skc_state);
-	if (tcp_state == SYN_SENT || tcp_state == SYN_RECV) {
-		if (command->mode != END || !wants_attempts || st->is_told)
-			return 0;
-		struct event *e = reserve();
-		if (!e) {
-			__sync_fetch_and_add(&all->postponed, 1);
-			return 0;
-		}
-		fill(e, tp, st, OPEN_ATTEMPT, now);
-		copy_ends(&sk->__sk_common, &e->who);
-		e->who.local_port = READ(sk, __sk_common.skc_num);
-		e->who.remote_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
-		st->is_told = 1;
-		submit(e);
+	u64 now = bpf_ktime_get_ns();
+	u8 state = READ(sk, __sk_common.skc_state);
+	int is_attempt = state == SYN_SENT || state == SYN_RECV;
+	if (is_attempt ? !wants_attempts || command->mode != END : !wants_tasks)
 		return 0;
-	}
-	if (!wants_tasks)
-		return 0;
-	if (command->mode == TELL) {
-		if (!tell_connection(sk, tp, st, OPEN_CONNECTION, now))
-			__sync_fetch_and_add(&all->postponed, 1);
-		return 0;
-	}
-	if (st->is_told)
-		return 0;
-	turn = st->turn;
-	if ((turn & 3) != NONE) {
-		u8 kind = OPEN_TASK, t2_from = st->t2_from;
-		u64 t2 = st->t2, t4 = 0, last = 0;
-		int is_done = 0, has_begun = (turn & 3) == RESPONSE;
-		/* After the client's FIN no segment is probed that would show it. */
-		if (st->who.role == LOCAL && !has_begun && sent(tp, st) != st->task_sent) {
-			t2 = sent_at(sk, tp, st->start_seq, st->t1, &t2_from);
-			has_begun = 1;
-		}
-		if (st->who.role == LOCAL && has_begun) {
-			is_done = READ(tp, snd_una) == READ(tp, snd_nxt) && READ(tp, write_seq) == READ(tp, snd_nxt);
-			t4 = acked_at(tp, st);
-			last = t4 = t4 > t2 ? t4 : t2;
-			kind = ANSWERED;
-		} else if (st->who.role == PEER && (turn & 3) == RESPONSE) {
-			/* Its own next request may be on its way. */
-			is_done = sent(tp, st) == st->task_sent;
-			last = st->t3;
-			kind = RECEIVED;
-		}
-		if (command->mode == FLUSH && (!is_done || now < last + command->flush))
-			return 0;
-		if (!is_done) {
-			kind = OPEN_TASK;
-			t4 = 0;
-		}
-		struct event *e = reserve();
-		if (!e) {
-			__sync_fetch_and_add(&all->postponed, 1);
-			return 0;
-		}
-		fill(e, tp, st, kind, now);
-		e->t2 = t2;
-		e->t2_from = t2_from;
-		e->t4 = t4;
-		if (st->who.role == LOCAL)
-			e->response_bytes = t2 ? sent(tp, st) - st->task_sent : 0;
-		else
-			e->response_bytes = received(sk, tp) - st->task_received;
-		if ((turn & 3) == REQUEST)
-			e->request_bytes = st->who.role == LOCAL ? received(sk, tp) - st->task_received :
-								   sent(tp, st) - st->task_sent;
-		fill_heads(e, st);
-		e->next_length = 0;
-		if (EXCHANGE(&st->turn, turn, turn & ~3ull))
-			submit(e);
-		else
-			bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
-	}
-	if (command->mode != END)
-		return 0;
-	if (tell_connection(sk, tp, st, OPEN_CONNECTION, now))
-		st->is_told = 1;
+	if (is_attempt)
+		has_room = tell_open_attempt(sk, tp, st, now);
+	else if (command->mode == TELL)
+		has_room = tell_connection(sk, tp, st, OPEN_CONNECTION, now);
 	else
-		__sync_fetch_and_add(&all->postponed, 1);
+		has_room = tell_standing(sk, tp, st, command, now);
+	if (has_room && !is_attempt && command->mode == END)
+		has_room = tell_connection(sk, tp, st, OPEN_CONNECTION, now);
+	if (!has_room)
+		COUNT(postponed);
+	else if (command->mode == END)
+		st->is_told = 1;
 	return 0;
 }
 

@@ -13,6 +13,13 @@
 
 #include "tell.h"
 
+/* Ends the task under way; false: the iterator did. */
+always int end_task(struct state *st)
+{
+	u64 turn = st->turn;
+	return (turn & 3) != NONE && EXCHANGE(&st->turn, turn, turn & ~3ull);
+}
+
 /* The first bytes of what begins at `seq`, if they were seen. */
 always void take_head(struct state *st, u32 seq)
 {
@@ -32,7 +39,6 @@ always void begin_task(const struct tcp_sock *tp, struct state *st, u64 at)
 {
 	st->t0 = st->t1 = at;
 	st->t2 = st->t3 = 0;
-	st->t2_from = 0;
 	st->flags = 0;
 	st->request_bytes = 0;
 	st->start_retransmits = READ(tp, total_retrans);
@@ -57,7 +63,6 @@ always void detect_rider(const struct sock *sk, const struct tcp_sock *tp, struc
 	if (st->who.role != LOCAL || st->turn || received(sk, tp) == st->base_received)
 		return;
 	begin_task(tp, st, st->who.began);
-	st->flags = EARLY;
 	st->task_sent = st->base_sent;
 	st->task_received = st->base_received;
 	if (peeks) {
@@ -72,7 +77,7 @@ always void detect_response(const struct sock *sk, const struct tcp_sock *tp, st
 	u64 turn = st->turn;
 	if (st->who.role != LOCAL || (turn & 3) != REQUEST || sent(tp, st) == st->task_sent)
 		return;
-	st->t2 = sent_at(sk, tp, st->start_seq, st->t1, &st->t2_from);
+	st->t2 = sent_at(sk, tp, st->start_seq, st->t1);
 	u64 now_received = received(sk, tp);
 	st->request_bytes = now_received - st->task_received;
 	st->task_received = now_received;
@@ -93,15 +98,13 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 	int is_first = st->is_adopted && !st->turn;
 	if (is_first)
 		floor = 0;
-	u8 from = 0;
-	u64 t0 = sent_at(sk, tp, st->start_seq, floor, &from);
+	u64 t0 = sent_at(sk, tp, st->start_seq, floor);
 	if (is_first && t0 < st->who.began)
 		st->who.began = t0;
 	if (stage_of(st) == RESPONSE && end_task(st))
 		tell_task(sk, tp, st, RECEIVED, 0, at, t0);
 	take_head(st, st->start_seq);
 	begin_task(tp, st, t0);
-	st->t2_from = from;
 	st->task_received = received(sk, tp);
 }
 
@@ -118,9 +121,13 @@ always void begin_response(const struct sock *sk, const struct tcp_sock *tp, str
 	st->turn = TURN(task_of(st), RESPONSE);
 }
 
-/* Server: which thresholds the ACK at `at` has crossed. */
-always void cross(struct state *st, u32 acked, u64 at)
+/* Server: which thresholds have been crossed now that so much of all that was sent is acknowledged, since `at`. */
+always void cross(struct state *st, u64 acked_in_all, u64 at)
 {
+	/* What was sent before the request may not be acknowledged yet. */
+	if (acked_in_all <= st->task_sent)
+		return;
+	u64 acked = acked_in_all - st->task_sent;
 	for (int n = 0; n < FRAMES; n++) {
 		u32 threshold = thresholds[n];
 		if (n != st->frame || !threshold || acked < threshold)
@@ -208,9 +215,9 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	detect_response(sk, tp, st);
 	detect_request(sk, tp, st, now);
 	if ((st->who.port & FIRST_FRAME) && st->who.role == LOCAL && stage_of(st) == RESPONSE) {
-		/* An older ACK may come late, or what was sent before the request is not acknowledged yet. */
-		if (after(CB(skb, ack_seq), st->start_seq))
-			cross(st, CB(skb, ack_seq) - st->start_seq, now);
+		/* This ACK is not applied yet, if it is new at all. */
+		u32 una = READ(tp, snd_una), ack = CB(skb, ack_seq);
+		cross(st, READ(tp, bytes_acked) + (after(ack, una) ? ack - una : 0), now);
 	}
 	end -= CB_FLAGS(skb) & FIN;
 	if (!after(end, seq) || !after(end, next))
@@ -250,7 +257,5 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	}
 	return 0;
 }
-
-/* Client: tcp_probe sees established sockets only. What came after its FIN is seen when it is read, or here. */
 
 #endif

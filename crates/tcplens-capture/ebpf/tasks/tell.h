@@ -5,29 +5,6 @@
 
 #include "sockets.h"
 
-/* ---- turns ---- */
-
-#define TURN(task, stage) ((u64)(task) << 2 | (stage))
-
-always enum stage stage_of(const struct state *st)
-{
-	return st->turn & 3;
-}
-
-always u32 task_of(const struct state *st)
-{
-	return st->turn >> 2;
-}
-
-/* Ends the task under way; false: the iterator did. */
-always int end_task(struct state *st)
-{
-	u64 turn = st->turn;
-	return (turn & 3) != NONE && EXCHANGE(&st->turn, turn, turn & ~3ull);
-}
-
-/* ---- telling ---- */
-
 always void fill(struct event *e, const struct tcp_sock *tp, const struct state *st, u8 kind, u64 at)
 {
 	u32 next = READ(tp, snd_nxt), all = READ(tp, total_retrans);
@@ -63,7 +40,6 @@ always void fill(struct event *e, const struct tcp_sock *tp, const struct state 
 	e->kind = kind;
 	e->flags = st->flags | (st->is_adopted ? ADOPTED : 0);
 	e->closing = st->closing;
-	e->t2_from = st->t2_from;
 	e->head_length = 0;
 	e->next_length = 0;
 	__builtin_memcpy(e->frame_bytes, st->frame_bytes, sizeof(e->frame_bytes));

@@ -33,7 +33,6 @@ mod flag {
     pub(super) const ADOPTED: u8 = 1;
     pub(super) const REORDERED: u8 = 2;
     pub(super) const QUEUED: u8 = 4;
-    pub(super) const EARLY: u8 = 8;
     pub(super) const OPENED: u8 = 16;
 }
 
@@ -101,8 +100,8 @@ pub(super) fn event(bytes: &[u8], offset: Offset) -> Option<Event> {
         4 => task(raw, offset, TaskEnd::Received),
         5 => task(raw, offset, TaskEnd::ClosedWaiting),
         6 => task(raw, offset, TaskEnd::Open),
-        7 => What::Connection(connection(raw, offset, true)),
-        8 => What::Connection(connection(raw, offset, false)),
+        7 => What::Connection(connection(raw, true)),
+        8 => What::Connection(connection(raw, false)),
         9..=12 => What::Attempt(attempt(raw, kind)),
         _ => return None,
     };
@@ -195,7 +194,6 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
         retransmits: raw.u32(196),
         is_reordered: flags & flag::REORDERED != 0,
         is_queued: flags & flag::QUEUED != 0,
-        is_early: flags & flag::EARLY != 0,
         min_rtt_us: min_rtt(raw),
         rtt_us: rtt(raw),
         cwnd: raw.u32(212),
@@ -213,7 +211,7 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
     }))
 }
 
-fn connection(raw: Raw<'_>, offset: Offset, is_closed: bool) -> Connection {
+fn connection(raw: Raw<'_>, is_closed: bool) -> Connection {
     let how = raw.u8(224);
     let tasks = raw.u32(184);
     Connection {
@@ -226,7 +224,6 @@ fn connection(raw: Raw<'_>, offset: Offset, is_closed: bool) -> Connection {
             error: raw.u16(220),
         }),
         tasks: u64::from(tasks),
-        last_task: offset.seen(raw.u64(104)).filter(|_| tasks > 0),
         sent_bytes: raw.u64(168),
         received_bytes: raw.u64(176),
         unacked_bytes: raw.u32(188),

@@ -203,10 +203,7 @@ impl Kernel {
         if told == AT_ONCE {
             return Ok(false);
         }
-        if told > 0 {
-            return self.is_ended();
-        }
-        if self.ending.is_some() {
+        if told > 0 || self.ending.is_some() {
             return self.is_ended();
         }
         let wait = wait.min(LOOK);
@@ -263,10 +260,7 @@ impl Kernel {
             drops: count(DROPS),
             storage_failed: count(STORAGE_FAILED),
             heads_missed: count(HEADS_MISSED),
-            accept_overflows: self
-                .accept_queues
-                .as_ref()
-                .and_then(AcceptQueues::overflows),
+            accept_overflows: self.overflows,
         }
     }
 

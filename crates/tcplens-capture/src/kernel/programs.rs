@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 
 use aya::maps::{Map, MapData, RingBuf};
 use aya::programs::links::CgroupAttachMode;
@@ -17,6 +16,7 @@ use super::error::KernelError;
 use super::iterator::Iterator;
 use super::shared::Shared;
 use super::{KernelOptions, ProgramCost, Variant};
+use crate::cgroup;
 use crate::privilege::{Need, remedy};
 
 /// The programs as clang made them (ebpf/tasks/build).
@@ -35,7 +35,8 @@ const USUAL_BUFFER: u64 = 8 << 20;
 const WAKES_AT: u32 = 1 << 20;
 
 /// What is told where the iterator is missing.
-pub(super) const IDLE: &str = "a connection that is idle does not tell of its last request until it is used again or closed, nor how it stands at the end";
+pub(super) const IDLE: &str = "a connection that is idle does not tell of its last request until it is used again or \
+                               closed, nor how it stands at the end";
 
 /// Programs on tracepoints: its name, the tracepoint, and what is not known without it.
 struct Hook {
@@ -124,7 +125,7 @@ impl Programs {
             Err(KernelError::Program { why, .. }) if options.variant == Variant::Best => {
                 let mut programs = Programs::of(Make::Hash, options)?;
                 programs.limitations.push(format!(
-                    "an older way is used, which costs the traffic about twice as much: {why}"
+                    "an older way is used, which costs the traffic more: {why}"
                 ));
                 Ok(programs)
             }
@@ -332,7 +333,7 @@ fn may_lock_memory() -> bool {
 
 /// First bytes of requests: on the way in for servers, on the way out for clients.
 fn peek(loaded: &mut Ebpf) -> Result<(), String> {
-    let root = cgroups().ok_or("the second hierarchy of cgroups is not mounted")?;
+    let root = cgroup::root().ok_or("the second hierarchy of cgroups is not mounted")?;
     let root = File::open(&root).map_err(|error| format!("{}: {error}", root.display()))?;
     for (name, way) in [
         ("tl_in", CgroupSkbAttachType::Ingress),
@@ -358,15 +359,6 @@ fn iterate(loaded: &mut Ebpf, btf: &Btf) -> Result<Iterator, String> {
     };
     let fd = it.fd().map_err(|error| whole(&error))?;
     Iterator::new(fd.as_fd(), states).map_err(|error| error.to_string())
-}
-
-/// Where cgroups of the second hierarchy are: alone, or beside the first.
-pub(super) fn cgroups() -> Option<std::path::PathBuf> {
-    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .map(Path::new)
-        .into_iter()
-        .find(|root| root.join("cgroup.controllers").exists())
-        .map(Path::to_path_buf)
 }
 
 fn program<'p, T>(loaded: &'p mut Ebpf, name: &str) -> Result<&'p mut T, ProgramError>

@@ -150,7 +150,6 @@ fn request_that_came_with_the_handshake_is_one() {
         let task: &Task = tasks[0];
         assert_eq!((tasks.len(), task.end), (1, TaskEnd::Answered));
         assert_eq!((task.request_bytes, task.response_bytes), (4, 10));
-        assert!(task.is_early, "{events:#?}");
         assert_eq!(task.first_request, events[0].at);
         target.join();
     }

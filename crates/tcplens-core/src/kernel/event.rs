@@ -136,8 +136,6 @@ pub struct Task {
     pub is_reordered: bool,
     /// It was sent before the task before it had ended (pipelining).
     pub is_queued: bool,
-    /// It came with the handshake's last segment: T0 is when the connection was established.
-    pub is_early: bool,
     /// The kernel's shortest round trip, µs.
     pub min_rtt_us: Option<u32>,
     /// The kernel's smoothed round trip, µs.
@@ -175,8 +173,6 @@ pub struct Connection {
     pub closed: Option<Closed>,
     /// Tasks so far.
     pub tasks: u64,
-    /// T0 of the last one.
-    pub last_task: Option<Timestamp>,
     /// Payload sent.
     pub sent_bytes: u64,
     /// Payload received.

@@ -14,7 +14,7 @@ use super::event::{Event, Role, RoleBy, Socket, What};
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::filter::TupleFilter;
 use crate::record::{ConnectionId, Direction, Protocol, RoleFrom, Short, Side, SocketOwner};
-use crate::time::{SECOND, Timestamp};
+use crate::time::{SECOND, Span, Timestamp};
 use crate::wire::key::HashKey;
 use crate::wire::segment::{FlowKey, v4_words};
 
@@ -329,11 +329,7 @@ impl Mapper {
     }
 
     /// From one time to a later one, and a count where it is not later.
-    fn between(
-        &mut self,
-        from: Option<Timestamp>,
-        to: Option<Timestamp>,
-    ) -> Option<crate::time::Span> {
+    fn between(&mut self, from: Option<Timestamp>, to: Option<Timestamp>) -> Option<Span> {
         let (from, to) = (from?, to?);
         let span = to.since(from);
         self.counts.time_reversals += u64::from(span.is_none());

@@ -52,7 +52,6 @@ pub(crate) fn task(number: u64) -> Task {
         retransmits: 0,
         is_reordered: false,
         is_queued: false,
-        is_early: false,
         min_rtt_us: Some(8),
         rtt_us: Some(573),
         cwnd: 14,
@@ -72,7 +71,6 @@ pub(crate) fn closed() -> Connection {
             ..Closed::default()
         }),
         tasks: 2,
-        last_task: Some(us(0)),
         sent_bytes: 480,
         received_bytes: 158,
         unacked_bytes: 0,

@@ -13,7 +13,7 @@ use super::connection::errno;
 use super::task::micros;
 use crate::batch::{Kind, Records};
 use crate::kernel::event::{Attempt, AttemptEnd, Role, Socket};
-use crate::record::{Close, Connection, Handshake, Outcome, Sent, Vantage};
+use crate::record::{Connection, Handshake, Outcome, Sent, Vantage};
 use crate::time::Timestamp;
 use crate::wire::segment::Tunnel;
 
@@ -208,40 +208,16 @@ impl Mapper {
 
     /// The connection that was not to be, for whoever counts connections.
     fn failed(&mut self, socket: &Socket, handshake: &Handshake, out: &mut Records) {
-        let ends = self.ends(socket);
         let sent = |retransmits| Sent {
             retransmits,
             ..Sent::default()
         };
         let record = Connection {
-            time: handshake.time,
-            vantage: Vantage::Kernel,
-            connection_id: ends.id,
-            client_ip: ends.client.0,
-            client_port: u64::from(ends.client.1),
-            server_ip: ends.server.0,
-            server_port: u64::from(ends.server.1),
-            role_from: ends.role_from,
-            direction: Some(ends.direction),
-            tap_side: ends.tap_side,
-            vlan: None,
-            tunnel: Tunnel::None,
-            first_frame: None,
-            last_frame: None,
-            capture_loss: handshake.capture_loss,
             duration_us: handshake.wait_us,
             handshake: Some(handshake.outcome.into()),
-            late: false,
-            close: Close::Failed,
-            part: None,
-            is_final: true,
-            protocol: None,
-            requests: None,
-            duplicates: 0,
             client: sent(handshake.syn_retransmits),
             server: sent(handshake.synack_retransmits),
-            owner: Some(Box::new(ends.owner)),
-            path: None,
+            ..self.failed_connection(socket)
         };
         out.connection(self.place(Kind::Connection), record);
     }

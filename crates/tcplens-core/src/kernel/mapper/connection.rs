@@ -38,7 +38,6 @@ impl Mapper {
         if !self.settings.connections {
             return;
         }
-        let ends = self.ends(socket);
         let mine = Sent {
             bytes: state.sent_bytes,
             retransmits: u64::from(state.retransmits),
@@ -56,6 +55,32 @@ impl Mapper {
         };
         let is_missed = socket.is_adopted || socket.role_by == RoleBy::Guess;
         let record = Connection {
+            duration_us: self.between(Some(socket.began), Some(at)),
+            handshake: Some(match is_missed {
+                true => HandshakeOutcome::Missed,
+                false => HandshakeOutcome::Established,
+            }),
+            close: state
+                .closed
+                .map_or(Close::Open, |closed| close(socket.role, closed)),
+            part,
+            is_final,
+            requests: Some(state.tasks),
+            client,
+            server,
+            path: Some(Box::new(path(
+                (state.rtt_us, state.cwnd, state.mss),
+                (state.unsent_bytes, state.unacked_bytes),
+            ))),
+            ..self.failed_connection(socket)
+        };
+        out.connection(self.place(Kind::Connection), record);
+    }
+
+    /// That of a socket which never was one: all that is known of it are its ends.
+    pub(super) fn failed_connection(&mut self, socket: &Socket) -> Connection {
+        let ends = self.ends(socket);
+        Connection {
             time: socket.began,
             vantage: Vantage::Kernel,
             connection_id: ends.id,
@@ -71,29 +96,20 @@ impl Mapper {
             first_frame: None,
             last_frame: None,
             capture_loss: self.has_lost_since(socket.began),
-            duration_us: self.between(Some(socket.began), Some(at)),
-            handshake: Some(match is_missed {
-                true => HandshakeOutcome::Missed,
-                false => HandshakeOutcome::Established,
-            }),
+            duration_us: None,
+            handshake: None,
             late: false,
-            close: state
-                .closed
-                .map_or(Close::Open, |closed| close(socket.role, closed)),
-            part,
-            is_final,
+            close: Close::Failed,
+            part: None,
+            is_final: true,
             protocol: None,
-            requests: Some(state.tasks),
+            requests: None,
             duplicates: 0,
-            client,
-            server,
+            client: Sent::default(),
+            server: Sent::default(),
             owner: Some(Box::new(ends.owner)),
-            path: Some(Box::new(path(
-                (state.rtt_us, state.cwnd, state.mss),
-                (state.unsent_bytes, state.unacked_bytes),
-            ))),
-        };
-        out.connection(self.place(Kind::Connection), record);
+            path: None,
+        }
     }
 
     /// Which part of its connection a record is; `None` of one that is reported whole, an error if there are too many.

@@ -62,7 +62,6 @@ pub(crate) fn task(number: u64, began: i64) -> Task {
         retransmits: 0,
         is_reordered: false,
         is_queued: false,
-        is_early: false,
         min_rtt_us: Some(110),
         rtt_us: Some(125),
         cwnd: 10,
@@ -93,7 +92,6 @@ pub(crate) fn connection() -> Connection {
             ..Closed::default()
         }),
         tasks: 3,
-        last_task: Some(us(100)),
         sent_bytes: 720,
         received_bytes: 237,
         unacked_bytes: 0,

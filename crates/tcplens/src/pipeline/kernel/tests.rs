@@ -100,7 +100,6 @@ fn connection(port: u16, at: i64, closed: Option<Closed>) -> Event {
         what: What::Connection(Connection {
             closed,
             tasks: 0,
-            last_task: None,
             sent_bytes: 1,
             received_bytes: 1,
             unacked_bytes: 0,
