@@ -17,6 +17,7 @@ pub mod record;
 pub mod roles;
 pub mod shard;
 pub mod share;
+pub mod socket;
 pub mod tcp;
 pub mod time;
 pub mod view;

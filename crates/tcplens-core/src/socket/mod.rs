@@ -1,0 +1,9 @@
+//! Sockets as the kernel tells them when it is asked (sock_diag): from raw messages to what changed, and to records.
+//!
+//! [`message`] and [`tcp_info`] are views over bytes.
+
+pub mod message;
+pub mod tcp_info;
+
+pub use message::Message;
+pub use tcp_info::TcpInfo;
