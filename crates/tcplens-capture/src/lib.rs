@@ -8,6 +8,7 @@ pub mod interfaces;
 pub mod kernel;
 pub mod landlock;
 pub mod netns;
+pub mod opened;
 pub mod privilege;
 pub mod probe;
 pub mod process;
