@@ -27,7 +27,7 @@ pub use connection::{Connection, Sent};
 pub use extra::{FirstFrame, PathState, RequestExtra, Short, SocketOwner, TaskMarks};
 pub use finding::Finding;
 pub use handshake::Handshake;
-pub use health::Health;
+pub use health::{Health, SocketHealth};
 pub use id::ConnectionId;
 pub use request::Request;
 pub use row::{RequestRef, RequestRow, Times};

@@ -26,8 +26,9 @@ pub struct SocketText {
 
 #[derive(Debug)]
 struct Row {
-    cells: Vec<Option<(String, Paint)>>,
-    extended: Vec<String>,
+    cells: Vec<Cell>,
+    /// By field.
+    extended: Vec<(&'static str, String)>,
 }
 
 /// A column, when it gives way to others, and what it shows.
@@ -35,6 +36,8 @@ struct Choice {
     column: Column,
     /// Those with the largest number go first where there is no room; 0 stays.
     rank: u8,
+    /// The fields that need not be told again where it is shown.
+    fields: &'static [&'static str],
     cell: fn(&Socket<'_>) -> Cell,
 }
 
@@ -89,6 +92,10 @@ impl SocketText {
             self.rows.clear();
             return;
         }
+        let told: Vec<&str> = shown
+            .iter()
+            .flat_map(|&n| CHOICES[n].fields.iter().copied())
+            .collect();
         // The second lines go between those of the table, the first of which is its header.
         let mut at = 0;
         for (n, byte) in text.iter().enumerate() {
@@ -100,7 +107,7 @@ impl SocketText {
         let second = std::iter::once(&[][..]).chain(self.rows.iter().map(|row| &row.extended[..]));
         for (line, parts) in ends.into_iter().zip(second) {
             out.extend_from_slice(&text[line]);
-            extended::print(parts, width.unwrap_or(200), self.color, out);
+            extended::print(parts, &told, width.unwrap_or(200), self.color, out);
         }
         self.rows.clear();
     }
@@ -223,36 +230,43 @@ static CHOICES: &[Choice] = &[
     Choice {
         column: Column::left("STATE", 0),
         rank: 0,
+        fields: &["state"],
         cell: state,
     },
     Choice {
         column: Column::right("LOCAL", 0),
         rank: 0,
+        fields: &["local_ip", "local_port"],
         cell: |socket| plain(Endpoint(socket.local_ip, socket.local_port)),
     },
     Choice {
         column: Column::right("REMOTE", 0),
         rank: 0,
+        fields: &["remote_ip", "remote_port"],
         cell: |socket| plain(Endpoint(socket.remote_ip?, socket.remote_port?)),
     },
     Choice {
         column: Column::right("RTT", 6).group(),
         rank: 1,
+        fields: &["rtt_us"],
         cell: |socket| plain(Duration(socket.tcp.as_deref()?.rtt_us?)),
     },
     Choice {
         column: Column::right("MIN", 6),
         rank: 8,
+        fields: &["min_rtt_us"],
         cell: |socket| plain(Duration(socket.tcp.as_deref()?.min_rtt_us?)),
     },
     Choice {
         column: Column::right("RETR", 0).group(),
         rank: 2,
+        fields: &["total_retrans", "retrans", "lost"],
         cell: retransmits,
     },
     Choice {
         column: Column::right("UNACK", 0),
         rank: 7,
+        fields: &["unacked"],
         cell: |socket| {
             is_connection(socket).then_some(())?;
             count(socket.tcp.as_deref()?.unacked?)
@@ -261,6 +275,7 @@ static CHOICES: &[Choice] = &[
     Choice {
         column: Column::right("CWND", 0),
         rank: 6,
+        fields: &["snd_cwnd"],
         cell: |socket| {
             is_connection(socket).then_some(())?;
             count(socket.tcp.as_deref()?.snd_cwnd?)
@@ -269,6 +284,7 @@ static CHOICES: &[Choice] = &[
     Choice {
         column: Column::right("SENDQ", 0).group(),
         rank: 3,
+        fields: &["wqueue_bytes", "accept_queue_max"],
         cell: |socket| match socket.accept_queue_max {
             Some(most) => plain(Count(most)),
             None => queue(socket.wqueue_bytes?),
@@ -277,6 +293,7 @@ static CHOICES: &[Choice] = &[
     Choice {
         column: Column::right("RECVQ", 0),
         rank: 4,
+        fields: &["rqueue_bytes", "accept_queue"],
         cell: |socket| match socket.accept_queue {
             Some(waiting) => count(waiting),
             None => queue(socket.rqueue_bytes?),
@@ -285,42 +302,53 @@ static CHOICES: &[Choice] = &[
     Choice {
         column: Column::right("OUT bit/s", 0).group(),
         rank: 9,
+        fields: &["send_rate"],
         cell: |socket| rate(socket.send_rate?),
     },
     Choice {
         column: Column::right("IN bit/s", 0),
         rank: 10,
+        fields: &["receive_rate"],
         cell: |socket| rate(socket.receive_rate?),
     },
     Choice {
         column: Column::right("DELIVERY", 0).group(),
         rank: 12,
+        fields: &["delivery_rate"],
         cell: |socket| rate(socket.tcp.as_deref()?.delivery_rate?),
     },
     Choice {
         column: Column::left("LIMITED", 0),
         rank: 11,
+        fields: &["delivery_rate_app_limited"],
         cell: limited,
     },
     Choice {
         column: Column::right("IDLE", 0).group(),
         rank: 13,
+        fields: &[],
         cell: |socket| {
             is_connection(socket).then_some(())?;
             let tcp = socket.tcp.as_deref()?;
             let sent = tcp.last_data_sent_us?;
             let received = tcp.last_data_recv_us?;
-            plain(Duration(if sent.ns() < received.ns() { sent } else { received }))
+            plain(Duration(if sent.ns() < received.ns() {
+                sent
+            } else {
+                received
+            }))
         },
     },
     Choice {
         column: Column::left("PROCESS", 0).group(),
         rank: 5,
+        fields: &["pid", "comm"],
         cell: process,
     },
     Choice {
         column: Column::left("CONTAINER", 0),
         rank: 14,
+        fields: &[],
         cell: |socket| {
             let id = socket.container_id?;
             // As docker ps shows it.

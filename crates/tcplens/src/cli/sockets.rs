@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::str::FromStr;
 
 use clap::{ArgAction, Args, ValueEnum};
+use tcplens_core::record::Socket;
 use tcplens_core::time::Span;
+use tcplens_output::text::SocketOrder;
+use tcplens_output::values::position;
 
 use super::{Format, Output, values};
 
@@ -44,7 +47,7 @@ pub(crate) struct Sockets {
     #[arg(
         long,
         value_name = "RULE",
-        default_value = "changed",
+        default_value = "tcp-info",
         hide_possible_values = true
     )]
     #[arg(help_heading = "Output", display_order = 0)]
@@ -144,11 +147,31 @@ pub(crate) enum Anonymize {
 
 /// `--sort`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sort {
-    /// A field's name.
-    pub field: &'static str,
-    /// The largest first.
-    pub descending: bool,
+pub(crate) struct Sort(pub SocketOrder);
+
+impl FromStr for Sort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sort, String> {
+        let (name, direction) = text.split_once(':').unwrap_or((text, "asc"));
+        let descending = match direction {
+            "asc" => false,
+            "desc" => true,
+            _ => return Err(format!("{direction:?} is no direction; write asc or desc")),
+        };
+        let with_unit = [name.to_owned(), format!("{name}_us"), format!("{name}_bytes")];
+        let found = with_unit.iter().find_map(|name| position::<Socket<'_>>(name));
+        match found {
+            Some(position) => Ok(Sort(SocketOrder::Field {
+                position,
+                descending,
+            })),
+            None if text == "trouble" => Ok(Sort(SocketOrder::Trouble)),
+            None => Err(format!(
+                "sockets have no field {name:?}; write one of the record socket (docs/records.md), such as rtt_us:desc"
+            )),
+        }
+    }
 }
 
 // At most 72 columns: a manual page of 80 shows these lines as they are.
@@ -169,3 +192,19 @@ Examples:
                                       the farthest first
   tcplens sockets --watch -f jsonl -o sockets.jsonl.zst
                                       changes and ends, for machines";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_field_of_a_socket_may_be_sorted_by_with_its_unit_or_without() {
+        for text in ["rtt_us", "rtt:desc", "local_port:asc", "rqueue", "congestion"] {
+            assert!(Sort::from_str(text).is_ok(), "{text}");
+        }
+        assert_eq!(Sort::from_str("rtt"), Sort::from_str("rtt_us:asc"));
+        assert_ne!(Sort::from_str("rtt"), Sort::from_str("rtt:desc"));
+        assert!(Sort::from_str("rtt:down").unwrap_err().contains("desc"));
+        assert!(Sort::from_str("speed").unwrap_err().contains("records.md"));
+    }
+}

@@ -4,47 +4,25 @@ use crate::color::Paint;
 use crate::human::{Bytes, Count, Duration, Short};
 use crate::values::{Value, Values};
 
-/// What columns show, or what only joins records.
-const SHOWN: &[&str] = &[
+/// What only joins records, or is told in better words by another field.
+const LEFT_OUT: &[&str] = &[
     "time",
     "vantage",
     "connection_id",
     "uuid",
     "sequence",
     "first_seen",
-    "state",
     "client_ip",
     "client_port",
     "server_ip",
     "server_port",
     "role_from",
-    "local_ip",
-    "local_port",
-    "remote_ip",
-    "remote_port",
     "family",
-    "pid",
-    "comm",
     "final",
     "interval_us",
-    "send_rate",
-    "receive_rate",
-    "rqueue_bytes",
-    "wqueue_bytes",
-    "accept_queue",
-    "accept_queue_max",
     "tcp_info_bytes",
     "tcp_state",
     "tcp_options",
-    "retrans",
-    "lost",
-    "unacked",
-    "total_retrans",
-    "rtt_us",
-    "min_rtt_us",
-    "snd_cwnd",
-    "delivery_rate",
-    "delivery_rate_app_limited",
 ];
 
 /// Bytes whose names do not say so.
@@ -68,32 +46,37 @@ const BYTES: &[&str] = &[
 ];
 
 /// What there is to say of a socket: `rto 204 ms`, `cubic`, `sack`.
-pub(super) fn parts(values: &Values) -> Vec<String> {
-    let known = values.iter().filter(|(field, _)| !SHOWN.contains(&field.name));
+pub(super) fn parts(values: &Values) -> Vec<(&'static str, String)> {
+    let known = values
+        .iter()
+        .filter(|(field, _)| !LEFT_OUT.contains(&field.name));
     known
         .filter_map(|(field, value)| {
             let plain = ["_us", "_bytes"]
                 .iter()
                 .find_map(|unit| field.name.strip_suffix(unit));
             let name = plain.unwrap_or(field.name);
-            Some(match value {
+            let text = match value {
                 Value::Absent | Value::Count(0) | Value::Flag(false) => return None,
                 Value::Flag(true) => name.to_owned(),
                 // A number that names something is no amount.
                 Value::Count(n) if is_name(field.name) => format!("{name} {n}"),
                 Value::Count(n) if field.name.ends_with("_rate") => match field.name {
                     "retransmit_rate" => format!("{name} {}/s", Count(*n)),
-                    _ => format!("{name} {}bit/s", Short(n.saturating_mul(8))),
+                    _ => format!("{name} {} bit/s", Short(n.saturating_mul(8))),
                 },
                 Value::Count(n) if is_bytes(field.name) => format!("{name} {}", Bytes(*n)),
                 Value::Count(n) => format!("{name} {}", Count(*n)),
                 Value::Span(span) if span.ns() == 0 => return None,
                 Value::Span(span) => format!("{name} {}", Duration(*span)),
+                // Nothing is shut down; nothing is wrong with congestion avoidance.
+                Value::Word("none" | "open") => return None,
                 Value::Word(word) => format!("{name} {word}"),
                 Value::Text(text) => format!("{name} {text}"),
                 Value::Ip(ip) => format!("{name} {ip}"),
                 Value::Time(_) | Value::Id(_) => return None,
-            })
+            };
+            Some((field.name, text))
         })
         .collect()
 }
@@ -117,8 +100,14 @@ fn is_name(name: &str) -> bool {
     names.contains(&name)
 }
 
-/// Appends them, indented, in as many lines as it takes.
-pub(super) fn print(parts: &[String], width: usize, color: bool, out: &mut Vec<u8>) {
+/// Appends them, indented, in as many lines as it takes, but for the fields that are `told` already.
+pub(super) fn print(
+    parts: &[(&str, String)],
+    told: &[&str],
+    width: usize,
+    color: bool,
+    out: &mut Vec<u8>,
+) {
     const INDENT: &str = "      ";
     let (before, after) = match color {
         true => Paint::Dim.sequences(),
@@ -131,7 +120,7 @@ pub(super) fn print(parts: &[String], width: usize, color: bool, out: &mut Vec<u
             line.clear();
         }
     };
-    for part in parts {
+    for (_, part) in parts.iter().filter(|(name, _)| !told.contains(name)) {
         // Names of processes and control groups are whoever's.
         let part: String = part.replace(char::is_control, "?");
         let length = INDENT.len() + line.chars().count() + 2 + part.chars().count();

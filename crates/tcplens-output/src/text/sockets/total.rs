@@ -36,7 +36,7 @@ impl SocketTotal {
             self.full += u64::from(waiting > 0 && waiting >= most);
             return;
         }
-        let mut amount = |all: &mut (u64, u64), bytes: u64| {
+        let amount = |all: &mut (u64, u64), bytes: u64| {
             all.0 += u64::from(bytes > 0);
             all.1 += bytes;
         };
@@ -64,9 +64,14 @@ impl SocketTotal {
     pub fn print(&mut self, left_out: u64, out: &mut Vec<u8>) {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let noun = if self.sockets == 1 { "socket" } else { "sockets" };
+        let noun = if self.sockets == 1 {
+            "socket"
+        } else {
+            "sockets"
+        };
         let _ = write!(text, "{} {noun}", Count(self.sockets));
-        self.states.sort_by_key(|(state, count)| (std::cmp::Reverse(*count), *state));
+        self.states
+            .sort_by_key(|(state, count)| (std::cmp::Reverse(*count), *state));
         for (n, (state, count)) in self.states.iter().enumerate() {
             let gap = if n == 0 { ": " } else { ", " };
             let word = state.word().unwrap_or_default().replace('_', "-");
