@@ -402,7 +402,8 @@ mod tests {
 
     #[test]
     fn what_is_too_long_or_too_deep_is_told() {
-        let ports = |count| Condition::Or((1..=count).map(|n| Condition::SourcePort(n, n)).collect());
+        let ports =
+            |count| Condition::Or((1..=count).map(|n| Condition::SourcePort(n, n)).collect());
         // 20 bytes each, but for the last one's jump.
         assert!(Bytecode::new(&ports(3276)).is_ok());
         let long = program(&ports(3276));

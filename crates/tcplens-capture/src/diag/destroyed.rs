@@ -6,19 +6,20 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::SocketFlags;
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{
     set_socket_recv_buffer_size, set_socket_recv_buffer_size_force, socket_recv_buffer_size,
 };
+use rustix::net::{SocketFlags, bind};
 use tcplens_core::time::Timestamp;
 
 use super::error::DiagError;
 use super::message::{BY_FAMILY, Parts, Socket, tcp};
-use super::socket::{SLOTS, drops, join, receive};
+use super::socket::{SLOTS, drops, receive};
 use crate::clock;
 
-/// SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY.
-const GROUPS: [u32; 2] = [1, 3];
+/// SKNLGRP_INET_TCP_DESTROY (1) and SKNLGRP_INET6_TCP_DESTROY (3), a bit for each.
+const GROUPS: u32 = 1 << 0 | 1 << 2;
 /// Room for one message; with Linux 6.18 it has 400 bytes.
 const SLOT: usize = 2048;
 /// System calls of one `read`: whoever calls has other things to do as well. Chosen: 8,192 messages.
@@ -64,12 +65,11 @@ impl Destroyed {
             .map_err(DiagError::system("make room for destroyed sockets"))?;
         let buffer_bytes = socket_recv_buffer_size(&socket)
             .map_err(DiagError::system("ask for the room of a socket"))?;
-        for group in GROUPS {
-            join(&socket, group).map_err(|error| DiagError::System {
-                what: "join the groups of destroyed sockets (sock_diag)",
-                error,
-            })?;
-        }
+        // Not by NETLINK_ADD_MEMBERSHIP alone: a socket without an address of its own has the kernel's, 0, and what the kernel
+        // sends to a group it does not send to itself.
+        bind(&socket, &SocketAddrNetlink::new(0, GROUPS)).map_err(DiagError::system(
+            "join the groups of destroyed sockets (sock_diag)",
+        ))?;
         Ok(Destroyed {
             socket,
             room: vec![0; SLOTS * SLOT],
@@ -94,10 +94,7 @@ impl Destroyed {
     ///
     /// # Errors
     /// The socket cannot be read any more.
-    pub fn read(
-        &mut self,
-        each: &mut dyn FnMut(Timestamp, &[u8]),
-    ) -> Result<Read, DiagError> {
+    pub fn read(&mut self, each: &mut dyn FnMut(Timestamp, &[u8])) -> Result<Read, DiagError> {
         let mut read = Read::default();
         for _ in 0..MOST_CALLS {
             let mut now = None;

@@ -225,7 +225,9 @@ mod tests {
         let mut reading = Reading::new(OURS);
         let mut cookies = Vec::new();
         for datagram in datagrams {
-            reading.take(Timestamp(1), datagram, &mut |_, body| cookies.push(body[44]));
+            reading.take(Timestamp(1), datagram, &mut |_, body| {
+                cookies.push(body[44])
+            });
         }
         (cookies, reading)
     }

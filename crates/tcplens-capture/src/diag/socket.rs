@@ -17,25 +17,6 @@ pub(super) struct Received<'a> {
     pub(super) is_cut: bool,
 }
 
-/// Joins a multicast group (NETLINK_ADD_MEMBERSHIP).
-pub(super) fn join(socket: &OwnedFd, group: c_uint) -> io::Result<()> {
-    // SAFETY: the kernel reads a number that lives through the call.
-    let status = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_NETLINK,
-            libc::NETLINK_ADD_MEMBERSHIP,
-            (&raw const group).cast(),
-            size_of::<c_uint>() as libc::socklen_t,
-        )
-    };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
 /// How many messages the kernel could not put into the socket so far, modulo 2^32 (SO_MEMINFO, Linux 4.12).
 pub(super) fn drops(socket: &OwnedFd) -> Option<u32> {
     const NUMBERS: usize = 9;
