@@ -57,6 +57,8 @@ pub struct Field {
     pub kind: &'static str,
     /// What it means.
     pub doc: &'static str,
+    /// The words that it may have, where that is a closed set: in what [`Record::fields`] gives; a visit leaves it empty.
+    pub words: &'static [&'static str],
 }
 
 /// A record kind.

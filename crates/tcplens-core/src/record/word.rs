@@ -4,11 +4,15 @@ use crate::wire::segment::Tunnel;
 
 /// A value shown as one lower-case word, or absent.
 pub trait Word {
+    /// All words of the set; empty where it is not a closed one.
+    const WORDS: &'static [&'static str] = &[];
     /// The word.
     fn word(self) -> Option<&'static str>;
 }
 
 impl<W: Word> Word for Option<W> {
+    const WORDS: &'static [&'static str] = W::WORDS;
+
     #[inline]
     fn word(self) -> Option<&'static str> {
         self.and_then(W::word)
@@ -33,6 +37,8 @@ macro_rules! words {
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
         }
         impl Word for $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+
             #[inline]
             fn word(self) -> Option<&'static str> {
                 Some(match self { $( $name::$variant => $word, )+ })
@@ -347,6 +353,9 @@ words! {
 }
 
 impl Word for Tunnel {
+    const WORDS: &'static [&'static str] =
+        &["gre", "vxlan", "geneve", "gtp", "ipip", "6in4", "teredo"];
+
     #[inline]
     fn word(self) -> Option<&'static str> {
         match self {
