@@ -19,6 +19,9 @@ mod request;
 mod row;
 mod word;
 
+#[cfg(test)]
+pub(crate) use record;
+
 pub use connection::{Connection, Sent};
 pub use extra::{FirstFrame, PathState, RequestExtra, Short, SocketOwner, TaskMarks};
 pub use finding::Finding;
