@@ -23,6 +23,9 @@ mod socket_summary;
 mod socket_word;
 mod word;
 
+#[cfg(test)]
+pub(crate) use record;
+
 pub use connection::{Connection, Sent};
 pub use extra::{FirstFrame, PathState, RequestExtra, Short, SocketOwner, TaskMarks};
 pub use finding::Finding;

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::program::{Node, Predicate, Program};
+use super::program::{Atom, Node, Predicate, Program};
 use super::schema::Schema;
 use super::tcp_state;
 use super::value::Net;
@@ -80,7 +80,9 @@ pub(super) fn of(program: &Program, schema: &Schema) -> EndsCondition {
         yes: true,
         unknown: false,
     };
-    let way = |way| above(&program.root, program, &Places { sides, way }, wanted);
+    let mut tests: Vec<_> = program.atoms.iter().collect();
+    tests.sort_by_key(|atom| atom.slot);
+    let way = |way| above(&program.root, &tests, &Places { sides, way }, wanted);
     if program.is_directed {
         or(vec![way(0), way(1)])
     } else {
@@ -88,11 +90,11 @@ pub(super) fn of(program: &Program, schema: &Schema) -> EndsCondition {
     }
 }
 
-/// A condition that holds wherever the node's answer is one of those wanted.
-fn above(node: &Node, program: &Program, places: &Places, wanted: Wanted) -> EndsCondition {
+/// A condition that holds wherever the node's answer is one of those wanted; `tests` are by slot.
+fn above(node: &Node, tests: &[&Atom], places: &Places, wanted: Wanted) -> EndsCondition {
     let each = |all: &[Node]| -> Vec<EndsCondition> {
         all.iter()
-            .map(|one| above(one, program, places, wanted))
+            .map(|one| above(one, tests, places, wanted))
             .collect()
     };
     match node {
@@ -107,25 +109,22 @@ fn above(node: &Node, program: &Program, places: &Places, wanted: Wanted) -> End
                 yes: !wanted.yes,
                 ..wanted
             };
-            above(inner, program, places, wanted)
+            above(inner, tests, places, wanted)
         }
         Node::Decided(inner) => {
             let wanted = Wanted {
                 unknown: !wanted.yes,
                 ..wanted
             };
-            above(inner, program, places, wanted)
+            above(inner, tests, places, wanted)
         }
         Node::Directed(ways) => match ways.get(places.way) {
-            Some(node) => above(node, program, places, wanted),
+            Some(node) => above(node, tests, places, wanted),
             None => EndsCondition::Any,
         },
-        Node::Atom(slot) => {
-            let atom = program.atoms.iter().find(|atom| atom.slot == *slot);
-            atom.map_or(EndsCondition::Any, |atom| {
-                places.leaf(atom.field, &atom.test, wanted)
-            })
-        }
+        Node::Atom(slot) => tests.get(*slot).map_or(EndsCondition::Any, |atom| {
+            places.leaf(atom.field, &atom.test, wanted)
+        }),
     }
 }
 
@@ -257,5 +256,5 @@ fn not(inner: EndsCondition) -> EndsCondition {
     }
 }
 
-/// All states, for who makes a mask of it.
+// Of two opposite sets of states one holds.
 const _: () = assert!(tcp_state::ALL == u16::MAX);

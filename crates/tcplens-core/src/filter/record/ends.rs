@@ -64,7 +64,8 @@ impl Parser<'_> {
         let Some(Token::Word(word @ ("src" | "dst"))) = self.peek_at(at) else {
             return (Direction::Either, 0);
         };
-        let is_joined = matches!(self.peek_at(at + 2), Some(Token::Word(next)) if *next == other(word));
+        let is_joined =
+            matches!(self.peek_at(at + 2), Some(Token::Word(next)) if *next == other(word));
         match self.peek_at(at + 1) {
             Some(Token::Sign(Sign::Or)) if is_joined => (Direction::Either, 3),
             Some(Token::Sign(Sign::And)) if is_joined => (Direction::Both, 3),
@@ -82,7 +83,11 @@ impl Parser<'_> {
             self.bump();
             all.push(self.one_end(direction, kind, family)?);
         }
-        let join = if sign == Sign::And { Expr::And } else { Expr::Or };
+        let join = if sign == Sign::And {
+            Expr::And
+        } else {
+            Expr::Or
+        };
         Ok(one_or(all, join))
     }
 
@@ -96,7 +101,12 @@ impl Parser<'_> {
         }
     }
 
-    fn one_end(&mut self, direction: Direction, kind: Kind, family: Option<Family>) -> Parsed<Expr> {
+    fn one_end(
+        &mut self,
+        direction: Direction,
+        kind: Kind,
+        family: Option<Family>,
+    ) -> Parsed<Expr> {
         let Some(Token::Word(word)) = self.peek() else {
             return Err(self.unexpected(kind.expected()));
         };

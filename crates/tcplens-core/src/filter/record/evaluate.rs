@@ -140,10 +140,12 @@ impl Predicate {
             (Predicate::Masked { value, mask }, Value::Number(number)) => {
                 number.map(|number| number & mask == *value)
             }
-            (Predicate::Addresses { v4, v6 }, Value::Ip(ip)) => ip.map(|ip| match ip.to_canonical() {
-                IpAddr::V4(ip) => is_in(v4, u32::from(ip)),
-                IpAddr::V6(ip) => is_in(v6, u128::from(ip)),
-            }),
+            (Predicate::Addresses { v4, v6 }, Value::Ip(ip)) => {
+                ip.map(|ip| match ip.to_canonical() {
+                    IpAddr::V4(ip) => is_in(v4, u32::from(ip)),
+                    IpAddr::V6(ip) => is_in(v6, u128::from(ip)),
+                })
+            }
             (Predicate::Texts(all), Value::Text(text)) => {
                 text.map(|text| all.binary_search_by(|one| one.as_str().cmp(text)).is_ok())
             }
@@ -237,7 +239,9 @@ impl Visitor for Walk<'_> {
     fn id(&mut self, _: &'static Field, value: Option<ConnectionId>) {
         if self.is_wanted() {
             let text = value.map(ConnectionId::text);
-            let text = text.as_ref().and_then(|text| std::str::from_utf8(text).ok());
+            let text = text
+                .as_ref()
+                .and_then(|text| std::str::from_utf8(text).ok());
             self.answer(&Value::Text(text));
         }
     }

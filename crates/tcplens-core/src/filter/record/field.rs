@@ -74,7 +74,11 @@ impl Parser<'_> {
             let mask = tcp_state::of_record(word);
             return Ok(Test::State(
                 field,
-                if compare == Compare::Equal { mask } else { !mask },
+                if compare == Compare::Equal {
+                    mask
+                } else {
+                    !mask
+                },
             ));
         }
         Ok(Test::Compare(field, compare, literal))
@@ -178,9 +182,10 @@ impl Parser<'_> {
             Some(Token::Quoted(text)) if matches!(field.field.kind, "text" | "word" | "id") => {
                 self.read(field, text)
             }
-            Some(Token::Quoted(_)) => {
-                Err(format!("`{field}` is {}; write it without quotes", kind(field)))
-            }
+            Some(Token::Quoted(_)) => Err(format!(
+                "`{field}` is {}; write it without quotes",
+                kind(field)
+            )),
             _ => return Err(self.unexpected(kind(field))),
         };
         let literal = read.map_err(|message| self.wrong(&message))?;
@@ -229,7 +234,10 @@ impl Parser<'_> {
         if self.schema.tcp_state() == Some(field) {
             return match tcp_state::of(word) {
                 Some(_) => Ok(word.to_owned()),
-                None => Err(format!("`{word}` is no state; expected {}", tcp_state::NAMES)),
+                None => Err(format!(
+                    "`{word}` is no state; expected {}",
+                    tcp_state::NAMES
+                )),
             };
         }
         let words = field.field.words;

@@ -20,7 +20,9 @@ pub(super) fn parse(word: &str) -> Option<i64> {
     let year = digits(parts.next()?, 4)?;
     let month = digits(parts.next()?, 2)?;
     let day = digits(parts.next()?, 2)?;
-    if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=last(year, month)).contains(&day)
+    if parts.next().is_some()
+        || !(1..=12).contains(&month)
+        || !(1..=last(year, month)).contains(&day)
     {
         return None;
     }

@@ -20,8 +20,26 @@ pub(super) type Interfaces<'a> = &'a dyn Fn(&str) -> Option<u64>;
 
 /// Words that begin a test and are no fields.
 const WORDS: &[&str] = &[
-    "and", "or", "not", "has", "state", "exclude", "sport", "dport", "src", "dst", "dev", "fwmark",
-    "cgroup", "host", "net", "port", "portrange", "tcp", "ip", "ip6",
+    "and",
+    "or",
+    "not",
+    "has",
+    "state",
+    "exclude",
+    "sport",
+    "dport",
+    "src",
+    "dst",
+    "dev",
+    "fwmark",
+    "cgroup",
+    "host",
+    "net",
+    "port",
+    "portrange",
+    "tcp",
+    "ip",
+    "ip6",
 ];
 
 /// Parses a whole expression; `None` for an empty one.
@@ -105,7 +123,9 @@ impl<'a> Parser<'a> {
             return Ok(inner);
         }
         let Some(Token::Word(word)) = self.peek() else {
-            return Err(self.unexpected("a field, `(`, `not`, or a test such as `state established`"));
+            return Err(
+                self.unexpected("a field, `(`, `not`, or a test such as `state established`")
+            );
         };
         let word = *word;
         // A field of this name comes first where it is compared: `state == listen`, `state listening`.
@@ -154,7 +174,9 @@ impl<'a> Parser<'a> {
             [] => "its fields are in docs/records.md".to_owned(),
             names => format!("near it are: {}", names.join(", ")),
         };
-        self.wrong(&format!("the record `{kind}` has no field `{word}`; {hint}"))
+        self.wrong(&format!(
+            "the record `{kind}` has no field `{word}`; {hint}"
+        ))
     }
 
     pub(super) fn peek(&self) -> Option<&Token<'a>> {

@@ -174,6 +174,9 @@ impl Program {
 
     /// A port as ss compares it: one that is not there is 0, as the kernel has it.
     fn port(&mut self, field: Named, compare: Compare, port: u16) -> Node {
+        if compare == Compare::Unequal {
+            return not(self.port(field, Compare::Equal, port));
+        }
         let ranges = ranges(compare, u64::from(port), u64::from(u16::MAX));
         let has_none = ranges.first().is_some_and(|(low, _)| *low == 0);
         let inside = decided(self.atom(field, Predicate::Numbers(ranges)));
@@ -189,11 +192,13 @@ impl Program {
         match literal {
             Literal::Number(number) | Literal::Span(number) => {
                 let ranges = ranges(compare, *number, u64::MAX);
-                self.atom(field, Predicate::Numbers(ranges))
+                let inside = self.atom(field, Predicate::Numbers(ranges));
+                not_unless(is_equal, inside)
             }
             Literal::Time(at) => {
                 let ranges = ranges(compare, time(*at), u64::MAX);
-                self.atom(field, Predicate::Numbers(ranges))
+                let inside = self.atom(field, Predicate::Numbers(ranges));
+                not_unless(is_equal, inside)
             }
             Literal::Net(net) => {
                 let inside = self.atom(field, addresses(&[*net]));
@@ -298,7 +303,7 @@ fn addresses(nets: &[Net]) -> Predicate {
     Predicate::Addresses { v4, v6 }
 }
 
-/// The numbers up to `most` for which a comparison holds.
+/// The numbers up to `most` for which a comparison holds; of `!=` those for which it does not, for it is `not` of `==`.
 fn ranges(compare: Compare, number: u64, most: u64) -> Vec<(u64, u64)> {
     let below = number.checked_sub(1).map(|last| (0, last));
     let above = number
@@ -306,8 +311,7 @@ fn ranges(compare: Compare, number: u64, most: u64) -> Vec<(u64, u64)> {
         .filter(|first| *first <= most)
         .map(|first| (first, most));
     match compare {
-        Compare::Equal => vec![(number, number)],
-        Compare::Unequal => below.into_iter().chain(above).collect(),
+        Compare::Equal | Compare::Unequal => vec![(number, number)],
         Compare::Less => below.into_iter().collect(),
         Compare::AtMost => vec![(0, number)],
         Compare::Greater => above.into_iter().collect(),

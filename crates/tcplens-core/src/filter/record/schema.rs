@@ -134,7 +134,7 @@ pub(super) fn near(word: &str, names: impl Iterator<Item = &'static str>) -> Vec
                 .find_map(|unit| name.strip_suffix(unit))
                 .unwrap_or(name);
             let distance = distance(&word, name).min(distance(&word, plain));
-            let is_part = word.len() > 1 && name.split('_').any(|part| part == word);
+            let is_part = word.len() > 1 && format!("_{name}_").contains(&format!("_{word}_"));
             if distance <= allowed {
                 Some((distance, name))
             } else {
@@ -147,25 +147,22 @@ pub(super) fn near(word: &str, names: impl Iterator<Item = &'static str>) -> Vec
     found.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Letters to insert, remove or replace (Levenshtein).
+/// Letters to insert, remove, replace or exchange with their neighbour (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (n, letter) in a.chars().enumerate() {
-        let mut corner = n;
-        let mut left = n + 1;
-        for (cell, other) in row.iter_mut().skip(1).zip(&b) {
-            let above = *cell;
-            let here = (corner + usize::from(letter != *other))
-                .min(above + 1)
-                .min(left + 1);
-            corner = above;
-            left = here;
-            *cell = here;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 0..a.len() {
+        let mut row = vec![i + 1; b.len() + 1];
+        for j in 0..b.len() {
+            let mut least = last[j] + usize::from(a[i] != b[j]);
+            least = least.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(before[j - 1] + 1);
+            }
+            row[j + 1] = least;
         }
-        if let Some(first) = row.first_mut() {
-            *first = n + 1;
-        }
+        before = std::mem::replace(&mut last, row);
     }
-    row.last().copied().unwrap_or_default()
+    last.last().copied().unwrap_or_default()
 }

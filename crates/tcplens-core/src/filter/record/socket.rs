@@ -111,7 +111,8 @@ impl Parser<'_> {
         self.bump();
         let is_equal = self.equality()?;
         let Some(Token::Word(word)) = self.peek() else {
-            return Err(self.unexpected("an address: 10.0.0.1, 10.0.0.0/8, 10.0.0.1:443, [fd00::]/8, *:443"));
+            return Err(self
+                .unexpected("an address: 10.0.0.1, 10.0.0.0/8, 10.0.0.1:443, [fd00::]/8, *:443"));
         };
         let (net, port) = host(word).map_err(|message| self.wrong(&message))?;
         self.bump();
@@ -204,7 +205,9 @@ impl Parser<'_> {
     fn of_sockets(&self, word: &str, names: &[&str]) -> Parsed<Named> {
         self.schema.first_of(names).ok_or_else(|| {
             let kind = self.schema.kind;
-            self.wrong(&format!("the record `{kind}` has nothing that `{word}` asks for"))
+            self.wrong(&format!(
+                "the record `{kind}` has nothing that `{word}` asks for"
+            ))
         })
     }
 
@@ -232,7 +235,9 @@ fn port(word: &str) -> Option<u16> {
 /// `ADDRESS[/PREFIX][:PORT]`, IPv6 in brackets, `*` for any. Bits outside the prefix do not count, as in ss.
 fn host(word: &str) -> Result<(Option<Net>, Option<u16>), String> {
     let expected = || {
-        format!("expected an address (10.0.0.1, 10.0.0.0/8, 10.0.0.1:443, [fd00::]/8, *:443), not `{word}`")
+        format!(
+            "expected an address (10.0.0.1, 10.0.0.0/8, 10.0.0.1:443, [fd00::]/8, *:443), not `{word}`"
+        )
     };
     // An IPv6 address without brackets has no port.
     let is_bare = !word.starts_with('[') && word.matches(':').count() > 1;
@@ -247,7 +252,9 @@ fn host(word: &str) -> Result<(Option<Net>, Option<u16>), String> {
     };
     let port = match named {
         None | Some("*") => None,
-        Some(name) => Some(port(name).ok_or_else(|| format!("`{name}` is no port that is known here"))?),
+        Some(name) => {
+            Some(port(name).ok_or_else(|| format!("`{name}` is no port that is known here"))?)
+        }
     };
     let net = match address {
         "*" => None,

@@ -148,7 +148,9 @@ pub(super) fn count(word: &str, field: &str) -> Result<u64, String> {
     let (digits, unit) = split(word);
     if unit.is_empty() {
         return scaled(digits, 1).ok_or_else(|| {
-            format!("expected a whole number of at most 64 bits, or a size such as 10KiB, not `{word}`")
+            format!(
+                "expected a whole number of at most 64 bits, or a size such as 10KiB, not `{word}`"
+            )
         });
     }
     if let Some((_, size)) = SIZES.iter().find(|(name, _)| *name == unit) {
@@ -160,10 +162,9 @@ pub(super) fn count(word: &str, field: &str) -> Result<u64, String> {
             .strip_suffix(name)
             .is_some_and(|rest| rest.ends_with('_'))
     });
-    if let (Some((name, size)), Some((_, scale))) = (
-        of_field,
-        DURATIONS.iter().find(|(name, _)| *name == unit),
-    ) {
+    if let (Some((name, size)), Some((_, scale))) =
+        (of_field, DURATIONS.iter().find(|(name, _)| *name == unit))
+    {
         return scaled(digits, *scale)
             .filter(|ns| ns % size == 0)
             .map(|ns| ns / size)
@@ -192,9 +193,7 @@ pub(super) fn span(word: &str) -> Result<u64, String> {
     };
     // The last number is no duration (`Span`).
     let ns = scaled(digits, *size).filter(|ns| *ns < u64::MAX);
-    ns.ok_or_else(|| {
-        format!("`{word}` is no whole number of nanoseconds, or more than 500 years")
-    })
+    ns.ok_or_else(|| format!("`{word}` is no whole number of nanoseconds, or more than 500 years"))
 }
 
 /// A network, or one address; an IPv4 network may leave out its last zeros where `is_short`.
@@ -286,7 +285,9 @@ fn decimal(digits: &str) -> Option<(u64, &str)> {
 fn scaled(digits: &str, unit: u64) -> Option<u64> {
     let (whole, decimals) = decimal(digits)?;
     let decimals = decimals.trim_end_matches('0');
-    let length = u32::try_from(decimals.len()).ok().filter(|n| *n <= DECIMALS)?;
+    let length = u32::try_from(decimals.len())
+        .ok()
+        .filter(|n| *n <= DECIMALS)?;
     let part: u128 = match decimals {
         "" => 0,
         decimals => decimals.parse().ok()?,
