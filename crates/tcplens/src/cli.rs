@@ -16,7 +16,7 @@ pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
-pub(crate) use sockets::{Anonymize, SaveWhen, Sockets};
+pub(crate) use sockets::{Anonymize, SocketKind, Sockets, Sort};
 
 mod kernel;
 mod options;

@@ -36,6 +36,15 @@ pub(crate) struct Sockets {
         display_order = 0
     )]
     pub format: Format,
+    /// Kinds of records to print: socket, socket_summary, health [default: all; csv: socket]
+    #[arg(
+        long,
+        hide_possible_values = true,
+        value_name = "KIND,...",
+        value_delimiter = ','
+    )]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub kind: Vec<SocketKind>,
     /// A second line for each socket, with all that is known
     #[arg(short, long, help_heading = "Output", display_order = 0)]
     pub extended: bool,
@@ -136,6 +145,27 @@ pub(crate) enum SaveWhen {
     Changed,
 }
 
+/// `--kind` of `sockets`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketKind {
+    /// Looks at sockets.
+    Socket,
+    /// Lives of connections.
+    #[value(name = "socket_summary", alias = "socket-summary")]
+    SocketSummary,
+    /// What the observation itself saw and lost.
+    Health,
+}
+
+impl From<SaveWhen> for tcplens_core::socket::SaveWhen {
+    fn from(choice: SaveWhen) -> Self {
+        match choice {
+            SaveWhen::TcpInfo => Self::TcpInfo,
+            SaveWhen::Changed => Self::Changed,
+        }
+    }
+}
+
 /// `--anonymize`.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anonymize {
@@ -159,8 +189,14 @@ impl FromStr for Sort {
             "desc" => true,
             _ => return Err(format!("{direction:?} is no direction; write asc or desc")),
         };
-        let with_unit = [name.to_owned(), format!("{name}_us"), format!("{name}_bytes")];
-        let found = with_unit.iter().find_map(|name| position::<Socket<'_>>(name));
+        let with_unit = [
+            name.to_owned(),
+            format!("{name}_us"),
+            format!("{name}_bytes"),
+        ];
+        let found = with_unit
+            .iter()
+            .find_map(|name| position::<Socket<'_>>(name));
         match found {
             Some(position) => Ok(Sort(SocketOrder::Field {
                 position,
@@ -199,7 +235,13 @@ mod tests {
 
     #[test]
     fn any_field_of_a_socket_may_be_sorted_by_with_its_unit_or_without() {
-        for text in ["rtt_us", "rtt:desc", "local_port:asc", "rqueue", "congestion"] {
+        for text in [
+            "rtt_us",
+            "rtt:desc",
+            "local_port:asc",
+            "rqueue",
+            "congestion",
+        ] {
             assert!(Sort::from_str(text).is_ok(), "{text}");
         }
         assert_eq!(Sort::from_str("rtt"), Sort::from_str("rtt_us:asc"));

@@ -24,6 +24,8 @@ pub(crate) struct Counts {
     pub at_first: u64,
     /// Ends of connections that were asked for.
     pub ended: u64,
+    /// There is more than one look.
+    pub is_watching: bool,
     /// The kernel tells of ends.
     pub is_told: bool,
     /// Messages about ends that found no room; `None`: not told.
@@ -67,6 +69,9 @@ impl Counts {
             self.seen(),
             self.ended
         );
+        if !self.is_watching {
+            return format!("{} sockets", self.seen());
+        }
         match (self.is_told, self.lost, self.has_lost) {
             (false, ..) => line += ", ends not told by the kernel",
             (true, Some(lost), _) => line += &format!(", {lost} destroy messages lost"),
@@ -203,6 +208,7 @@ mod tests {
         Counts {
             polls: 11,
             at_first: 100,
+            is_watching: true,
             opened: Some(200),
             is_all: true,
             tracked: tracker::Counts {

@@ -2,7 +2,7 @@
 //! privilege is in `open`, the loop in `poll`, what is known besides in `world`, who looks at what it finds in `show` (text) and
 //! `machine` (records); each of those is a [`Consumer`].
 
-use tcplens_core::record::{Socket, SocketSummary};
+use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::{End, Message, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
@@ -11,13 +11,13 @@ mod counts;
 mod machine;
 pub(crate) mod open;
 pub(crate) mod poll;
-mod pushed;
+pub(crate) mod pushed;
 mod show;
 mod world;
 
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
-pub(crate) use show::{Screen, TextView};
+pub(crate) use show::{Screen, TextOptions, TextView};
 pub(crate) use world::World;
 
 /// A socket that is new, or has changed by the save rule. What one look tells of a socket is true also where the look as a whole
@@ -29,7 +29,10 @@ pub(crate) struct Snapshot<'a> {
     #[expect(dead_code, reason = "archives keep what came")]
     pub message: Message<'a>,
     /// What is known of it besides, and of the look before.
-    #[expect(dead_code, reason = "archives name files by when a connection was first seen")]
+    #[expect(
+        dead_code,
+        reason = "archives name files by when a connection was first seen"
+    )]
     pub seen: &'a Seen<'a>,
     /// The record.
     pub record: &'a Socket<'a>,
@@ -76,8 +79,20 @@ pub(crate) trait Consumer {
     fn reopen(&mut self) -> Result<(), SinkEnd>;
     /// Records or lines that it has shown so far: what `-c` counts.
     fn shown(&self) -> u64;
+    /// What the observation itself saw and lost: the last record.
+    fn health(&mut self, health: &Health) -> Result<(), SinkEnd>;
     /// That was all; waits for the destination, but not for ever.
     fn settle(&mut self) -> Result<(), SinkEnd>;
     /// What its destination did not take.
     fn dropped(&self) -> u64;
+    /// Writes what is left and ends the file.
+    fn finish(self: Box<Self>) -> Result<(), SinkEnd>;
+}
+
+impl<'a> Polled<'a> {
+    /// Those that listen, and what is left of closed ones.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (Timestamp, Message<'a>)> + use<'a> {
+        let others = self.others.iter();
+        others.filter_map(|(at, bytes)| Some((*at, Message::new(bytes)?)))
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::diag::{Destroyed, Diag, DiagError, Family, Request, wait_readable};
+use tcplens_capture::diag::{Destroyed, Diag, Family, Request, wait_readable};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::socket::message::state;
@@ -82,8 +82,7 @@ impl Poller {
         let mut listeners_at: Option<Instant> = None;
         let end = loop {
             let (start, cpu) = (Instant::now(), process::cpu_time());
-            if !self.consumers.is_empty()
-                && listeners_at.is_none_or(|at| at.elapsed() >= LISTENERS)
+            if !self.consumers.is_empty() && listeners_at.is_none_or(|at| at.elapsed() >= LISTENERS)
             {
                 self.listeners()?;
                 listeners_at = Some(start);
@@ -123,7 +122,6 @@ impl Poller {
             Some(destroyed) => destroyed.drops().map(u64::from),
             None => None,
         };
-        self.counts.dropped = self.consumers.iter().map(|one| one.dropped()).sum();
         Ok(end)
     }
 
@@ -196,7 +194,12 @@ impl Poller {
                 match tracker.see(at, message) {
                     Some(seen) => {
                         if is_shown && seen.is_snapshot() && shown.is_ok() {
-                            shown = snapshot(consumers, world, &mut counts.records[0], (at, message, &seen));
+                            shown = snapshot(
+                                consumers,
+                                world,
+                                &mut counts.records[0],
+                                (at, message, &seen),
+                            );
                         }
                     }
                     None if is_all && is_shown => others.push((at, bytes.to_vec())),
@@ -223,7 +226,7 @@ impl Poller {
                 }
                 Err(error) => {
                     tracker.abandon(number);
-                    return Err(with_advice(error));
+                    return Err(error.into());
                 }
             }
         }
@@ -239,14 +242,14 @@ impl Poller {
                 extensions: 0,
                 bytecode: None,
             };
-            let listeners = self.world.listeners_mut();
+            let listeners = &mut self.world.listeners;
             let dumped = self.diag.dump(&request, &mut |_, bytes| {
                 if let Some(message) = Message::new(bytes) {
-                    listeners.add(message);
+                    listeners.see(message);
                 }
             });
             match dumped {
-                Err(error) if !error.is_passing() => return Err(with_advice(error)),
+                Err(error) if !error.is_passing() => return Err(error.into()),
                 // Those that were missing are known from before, or told the next time.
                 Ok(_) | Err(_) => {}
             }
@@ -341,15 +344,14 @@ impl Poller {
             ..
         } = self;
         let mut shown = Ok(());
-        if !world.is_once() && !consumers.is_empty() {
+        if !world.is_once && !consumers.is_empty() {
             tracker.finish(clock::now(), &mut |end| {
                 if shown.is_ok() {
                     shown = ended(consumers, world, counts, &end);
                 }
             });
         }
-        shown?;
-        each(consumers, |one| one.settle())
+        shown
     }
 }
 
@@ -371,10 +373,6 @@ impl From<anyhow::Error> for Stopped {
     fn from(error: anyhow::Error) -> Stopped {
         Stopped::Failed(error)
     }
-}
-
-fn with_advice(error: DiagError) -> anyhow::Error {
-    error.into()
 }
 
 /// Shows a socket that is new or has changed, if it was asked for.

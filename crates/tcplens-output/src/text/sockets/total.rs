@@ -19,6 +19,8 @@ pub struct SocketTotal {
     rates: Option<(u64, u64)>,
     /// What asking the kernel took, and how often it is asked; said where it goes on.
     pub pace: Option<(Span, Span)>,
+    /// Connections that ended since the look before; likewise.
+    pub ended: Option<u64>,
 }
 
 impl SocketTotal {
@@ -94,6 +96,9 @@ impl SocketTotal {
         if let Some((sent, received)) = self.rates {
             let [sent, received] = [sent, received].map(|bytes| Short(bytes.saturating_mul(8)));
             let _ = write!(text, "; {sent}bit/s out, {received}bit/s in");
+        }
+        if let Some(ended) = self.ended.filter(|ended| *ended > 0) {
+            let _ = write!(text, "; {} ended", Count(ended));
         }
         if let Some((cost, interval)) = self.pace {
             let per_mille = cost.ns().saturating_mul(1000) / interval.ns().max(1);
