@@ -516,7 +516,7 @@ impl Hasher for Mixed {
     #[inline]
     fn write_u64(&mut self, value: u64) {
         // Both halves of the product: the table uses the highest and the lowest bits.
-        let product = u128::from(self.0 ^ value) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        let product = u128::from(self.0 ^ value) * 0x9e37_79b9_7f4a_7c15_u128;
         self.0 = (product >> 64) as u64 ^ product as u64;
     }
 }
