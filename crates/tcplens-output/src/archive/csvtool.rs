@@ -18,6 +18,9 @@ use super::reader::Entry;
 use super::stamp::Stamp;
 use crate::digits;
 use crate::rfc3339::Rfc3339;
+use columns::{BEFORE_TCP, BEHIND_TCP, SIGNED, TCP, TCP_INFO};
+
+mod columns;
 
 /// Which mistakes are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,135 +33,6 @@ pub enum Shape {
 
 /// What csvtool puts where a line has no time.
 const NO_TIME: &str = "2009-05-29T23:59:59Z";
-
-/// tcp-info knows `struct tcp_info` up to `snd_wnd`.
-const TCP_INFO: usize = 232;
-
-/// Four bytes that tcp-info takes for a signed number, as it does all of eight.
-const SIGNED: [&str; 2] = ["SegsOut", "SegsIn"];
-
-const BEFORE_TCP: &str = "Timestamp,Observed,NotFullyParsed,IDM.Family,IDM.State,IDM.Timer,IDM.Retrans,\
-IDM.SockID.SPort,IDM.SockID.DPort,IDM.SockID.Src,IDM.SockID.Dst,IDM.SockID.Interface,IDM.SockID.Cookie,IDM.Expires,\
-IDM.Rqueue,IDM.Wqueue,IDM.UID,IDM.Inode,CongestionAlgorithm,TOS,TClass,ClassID,Shutdown,Protocol,Mark,";
-
-/// In the kernel's order; the scales are apart in the corrected shape.
-const TCP: [&str; 54] = [
-    "State",
-    "CAState",
-    "Retransmits",
-    "Probes",
-    "Backoff",
-    "Options",
-    "WScale",
-    "AppLimited",
-    "RTO",
-    "ATO",
-    "SndMSS",
-    "RcvMSS",
-    "Unacked",
-    "Sacked",
-    "Lost",
-    "Retrans",
-    "Fackets",
-    "LastDataSent",
-    "LastAckSent",
-    "LastDataRecv",
-    "LastAckRecv",
-    "PMTU",
-    "RcvSsThresh",
-    "RTT",
-    "RTTVar",
-    "SndSsThresh",
-    "SndCwnd",
-    "AdvMSS",
-    "Reordering",
-    "RcvRTT",
-    "RcvSpace",
-    "TotalRetrans",
-    "PacingRate",
-    "MaxPacingRate",
-    "BytesAcked",
-    "BytesReceived",
-    "SegsOut",
-    "SegsIn",
-    "NotsentBytes",
-    "MinRTT",
-    "DataSegsIn",
-    "DataSegsOut",
-    "DeliveryRate",
-    "BusyTime",
-    "RWndLimited",
-    "SndBufLimited",
-    "Delivered",
-    "DeliveredCE",
-    "BytesSent",
-    "BytesRetrans",
-    "DSackDups",
-    "ReordSeen",
-    "RcvOooPack",
-    "SndWnd",
-];
-
-/// Attributes behind, each a row of numbers: kind, bytes that tcp-info expects, and each number's name and width. Go rounds
-/// the size of BBR's up to 24.
-const BEHIND_TCP: [(u16, usize, &[(&str, usize)]); 5] = [
-    (
-        kind::MEMINFO,
-        16,
-        &[
-            ("MemInfo.Rmem", 4),
-            ("MemInfo.Wmem", 4),
-            ("MemInfo.Fmem", 4),
-            ("MemInfo.Tmem", 4),
-        ],
-    ),
-    (
-        kind::SKMEMINFO,
-        36,
-        &[
-            ("SKMemInfo.RmemAlloc", 4),
-            ("SKMemInfo.Rcvbuf", 4),
-            ("SKMemInfo.WmemAlloc", 4),
-            ("SKMemInfo.Sndbuf", 4),
-            ("SKMemInfo.FwdAlloc", 4),
-            ("SKMemInfo.WmemQueued", 4),
-            ("SKMemInfo.Optmem", 4),
-            ("SKMemInfo.Backlog", 4),
-            ("SKMemInfo.Drops", 4),
-        ],
-    ),
-    (
-        kind::VEGASINFO,
-        16,
-        &[
-            ("Vegas.Enabled", 4),
-            ("Vegas.RTTCount", 4),
-            ("Vegas.RTT", 4),
-            ("Vegas.MinRTT", 4),
-        ],
-    ),
-    (
-        kind::DCTCPINFO,
-        16,
-        &[
-            ("DCTCP.Enabled", 2),
-            ("DCTCP.CEState", 2),
-            ("DCTCP.Alpha", 4),
-            ("DCTCP.ABEcn", 4),
-            ("DCTCP.ABTot", 4),
-        ],
-    ),
-    (
-        kind::BBRINFO,
-        24,
-        &[
-            ("BBR.BW", 8),
-            ("BBR.MinRTT", 4),
-            ("BBR.PacingGain", 4),
-            ("BBR.CwndGain", 4),
-        ],
-    ),
-];
 
 /// Prints rows.
 pub struct CsvTool {
@@ -195,7 +69,7 @@ impl CsvTool {
             });
             header.push(',');
         }
-        for (name, _) in BEHIND_TCP.iter().flat_map(|(_, _, names)| *names) {
+        for (name, _) in BEHIND_TCP.iter().flat_map(|group| group.fields) {
             header.push_str(match (self.shape, *name) {
                 (Shape::Compat, "SKMemInfo.Sndbuf") => "SKMemInfo.Sndbug",
                 (_, name) => name,
@@ -233,10 +107,11 @@ impl CsvTool {
         row.message(entry.message);
         let attributes = entry.message.map(Message::attributes);
         row.tcp_info(entry.message.and_then(Message::tcp_info));
-        for (kind, _, fields) in BEHIND_TCP {
-            let mut found = attributes.and_then(|mut all| all.find(|&(found, _)| found == kind));
+        for group in BEHIND_TCP {
+            let mut found =
+                attributes.and_then(|mut all| all.find(|&(found, _)| found == group.kind));
             let value = found.take().map(|(_, value)| value);
-            row.fields(value, fields);
+            row.fields(value, group.fields);
         }
         row.out.pop();
         row.out.push(b'\n');
@@ -439,7 +314,7 @@ fn bits(message: Message<'_>) -> (u32, u32) {
             kind::MARK => value.len() == 4,
             _ => BEHIND_TCP
                 .iter()
-                .any(|&(kind, bytes, _)| kind == number && value.len() <= bytes),
+                .any(|group| group.kind == number && value.len() <= group.bytes),
         };
         let bit = number.checked_sub(1).map(u32::from);
         let bit = bit.and_then(|shift| 1_u32.checked_shl(shift));

@@ -12,7 +12,7 @@
 //!   tried again once a second, and what finds no room is dropped, the oldest first, and counted. It is told once.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::mem;
 use std::path::PathBuf;
 
@@ -20,15 +20,10 @@ use tcplens_core::socket::Message;
 use tcplens_core::time::{SECOND, Span, Timestamp};
 
 use super::line::{Final, Line, Metadata};
-use super::names::{self, Uuid};
-use super::segment::{self, Frames};
-use crate::rfc3339::Rfc3339;
+use super::names::Uuid;
+use disk::Disk;
 
-/// Between two attempts while nothing can be written.
-const RETRY: u64 = SECOND as u64;
-
-/// Highest number of a segment: its place in a name has five digits.
-const LAST_SEQUENCE: u32 = 99_999;
+mod disk;
 
 /// Where an archive is, and what waits in memory.
 #[derive(Clone, Debug)]
@@ -140,15 +135,7 @@ impl Archive {
     /// There is no memory for the compressor.
     pub fn new(settings: ArchiveSettings) -> io::Result<Archive> {
         Ok(Archive {
-            disk: Disk {
-                settings,
-                frames: Frames::new()?,
-                text: Vec::new(),
-                clock: Rfc3339::default(),
-                counters: ArchiveCounters::default(),
-                failed: None,
-                trouble: None,
-            },
+            disk: Disk::new(settings)?,
             connections: HashMap::new(),
             order: VecDeque::new(),
             pending: 0,
@@ -378,116 +365,4 @@ impl Archive {
             self.connections.remove(&cookie);
         }
     }
-}
-
-/// The side of files.
-struct Disk {
-    settings: ArchiveSettings,
-    frames: Frames,
-    /// A first frame: metadata, and lines.
-    text: Vec<u8>,
-    clock: Rfc3339,
-    counters: ArchiveCounters,
-    /// When writing failed last; absent while it works.
-    failed: Option<Timestamp>,
-    trouble: Option<String>,
-}
-
-impl Disk {
-    /// Writes what waits; `false`: that failed, or nothing was tried, for it has failed a moment ago.
-    fn write(
-        &mut self,
-        cookie: u64,
-        connection: &mut Connection,
-        now: Timestamp,
-        why: Why,
-    ) -> bool {
-        let is_early = |failed| now.since(failed).is_some_and(|passed| passed.ns() < RETRY);
-        if self.failed.is_some_and(is_early) {
-            return false;
-        }
-        if let Err(error) = self.append(cookie, connection) {
-            self.counters.failures += 1;
-            if self.failed.is_none() {
-                self.trouble = Some(format!(
-                    "cannot write the archive: {error}; lines wait, and the oldest are dropped beyond {} bytes",
-                    self.settings.limit_pending
-                ));
-            }
-            self.failed = Some(now);
-            return false;
-        }
-        self.failed = None;
-        let counters = &mut self.counters;
-        *match why {
-            Why::Due => &mut counters.flushes_due,
-            Why::Ended => &mut counters.flushes_ended,
-            Why::Segment => &mut counters.flushes_segment,
-            Why::Full => &mut counters.flushes_full,
-            Why::Finish => &mut counters.flushes_finish,
-        } += 1;
-        true
-    }
-
-    fn append(&mut self, cookie: u64, connection: &mut Connection) -> io::Result<()> {
-        let uuid = self.settings.uuid.name(cookie);
-        let directory = self.settings.directory.join(names::day(connection.dated));
-        if connection.has_file {
-            let path = directory.join(names::file(&uuid, connection.sequence));
-            let frame = self.frames.of(&connection.waiting)?;
-            match segment::append(&path, frame).map_err(|error| named(&error, &path)) {
-                // Somebody took the file away: what comes is a segment of its own.
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    connection.has_file = false;
-                    connection.sequence += 1;
-                }
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    self.counters.bytes += frame.len() as u64;
-                    return Ok(());
-                }
-            }
-        }
-        loop {
-            if connection.sequence > LAST_SEQUENCE {
-                let full = format!("{uuid} has no number for a segment left");
-                return Err(io::Error::other(full));
-            }
-            let path = directory.join(names::file(&uuid, connection.sequence));
-            let file = match segment::create(&path) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    connection.sequence += 1;
-                    continue;
-                }
-                file => file.map_err(|error| named(&error, &path))?,
-            };
-            self.first_frame(uuid, connection);
-            let frame = self.frames.of(&self.text)?;
-            segment::begin(file, &path, frame).map_err(|error| named(&error, &path))?;
-            self.counters.files += 1;
-            self.counters.bytes += frame.len() as u64;
-            connection.has_file = true;
-            return Ok(());
-        }
-    }
-
-    fn first_frame(&mut self, uuid: String, connection: &Connection) {
-        let metadata = Metadata {
-            uuid,
-            sequence: connection.sequence,
-            start_time: connection.first_seen.into(),
-        };
-        let line = Line {
-            metadata: Some(&metadata),
-            ..Line::default()
-        };
-        self.text.clear();
-        line.write(&mut self.text, &mut self.clock);
-        self.text.extend_from_slice(&connection.waiting);
-    }
-}
-
-/// The same error, with its path.
-fn named(error: &io::Error, path: &std::path::Path) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -3,8 +3,9 @@
 use std::fs;
 
 use tcplens_output::archive::csvtool::Shape;
+use tcplens_output::archive::{Reader, Rewriter};
 
-use super::tools::{csv_of, golden, lines_of};
+use super::tools::{Scratch, csv_of, golden, lines_of};
 
 #[test]
 fn csv_is_csvtools_to_the_byte() {
@@ -72,6 +73,48 @@ fn archives_are_written_as_they_were_read() {
         let path = golden.join(file);
         assert_eq!(lines_of(&path), fs::read_to_string(&path).unwrap());
     }
+}
+
+#[test]
+fn segments_are_laid_out_again_by_their_metadata() {
+    let Some(golden) = golden() else { return };
+    let scratch = Scratch::new("rewrite");
+    let mut rewriter = Rewriter::new(scratch.0.clone()).unwrap();
+    let files = [
+        "own/rot-host_1795222357_unsafe_0000000000023F78.00007",
+        "own/rot-host_1795222357_unsafe_0000000000023F78.00008",
+        "upstream/finwait2-sample_1554836592_unsafe_000000000135A272.00000",
+        "upstream/ndt-jdczh_1553815964_00000000000003E8.00183",
+    ]
+    .map(|name| golden.join(format!("{name}.jsonl.zst")));
+    let mut rewrite = |path| {
+        let mut reader = Reader::new(fs::File::open(path).unwrap()).unwrap();
+        while let Some(entry) = reader.next().unwrap() {
+            assert!(rewriter.take(&entry)?);
+        }
+        rewriter.end()
+    };
+    for file in &files {
+        rewrite(file).unwrap();
+    }
+    let host = "2026/11/21/host_1795222357_unsafe_0000000000023F78";
+    let names = scratch.files();
+    let expected = [
+        // Its file was renamed; by its metadata it has another name.
+        "2019/04/02/ndt-jdczh_1553815964_00000000000003E8.00183.jsonl.zst",
+        "2019/08/26/gfr14.nyc.corp.google.com_1554836592_unsafe_000000000135A272.00000.jsonl.zst",
+        &format!("{host}.00007.jsonl.zst"),
+        &format!("{host}.00008.jsonl.zst"),
+    ];
+    assert_eq!(names, expected);
+    for (name, file) in names
+        .iter()
+        .zip([&files[3], &files[2], &files[0], &files[1]])
+    {
+        assert!(lines_of(&scratch.0.join(name)) == lines_of(file));
+    }
+    let error = rewrite(&files[0]).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
 }
 
 #[test]
