@@ -11,12 +11,14 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
+pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 
+mod convert;
 mod kernel;
 mod options;
 mod requests;
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Records(Records),
     /// A Lua script over packets and records
     Script(Script),
+    /// Archives of sockets from one format to another
+    Convert(Convert),
     /// What works on this machine, and what each missing thing costs
     Doctor(Doctor),
     /// What a running instance has counted so far
