@@ -17,6 +17,10 @@ mod health;
 mod id;
 mod request;
 mod row;
+mod socket;
+mod socket_parts;
+mod socket_summary;
+mod socket_word;
 mod word;
 
 pub use connection::{Connection, Sent};
@@ -28,6 +32,12 @@ pub use id::ConnectionId;
 pub use request::Request;
 pub use row::{RequestRef, RequestRow, Times};
 pub(crate) use row::{budget, stages};
+pub use socket::Socket;
+pub use socket_parts::{SocketMemory, SocketOptions, TcpAlgorithm, TcpStatistics};
+pub use socket_summary::SocketSummary;
+pub use socket_word::{
+    CaState, Limit, SocketClose, SocketFamily, SocketShutdown, SocketState, SocketTimer,
+};
 pub use word::{
     Close, Direction, EndedBy, HandshakeOutcome, Knows, Outcome, PortMode, Protocol, RoleFrom,
     Side, Status, Suspect, TagsFrom, Vantage, Verdict, Word,

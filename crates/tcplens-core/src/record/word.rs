@@ -50,6 +50,8 @@ words! {
         Wire => "wire",
         /// The kernel's own view of its connections.
         Kernel => "kernel",
+        /// The kernel's sockets, as it answers when it is asked (sock_diag).
+        Socket => "socket",
     }
 }
 
@@ -58,7 +60,10 @@ impl Vantage {
     #[inline]
     #[must_use]
     pub fn sees_packets(self) -> bool {
-        self != Vantage::Kernel
+        match self {
+            Vantage::File | Vantage::Wire => true,
+            Vantage::Kernel | Vantage::Socket => false,
+        }
     }
 
     /// What it knows of a side of a connection, observed at `tap_side`.
@@ -119,7 +124,8 @@ words! {
         Protocol => "protocol",
         /// The higher port is the client: a guess.
         Port => "port",
-        /// The kernel saw which end connected.
+        /// The kernel saw which end connected; of polled sockets: one with a listener on its local port is the server's, any
+        /// other the client's.
         Socket => "socket",
     }
 }
