@@ -15,10 +15,11 @@ pub(crate) struct Convert {
     /// Likewise
     #[arg(short, long, value_name = "FILE", help_heading = "Sources")]
     pub read: Vec<PathBuf>,
-    /// Output format: tcp-info-csv or archive
+    /// Output format: jsonl, csv (records `socket`), tcp-info-csv or archive
     #[arg(
         short,
         long,
+        default_value = "jsonl",
         hide_possible_values = true,
         help_heading = "Output",
         display_order = 0
@@ -41,6 +42,10 @@ pub(crate) struct Convert {
 /// `--format`.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConvertFormat {
+    /// Records `socket` as JSON Lines.
+    Jsonl,
+    /// The same as CSV.
+    Csv,
     /// csvtool's columns.
     TcpInfoCsv,
     /// tcp-info's lines.
@@ -58,6 +63,8 @@ files below that end in .jsonl or .jsonl.zst are read, in order of their
 names. What cannot be read is passed over and told, with status 3.
 
 Examples:
+  tcplens convert 2019/07/01 -f csv -o day.csv.zst
+                         every snapshot of a day, a column for each field
   tcplens convert -f tcp-info-csv 2019/07/01 -o day.csv
                          a table of a day, put right
   tcplens convert -f tcp-info-csv --compat ndt-7hhhv.00000.jsonl.zst

@@ -101,8 +101,7 @@ impl Tally {
         }
         if unplaced > 0 {
             say(format_args!(
-                "{} had no place below the directory: neither metadata nor a time, or no socket's number; -o with a \
-                 file's name takes them",
+                "{} left out: without a time, or without a socket's number; -f archive -o FILE keeps them",
                 count(unplaced, "line")
             ));
         }

@@ -4,10 +4,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::Result;
+use tcplens_core::record::{SocketClose, Word};
+use tcplens_core::socket::{Context, Polled, map};
 use tcplens_output::archive::csvtool::{CsvTool, Shape};
-use tcplens_output::archive::{Archive, ArchiveSettings, Entry, Rewriter};
+use tcplens_output::archive::{Archive, ArchiveSettings, Entry, Metadata, Rewriter};
 use tcplens_output::rfc3339::Rfc3339;
-use tcplens_output::{Sink, SinkEnd};
+use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
 
 use crate::cli::{Convert, ConvertFormat};
 use crate::say::say;
@@ -20,6 +22,8 @@ const BATCH: usize = 64 * 1024;
 pub(super) enum Target {
     /// csvtool's columns.
     Csv(CsvTool, Text),
+    /// Records `socket`.
+    Records(Box<Records>),
     /// Lines, one after another.
     Lines(Rfc3339, Text),
     /// A directory with a file per connection and segment.
@@ -30,6 +34,17 @@ pub(super) enum Target {
 pub(super) struct Text {
     buffer: Vec<u8>,
     sink: Sink,
+}
+
+/// What a record tells besides its line.
+pub(super) struct Records {
+    writer: RecordWriter,
+    /// Of the segment that is read.
+    metadata: Option<Metadata>,
+    /// The line before, of this socket.
+    before: Option<(u64, Polled)>,
+    /// Lines without a time.
+    untimed: u64,
 }
 
 /// Segments by their own metadata, and connections without by their sockets' numbers.
@@ -47,11 +62,12 @@ impl Target {
         if command.compat && command.format != ConvertFormat::TcpInfoCsv {
             return Err(usage("--compat is for -f tcp-info-csv; leave it out"));
         }
-        if let (Some(path), ConvertFormat::TcpInfoCsv) = (output, command.format)
+        if let Some(path) = output
+            && command.format != ConvertFormat::Archive
             && is_directory(path)
         {
             return Err(usage(format!(
-                "cannot write a table to {}: it is a directory; name a file with -o",
+                "cannot write one text to {}: it is a directory; name a file with -o",
                 path.display()
             )));
         }
@@ -70,7 +86,17 @@ impl Target {
             buffer: Vec::new(),
             sink,
         };
+        let records = |format, text: Text| {
+            Target::Records(Box::new(Records {
+                writer: RecordWriter::new(format, text.sink),
+                metadata: None,
+                before: None,
+                untimed: 0,
+            }))
+        };
         Ok(match command.format {
+            ConvertFormat::Jsonl => records(MachineFormat::Jsonl, text),
+            ConvertFormat::Csv => records(MachineFormat::Csv, text),
             ConvertFormat::TcpInfoCsv => {
                 let shape = match command.compat {
                     true => Shape::Compat,
@@ -88,6 +114,7 @@ impl Target {
     pub(super) fn begin(&mut self) {
         match self {
             Target::Csv(tool, _) => tool.begin(),
+            Target::Records(records) => (records.metadata, records.before) = (None, None),
             Target::Lines(..) | Target::Layout(_) => {}
         }
     }
@@ -96,6 +123,7 @@ impl Target {
     pub(super) fn take(&mut self, entry: &Entry<'_>) -> Result<()> {
         match self {
             Target::Csv(tool, text) => tool.row(&mut text.buffer, entry),
+            Target::Records(records) => return Ok(records.take(entry)?),
             Target::Lines(clock, text) => {
                 entry.line().write(&mut text.buffer, clock);
             }
@@ -108,7 +136,7 @@ impl Target {
     /// It ends.
     pub(super) fn end(&mut self) -> Result<()> {
         match self {
-            Target::Csv(..) | Target::Lines(..) => Ok(()),
+            Target::Csv(..) | Target::Lines(..) | Target::Records(_) => Ok(()),
             Target::Layout(layout) => Ok(layout.rewriter.end()?),
         }
     }
@@ -120,6 +148,10 @@ impl Target {
             Target::Csv(_, text) | Target::Lines(_, text) => {
                 text.sink.finish()?;
                 Ok(0)
+            }
+            Target::Records(records) => {
+                records.writer.finish()?;
+                Ok(records.untimed)
             }
             Target::Layout(mut layout) => {
                 let counters = layout.archive.finish();
@@ -137,9 +169,45 @@ impl Target {
                 text.buffer.clear();
                 result
             }
-            Target::Csv(..) | Target::Lines(..) | Target::Layout(_) => Ok(()),
+            Target::Csv(..) | Target::Lines(..) | Target::Records(_) | Target::Layout(_) => Ok(()),
         }
     }
+}
+
+impl Records {
+    fn take(&mut self, entry: &Entry<'_>) -> Result<(), SinkEnd> {
+        if let Some(metadata) = &entry.metadata {
+            self.metadata = Some(metadata.clone());
+        }
+        let Some(message) = entry.message else {
+            return Ok(());
+        };
+        let Some(time) = entry.at.at else {
+            self.untimed += 1;
+            return Ok(());
+        };
+        let metadata = self.metadata.as_ref();
+        let ended = entry.ended.as_ref();
+        let is_same = |&(cookie, _): &(u64, Polled)| cookie == message.cookie();
+        let context = Context {
+            time,
+            uuid: metadata.map(|metadata| metadata.uuid.as_str()),
+            sequence: metadata.map(|metadata| metadata.sequence.into()),
+            first_seen: metadata.and_then(|metadata| metadata.start_time.at),
+            before: self.before.filter(is_same).map(|(_, before)| before),
+            is_final: ended.is_some(),
+            close: ended.and_then(|ended| close(ended.reason.as_deref()?)),
+            ..Context::default()
+        };
+        self.before = Some((message.cookie(), Polled::of(time, message)));
+        self.writer.write(&map::socket(message, &context))
+    }
+}
+
+/// As the word says.
+fn close(word: &str) -> Option<SocketClose> {
+    let mut all = SocketClose::ALL.iter().copied();
+    all.find(|close| close.word() == Some(word))
 }
 
 impl Layout {
