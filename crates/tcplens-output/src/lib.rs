@@ -5,6 +5,7 @@
 //! [`bars`]. [`sink`] is where bytes go.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod bars;
 pub mod color;
 pub mod csv;

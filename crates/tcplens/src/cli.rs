@@ -11,6 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
+pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
@@ -18,6 +19,7 @@ pub(crate) use options::{
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{Anonymize, SocketKind, Sockets, Sort};
 
+mod convert;
 mod kernel;
 mod options;
 mod requests;
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Records(Records),
     /// A Lua script over packets and records
     Script(Script),
+    /// Archives of sockets from one format to another
+    Convert(Convert),
     /// What works on this machine, and what each missing thing costs
     Doctor(Doctor),
     /// What a running instance has counted so far

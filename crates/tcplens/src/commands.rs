@@ -27,6 +27,7 @@ use crate::status::usage;
 
 mod agent;
 mod connections;
+mod convert;
 mod doctor;
 mod generated;
 mod handshakes;
@@ -63,6 +64,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Sockets(command) => sockets::run(&command),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
+        Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Stat(stat) => stat::run(&stat),
         Command::Agent(agent) => agent::run(&agent),
