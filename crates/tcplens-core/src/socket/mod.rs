@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod close;
+pub mod local;
 pub mod map;
 pub mod message;
 pub mod pace;

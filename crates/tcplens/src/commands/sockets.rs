@@ -14,6 +14,7 @@ use tcplens_core::socket::message::state;
 use tcplens_core::socket::{Pace, Tracker, tracker};
 use tcplens_core::time::Span;
 use tcplens_output::SinkEnd;
+use tcplens_output::archive::ArchiveSettings;
 use tcplens_output::text::SocketOrder;
 use tcplens_output::time_style::TimeFormat;
 
@@ -26,7 +27,9 @@ use crate::signals::{self, Requests};
 use crate::sockets::open::{self, Sources};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::Pushed;
-use crate::sockets::{Consumer, Counts, MachineView, Screen, TextOptions, TextView, World};
+use crate::sockets::{
+    Archiver, Consumer, Counts, MachineView, Screen, TextOptions, TextView, World,
+};
 use crate::status::{self, usage};
 
 /// People do not read faster: text is not made more often, unless --interval says so.
@@ -34,7 +37,7 @@ const TEXT_AT_LEAST: Duration = Duration::from_secs(1);
 
 pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     check(command)?;
-    let is_watching = command.when.is_watching();
+    let is_watching = command.is_watching();
     let words: Vec<_> = command
         .which
         .words
@@ -44,7 +47,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let text = words.join(" ");
     let mut live = Live::of_output(&command.output, command.which.user.as_deref())?;
     let wants_ends = is_watching && !command.when.no_destroy;
-    let wants_owners = command.format != Format::None;
+    let wants_owners = command.format() != Format::None;
     let sources = open::open(command.which.netns.as_deref(), wants_ends, wants_owners)?;
     let number = |name: &str| {
         let mut all = sources.interfaces.iter();
@@ -56,13 +59,42 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .then(|| parse(&text))
         .transpose()?;
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
-    let target = Target::open(command.format, &command.output, is_watching)?;
-    let consumers = consumers(command, target);
+    let target = Target::open(command.format(), &command.output, is_watching)?;
+    let mut consumers = consumers(command, target);
+    let kept = &command.archive;
+    let uuid = open::uuid(
+        kept.uuid_prefix.as_deref(),
+        kept.uuid_prefix_file.as_deref(),
+    )?;
+    if let Some(directory) = &kept.archive {
+        live.keeps(directory.clone())?;
+    }
     open::give_up_privileges(&mut live)?;
+    let anonymize = match command.anonymize {
+        Anonymize::None => anonymize::Anonymize::None,
+        Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses.clone()),
+    };
+    // Its thread is started without privileges.
+    if let Some(directory) = &kept.archive {
+        let settings = ArchiveSettings {
+            segment: kept.archive_segment,
+            flush: kept.archive_flush,
+            ..ArchiveSettings::new(directory.clone(), uuid.clone())
+        };
+        let archiver = Archiver::start(settings, anonymize.clone(), kept.include_local)?;
+        consumers.push(Box::new(archiver));
+    }
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
     signals::watch();
-    let mut poller = poller(command, sources, filter, exclude, consumers);
+    let world = World {
+        filter,
+        exclude,
+        anonymize,
+        prefix: uuid.prefix().to_owned(),
+        ..World::default()
+    };
+    let mut poller = poller(command, sources, world, consumers);
     let when = when(command);
     let is_announced = is_watching && !command.output.quiet;
     let is_in_place = is_in_place(command);
@@ -87,7 +119,7 @@ fn check(command: &Sockets) -> Result<()> {
     if output.rotate.is_some() && output.output.is_none() {
         return Err(usage("--rotate is for files; name one with -o (--output)"));
     }
-    if command.extended && command.format != Format::Text {
+    if command.extended && command.format() != Format::Text {
         return Err(usage(
             "-e (--extended) is for text; other formats have all fields always",
         ));
@@ -98,8 +130,8 @@ fn check(command: &Sockets) -> Result<()> {
 /// Who looks at what is found.
 fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
     let most = command.when.count;
-    let is_watching = command.when.is_watching();
-    match command.format {
+    let is_watching = command.is_watching();
+    match command.format() {
         Format::None => Vec::new(),
         Format::Text => {
             let options = TextOptions {
@@ -122,7 +154,7 @@ fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
             vec![Box::new(TextView::new(target, options))]
         }
         Format::Jsonl | Format::Csv => {
-            let kinds = match (command.kind.as_slice(), command.format) {
+            let kinds = match (command.kind.as_slice(), command.format()) {
                 ([], Format::Csv) => vec![SocketKind::Socket],
                 ([], _) => vec![
                     SocketKind::Socket,
@@ -147,7 +179,7 @@ fn to_terminal(command: &Sockets) -> bool {
 
 /// Whether each table takes the place of the one before.
 fn is_in_place(command: &Sockets) -> bool {
-    command.format == Format::Text && command.when.is_watching() && to_terminal(command)
+    command.format() == Format::Text && command.is_watching() && to_terminal(command)
 }
 
 /// What the kernel is asked for.
@@ -169,7 +201,7 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
     let names_states = pushed.states != u32::MAX;
     if command.which.all || names_states && pushed.states & LEFT_OUT != 0 {
         return Pushed {
-            states: if command.when.is_watching() {
+            states: if command.is_watching() {
                 u32::MAX
             } else {
                 pushed.states
@@ -178,7 +210,7 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
         };
     }
     pushed.states &= !LEFT_OUT;
-    if command.when.is_watching() {
+    if command.is_watching() {
         // One that leaves its state is not over.
         pushed.states = !LEFT_OUT;
     }
@@ -188,11 +220,10 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
 fn poller(
     command: &Sockets,
     sources: Sources,
-    filter: Option<RecordFilter>,
-    exclude: Option<RecordFilter>,
+    world: World,
     consumers: Vec<Box<dyn Consumer>>,
 ) -> Poller {
-    let pushed = pushed(command, filter.as_ref());
+    let pushed = pushed(command, world.filter.as_ref());
     let is_all = pushed.states & (1 << state::LISTEN | 1 << state::TIME_WAIT) != 0;
     let destroyed = sources.destroyed.and_then(|opened| match opened {
         Ok(destroyed) => Some(destroyed),
@@ -202,24 +233,17 @@ fn poller(
         }
     });
     let world = World {
-        exclude,
         host: this_host(),
-        prefix: open::prefix(),
         netns: sources.netns,
         owners: sources.owners,
         cgroups: sources.cgroups,
         interfaces: sources.interfaces,
-        anonymize: match command.anonymize {
-            Anonymize::None => anonymize::Anonymize::None,
-            Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses),
-        },
-        is_once: !command.when.is_watching(),
-        filter,
-        ..World::default()
+        is_once: !command.is_watching(),
+        ..world
     };
     let counts = Counts {
         is_told: destroyed.is_some(),
-        is_watching: command.when.is_watching(),
+        is_watching: command.is_watching(),
         is_all: !world.has_filter(),
         ..Counts::default()
     };
@@ -249,15 +273,15 @@ fn without_ends(error: &DiagError) -> String {
 fn when(command: &Sockets) -> When {
     let asked = &command.when;
     let time = |span: Span| Duration::from_nanos(span.ns());
-    let is_text = command.format == Format::Text;
+    let is_text = command.format() == Format::Text;
     When {
-        polls: match asked.is_watching() {
+        polls: match command.is_watching() {
             true => asked.polls,
             false => Some(1),
         },
         duration: asked.duration.map(time),
         // Of a table -c says how long it is.
-        count: asked.count.filter(|_| !is_text && asked.is_watching()),
+        count: asked.count.filter(|_| !is_text && command.is_watching()),
         pace: match asked.interval {
             Some(interval) => Pace::Fixed(interval.ns()),
             None => Pace::Budget(asked.cpu_budget / 100.0),

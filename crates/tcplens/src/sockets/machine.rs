@@ -59,7 +59,10 @@ impl Consumer for MachineView {
         if self.is_once {
             return Ok(());
         }
-        self.write(SocketKind::Socket, snapshot.record)
+        match snapshot.record {
+            Some(record) => self.write(SocketKind::Socket, record),
+            None => Ok(()),
+        }
     }
 
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {

@@ -7,6 +7,7 @@ use tcplens_core::socket::{End, Message, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
+mod archive;
 mod counts;
 mod machine;
 pub(crate) mod open;
@@ -15,6 +16,7 @@ pub(crate) mod pushed;
 mod show;
 mod world;
 
+pub(crate) use archive::Archiver;
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
 pub(crate) use show::{Screen, TextOptions, TextView};
@@ -26,16 +28,11 @@ pub(crate) struct Snapshot<'a> {
     /// When the kernel told it.
     pub at: Timestamp,
     /// As it came.
-    #[expect(dead_code, reason = "archives keep what came")]
     pub message: Message<'a>,
     /// What is known of it besides, and of the look before.
-    #[expect(
-        dead_code,
-        reason = "archives name files by when a connection was first seen"
-    )]
     pub seen: &'a Seen<'a>,
-    /// The record.
-    pub record: &'a Socket<'a>,
+    /// The record, where somebody wants it.
+    pub record: Option<&'a Socket<'a>>,
 }
 
 /// A connection that is over, or was open when the observation ended.
@@ -67,6 +64,10 @@ pub(crate) struct Polled<'a> {
 
 /// Who looks at what is found. Unchanged sockets cost a consumer nothing.
 pub(crate) trait Consumer {
+    /// Whether it looks at the records of snapshots; else they are not made for it.
+    fn wants_records(&self) -> bool {
+        true
+    }
     /// A socket that is new or has changed.
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd>;
     /// A connection that is over.

@@ -8,6 +8,7 @@ use anyhow::Result;
 use tcplens_capture::diag::{Destroyed, Diag, Family, Request, wait_readable};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
+use tcplens_core::record::Socket;
 use tcplens_core::socket::message::state;
 use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
@@ -187,6 +188,7 @@ impl Poller {
             };
             let mut shown = Ok(());
             let (is_all, is_shown) = (self.is_all, !consumers.is_empty());
+            let is_recorded = consumers.iter().any(|one| one.wants_records());
             let dumped = diag.dump(&request, &mut |at, bytes| {
                 let Some(message) = Message::new(bytes) else {
                     return;
@@ -196,6 +198,7 @@ impl Poller {
                         if is_shown && seen.is_snapshot() && shown.is_ok() {
                             shown = snapshot(
                                 consumers,
+                                is_recorded,
                                 world,
                                 &mut counts.records[0],
                                 (at, message, &seen),
@@ -378,11 +381,12 @@ impl From<anyhow::Error> for Stopped {
 /// Shows a socket that is new or has changed, if it was asked for.
 fn snapshot(
     consumers: &mut [Box<dyn Consumer>],
+    is_recorded: bool,
     world: &mut World,
     records: &mut u64,
     (at, message, seen): (Timestamp, Message<'_>, &Seen<'_>),
 ) -> Result<(), SinkEnd> {
-    world.socket(at, message, seen.before, Some(seen.entry), |record| {
+    let mut show = |record: Option<&Socket<'_>>| {
         *records += 1;
         let snapshot = Snapshot {
             at,
@@ -391,7 +395,13 @@ fn snapshot(
             record,
         };
         each(consumers, |one| one.snapshot(&snapshot))
-    })
+    };
+    if world.has_filter() || is_recorded {
+        return world.socket(at, message, seen.before, Some(seen.entry), |record| {
+            show(Some(record))
+        });
+    }
+    show(None)
 }
 
 /// Shows the end of a connection, if it was asked for.
