@@ -240,7 +240,7 @@ mod tests {
         }
         let proc = Proc::new("unreadable");
         let files = proc.process(5, "secret", &["socket:[7]"]);
-        fs::set_permissions(&files, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&files, fs::Permissions::from_mode(0o0)).unwrap();
         let mut owners = Owners::below(&proc.0);
         assert_eq!(owners.look().unreadable, 1);
         fs::set_permissions(&files, fs::Permissions::from_mode(0o700)).unwrap();
