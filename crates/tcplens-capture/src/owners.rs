@@ -27,7 +27,7 @@ pub struct Owner {
 /// What was found at the latest look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerCounts {
-    /// Processes whose files could be read.
+    /// Processes whose files could be read. 0: /proc cannot be read at all (landlock), for oneself is there always.
     pub processes: u64,
     /// Processes whose files may not be read: their sockets have no owner here.
     pub unreadable: u64,
