@@ -24,9 +24,10 @@ pub(crate) use world::World;
 /// was not complete: nothing is concluded from what it lacks.
 pub(crate) struct Snapshot<'a> {
     /// When the kernel told it.
+    #[expect(dead_code, reason = "archives keep what came, and when")]
     pub at: Timestamp,
     /// As it came.
-    #[expect(dead_code, reason = "archives keep what came")]
+    #[expect(dead_code, reason = "likewise")]
     pub message: Message<'a>,
     /// What is known of it besides, and of the look before.
     #[expect(

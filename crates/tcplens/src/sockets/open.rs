@@ -12,6 +12,7 @@ use tcplens_capture::opened::Opened;
 use tcplens_capture::owners::Owners;
 use tcplens_capture::{interfaces, netns};
 
+use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
 
 /// Room for what is destroyed while a look goes on, as the kernel counts it: 1.3 KiB each. Chosen: 25,000 ends, a quarter of a
@@ -32,6 +33,10 @@ pub(crate) struct Sources {
     pub addresses: Vec<IpAddr>,
     /// Inode of the namespace.
     pub netns: Option<u64>,
+    /// This host since it was started, in connection ids.
+    pub host: u32,
+    /// How names in archives begin.
+    pub prefix: String,
     /// Who has which socket.
     pub owners: Owners,
     /// Paths of control groups.
@@ -61,6 +66,8 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
                 .map(|interface| (interface.index, interface.name))
                 .collect(),
             netns: None,
+            host: this_host(),
+            prefix: prefix(),
             owners: Owners::default(),
             cgroups: Cgroups::default(),
         })
@@ -86,7 +93,7 @@ pub(crate) fn give_up_privileges(live: &mut Live) -> Result<()> {
 }
 
 /// How names in archives begin without --uuid-prefix: host, when it was started (s), and that nobody vouches for it, as tcp-info.
-pub(crate) fn prefix() -> String {
+fn prefix() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let host = read("/proc/sys/kernel/hostname");
     let stat = read("/proc/stat");

@@ -110,7 +110,7 @@ impl Poller {
                 Err(Stopped::Failed(error)) => return Err(error),
             }
         };
-        if let Some(opened) = &self.opened {
+        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
             self.counts.opened = opened.since();
         }
         let end = match end {
@@ -150,6 +150,7 @@ impl Poller {
                 opened.begin_again();
             }
         }
+        self.counts.others = self.others.len() as u64;
         let cost = process::cpu_time().zip(cpu).map(|(now, then)| now - then);
         let interval = pacer.interval().max(nanoseconds(when.at_least));
         let mut polled = Polled {
