@@ -22,7 +22,7 @@ const REPEATS: u64 = 3;
 /// How often to look at signals at least.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often listeners are asked for where they only tell whose end is the server's.
-const LISTENERS: Duration = Duration::from_secs(1);
+const LISTENERS: Duration = Duration::from_millis(100);
 /// The kernel's numbers of families, in the order in which they are asked for.
 const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 

@@ -1,6 +1,7 @@
 //! `sockets`: what it shows of real connections, once and watched.
 
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 
 use crate::namespace::Namespace;
 use crate::place::Place;
@@ -21,6 +22,21 @@ pub(crate) fn watching(namespace: &Namespace, place: &Place, words: &[&str]) -> 
     let name = namespace.name();
     let words = [&["sockets", "--watch", "--netns", &name], words].concat();
     Tap::start(alone(place, &words))
+}
+
+/// A listener that stays: whose ends are servers' is known by it.
+fn listen(lo: &Namespace, address: &str) -> TcpListener {
+    lo.within(|| TcpListener::bind(address)).unwrap()
+}
+
+/// Both ends of a connection to it.
+fn connect(lo: &Namespace, listener: &TcpListener) -> Connection {
+    let address = listener.local_addr().unwrap();
+    let client = lo.within(|| TcpStream::connect(address)).unwrap();
+    let (server, _) = listener.accept().unwrap();
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    Connection { client, server }
 }
 
 /// Records of a kind about a socket with this port on either side.
@@ -89,7 +105,8 @@ fn once_shows_both_ends_with_their_process_and_with_all_the_listener_too() {
 fn for_machines_once_is_every_field_and_a_record_of_what_was_lost() {
     let Some(lo) = Namespace::new() else { return };
     let place = Place::new("sockets-machines");
-    let open = Connection::open(&lo, &lo, "127.0.0.1:6379");
+    let listener = listen(&lo, "127.0.0.1:6379");
+    let open = connect(&lo, &listener);
     let ended = sockets(&lo, &place, &["-f", "jsonl"]).end();
     ended.is(0, &["2 sockets\n"]);
     let records = of_kind(&ended.out, "socket");
@@ -125,7 +142,8 @@ fn for_machines_once_is_every_field_and_a_record_of_what_was_lost() {
 fn what_does_not_change_is_told_once_and_every_end_with_its_last_statistics() {
     let Some(lo) = Namespace::new() else { return };
     let place = Place::new("sockets-watch");
-    let mut kept = Connection::open(&lo, &lo, "127.0.0.1:6379");
+    let listener = listen(&lo, "127.0.0.1:6379");
+    let mut kept = connect(&lo, &listener);
     let words = [
         "-f",
         "jsonl",
@@ -135,7 +153,9 @@ fn what_does_not_change_is_told_once_and_every_end_with_its_last_statistics() {
         "changed",
     ];
     let tap = watching(&lo, &place, &words);
-    let short = pings(&lo, &lo, "127.0.0.1:6380", 3);
+    let mut short = connect(&lo, &listener);
+    (0..3).for_each(|_| short.ping());
+    let short = short.close();
     kept.ping();
     tap.until(
         "both ends of the short one, and the change of the other",
@@ -337,6 +357,6 @@ fn an_unread_byte_of_each_kind_of_closing_is_exact() {
         sent.sort_unstable();
         sent
     };
-    assert_eq!(sent(port), [5, 100_000 + 32]);
+    assert_eq!(sent(port), [5, 100_000 + 31]);
     assert_eq!(sent(half_port), [5000, 7000]);
 }
