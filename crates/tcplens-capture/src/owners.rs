@@ -27,7 +27,7 @@ pub struct Owner {
 /// What was found at the latest look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerCounts {
-    /// Processes whose files could be read.
+    /// Processes whose files could be read. 0: /proc cannot be read at all (landlock), for oneself is there always.
     pub processes: u64,
     /// Processes whose files may not be read: their sockets have no owner here.
     pub unreadable: u64,
@@ -240,7 +240,7 @@ mod tests {
         }
         let proc = Proc::new("unreadable");
         let files = proc.process(5, "secret", &["socket:[7]"]);
-        fs::set_permissions(&files, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&files, fs::Permissions::from_mode(0o0)).unwrap();
         let mut owners = Owners::below(&proc.0);
         assert_eq!(owners.look().unreadable, 1);
         fs::set_permissions(&files, fs::Permissions::from_mode(0o700)).unwrap();

@@ -1,8 +1,9 @@
 //! What the kernel tells of each TCP socket when it is destroyed, however short its life: the groups that `ss -E` listens to.
 //! Reference: net/core/sock_diag.c (sock_diag_broadcast_destroy), net/ipv4/inet_diag.c (inet_diag_handler_get_info), Linux 4.4.
 //!
-//! A message has identity, state, protocol and tcp_info, nothing else: no congestion control, memory, cgroup or uid.
-//! It comes when the last reference to the socket goes, so after TIME_WAIT has begun, not after it.
+//! A message has identity, protocol and tcp_info, nothing else: no congestion control, memory, cgroup, inode or uid. The state is
+//! CLOSE always. It comes when the last reference to the socket goes: for who closes first, when TIME_WAIT begins, not when it
+//! ends. Listeners are told, too.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -20,8 +21,10 @@ use crate::clock;
 
 /// SKNLGRP_INET_TCP_DESTROY (1) and SKNLGRP_INET6_TCP_DESTROY (3), a bit for each.
 const GROUPS: u32 = 1 << 0 | 1 << 2;
-/// Room for one message; with Linux 6.18 it has 400 bytes.
+/// Room for one message; with Linux 6.18 it has 380 bytes.
 const SLOT: usize = 2048;
+/// More than this does not fit the kernel's number once it is doubled.
+const MOST_BYTES: usize = 1 << 30;
 /// System calls of one `read`: whoever calls has other things to do as well. Chosen: 8,192 messages.
 const MOST_CALLS: usize = 256;
 
@@ -52,14 +55,14 @@ pub struct Read {
 
 impl Destroyed {
     /// Opens it in the calling thread's network namespace, with room for so many bytes as the kernel counts them (a message
-    /// takes 1.3 KiB), or as net.core.rmem_max allows: see [`Destroyed::buffer_bytes`].
+    /// takes 1,280 with Linux 6.18; 1 GiB at most), or as net.core.rmem_max allows: see [`Destroyed::buffer_bytes`].
     ///
     /// # Errors
     /// There is no sock_diag, or the kernel does not have these groups.
     pub fn open(buffer_bytes: usize) -> Result<Destroyed, DiagError> {
         let socket = super::open(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
         // The kernel doubles what it is told.
-        let half = buffer_bytes / 2;
+        let half = buffer_bytes.min(MOST_BYTES) / 2;
         set_socket_recv_buffer_size_force(&socket, half)
             .or_else(|_| set_socket_recv_buffer_size(&socket, half))
             .map_err(DiagError::system("make room for destroyed sockets"))?;

@@ -106,7 +106,7 @@ impl Reading {
         self.counts.batches += 1;
         self.counts.bytes += bytes.len() as u64;
         let mut parts = Parts(bytes);
-        while let Some(part) = parts.next() {
+        for part in parts.by_ref() {
             if part.sequence != self.sequence {
                 self.counts.strangers += 1;
                 continue;

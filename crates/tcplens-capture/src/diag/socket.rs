@@ -41,6 +41,9 @@ pub(super) fn drops(socket: &OwnedFd) -> Option<u32> {
 pub(super) const SLOTS: usize = 32;
 
 /// Receives what is there without waiting: at most [`SLOTS`] datagrams, each into its share of `room`.
+///
+/// With recvmmsg(2), 32 at once: 1.07 µs each against 1.28 µs with recvfrom(2), medians of twelve runs of 20,000 messages
+/// of destroyed sockets (Linux 6.18, a C program); 8 at once 1.11 µs. At 100,000 a second that is 2 % of a core.
 pub(super) fn receive(
     socket: &OwnedFd,
     room: &mut [u8],

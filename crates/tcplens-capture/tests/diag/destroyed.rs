@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
 
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{SendFlags, getsockname, sendto};
 use tcplens_capture::diag::Destroyed;
 use tcplens_core::socket::Message;
+use tcplens_core::socket::message::{kind, state};
 
 use crate::harness::{Pair, Space, read_until};
 
@@ -37,6 +40,14 @@ fn both_ends_of_every_connection_are_told_with_their_statistics() {
             let message = Message::new(bytes).unwrap();
             assert!(cookies.insert(message.cookie()), "told twice");
             assert!(message.tcp_info().unwrap().bytes().len() >= 232);
+            assert_eq!(message.state(), state::CLOSE);
+            assert_eq!((message.uid(), message.inode()), (0, 0));
+            let kinds: Vec<u16> = message.attributes().map(|(kind, _)| kind).collect();
+            assert!(
+                kinds
+                    .iter()
+                    .all(|kind| [kind::PROTOCOL, kind::PAD, kind::INFO].contains(kind))
+            );
             families[usize::from(message.family() == 10)] += 1;
             let own = [&v4, &v6].map(|one| one.local_addr().unwrap().port());
             assert!(own.contains(&message.local().1) || own.contains(&message.remote().1));
@@ -79,5 +90,23 @@ fn what_finds_no_room_is_told_as_lost_and_counted() {
         let (read, _) = read_until(&mut destroyed, |_, read, _| read.messages >= 2);
         assert!(!read.lost);
         println!("{} messages fitted", read.messages);
+    });
+}
+
+#[test]
+fn what_somebody_else_sends_is_left_out_and_counted() {
+    let Some(space) = Space::new() else { return };
+    space.within(|| {
+        let mut destroyed = Destroyed::open(1 << 20).unwrap();
+        let other = Destroyed::open(1 << 20).unwrap();
+        let own = SocketAddrNetlink::try_from(getsockname(&destroyed).unwrap()).unwrap();
+        // A whole message of a socket, by its form: 88 bytes, SOCK_DIAG_BY_FAMILY.
+        let mut forged = [0; 88];
+        forged[..4].copy_from_slice(&88_u32.to_ne_bytes());
+        forged[4..6].copy_from_slice(&20_u16.to_ne_bytes());
+        let to = SocketAddrNetlink::new(own.pid(), 0);
+        sendto(&other, &forged, SendFlags::empty(), &to).unwrap();
+        let (read, _) = read_until(&mut destroyed, |_, read, _| read.strangers >= 1);
+        assert_eq!((read.messages, read.damaged), (0, 0));
     });
 }
