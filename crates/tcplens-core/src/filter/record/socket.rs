@@ -124,8 +124,10 @@ impl Parser<'_> {
         })
     }
 
+    /// A number is looked for in the field that has numbers; a name there too, where its number is known, else among names.
     fn device(&mut self) -> Parsed<Test> {
-        let field = self.of_sockets("dev", &["interface", "interface_index", "ifindex"])?;
+        const FIELDS: &[&str] = &["ifindex", "interface_index", "interface"];
+        self.of_sockets("dev", FIELDS)?;
         self.bump();
         let is_equal = self.equality()?;
         let name = match self.peek() {
@@ -133,18 +135,21 @@ impl Parser<'_> {
             Some(Token::Quoted(text)) => text.clone(),
             _ => return Err(self.unexpected("an interface, by number or name")),
         };
-        if field.field.kind != "count" {
-            self.bump();
-            return Ok(Test::DeviceName(field, is_equal, name));
-        }
+        let fields = || FIELDS.iter().filter_map(|name| self.schema.exactly(name));
+        let numbers = fields().find(|named| named.field.kind == "count");
+        let names = fields().find(|named| named.field.kind != "count");
         let number = name.parse().ok().or_else(|| (self.interfaces)(&name));
-        let Some(number) = number else {
-            return Err(self.wrong(&format!(
-                "no interface `{name}` is known here; write its number (`ip link` shows it)"
-            )));
+        let test = match (numbers, number, names) {
+            (Some(field), Some(number), _) => Test::Device(field, is_equal, number),
+            (_, _, Some(field)) => Test::DeviceName(field, is_equal, name),
+            _ => {
+                return Err(self.wrong(&format!(
+                    "no interface `{name}` is known here; write its number (`ip link` shows it)"
+                )));
+            }
         };
         self.bump();
-        Ok(Test::Device(field, is_equal, number))
+        Ok(test)
     }
 
     fn mark(&mut self) -> Parsed<Test> {

@@ -1,5 +1,6 @@
 //! What expressions take, what is refused and where, and that the documentation's examples are read. Properties are in
 //! `properties.rs`.
+#![expect(unreachable_pub, reason = "`record!` declares what others see")]
 
 use std::net::IpAddr;
 

@@ -294,7 +294,7 @@ fn scaled(digits: &str, unit: u64) -> Option<u64> {
     };
     let part = part * u128::from(unit);
     let scale = 10u128.pow(length);
-    if part % scale != 0 {
+    if !part.is_multiple_of(scale) {
         return None;
     }
     let all = u128::from(whole) * u128::from(unit) + part / scale;
