@@ -3,7 +3,8 @@
 
 use std::cmp::Ordering;
 
-use tcplens_core::record::{Socket, SocketState};
+use tcplens_core::record::{Socket, SocketState, TcpStatistics};
+use tcplens_core::time::Span;
 
 use crate::color::Paint;
 use crate::human::{Bytes, Count, Duration, Endpoint, Short};
@@ -203,9 +204,7 @@ impl SocketOrder {
 /// How much is wrong with a socket, what matters most first.
 fn trouble(socket: &Socket<'_>) -> [u64; 5] {
     let tcp = socket.tcp.as_deref();
-    let number = |field: fn(&tcplens_core::record::TcpStatistics) -> Option<u64>| {
-        tcp.and_then(field).unwrap_or_default()
-    };
+    let number = |field: fn(&TcpStatistics) -> Option<u64>| tcp.and_then(field).unwrap_or_default();
     let is_listener = socket.state == Some(SocketState::Listen);
     if is_listener {
         let waiting = socket.accept_queue.unwrap_or_default();
@@ -249,13 +248,13 @@ static CHOICES: &[Choice] = &[
         column: Column::right("RTT", 6).group(),
         rank: 1,
         fields: &["rtt_us"],
-        cell: |socket| plain(Duration(socket.tcp.as_deref()?.rtt_us?)),
+        cell: |socket| round_trip(socket, |tcp| tcp.rtt_us),
     },
     Choice {
         column: Column::right("MIN", 6),
         rank: 8,
         fields: &["min_rtt_us"],
-        cell: |socket| plain(Duration(socket.tcp.as_deref()?.min_rtt_us?)),
+        cell: |socket| round_trip(socket, |tcp| tcp.min_rtt_us),
     },
     Choice {
         column: Column::right("RETR", 0).group(),
@@ -315,7 +314,10 @@ static CHOICES: &[Choice] = &[
         column: Column::right("DELIVERY", 0).group(),
         rank: 12,
         fields: &["delivery_rate"],
-        cell: |socket| rate(socket.tcp.as_deref()?.delivery_rate?),
+        cell: |socket| {
+            is_connection(socket).then_some(())?;
+            rate(socket.tcp.as_deref()?.delivery_rate?)
+        },
     },
     Choice {
         column: Column::left("LIMITED", 0),
@@ -373,6 +375,13 @@ fn queue(bytes: u64) -> Cell {
     }
 }
 
+/// Of a connection that has measured one.
+fn round_trip(socket: &Socket<'_>, of: fn(&TcpStatistics) -> Option<Span>) -> Cell {
+    is_connection(socket).then_some(())?;
+    let span = of(socket.tcp.as_deref()?)?;
+    (span.ns() > 0).then(|| (Duration(span).to_string(), Paint::Plain))
+}
+
 /// Of bytes per second.
 fn rate(bytes: u64) -> Cell {
     let paint = if bytes == 0 { Paint::Dim } else { Paint::Plain };
@@ -423,9 +432,8 @@ fn limited(socket: &Socket<'_>) -> Cell {
     is_connection(socket).then_some(())?;
     let tcp = socket.tcp.as_deref()?;
     let busy = tcp.busy_time_us?.ns();
-    let share = |span: Option<tcplens_core::time::Span>| {
-        span.map_or(0, |span| span.ns().saturating_mul(100) / busy.max(1))
-    };
+    let share =
+        |span: Option<Span>| span.map_or(0, |span| span.ns().saturating_mul(100) / busy.max(1));
     let (window, buffer) = (share(tcp.rwnd_limited_us), share(tcp.sndbuf_limited_us));
     if window.max(buffer) >= PERCENT {
         let (word, percent) = match window >= buffer {

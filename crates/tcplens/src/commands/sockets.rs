@@ -20,7 +20,6 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use crate::cli::{Anonymize, Format, SocketKind, Sockets, Sort};
-use crate::kernel::this_host;
 use crate::live::Live;
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
@@ -105,7 +104,9 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         }
     };
     let end = poller.run(&when, &stop, &requests, &mut started)?;
-    conclude(poller, end)
+    // A table ends with its own total.
+    let is_told = command.format == Format::Text && !is_watching;
+    conclude(poller, end, is_told)
 }
 
 /// Refuses what makes no sense.
@@ -233,7 +234,7 @@ fn poller(
         }
     });
     let world = World {
-        host: this_host(),
+        host: sources.host,
         netns: sources.netns,
         owners: sources.owners,
         cgroups: sources.cgroups,
@@ -301,7 +302,7 @@ fn announcement(command: &Sockets) -> String {
 }
 
 /// What came of it: the last record, the closing line, and what was lost.
-fn conclude(mut poller: Poller, end: Option<SinkEnd>) -> Result<ExitCode> {
+fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<ExitCode> {
     let consumers = &mut poller.consumers;
     let mut end = end;
     if end.is_none() {
@@ -313,7 +314,9 @@ fn conclude(mut poller: Poller, end: Option<SinkEnd>) -> Result<ExitCode> {
             .err();
     }
     poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
-    print(&format!("{}\n", poller.counts.closing_line()));
+    if !is_told {
+        print(&format!("{}\n", poller.counts.closing_line()));
+    }
     match end {
         Some(end) => return Ok(status::of_error(&end.into())),
         None => {

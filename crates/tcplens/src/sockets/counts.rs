@@ -22,6 +22,8 @@ pub(crate) struct Counts {
     pub cpu: Duration,
     /// Sockets that were there at the first look.
     pub at_first: u64,
+    /// Sockets of the last look that are no connections, where they were asked for.
+    pub others: u64,
     /// Ends of connections that were asked for.
     pub ended: u64,
     /// There is more than one look.
@@ -70,7 +72,7 @@ impl Counts {
             self.ended
         );
         if !self.is_watching {
-            return format!("{} sockets", self.seen());
+            return format!("{} sockets", self.seen() + self.others);
         }
         match (self.is_told, self.lost, self.has_lost) {
             (false, ..) => line += ", ends not told by the kernel",

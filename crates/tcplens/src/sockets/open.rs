@@ -14,6 +14,7 @@ use tcplens_capture::{interfaces, netns};
 use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_output::archive::Uuid;
 
+use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
 use crate::status::usage;
 
@@ -35,6 +36,8 @@ pub(crate) struct Sources {
     pub addresses: Vec<IpAddr>,
     /// Inode of the namespace.
     pub netns: Option<u64>,
+    /// This host since it was started, in connection ids.
+    pub host: u32,
     /// Who has which socket.
     pub owners: Owners,
     /// Paths of control groups.
@@ -64,6 +67,7 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
                 .map(|interface| (interface.index, interface.name))
                 .collect(),
             netns: None,
+            host: this_host(),
             owners: Owners::default(),
             cgroups: Cgroups::default(),
         })

@@ -23,7 +23,7 @@ const REPEATS: u64 = 3;
 /// How often to look at signals at least.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often listeners are asked for where they only tell whose end is the server's.
-const LISTENERS: Duration = Duration::from_secs(1);
+const LISTENERS: Duration = Duration::from_millis(100);
 /// The kernel's numbers of families, in the order in which they are asked for.
 const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 
@@ -111,7 +111,7 @@ impl Poller {
                 Err(Stopped::Failed(error)) => return Err(error),
             }
         };
-        if let Some(opened) = &self.opened {
+        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
             self.counts.opened = opened.since();
         }
         let end = match end {
@@ -151,6 +151,7 @@ impl Poller {
                 opened.begin_again();
             }
         }
+        self.counts.others = self.others.len() as u64;
         let cost = process::cpu_time().zip(cpu).map(|(now, then)| now - then);
         let interval = pacer.interval().max(nanoseconds(when.at_least));
         let mut polled = Polled {

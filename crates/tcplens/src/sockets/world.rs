@@ -91,7 +91,12 @@ impl World {
         end: &End<'_>,
         show: impl FnOnce(&Socket<'_>, &SocketSummary<'_>) -> Result<(), SinkEnd>,
     ) -> Result<(), SinkEnd> {
-        let facts = Facts::default();
+        // A port that nobody listens on may be that of a listener that is gone: then the numbers tell, or nothing does.
+        let is_listened = self.listeners.has(end.message.local().1);
+        let facts = Facts {
+            is_server: is_listened.then_some(true),
+            ..Facts::default()
+        };
         let ending = ending(end, &facts);
         self.name(end.message);
         let context = Context {
