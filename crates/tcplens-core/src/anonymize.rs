@@ -59,13 +59,15 @@ impl Anonymize {
         }
         for at in [8, 24] {
             if head[0] == AF_INET {
-                if let Some(octets) = head.get(at..at + 4).and_then(|all| all.first_chunk::<4>()) {
-                    if let IpAddr::V4(ip) = self.ip(IpAddr::from(*octets)) {
-                        head[at..at + 4].copy_from_slice(&ip.octets());
-                    }
+                let mut octets = [0; 4];
+                octets.copy_from_slice(&head[at..at + 4]);
+                if let IpAddr::V4(ip) = self.ip(IpAddr::from(octets)) {
+                    head[at..at + 4].copy_from_slice(&ip.octets());
                 }
-            } else if let Some(octets) = head.get(at..).and_then(|all| all.first_chunk::<16>()) {
-                if let IpAddr::V6(ip) = self.ip(IpAddr::V6(Ipv6Addr::from(*octets))) {
+            } else {
+                let mut octets = [0; 16];
+                octets.copy_from_slice(&head[at..at + 16]);
+                if let IpAddr::V6(ip) = self.ip(IpAddr::V6(Ipv6Addr::from(octets))) {
                     head[at..at + 16].copy_from_slice(&ip.octets());
                 }
             }

@@ -8,7 +8,7 @@ record! {
     Health as "health" {
         /// The last packet's time.
         time: Option<Timestamp> = time,
-        /// Where it was observed: `file`, `wire` or `kernel`.
+        /// Where it was observed: `file`, `wire`, `kernel` or `socket`.
         vantage: Vantage = word,
         /// Packets read.
         packets: u64 = count,

@@ -238,7 +238,7 @@ extra! {
         class_id: Option<u64> = count,
         /// SO_MARK; only for who may see it (CAP_NET_ADMIN).
         mark: Option<u64> = count,
-        /// The protocol's number where it is told: 6 TCP, 262 MPTCP ends in 6 too.
+        /// The protocol's number, where it is told: 6 is TCP.
         protocol: Option<u64> = count,
         /// IPV6_V6ONLY.
         v6only: Option<bool> = flag,

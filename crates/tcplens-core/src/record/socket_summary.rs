@@ -106,7 +106,7 @@ record! {
         rcv_ooopack: Option<u64> = count,
         /// Retransmission timeouts.
         total_rto: Option<u64> = count,
-        /// Smoothed round trip when it was first seen; absent: none was measured yet.
+        /// The first smoothed round trip that was seen; absent: none was measured.
         first_rtt_us: Option<Span> = span,
         /// The same at last.
         rtt_us: Option<Span> = span,

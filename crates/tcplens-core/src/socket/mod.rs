@@ -12,6 +12,8 @@ pub mod pace;
 pub mod rebuild;
 pub mod summary;
 pub mod tcp_info;
+#[cfg(test)]
+mod testing;
 pub mod tracker;
 
 pub use change::{SaveWhen, Why};

@@ -119,7 +119,8 @@ impl<'a> Parts<'a> {
             &mut memory.skmem_backlog,
             &mut memory.skmem_drops,
         ];
-        let is_whole = value.len() % 4 == 0 && (4..=4 * fields.len()).contains(&value.len());
+        let is_whole =
+            value.len().is_multiple_of(4) && (4..=4 * fields.len()).contains(&value.len());
         let (words, _) = value.as_chunks();
         for (field, word) in fields.into_iter().zip(words) {
             *field = Some(u64::from(u32::from_ne_bytes(*word)));
