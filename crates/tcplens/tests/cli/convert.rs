@@ -171,6 +171,34 @@ fn what_cannot_be_read_is_told_with_its_place() {
 }
 
 #[test]
+fn addresses_are_cut_in_every_format() {
+    let place = Place::new("convert-anonymize");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    for format in ["jsonl", "csv", "tcp-info-csv", "archive"] {
+        let run = place.run(&[
+            "convert",
+            "-f",
+            format,
+            "--anonymize",
+            "netblock",
+            "a.jsonl",
+            "-o",
+            "cut",
+        ]);
+        run.is_quiet_success();
+        let table = place.run(&["convert", "-f", "tcp-info-csv", "--compat", "cut"]);
+        let text = match format {
+            "archive" => table.out,
+            _ => fs::read_to_string(place.path("cut")).unwrap(),
+        };
+        assert!(
+            text.contains("10.10.0.0") && !text.contains("10.10.0.1"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let place = Place::new("convert-usage");
     place.write("a.jsonl", ARCHIVE.as_bytes());
