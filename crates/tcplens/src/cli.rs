@@ -11,7 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
-pub(crate) use convert::{Convert, ConvertFormat};
+pub(crate) use convert::{AnonymizeChoice, Convert, ConvertFormat};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,

@@ -6,6 +6,16 @@ use std::borrow::Cow;
 /// How deep what is passed over may be nested.
 const DEPTH: u32 = 128;
 
+/// A value that is neither object nor array.
+pub(super) enum Value<'a> {
+    /// `null`.
+    Null,
+    /// A text.
+    Text(Cow<'a, [u8]>),
+    /// A number or a truth, as it stands there; empty: an object or array, passed over.
+    Other(&'a [u8]),
+}
+
 /// A place in a text. Every method takes one value off it; `None`: there is another value, or none, and the place means
 /// nothing any more.
 pub(super) struct Json<'a> {
@@ -20,7 +30,7 @@ impl<'a> Json<'a> {
     /// Takes an object: `member` is told each name and takes the value.
     pub(super) fn object(
         &mut self,
-        mut member: impl FnMut(&mut Json<'a>, &[u8]) -> Option<()>,
+        mut member: impl FnMut(&mut Json<'a>, &Cow<'a, [u8]>) -> Option<()>,
     ) -> Option<()> {
         self.mark(b'{')?;
         if self.has(b'}') {
@@ -137,6 +147,24 @@ impl<'a> Json<'a> {
         })
     }
 
+    /// Takes any value, and what it is.
+    pub(super) fn value(&mut self) -> Option<Value<'a>> {
+        if self.null() {
+            return Some(Value::Null);
+        }
+        // The place is behind white space.
+        let before = self.rest;
+        match before.first()? {
+            b'"' => self.string().map(Value::Text),
+            b'{' | b'[' => self.skip().map(|()| Value::Other(&[])),
+            _ => {
+                self.skip()?;
+                let length = before.len() - self.rest.len();
+                Some(Value::Other(&before[..length]))
+            }
+        }
+    }
+
     /// Takes any value.
     pub(super) fn skip(&mut self) -> Option<()> {
         self.skip_within(DEPTH)
@@ -201,7 +229,7 @@ mod tests {
         let text = r#" {"a":12 , "b":"x\"\\\/\n\u00e9\ud83d\ude00\ud800","n":null,"u":{"x":[1,-2.5e3,{"y":[]},true,"]"]},"c":[1,2]} "#;
         let (mut a, mut b, mut n, mut c) = (None, None, false, Vec::new());
         let mut json = Json::new(text.as_bytes());
-        let all = json.object(|json, name| match name {
+        let all = json.object(|json, name| match name.as_ref() {
             b"a" => json.number().map(|value| a = Some(value)),
             b"b" => json.string().map(|value| b = Some(value.into_owned())),
             b"n" => {

@@ -33,12 +33,12 @@ pub struct Metadata {
 pub struct Final {
     /// Why it ended, in the words of records; absent: not known.
     pub reason: Option<String>,
-    /// From first seen to its end.
-    pub duration: Span,
+    /// From first seen to its end. What is absent here is not known, as it is where records are made archives again.
+    pub duration: Option<Span>,
     /// How often it was looked at.
-    pub polls: u64,
+    pub polls: Option<u64>,
     /// How many of its snapshots were written.
-    pub snapshots: u64,
+    pub snapshots: Option<u64>,
 }
 
 /// What a line says.
@@ -130,17 +130,26 @@ impl Final {
     /// In the manner of the other keys.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"Final\":{");
+        let before = out.len();
         if let Some(reason) = &self.reason {
             out.extend_from_slice(b"\"Reason\":");
             string(out, reason);
             out.push(b',');
         }
-        out.extend_from_slice(b"\"DurationNanoseconds\":");
-        number(out, self.duration.ns());
-        out.extend_from_slice(b",\"Polls\":");
-        number(out, self.polls);
-        out.extend_from_slice(b",\"Snapshots\":");
-        number(out, self.snapshots);
+        for (name, value) in [
+            ("DurationNanoseconds", self.duration.map(Span::ns)),
+            ("Polls", self.polls),
+            ("Snapshots", self.snapshots),
+        ] {
+            if let Some(value) = value {
+                out.extend_from_slice(format!("\"{name}\":").as_bytes());
+                number(out, value);
+                out.push(b',');
+            }
+        }
+        if out.len() > before {
+            out.pop();
+        }
         out.push(b'}');
     }
 }
@@ -220,9 +229,9 @@ mod tests {
     fn the_last_line_says_how_it_ended() {
         let ended = Final {
             reason: Some("fin".into()),
-            duration: Span::from_ns(1500),
-            polls: 7,
-            snapshots: 3,
+            duration: Some(Span::from_ns(1500)),
+            polls: Some(7),
+            snapshots: Some(3),
         };
         let head = [0; HEAD];
         let line = Line {

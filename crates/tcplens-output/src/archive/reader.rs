@@ -15,6 +15,7 @@ use super::stamp::Stamp;
 use parse::{Found, parse};
 
 mod parse;
+mod record;
 
 /// Longest line that is read; longer ones are counted as bad. (tcp-info's own reader ends at 64 KiB, without a word.)
 pub const LONGEST_LINE: usize = 16 << 20;
@@ -87,6 +88,10 @@ pub struct Reader {
     /// What the last line said, `message` filled.
     found: Found,
     message: Vec<u8>,
+    /// Of the record read last: its segment's metadata is told once.
+    segment: Option<(String, u32)>,
+    /// A record that comes behind the metadata of its segment.
+    deferred: Option<Found>,
 }
 
 impl Reader {
@@ -114,6 +119,8 @@ impl Reader {
             damage: Damage::default(),
             found: Found::default(),
             message: Vec::new(),
+            segment: None,
+            deferred: None,
         };
         while reader.buffer.len() < raw::HEADER && !reader.is_over {
             reader.fill()?;
@@ -132,6 +139,10 @@ impl Reader {
     )]
     pub fn next(&mut self) -> io::Result<Option<Entry<'_>>> {
         loop {
+            if let Some(deferred) = self.deferred.take() {
+                self.found = deferred;
+                break;
+            }
             let is_found = if self.is_raw {
                 self.next_message()?
             } else {
@@ -171,12 +182,16 @@ impl Reader {
             return Ok(None);
         };
         let text = &self.buffer[range];
+        let is_record = record::is_record(text);
         if text.trim_ascii().is_empty() {
             return Ok(Some(false));
         }
         match parse(text, &mut self.message) {
             Ok(found) => {
                 self.found = found;
+                if is_record {
+                    self.segment_of_record();
+                }
                 Ok(Some(true))
             }
             // What a torn frame leaves of its last line, or who was killed of a line.
@@ -189,6 +204,24 @@ impl Reader {
                 Ok(Some(false))
             }
         }
+    }
+
+    /// Records repeat what an archive says once: whose they are.
+    fn segment_of_record(&mut self) {
+        let Some(metadata) = self.found.metadata.take() else {
+            self.segment = None;
+            return;
+        };
+        let segment = (metadata.uuid.clone(), metadata.sequence);
+        if self.segment.as_ref() == Some(&segment) {
+            return;
+        }
+        self.segment = Some(segment);
+        let head = Found {
+            metadata: Some(metadata),
+            ..Found::default()
+        };
+        self.deferred = Some(mem::replace(&mut self.found, head));
     }
 
     /// Where the next line is, without its end, and whether it had one.

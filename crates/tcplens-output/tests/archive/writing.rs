@@ -37,9 +37,9 @@ fn snapshot(archive: &mut Archive, seconds: i64) {
 fn ended(seconds: u64) -> Final {
     Final {
         reason: Some("fin".into()),
-        duration: Span::from_ns(seconds * SECOND as u64),
-        polls: 20,
-        snapshots: 2,
+        duration: Some(Span::from_ns(seconds * SECOND as u64)),
+        polls: Some(20),
+        snapshots: Some(2),
     }
 }
 

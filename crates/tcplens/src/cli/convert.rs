@@ -34,9 +34,15 @@ pub(crate) struct Convert {
     /// What names of connections begin with, where their archive does not say
     #[arg(long, value_name = "PREFIX", value_parser = prefix, default_value = "converted", help_heading = "Output")]
     pub uuid_prefix: Uuid,
-    /// Less: no summary on stderr
-    #[arg(short, long, help_heading = "Output")]
-    pub quiet: bool,
+    /// Cut addresses to their network: none, or netblock (24 bits of IPv4, 48 of IPv6)
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "none",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub anonymize: AnonymizeChoice,
 }
 
 /// `--format`.
@@ -52,24 +58,32 @@ pub(crate) enum ConvertFormat {
     Archive,
 }
 
+/// `--anonymize`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnonymizeChoice {
+    /// Addresses as they are.
+    None,
+    /// Their networks.
+    Netblock,
+}
+
 fn prefix(text: &str) -> Result<Uuid, String> {
     Uuid::new(text).map_err(|error| error.to_string())
 }
 
 const HELP: &str = "\
-Archives are those of tcp-info and of `tcplens sockets --archive`, of any
-year, compressed or not; raw netlink messages as well. Of a directory all
-files below that end in .jsonl or .jsonl.zst are read, in order of their
-names. What cannot be read is passed over and told, with status 3.
+Read are tcp-info's archives of any year, those of `tcplens sockets
+--archive`, JSON Lines of records `socket`, and raw netlink messages,
+compressed or not. Below a directory it is what ends in .jsonl or
+.jsonl.zst, in order of the names. What cannot be read is passed over
+and told, with status 3: docs/archives.md.
 
 Examples:
   tcplens convert 2019/07/01 -f csv -o day.csv.zst
                          every snapshot of a day, a column for each field
   tcplens convert -f tcp-info-csv 2019/07/01 -o day.csv
-                         a table of a day, put right
-  tcplens convert -f tcp-info-csv --compat ndt-7hhhv.00000.jsonl.zst
+                         the same in csvtool's columns, put right
+  tcplens convert -f tcp-info-csv --compat ndt.00000.jsonl.zst
                          as csvtool prints it
-  tcplens convert -f archive old -o new/
-                         laid out again by day and connection
-  zstd -dc x.jsonl.zst | tcplens convert -f archive - -o x.jsonl
-                         the lines, rewritten";
+  tcplens convert -f archive day.jsonl -o new/
+                         records become an archive again";

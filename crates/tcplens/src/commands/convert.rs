@@ -6,10 +6,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use tcplens_core::anonymize::Anonymize;
+use tcplens_core::socket::Message;
+use tcplens_core::socket::message::HEAD;
 use tcplens_output::SinkEnd;
 use tcplens_output::archive::{Damage, Reader};
 
-use crate::cli::Convert;
+use crate::cli::{AnonymizeChoice, Convert};
 use crate::say::say;
 use crate::status;
 use target::Target;
@@ -21,8 +24,13 @@ pub(super) fn run(command: &Convert) -> Result<ExitCode> {
     let inputs = inputs::gather(command)?;
     let mut target = Target::open(command)?;
     let mut tally = Tally::default();
+    let anonymize = match command.anonymize {
+        AnonymizeChoice::None => Anonymize::None,
+        // Whose address is the observed host's is not in an archive.
+        AnonymizeChoice::Netblock => Anonymize::netblock([]),
+    };
     for input in &inputs {
-        if let Err(error) = convert(input, &mut target, &mut tally) {
+        if let Err(error) = convert(input, &anonymize, &mut target, &mut tally) {
             // A destination that takes nothing ends all.
             if error.is::<SinkEnd>() {
                 return Err(error);
@@ -37,7 +45,12 @@ pub(super) fn run(command: &Convert) -> Result<ExitCode> {
 }
 
 /// One file.
-fn convert(input: &Path, target: &mut Target, tally: &mut Tally) -> Result<()> {
+fn convert(
+    input: &Path,
+    anonymize: &Anonymize,
+    target: &mut Target,
+    tally: &mut Tally,
+) -> Result<()> {
     let name = inputs::name(input);
     let cannot = || format!("cannot read {name}");
     let source: Box<dyn Read> = if input == Path::new("-") {
@@ -48,10 +61,16 @@ fn convert(input: &Path, target: &mut Target, tally: &mut Tally) -> Result<()> {
     let mut reader = Reader::new(source).with_context(cannot)?;
     target.begin();
     let result = loop {
+        let mut head = [0; HEAD];
         match reader.next() {
             Ok(None) => break Ok(()),
-            Ok(Some(entry)) => {
+            Ok(Some(mut entry)) => {
                 tally.lines += 1;
+                if let Some(message) = entry.message {
+                    head = *message.head();
+                    anonymize.head(&mut head);
+                    entry.message = Some(Message::of(&head, message.attribute_bytes()));
+                }
                 if let Err(error) = target.take(&entry) {
                     break Err(error);
                 }

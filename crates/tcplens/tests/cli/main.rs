@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 mod agent;
 mod capture;
+mod convert;
 mod doctor;
 mod failures;
 mod kernel;

@@ -7,6 +7,7 @@ use super::super::base64;
 use super::super::json::Json;
 use super::super::line::{Final, Metadata};
 use super::super::stamp::Stamp;
+use super::record;
 
 /// Most places of the array of attributes: kinds have 14 bits.
 const PLACES: usize = 1 << 14;
@@ -26,6 +27,9 @@ pub(super) struct Found {
 
 /// Reads a line; its message goes to `message`.
 pub(super) fn parse(text: &[u8], message: &mut Vec<u8>) -> Result<Found, &'static str> {
+    if record::is_record(text) {
+        return record::parse(text, message);
+    }
     let mut found = Found::default();
     let mut wrong = None;
     let (mut head, mut attributes) = (Vec::new(), Vec::new());
@@ -34,7 +38,7 @@ pub(super) fn parse(text: &[u8], message: &mut Vec<u8>) -> Result<Found, &'stati
         if json.null() {
             return Some(());
         }
-        let (value, why) = match name {
+        let (value, why) = match name.as_ref() {
             b"Timestamp" => {
                 let at = json.string().and_then(|text| Stamp::parse(&text));
                 (at.map(|at| found.at = at), "Timestamp is no time")
@@ -111,7 +115,7 @@ fn metadata(json: &mut Json<'_>) -> Option<Metadata> {
         start_time: Stamp::default(),
     };
     json.object(|json, name| {
-        match name {
+        match name.as_ref() {
             b"UUID" => metadata.uuid = String::from_utf8(json.string()?.into_owned()).ok()?,
             b"Sequence" => metadata.sequence = u32::try_from(json.number()?).ok()?,
             b"StartTime" => metadata.start_time = Stamp::parse(&json.string()?)?,
@@ -125,18 +129,18 @@ fn metadata(json: &mut Json<'_>) -> Option<Metadata> {
 fn ended(json: &mut Json<'_>) -> Option<Final> {
     let mut ended = Final {
         reason: None,
-        duration: Span::default(),
-        polls: 0,
-        snapshots: 0,
+        duration: None,
+        polls: None,
+        snapshots: None,
     };
     json.object(|json, name| {
-        match name {
+        match name.as_ref() {
             b"Reason" => {
                 ended.reason = Some(String::from_utf8(json.string()?.into_owned()).ok()?);
             }
-            b"DurationNanoseconds" => ended.duration = Span::from_ns(json.number()?),
-            b"Polls" => ended.polls = json.number()?,
-            b"Snapshots" => ended.snapshots = json.number()?,
+            b"DurationNanoseconds" => ended.duration = Some(Span::from_ns(json.number()?)),
+            b"Polls" => ended.polls = Some(json.number()?),
+            b"Snapshots" => ended.snapshots = Some(json.number()?),
             _ => json.skip()?,
         }
         Some(())

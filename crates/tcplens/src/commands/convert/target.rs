@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tcplens_core::record::{SocketClose, Word};
 use tcplens_core::socket::{Context, Polled, map};
 use tcplens_output::archive::csvtool::{CsvTool, Shape};
@@ -127,7 +127,9 @@ impl Target {
             Target::Lines(clock, text) => {
                 entry.line().write(&mut text.buffer, clock);
             }
-            Target::Layout(layout) => return layout.take(entry),
+            Target::Layout(layout) => {
+                return layout.take(entry).context("cannot write the archive");
+            }
         }
         self.hand_over(BATCH)?;
         Ok(())
@@ -137,7 +139,7 @@ impl Target {
     pub(super) fn end(&mut self) -> Result<()> {
         match self {
             Target::Csv(..) | Target::Lines(..) | Target::Records(_) => Ok(()),
-            Target::Layout(layout) => Ok(layout.rewriter.end()?),
+            Target::Layout(layout) => layout.rewriter.end().context("cannot write the archive"),
         }
     }
 
