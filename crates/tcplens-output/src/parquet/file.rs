@@ -58,8 +58,8 @@ impl<W: Write + Send> ParquetFile<W> {
         }
         self.rows.push(record);
         let count = self.rows.count();
-        let is_full = count >= GROUP_ROWS
-            || (count.is_multiple_of(LOOK) && self.rows.size() >= GROUP_BYTES);
+        let is_full =
+            count >= GROUP_ROWS || (count.is_multiple_of(LOOK) && self.rows.size() >= GROUP_BYTES);
         if is_full { self.end_group() } else { Ok(()) }
     }
 

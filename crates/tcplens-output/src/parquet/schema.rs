@@ -49,10 +49,7 @@ fn column(field: &Field) -> Result<TypePtr> {
         "counts" => {
             let pair = Type::group_type_builder("key_value")
                 .with_repetition(Repetition::REPEATED)
-                .with_fields(vec![
-                    text("key", Repetition::REQUIRED)?,
-                    number("value")?,
-                ]);
+                .with_fields(vec![text("key", Repetition::REQUIRED)?, number("value")?]);
             let map = Type::group_type_builder(name)
                 .with_repetition(Repetition::OPTIONAL)
                 .with_logical_type(Some(LogicalType::Map))
