@@ -16,8 +16,11 @@ use tcplens_core::record::{Field, Record, SCHEMA_VERSION};
 const SCALE: i32 = 3;
 /// Digits of the largest that 64 bits hold in every engine.
 const PRECISION: i32 = 18;
-/// Bytes of a dictionary of numbers; beyond, differences are shorter.
+/// Bytes of a dictionary of counts; beyond, differences are shorter.
 const NUMBERS: usize = 16 * 1024;
+/// Bytes of a dictionary of durations: the same ones come again for long. Measured on requests (examples/parquet.rs): 15.7
+/// bytes each in place of 19.0 with 16 KiB and 22.1 without.
+const SPANS: usize = 64 * 1024;
 /// Bytes of a dictionary of texts.
 const TEXTS: usize = 256 * 1024;
 /// Of zstd; chosen by measuring: higher ones cost more time than they save bytes.
@@ -125,21 +128,20 @@ pub(super) fn properties<R: Record>() -> Result<WriterProperties> {
         .set_dictionary_page_size_limit(NUMBERS);
     R::fields(&mut |field| {
         let path = || ColumnPath::from(field.name);
-        // Least and largest of a group, by which engines leave groups out.
-        let bounded = EnabledStatistics::Chunk;
         let mut next = std::mem::take(&mut builder);
         next = match field.kind {
             "time" => next
                 .set_column_dictionary_enabled(path(), false)
                 .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
-                .set_column_statistics_enabled(path(), bounded),
+                // Least and largest of a group, by which engines leave groups out. Of all columns they would take a third of
+                // the time.
+                .set_column_statistics_enabled(path(), EnabledStatistics::Chunk),
             "count" => next
                 .set_column_dictionary_enabled(path(), !field.name.ends_with("_frame"))
-                .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
-                .set_column_statistics_enabled(path(), bounded),
+                .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED),
             "span" => next
                 .set_column_encoding(path(), Encoding::DELTA_BINARY_PACKED)
-                .set_column_statistics_enabled(path(), bounded),
+                .set_column_dictionary_page_size_limit(path(), SPANS),
             "text" | "id" | "ip" | "word" => next
                 .set_column_encoding(path(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
                 .set_column_dictionary_page_size_limit(path(), TEXTS),
