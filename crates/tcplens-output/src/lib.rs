@@ -15,6 +15,8 @@ pub mod ganglia;
 pub mod human;
 pub mod json;
 pub mod jsonl;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod port_stats;
 pub mod prometheus;
 pub mod report;

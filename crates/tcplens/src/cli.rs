@@ -100,7 +100,7 @@ pub(crate) struct Handshakes {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Output format: text, jsonl, csv or none
+    /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,
         long,
@@ -119,7 +119,7 @@ pub(crate) struct Connections {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Output format: text, jsonl, csv or none
+    /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,
         long,
@@ -162,7 +162,7 @@ pub(crate) struct Records {
     #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "60")]
     #[arg(help_heading = "Output")]
     pub interval: Span,
-    /// Output format: jsonl, csv or none
+    /// Output format: jsonl, csv, parquet (with -o DIR: a file for each kind) or none
     #[arg(
         short,
         long,

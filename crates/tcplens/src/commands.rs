@@ -111,6 +111,7 @@ impl Prints {
     fn of(format: Format) -> Prints {
         match format {
             Format::Text | Format::Jsonl | Format::Csv => Prints::Meanwhile,
+            Format::Parquet => Prints::AtEnd,
             Format::None => Prints::Nothing,
         }
     }
@@ -342,6 +343,7 @@ fn no_format(command: &str, format: Format, instead: &str) -> anyhow::Error {
         Format::Text => "text",
         Format::Jsonl => "jsonl",
         Format::Csv => "csv",
+        Format::Parquet => "parquet",
         Format::None => "none",
     };
     usage(format!("{command} has no format {name}; {instead}"))

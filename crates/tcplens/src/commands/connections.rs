@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::Connection;
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 use tcplens_output::text::ConnectionText;
@@ -24,7 +25,8 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
         connections: true,
     };
     let plan = plan(common, words, wanted, Prints::of(command.format))?;
-    let target = Target::open(command.format, &common.output, plan.live.is_some())?;
+    let mut target = Target::open(command.format, &common.output, plan.live.is_some())?;
+    target.expect::<Connection>()?;
     let color = target.is_colored(&common.output);
     let text = ConnectionText::new(TimeFormat::new(common.output.time), color);
     let mut view = ConnectionView { target, text };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
-use tcplens_core::record::Health;
+use tcplens_core::record::{Handshake, Health};
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::Tallies;
 use tcplens_output::SinkEnd;
@@ -36,7 +36,8 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     };
     let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
     plan.filters = filters;
-    let target = Target::open(command.format, output, plan.live.is_some())?;
+    let mut target = Target::open(command.format, output, plan.live.is_some())?;
+    target.expect::<Handshake>()?;
     let color = target.is_colored(output);
     let mut view = HandshakeView {
         text: HandshakeText::new(TimeFormat::new(output.time), color),

@@ -14,6 +14,7 @@ mod failures;
 mod kernel;
 mod options;
 mod outputs;
+mod parquet;
 mod requests;
 mod running;
 mod scripts;
