@@ -190,6 +190,29 @@ impl Live {
         Ok(())
     }
 
+    /// Parquet files get their names when they are complete, from whomever the process has become; `has_kinds`: they are in a
+    /// directory of their own.
+    ///
+    /// # Errors
+    /// That directory cannot be made.
+    pub(crate) fn finishes(&mut self, output: &cli::Output, has_kinds: bool) -> Result<()> {
+        let Some(place) = output
+            .output
+            .as_deref()
+            .filter(|path| path.as_os_str() != "-")
+        else {
+            return Ok(());
+        };
+        let ends_so = place.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if has_kinds || ends_so || place.is_dir() {
+            return self.keeps(place.to_owned());
+        }
+        match place.parent() {
+            Some(parent) if parent != Path::new("") => self.keeps(parent.to_owned()),
+            _ => self.keeps(PathBuf::from(".")),
+        }
+    }
+
     /// A script may open files and run programs.
     pub(crate) fn unconfined(&mut self) {
         self.is_confined = false;
@@ -293,7 +316,7 @@ impl Live {
         }
         for directory in &self.archives {
             if let Some((why, what_to_do)) = dropped.refusal(directory) {
-                bail!("cannot keep an archive: {why}; {what_to_do}");
+                bail!("cannot make files there later: {why}; {what_to_do}");
             }
         }
         if let Some(listeners) = listeners

@@ -30,7 +30,7 @@ pub(crate) struct Sockets {
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
-    /// Output format: text, jsonl, csv or none [default: text, with --archive none]
+    /// Output format: text, jsonl, csv, parquet or none [default: text, with --archive none]
     #[arg(
         short,
         long,

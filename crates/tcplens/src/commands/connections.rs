@@ -12,7 +12,7 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use super::{Prints, Wanted, plan, tell};
-use crate::cli::Connections;
+use crate::cli::{Connections, Format};
 use crate::observe::{View, observe};
 use crate::{sources, status};
 
@@ -24,7 +24,10 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
         requests: false,
         connections: true,
     };
-    let plan = plan(common, words, wanted, Prints::of(command.format))?;
+    let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
+    if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
+        live.finishes(&common.output, false)?;
+    }
     let mut target = Target::open(command.format, &common.output, plan.live.is_some())?;
     target.expect::<Connection>()?;
     let color = target.is_colored(&common.output);

@@ -15,7 +15,7 @@ use tcplens_output::time_style::TimeFormat;
 use super::lines::Target;
 use super::summary::{self, Period};
 use super::{Prints, Wanted, plan, tell};
-use crate::cli::Handshakes;
+use crate::cli::{Format, Handshakes};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
@@ -36,6 +36,9 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     };
     let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
     plan.filters = filters;
+    if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
+        live.finishes(output, false)?;
+    }
     let mut target = Target::open(command.format, output, plan.live.is_some())?;
     target.expect::<Handshake>()?;
     let color = target.is_colored(output);

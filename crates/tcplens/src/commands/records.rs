@@ -48,6 +48,9 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
     }
     plan.settings.protocols = protocols;
     plan.interval = Some(command.interval).filter(|_| asks(KindChoice::Health));
+    if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
+        live.finishes(&common.output, true)?;
+    }
     let mut target = Target::open_kinds(command.format, &common.output, plan.live.is_some())?;
     if printed.handshakes {
         target.expect::<Handshake>()?;

@@ -76,6 +76,9 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     if let Some(slow) = &mut slow {
         slow.stop_at(&plan.stop);
     }
+    if let (Format::Parquet, Some(live)) = (format, &mut plan.live) {
+        live.finishes(output, false)?;
+    }
     let mut target = Target::open(format, output, plan.live.is_some())?;
     target.expect::<Request<'_>>()?;
     let color = target.is_colored(output);

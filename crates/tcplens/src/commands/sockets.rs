@@ -9,7 +9,7 @@ use anyhow::Result;
 use tcplens_capture::diag::DiagError;
 use tcplens_core::anonymize;
 use tcplens_core::filter::record::RecordFilter;
-use tcplens_core::record::Socket;
+use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::message::state;
 use tcplens_core::socket::{Pace, Tracker, tracker};
 use tcplens_core::time::Span;
@@ -58,8 +58,11 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .then(|| parse(&text))
         .transpose()?;
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
-    let target = Target::open(command.format(), &command.output, is_watching)?;
-    let mut consumers = consumers(command, target);
+    if command.format() == Format::Parquet {
+        live.finishes(&command.output, true)?;
+    }
+    let target = Target::open_kinds(command.format(), &command.output, is_watching)?;
+    let mut consumers = consumers(command, target)?;
     let kept = &command.archive;
     let uuid = open::uuid(
         kept.uuid_prefix.as_deref(),
@@ -105,7 +108,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     };
     let end = poller.run(&when, &stop, &requests, &mut started)?;
     // A table ends with its own total.
-    let is_told = command.format == Format::Text && !is_watching;
+    let is_told = command.format() == Format::Text && !is_watching;
     conclude(poller, end, is_told)
 }
 
@@ -129,10 +132,10 @@ fn check(command: &Sockets) -> Result<()> {
 }
 
 /// Who looks at what is found.
-fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
+fn consumers(command: &Sockets, mut target: Target) -> Result<Vec<Box<dyn Consumer>>> {
     let most = command.when.count;
     let is_watching = command.is_watching();
-    match command.format() {
+    Ok(match command.format() {
         Format::None => Vec::new(),
         Format::Text => {
             let options = TextOptions {
@@ -154,7 +157,7 @@ fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
             };
             vec![Box::new(TextView::new(target, options))]
         }
-        Format::Jsonl | Format::Csv => {
+        Format::Jsonl | Format::Csv | Format::Parquet => {
             let kinds = match (command.kind.as_slice(), command.format()) {
                 ([], Format::Csv) => vec![SocketKind::Socket],
                 ([], _) => vec![
@@ -164,6 +167,13 @@ fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
                 ],
                 (kinds, _) => kinds.to_vec(),
             };
+            for kind in &kinds {
+                match kind {
+                    SocketKind::Socket => target.expect::<Socket<'_>>()?,
+                    SocketKind::SocketSummary => target.expect::<SocketSummary<'_>>()?,
+                    SocketKind::Health => target.expect::<Health>()?,
+                }
+            }
             vec![Box::new(MachineView::new(
                 target,
                 kinds,
@@ -171,7 +181,7 @@ fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
                 most,
             ))]
         }
-    }
+    })
 }
 
 fn to_terminal(command: &Sockets) -> bool {

@@ -53,7 +53,7 @@ struct Item {
     first_seen: Timestamp,
     cookie: u64,
     /// In the batch's bytes.
-    message: Option<Range<usize>>,
+    message: Range<usize>,
     ended: Option<Final>,
 }
 
@@ -92,7 +92,6 @@ impl Archiver {
         at: Timestamp,
         first_seen: Timestamp,
         message: Message<'_>,
-        with_message: bool,
         ended: Option<Final>,
     ) {
         if !self.includes_local && local::is_local(message) {
@@ -105,16 +104,13 @@ impl Archiver {
                 return;
             }
         }
-        let message_at = with_message.then(|| {
-            let mut head: [u8; HEAD] = *message.head();
-            self.anonymize.head(&mut head);
-            let begin = self.batch.bytes.len();
-            self.batch.bytes.extend_from_slice(&head);
-            self.batch
-                .bytes
-                .extend_from_slice(message.attribute_bytes());
-            begin..self.batch.bytes.len()
-        });
+        let mut head: [u8; HEAD] = *message.head();
+        self.anonymize.head(&mut head);
+        let bytes = &mut self.batch.bytes;
+        let begin = bytes.len();
+        bytes.extend_from_slice(&head);
+        bytes.extend_from_slice(message.attribute_bytes());
+        let message_at = begin..bytes.len();
         self.batch.items.push(Item {
             at,
             first_seen,
@@ -148,7 +144,7 @@ impl Consumer for Archiver {
 
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd> {
         let first_seen = snapshot.seen.entry.first_seen;
-        self.take(snapshot.at, first_seen, snapshot.message, true, None);
+        self.take(snapshot.at, first_seen, snapshot.message, None);
         Ok(())
     }
 
@@ -160,17 +156,11 @@ impl Consumer for Archiver {
         let (end, summary) = (ended.end, ended.summary);
         let last = Final {
             reason: summary.close.word().map(str::to_owned),
-            duration: summary.duration_us.unwrap_or_default(),
-            polls: summary.polls,
-            snapshots: summary.snapshots,
+            duration: summary.duration_us,
+            polls: Some(summary.polls),
+            snapshots: Some(summary.snapshots),
         };
-        self.take(
-            end.at,
-            end.entry.first_seen,
-            end.message,
-            end.is_snapshot,
-            Some(last),
-        );
+        self.take(end.at, end.entry.first_seen, end.message, Some(last));
         Ok(())
     }
 
@@ -247,19 +237,14 @@ fn write(mut archive: Archive, batches: &Receiver<Batch>) -> ArchiveCounters {
             Err(RecvTimeoutError::Disconnected) => break,
         };
         for item in &batch.items {
-            let bytes = item
-                .message
-                .clone()
-                .and_then(|range| batch.bytes.get(range));
-            let message = bytes.and_then(Message::new);
-            match (&item.ended, message) {
-                (Some(ended), message) => {
-                    archive.ended(item.at, item.first_seen, item.cookie, message, ended);
-                }
-                (None, Some(message)) => {
-                    archive.snapshot(item.at, item.first_seen, item.cookie, message);
-                }
-                (None, None) => {}
+            let bytes = batch.bytes.get(item.message.clone());
+            let Some(message) = bytes.and_then(Message::new) else {
+                continue;
+            };
+            let (at, first_seen, cookie) = (item.at, item.first_seen, item.cookie);
+            match &item.ended {
+                Some(ended) => archive.ended(at, first_seen, cookie, Some(message), ended),
+                None => archive.snapshot(at, first_seen, cookie, message),
             }
         }
         archive.tick(clock::now());
