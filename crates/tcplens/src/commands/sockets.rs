@@ -1,6 +1,5 @@
 //! `sockets`: every TCP socket of the kernel, once or watched.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -258,15 +257,13 @@ fn poller(
         is_all: !world.has_filter(),
         ..Counts::default()
     };
-    // Whoever connects does not choose cookies, but the order of a table is nobody's business.
-    let seed = RandomState::new().hash_one(0);
     Poller {
         diag: sources.diag,
         destroyed,
         opened: sources.opened,
         pushed,
         is_all,
-        tracker: Tracker::new(command.save_when.into(), tracker::LIMIT, seed),
+        tracker: Tracker::new(command.save_when.into(), tracker::LIMIT),
         world,
         consumers,
         counts,

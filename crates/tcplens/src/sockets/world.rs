@@ -101,7 +101,8 @@ impl World {
         self.name(end.message);
         let context = Context {
             before: (end.entry.polls > 0 && end.is_final_info).then(|| end.entry.polled()),
-            first_seen: Some(end.entry.first_seen),
+            // Of one that was never polled nobody knows how long it was there.
+            first_seen: (end.entry.polls > 0).then_some(end.entry.first_seen),
             is_final: end.ended != Ended::Open,
             close: Some(ending.close),
             ..context(

@@ -19,6 +19,8 @@ pub struct Entry {
     /// What a summary needs of earlier polls.
     pub extremes: Extremes,
     pub(super) missing_since: Timestamp,
+    /// Where the socket is that followed it in the last dump.
+    pub(super) next: u32,
     pub(super) dump: u32,
     /// Complete dumps in a row that it was not in.
     pub(super) missed: u8,
@@ -89,6 +91,7 @@ impl Entry {
             snapshots: 1,
             extremes,
             missing_since: at,
+            next: u32::MAX,
             dump: 0,
             missed: 0,
         }
