@@ -192,19 +192,15 @@ impl Poller {
                 let Some(message) = Message::new(bytes) else {
                     return;
                 };
-                match tracker.see(at, message) {
-                    Some(seen) => {
-                        if is_shown && seen.is_snapshot() && shown.is_ok() {
-                            shown = snapshot(
-                                consumers,
-                                world,
-                                &mut counts.records[0],
-                                (at, message, &seen),
-                            );
-                        }
+                let Some(seen) = tracker.see(at, message) else {
+                    if is_all && is_shown {
+                        others.push((at, bytes.to_vec()));
                     }
-                    None if is_all && is_shown => others.push((at, bytes.to_vec())),
-                    None => {}
+                    return;
+                };
+                if is_shown && seen.is_snapshot() && shown.is_ok() {
+                    let records = &mut counts.records[0];
+                    shown = snapshot(consumers, world, records, (at, message, &seen));
                 }
             });
             if let Err(end) = shown {

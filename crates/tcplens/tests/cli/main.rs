@@ -16,6 +16,7 @@ mod outputs;
 mod requests;
 mod running;
 mod scripts;
+mod sockets;
 mod stat;
 mod views;
 
