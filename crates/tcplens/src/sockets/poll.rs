@@ -9,7 +9,7 @@ use tcplens_capture::diag::{Destroyed, Diag, Family, Request, wait_readable};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::socket::message::state;
-use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker};
+use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
@@ -23,6 +23,8 @@ const REPEATS: u64 = 3;
 const LOOK: Duration = Duration::from_millis(100);
 /// How often listeners are asked for where they only tell whose end is the server's.
 const LISTENERS: Duration = Duration::from_millis(100);
+/// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
+const MOST_OTHERS: usize = tracker::LIMIT;
 /// The kernel's numbers of families, in the order in which they are asked for.
 const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 
@@ -193,8 +195,10 @@ impl Poller {
                     return;
                 };
                 let Some(seen) = tracker.see(at, message) else {
-                    if is_all && is_shown {
+                    if is_all && is_shown && others.len() < MOST_OTHERS {
                         others.push((at, bytes.to_vec()));
+                    } else if is_all && is_shown {
+                        counts.others_left_out += 1;
                     }
                     return;
                 };
