@@ -163,7 +163,7 @@ pub(crate) struct When {
     /// Stop after this time; implies --watch
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub duration: Option<Span>,
-    /// Stop after N records, or lines of text
+    /// Stop after N records; of a table, show N lines
     #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
     pub count: Option<u64>,
     /// As where the kernel does not tell of ends: for tests.
@@ -257,9 +257,9 @@ impl FromStr for Sort {
 const HELP: &str = "\
 Without --watch the sockets of this moment, those in trouble first:
 retransmissions, queues. Those that listen, and what is left of closed
-ones, with -a. With --watch on a terminal the table is drawn anew, else
-records of what changed: every connection ends with its last statistics
-and a summary, however short it was.
+ones, with -a. With --watch the table is drawn anew, and -f jsonl or csv
+tell each change: every connection ends with its last statistics and a
+summary, however short it was. Columns and expressions: docs/sockets.md.
 
 Examples:
   tcplens sockets                     every connection of this host

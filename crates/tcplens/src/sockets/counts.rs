@@ -24,6 +24,8 @@ pub(crate) struct Counts {
     pub at_first: u64,
     /// Sockets of the last look that are no connections, where they were asked for.
     pub others: u64,
+    /// Such that there was no room for: times seen.
+    pub others_left_out: u64,
     /// Ends of connections that were asked for.
     pub ended: u64,
     /// There is more than one look.
@@ -116,7 +118,7 @@ impl Counts {
                 percent(unseen, opened)
             ));
         }
-        if self.tracked.limit_hits > 0 {
+        if self.tracked.limit_hits + self.others_left_out > 0 {
             losses.push(format!(
                 "there are more than {} sockets: those beyond are not watched",
                 tracker::LIMIT
@@ -140,6 +142,7 @@ impl Counts {
         };
         let limits = [
             ("sockets", self.tracked.limit_hits),
+            ("other_sockets", self.others_left_out),
             ("socket_ends", self.tracked.forgotten),
         ];
         let dropped = (self.dropped > 0).then_some(("output", self.dropped));

@@ -10,7 +10,7 @@ use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::record::Socket;
 use tcplens_core::socket::message::state;
-use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker};
+use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
@@ -24,6 +24,8 @@ const REPEATS: u64 = 3;
 const LOOK: Duration = Duration::from_millis(100);
 /// How often listeners are asked for where they only tell whose end is the server's.
 const LISTENERS: Duration = Duration::from_millis(100);
+/// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
+const MOST_OTHERS: usize = tracker::LIMIT;
 /// The kernel's numbers of families, in the order in which they are asked for.
 const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 
@@ -194,20 +196,17 @@ impl Poller {
                 let Some(message) = Message::new(bytes) else {
                     return;
                 };
-                match tracker.see(at, message) {
-                    Some(seen) => {
-                        if is_shown && seen.is_snapshot() && shown.is_ok() {
-                            shown = snapshot(
-                                consumers,
-                                is_recorded,
-                                world,
-                                &mut counts.records[0],
-                                (at, message, &seen),
-                            );
-                        }
+                let Some(seen) = tracker.see(at, message) else {
+                    if is_all && is_shown && others.len() < MOST_OTHERS {
+                        others.push((at, bytes.to_vec()));
+                    } else if is_all && is_shown {
+                        counts.others_left_out += 1;
                     }
-                    None if is_all && is_shown => others.push((at, bytes.to_vec())),
-                    None => {}
+                    return;
+                };
+                if is_shown && seen.is_snapshot() && shown.is_ok() {
+                    let records = &mut counts.records[0];
+                    shown = snapshot(consumers, is_recorded, world, records, (at, message, &seen));
                 }
             });
             if let Err(end) = shown {

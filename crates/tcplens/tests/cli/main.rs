@@ -18,6 +18,7 @@ mod parquet;
 mod requests;
 mod running;
 mod scripts;
+mod sockets;
 mod stat;
 mod views;
 
