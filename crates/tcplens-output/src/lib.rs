@@ -10,6 +10,7 @@ pub mod color;
 pub mod csv;
 pub mod digits;
 pub mod docs;
+pub mod events;
 pub mod ganglia;
 pub mod human;
 pub mod json;
