@@ -225,7 +225,11 @@ mod tests {
     fn an_end_has_its_connection_a_cookie_is_signed_and_an_interface_is_not_swapped() {
         let ends = SocketEnds {
             interface: 1,
-            ..ends(("::ffff:10.0.0.7", 443), ("2001:db8::7", 65535), u64::MAX - 1)
+            ..ends(
+                ("::ffff:10.0.0.7", 443),
+                ("2001:db8::7", 65535),
+                u64::MAX - 1,
+            )
         };
         assert_eq!(
             line("a<b>\"&\\\n", &event(EventKind::Close, 1_500_000_000, ends)),
@@ -246,7 +250,10 @@ mod tests {
             (1, "00:00:00.000000001Z"),
             (20_000_000, "00:00:00.02Z"),
         ] {
-            let line = line("h", &event(EventKind::Open, ns, ends(("::", 1), ("::1", 2), 3)));
+            let line = line(
+                "h",
+                &event(EventKind::Open, ns, ends(("::", 1), ("::1", 2), 3)),
+            );
             assert!(line.contains(&format!("T{expected}\"")), "{line}");
         }
     }

@@ -17,6 +17,7 @@ mod saver;
 mod say;
 mod script;
 mod signals;
+mod sockets;
 mod sources;
 mod status;
 

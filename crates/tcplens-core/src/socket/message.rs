@@ -123,7 +123,10 @@ impl<'a> Message<'a> {
     }
 
     fn bytes<const N: usize>(self, at: usize) -> [u8; N] {
-        let bytes = self.head.get(at..at + N).and_then(|all| all.try_into().ok());
+        let bytes = self
+            .head
+            .get(at..at + N)
+            .and_then(|all| all.try_into().ok());
         bytes.unwrap_or([0; N])
     }
 
