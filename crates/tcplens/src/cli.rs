@@ -11,12 +11,14 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
+pub(crate) use events::{EventFormat, Events};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 
+mod events;
 mod kernel;
 mod options;
 mod requests;
@@ -56,6 +58,8 @@ pub(crate) enum Command {
     Script(Script),
     /// What works on this machine, and what each missing thing costs
     Doctor(Doctor),
+    /// Connections that open and end, as an event socket tells them
+    Events(Events),
     /// What a running instance has counted so far
     Stat(Stat),
     /// Several sources and views in one process, by a YAML file: a daemon

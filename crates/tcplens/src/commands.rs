@@ -28,6 +28,7 @@ use crate::status::usage;
 mod agent;
 mod connections;
 mod doctor;
+mod events;
 mod generated;
 mod handshakes;
 pub(crate) mod lines;
@@ -62,6 +63,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
         Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Events(events) => events::run(&events),
         Command::Stat(stat) => stat::run(&stat),
         Command::Agent(agent) => agent::run(&agent),
         Command::Completions(completions) => generated::completions(&completions),

@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 mod agent;
 mod capture;
 mod doctor;
+mod events;
 mod failures;
 mod kernel;
 mod options;
