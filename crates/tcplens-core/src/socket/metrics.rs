@@ -112,7 +112,7 @@ pub struct SocketMetrics {
     pub files: u64,
     /// Looks at a socket that were kept: it was new or had changed.
     pub snapshots: u64,
-    /// Connections that opened and that ended.
+    /// Connections that opened, or were there at the first look, and that ended.
     pub events: [u64; 2],
     /// Bits sent in a second, repeated ones included; its sum is what all sent since the beginning.
     pub send_rate: Histogram,
@@ -233,8 +233,10 @@ impl SocketMetrics {
 
 /// What it told.
 impl SocketMetrics {
-    /// A connection was there at the first look. What it sent before is not counted, what it will send is.
+    /// A connection was there at the first look: an event, as tcp-info has it, and not among those that opened. What it sent
+    /// before is not counted, what it will send is.
     pub fn found(&mut self, at: Timestamp, place: Place) {
+        self.events[0] += 1;
         self.row(at, place, Sign::Answered);
     }
 

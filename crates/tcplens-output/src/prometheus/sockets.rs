@@ -51,7 +51,7 @@ families! {
         "Looks at a socket that were kept: it was new or had changed."
         |metrics, out| out.count(&[], metrics.snapshots);
     Counter tcpinfo_flow_events_total [event]
-        "Connections that opened and that ended."
+        "Connections that opened, those of the first look among them, and that ended."
         |metrics, out| {
             for (event, count) in ["open", "close"].into_iter().zip(metrics.events) {
                 out.count(&[event], count);
@@ -127,12 +127,19 @@ families! {
         "Connections that there are."
         |metrics, out| {
             let standing = metrics.standing();
-            let other = [(OTHER.to_owned(), standing.other_connections)];
-            let own = standing.connections.iter().map(|((ip, port), both)| (Endpoint(*ip, *port).to_string(), *both));
-            for (server, both) in own.chain(other).filter(|_| standing.is_known) {
-                for (side, count) in SIDES.into_iter().zip(both) {
-                    out.count(&[&server, side], count);
+            if !standing.is_known {
+                return;
+            }
+            for ((ip, port), row) in metrics.servers() {
+                let both = standing.connections.get(&(ip, port)).copied().unwrap_or_default();
+                let server = Endpoint(ip, port).to_string();
+                for (is_server, _) in row.sides() {
+                    let at = usize::from(is_server);
+                    out.count(&[&server, SIDES[at]], both[at]);
                 }
+            }
+            for (side, count) in SIDES.into_iter().zip(standing.other_connections) {
+                out.count(&[OTHER, side], count);
             }
         };
     Gauge tcplens_socket_accept_queue [server]

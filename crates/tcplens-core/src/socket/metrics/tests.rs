@@ -68,7 +68,7 @@ fn totals_are_those_of_the_last_words_however_often_was_looked() {
     assert_eq!(counts.closed(), [("fin", 1), ("reset", 1), ("vanished", 1)]);
     assert_eq!(counts.retransmits.value(), 2500);
     assert_eq!(counts.min_rtt.count(), 2);
-    assert_eq!(metrics.events, [3, 3]);
+    assert_eq!(metrics.events, [4, 3]);
 }
 
 #[test]
