@@ -3,11 +3,14 @@
 
 pub mod cgroup;
 pub mod clock;
+pub mod diag;
 pub mod file;
 pub mod interfaces;
 pub mod kernel;
 pub mod landlock;
 pub mod netns;
+pub mod opened;
+pub mod owners;
 pub mod privilege;
 pub mod probe;
 pub mod process;

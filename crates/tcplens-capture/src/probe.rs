@@ -3,12 +3,18 @@
 
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
 use rustix::process::geteuid;
 use tcplens_core::kernel::Mode;
+use tcplens_core::socket::Message;
 
+use crate::diag::{
+    Bytecode, Condition, Destroyed, Diag, DiagError, Family, Request, wait_readable,
+};
 use crate::interfaces::{self, Interface};
 use crate::kernel::{Kernel, KernelOptions, PortRule};
 use crate::privilege::{Need, Plan, remedy};
@@ -159,6 +165,92 @@ fn socket_diagnosis() -> io::Result<()> {
         Some(netlink::SOCK_DIAG),
     )?;
     Ok(())
+}
+
+/// What dumps of the kernel's sockets give here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SockDiag {
+    /// Bytes of this kernel's tcp_info; `None`: not known, for no socket could be made to ask for.
+    pub tcp_info_bytes: Option<usize>,
+    /// The kernel decides conditions itself.
+    pub filters: bool,
+}
+
+/// Dumps a socket of our own. It takes no privilege.
+///
+/// # Errors
+/// What the kernel said.
+pub fn sock_diag() -> Result<SockDiag, DiagError> {
+    let mut diag = Diag::open()?;
+    // A listener: nobody can connect before it is gone.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|own| Ok((own.local_addr()?.port(), own)))
+        .ok();
+    let number = port.as_ref().map_or(0, |(port, _)| *port);
+    let bytecode = Bytecode::new(&Condition::SourcePort(number, number)).ok();
+    let mut tcp_info_bytes = None;
+    let mut look = |bytecode: Option<&Bytecode>| {
+        let request = Request {
+            bytecode,
+            ..Request::all(Family::V4)
+        };
+        diag.dump(&request, &mut |_, bytes| {
+            let info = Message::new(bytes).and_then(Message::tcp_info);
+            tcp_info_bytes = tcp_info_bytes.or(info.map(|info| info.bytes().len()));
+        })
+    };
+    let filters = match look(bytecode.as_ref()) {
+        Ok(_) => true,
+        Err(DiagError::Refused { .. }) => {
+            look(None)?;
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(SockDiag {
+        tcp_info_bytes,
+        filters,
+    })
+}
+
+/// What the groups of destroyed sockets give here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestroyGroups {
+    /// A socket of our own was told of when it was closed.
+    pub is_told: bool,
+    /// Bytes that may wait, as the kernel counts them.
+    pub buffer_bytes: usize,
+}
+
+/// Joins the groups and closes a socket. It takes no privilege.
+///
+/// # Errors
+/// What the kernel said.
+pub fn destroy_groups() -> Result<DestroyGroups, DiagError> {
+    /// As much as a run asks for is for that to say; this is what everybody gets.
+    const BUFFER: usize = 4 << 20;
+    /// The kernel tells by a worker of its own, within milliseconds.
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let mut destroyed = Destroyed::open(BUFFER)?;
+    let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let port = own.and_then(|own| own.local_addr()).map(|end| end.port());
+    let began = Instant::now();
+    let mut is_told = false;
+    while let Ok(port) = port
+        && !is_told
+        && began.elapsed() < PATIENCE
+    {
+        destroyed.read(&mut |_, bytes| {
+            is_told |= Message::new(bytes).is_some_and(|message| message.local().1 == port);
+        })?;
+        if !is_told && wait_readable(&destroyed, PATIENCE).is_err() {
+            break;
+        }
+    }
+    Ok(DestroyGroups {
+        is_told,
+        buffer_bytes: destroyed.buffer_bytes(),
+    })
 }
 
 /// MemAvailable of /proc/meminfo, in bytes. It is what bounds a ring: its pages are the kernel's, so that neither

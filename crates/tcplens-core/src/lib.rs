@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod analyze;
+pub mod anonymize;
 pub mod batch;
 pub mod engine;
 pub mod filter;

@@ -4,7 +4,8 @@
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Connection, Field, Finding, Handshake, Health, Record, Request, SCHEMA_VERSION,
+    Connection, Field, Finding, Handshake, Health, Record, Request, SCHEMA_VERSION, Socket,
+    SocketSummary,
 };
 
 /// The whole file.
@@ -16,6 +17,8 @@ pub fn record_reference() -> String {
     section::<Handshake>(&mut text);
     section::<Request<'_>>(&mut text);
     section::<Connection>(&mut text);
+    section::<Socket<'_>>(&mut text);
+    section::<SocketSummary<'_>>(&mut text);
     section::<Finding>(&mut text);
     section::<Health>(&mut text);
     text
@@ -119,6 +122,8 @@ mod tests {
         check::<Handshake>();
         check::<Request<'_>>();
         check::<Connection>();
+        check::<Socket<'_>>();
+        check::<SocketSummary<'_>>();
         check::<Finding>();
         check::<Health>();
     }

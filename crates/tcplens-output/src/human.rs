@@ -13,10 +13,10 @@ pub struct Duration(pub Span);
 impl Display for Duration {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         const UNITS: &[(u64, &str)] = &[
-            (1, "ns"),
-            (1_000, "µs"),
-            (1_000_000, "ms"),
-            (1_000_000_000, "s"),
+            (1, " ns"),
+            (1_000, " µs"),
+            (1_000_000, " ms"),
+            (1_000_000_000, " s"),
         ];
         let ns = self.0.ns();
         // From here on three digits would say `60.0 s`.
@@ -43,13 +43,13 @@ pub struct Bytes(pub u64);
 impl Display for Bytes {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         const UNITS: &[(u64, &str)] = &[
-            (1, "B"),
-            (1 << 10, "KiB"),
-            (1 << 20, "MiB"),
-            (1 << 30, "GiB"),
-            (1 << 40, "TiB"),
-            (1 << 50, "PiB"),
-            (1 << 60, "EiB"),
+            (1, " B"),
+            (1 << 10, " KiB"),
+            (1 << 20, " MiB"),
+            (1 << 30, " GiB"),
+            (1 << 40, " TiB"),
+            (1 << 50, " PiB"),
+            (1 << 60, " EiB"),
         ];
         three_digits(f, self.0, 1024, UNITS)
     }
@@ -72,6 +72,25 @@ impl Display for Count {
     }
 }
 
+/// A rate or another large number, short enough for a column: `950`, `12.3k`, `4.56M`, `1.2G`.
+#[derive(Clone, Copy, Debug)]
+pub struct Short(pub u64);
+
+impl Display for Short {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        const UNITS: &[(u64, &str)] = &[
+            (1, ""),
+            (1_000, "k"),
+            (1_000_000, "M"),
+            (1_000_000_000, "G"),
+            (1_000_000_000_000, "T"),
+            (1_000_000_000_000_000, "P"),
+            (1_000_000_000_000_000_000, "E"),
+        ];
+        three_digits(f, self.0, 1000, UNITS)
+    }
+}
+
 /// An address and a port: `10.77.0.1:80`, `[2001:db8::1]:80`.
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint(pub IpAddr, pub u64);
@@ -85,7 +104,7 @@ impl Display for Endpoint {
     }
 }
 
-/// Prints `value` in the first unit where it rounds to less than 1000 in three digits, without
+/// Prints `value` in the first unit (with the blank before it) where it rounds to less than 1000 in three digits, without
 /// trailing zeros. Without decimals it may go up to the next unit, `step`.
 fn three_digits(
     f: &mut Formatter<'_>,
@@ -103,9 +122,9 @@ fn three_digits(
             }
             let (whole, fraction) = (rounded / power, rounded % power);
             return match fraction {
-                0 => write!(f, "{whole} {name}"),
-                _ if fraction.is_multiple_of(10) => write!(f, "{whole}.{} {name}", fraction / 10),
-                _ => write!(f, "{whole}.{fraction:0decimals$} {name}"),
+                0 => write!(f, "{whole}{name}"),
+                _ if fraction.is_multiple_of(10) => write!(f, "{whole}.{}{name}", fraction / 10),
+                _ => write!(f, "{whole}.{fraction:0decimals$}{name}"),
             };
         }
     }
@@ -158,6 +177,19 @@ mod tests {
             (u64::MAX, "16 EiB"),
         ] {
             assert_eq!(Bytes(bytes).to_string(), expected, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn rates_are_short() {
+        for (rate, expected) in [
+            (0, "0"),
+            (950, "950"),
+            (12_345, "12.3k"),
+            (999_999, "1M"),
+            (4_560_000_000, "4.56G"),
+        ] {
+            assert_eq!(Short(rate).to_string(), expected);
         }
     }
 

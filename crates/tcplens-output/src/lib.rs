@@ -28,6 +28,7 @@ pub mod tcprt;
 pub mod text;
 pub mod time_style;
 pub mod units;
+pub mod values;
 pub mod writer;
 
 pub use csv::Csv;

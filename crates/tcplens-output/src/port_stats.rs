@@ -171,7 +171,7 @@ impl PortStats {
         };
         let is_any = self.local.is_empty() && self.peer.is_empty();
         let (at_server, at_client) = match request.vantage {
-            Vantage::Kernel => (
+            Vantage::Kernel | Vantage::Socket => (
                 request.tap_side == Side::Server,
                 request.tap_side == Side::Client,
             ),

@@ -46,6 +46,12 @@ impl Column {
         }
     }
 
+    /// How much of a line it takes with cells so wide, the gap before it included.
+    pub(crate) fn room(&self, widest: usize) -> usize {
+        let title = self.title.chars().count();
+        self.gap.len() + self.width.max(title).max(widest)
+    }
+
     /// With ` | ` before it instead of two blanks: it begins a group.
     #[must_use]
     pub const fn group(self) -> Self {
@@ -57,7 +63,7 @@ impl Column {
 /// one, or once after all rows for columns that fit.
 #[derive(Debug)]
 pub struct Table {
-    columns: &'static [Column],
+    columns: Vec<Column>,
     widths: Vec<usize>,
     /// The cells not printed yet, one after the other, each with its end in `text`.
     text: String,
@@ -69,13 +75,13 @@ pub struct Table {
 impl Table {
     /// An empty table.
     #[must_use]
-    pub fn new(columns: &'static [Column], color: bool) -> Self {
+    pub fn new(columns: &[Column], color: bool) -> Self {
         let widths = columns
             .iter()
             .map(|column| column.width.max(column.title.chars().count()))
             .collect();
         Self {
-            columns,
+            columns: columns.to_vec(),
             widths,
             text: String::new(),
             cells: Vec::new(),

@@ -103,7 +103,7 @@ impl Tcprt {
     /// Appends the line of a request, unless it has to wait for the end of its connection.
     pub fn request(&mut self, request: &Request<'_>, out: &mut String) {
         let is_peer = match request.vantage {
-            Vantage::Kernel => request.tap_side == Side::Client,
+            Vantage::Kernel | Vantage::Socket => request.tap_side == Side::Client,
             Vantage::File | Vantage::Wire => self.is_peer(request.server_port, request.direction),
         };
         let (has_http, cut) = (self.has_http, cut(request));
@@ -132,7 +132,7 @@ impl Tcprt {
             return;
         };
         let is_peer = match connection.vantage {
-            Vantage::Kernel => connection.tap_side == Side::Client,
+            Vantage::Kernel | Vantage::Socket => connection.tap_side == Side::Client,
             Vantage::File | Vantage::Wire => {
                 self.is_peer(connection.server_port, connection.direction)
             }

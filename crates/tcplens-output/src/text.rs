@@ -7,12 +7,14 @@ mod connections;
 mod handshakes;
 mod request_summary;
 mod requests;
+mod sockets;
 
 pub use connections::ConnectionText;
 pub use handshakes::HandshakeText;
 pub use request_summary::{RequestEnd, histograms, summary};
 pub(crate) use request_summary::{operation_name, time_of};
 pub use requests::{RequestColumn, RequestText};
+pub use sockets::{SocketKey, SocketOrder, SocketText, SocketTotal};
 
 /// `nginx[4242]`: whose socket it is, as far as that is known.
 fn process(owner: &SocketOwner) -> Option<String> {

@@ -135,6 +135,7 @@ fn health(undecoded: Vec<(&'static str, u64)>) -> Health {
         cpu_us: None,
         peak_rss_bytes: None,
         schema_version: 1,
+        sockets: None,
     }
 }
 

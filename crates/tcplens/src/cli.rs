@@ -17,11 +17,13 @@ pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
+pub(crate) use sockets::{Anonymize, SocketKind, Sockets, Sort};
 
 mod events;
 mod kernel;
 mod options;
 mod requests;
+mod sockets;
 pub(crate) mod values;
 
 /// Shows why TCP is slow or failing: every failed handshake, lossy path and stalled connection.
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     Requests(Box<Requests>),
     /// A line per connection
     Connections(Connections),
+    /// Every socket of the kernel: what ss -tinem shows, watched, and its end
+    Sockets(Box<Sockets>),
     /// Every record, for machines
     Records(Records),
     /// A Lua script over packets and records

@@ -36,6 +36,7 @@ mod records;
 mod report;
 pub(crate) mod requests;
 mod script;
+mod sockets;
 mod stat;
 pub(crate) mod summary;
 
@@ -60,6 +61,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Handshakes(handshakes) => handshakes::run(&handshakes),
         Command::Requests(requests) => requests::run(&requests),
         Command::Connections(connections) => connections::run(&connections),
+        Command::Sockets(command) => sockets::run(&command),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
         Command::Doctor(doctor) => doctor::run(&doctor),

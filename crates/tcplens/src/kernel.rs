@@ -86,7 +86,7 @@ impl KernelSource {
 }
 
 /// This host since it was started, in connection ids: nearly always another number than any other host's.
-fn this_host() -> u32 {
+pub(crate) fn this_host() -> u32 {
     // A service may see no more of /proc than processes.
     let files = [
         "/proc/sys/kernel/hostname",

@@ -95,15 +95,26 @@ impl Live {
     }
 
     fn with(common: &Common, sources: Vec<Source>, kernel: Option<KernelSource>) -> Result<Live> {
-        let files = [&common.output.output, &common.output.write];
+        let live = Live::of_output(&common.output, common.live.user.as_deref())?;
+        Ok(Live {
+            sources,
+            kernel,
+            ..live
+        })
+    }
+
+    /// Of no source yet: what is written, and whom the process becomes.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn of_output(output: &cli::Output, user: Option<&str>) -> Result<Live> {
+        let files = [&output.output, &output.write];
         let outputs = files.into_iter().flatten().cloned().collect();
-        let is_verbose = common.output.verbose > 0;
-        let user = common.live.user.as_deref();
-        let live = Live::of(sources, kernel, user, outputs, is_verbose)?;
+        let live = Live::of(Vec::new(), None, user, outputs, output.verbose > 0)?;
         Ok(Live {
             makes_files: false,
-            rotates: common.output.rotate.is_some(),
-            is_announced: !common.output.quiet,
+            rotates: output.rotate.is_some(),
+            is_announced: !output.quiet,
             ..live
         })
     }
@@ -317,7 +328,7 @@ impl Live {
 pub(crate) const RING: u64 = 64 << 20;
 
 /// Where control groups are, for their names.
-const CGROUPS: &str = "/sys/fs/cgroup";
+pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// The network of one address.
 fn alone(address: IpAddr) -> Option<Network> {

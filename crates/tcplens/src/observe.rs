@@ -505,5 +505,6 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
             .map(|time| Span::from_ns(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))),
         peak_rss_bytes: process::peak_resident_bytes(),
         schema_version: SCHEMA_VERSION,
+        sockets: None,
     }
 }

@@ -48,6 +48,9 @@ macro_rules! record {
     (@list $each:ident, $ty:ty, $field:ident, packet_flag, , $doc:expr) => {
         $each(record!(@field stringify!($field), flag, $doc))
     };
+    (@list $each:ident, $ty:ty, $field:ident, word, , $doc:expr) => {
+        $each(record!(@field stringify!($field), word, $doc, <$ty as $crate::record::Word>::WORDS))
+    };
     (@list $each:ident, $ty:ty, $field:ident, $method:ident, , $doc:expr) => {
         $each(record!(@field stringify!($field), $method, $doc))
     };
@@ -107,9 +110,10 @@ macro_rules! record {
     (@visit $self:ident, $visitor:ident, $field:ident, $method:ident, $name:literal, $doc:expr) => {
         $visitor.$method(record!(@field $name, $method, $doc), Option::from($self.$field))
     };
-    (@field $name:expr, $method:ident, $doc:expr) => {{
+    (@field $name:expr, $method:ident, $doc:expr) => { record!(@field $name, $method, $doc, &[]) };
+    (@field $name:expr, $method:ident, $doc:expr, $words:expr) => {{
         static FIELD: $crate::record::Field = $crate::record::Field {
-            name: $name, json: concat!(",\"", $name, "\":"), kind: stringify!($method), doc: $doc,
+            name: $name, json: concat!(",\"", $name, "\":"), kind: stringify!($method), doc: $doc, words: $words,
         };
         &FIELD
     }};
@@ -184,7 +188,7 @@ macro_rules! extra {
 
         impl $crate::record::Extra for $name {
             fn fields(each: &mut dyn FnMut(&'static $crate::record::Field)) {
-                $( each(record!(@field stringify!($field), $method, concat!($($fdoc, "\n"),+))); )+
+                $( record!(@list each, $ty, $field, $method, , concat!($($fdoc, "\n"),+)); )+
             }
             #[inline]
             fn visit<V: $crate::record::Visitor>(this: Option<&Self>, visitor: &mut V) {

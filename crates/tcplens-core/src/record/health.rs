@@ -8,7 +8,7 @@ record! {
     Health as "health" {
         /// The last packet's time.
         time: Option<Timestamp> = time,
-        /// Where it was observed: `file`, `wire` or `kernel`.
+        /// Where it was observed: `file`, `wire`, `kernel` or `socket`.
         vantage: Vantage = word,
         /// Packets read.
         packets: u64 = count,
@@ -71,5 +71,36 @@ record! {
         peak_rss_bytes: Option<u64> = count,
         /// Version of the record contract.
         schema_version: u64 = count,
+        /// What asking the kernel for its sockets came to.
+        sockets: Option<Box<SocketHealth>> = extra,
+    }
+}
+
+extra! {
+    /// What asking the kernel for its sockets came to; absent where it was not asked.
+    SocketHealth {
+        /// Looks at all sockets that came to their end.
+        polls: Option<u64> = count,
+        /// Looks that were given up: the kernel's answer was not whole, several times in a row. Nothing was concluded from them.
+        abandoned_polls: Option<u64> = count,
+        /// Answers of the kernel that were not whole, and asked for again.
+        repeated_dumps: Option<u64> = count,
+        /// From one look to the next, on average.
+        poll_interval_us: Option<Span> = span,
+        /// CPU time that a look took, on average, with what was made of it.
+        poll_cpu_us: Option<Span> = span,
+        /// Sockets that were seen.
+        sockets_seen: Option<u64> = count,
+        /// Sockets whose end was seen, or found out.
+        sockets_ended: Option<u64> = count,
+        /// Whether the kernel told of the end of each socket.
+        destroy_groups: Option<bool> = flag,
+        /// Messages about ends that found no room in the kernel; absent where that is not told.
+        destroy_messages_lost: Option<u64> = count,
+        /// Sockets that connected, or were connected to, meanwhile, in this network namespace: by the kernel's own count. Absent
+        /// where it is not known.
+        sockets_opened: Option<u64> = count,
+        /// How many of these were never seen; absent where only some sockets were asked for.
+        sockets_unseen: Option<u64> = count,
     }
 }

@@ -17,17 +17,30 @@ mod health;
 mod id;
 mod request;
 mod row;
+mod socket;
+mod socket_parts;
+mod socket_summary;
+mod socket_word;
 mod word;
+
+#[cfg(test)]
+pub(crate) use record;
 
 pub use connection::{Connection, Sent};
 pub use extra::{FirstFrame, PathState, RequestExtra, Short, SocketOwner, TaskMarks};
 pub use finding::Finding;
 pub use handshake::Handshake;
-pub use health::Health;
+pub use health::{Health, SocketHealth};
 pub use id::ConnectionId;
 pub use request::Request;
 pub use row::{RequestRef, RequestRow, Times};
 pub(crate) use row::{budget, stages};
+pub use socket::Socket;
+pub use socket_parts::{SocketMemory, SocketOptions, TcpAlgorithm, TcpStatistics};
+pub use socket_summary::SocketSummary;
+pub use socket_word::{
+    CaState, Limit, SocketClose, SocketFamily, SocketShutdown, SocketState, SocketTimer,
+};
 pub use word::{
     Close, Direction, EndedBy, HandshakeOutcome, Knows, Outcome, PortMode, Protocol, RoleFrom,
     Side, Status, Suspect, TagsFrom, Vantage, Verdict, Word,
@@ -47,6 +60,8 @@ pub struct Field {
     pub kind: &'static str,
     /// What it means.
     pub doc: &'static str,
+    /// The words that it may have, where that is a closed set: in what [`Record::fields`] gives; a visit leaves it empty.
+    pub words: &'static [&'static str],
 }
 
 /// A record kind.

@@ -4,11 +4,15 @@ use crate::wire::segment::Tunnel;
 
 /// A value shown as one lower-case word, or absent.
 pub trait Word {
+    /// All words of the set; empty where it is not a closed one.
+    const WORDS: &'static [&'static str] = &[];
     /// The word.
     fn word(self) -> Option<&'static str>;
 }
 
 impl<W: Word> Word for Option<W> {
+    const WORDS: &'static [&'static str] = W::WORDS;
+
     #[inline]
     fn word(self) -> Option<&'static str> {
         self.and_then(W::word)
@@ -33,6 +37,8 @@ macro_rules! words {
             pub const ALL: &'static [$name] = &[$($name::$variant),+];
         }
         impl Word for $name {
+            const WORDS: &'static [&'static str] = &[$($word),+];
+
             #[inline]
             fn word(self) -> Option<&'static str> {
                 Some(match self { $( $name::$variant => $word, )+ })
@@ -50,6 +56,8 @@ words! {
         Wire => "wire",
         /// The kernel's own view of its connections.
         Kernel => "kernel",
+        /// The kernel's sockets, as it answers when it is asked (sock_diag).
+        Socket => "socket",
     }
 }
 
@@ -58,7 +66,10 @@ impl Vantage {
     #[inline]
     #[must_use]
     pub fn sees_packets(self) -> bool {
-        self != Vantage::Kernel
+        match self {
+            Vantage::File | Vantage::Wire => true,
+            Vantage::Kernel | Vantage::Socket => false,
+        }
     }
 
     /// What it knows of a side of a connection, observed at `tap_side`.
@@ -119,7 +130,8 @@ words! {
         Protocol => "protocol",
         /// The higher port is the client: a guess.
         Port => "port",
-        /// The kernel saw which end connected.
+        /// The kernel saw which end connected; of polled sockets: one with a listener on its local port is the server's, any
+        /// other the client's.
         Socket => "socket",
     }
 }
@@ -341,6 +353,9 @@ words! {
 }
 
 impl Word for Tunnel {
+    const WORDS: &'static [&'static str] =
+        &["gre", "vxlan", "geneve", "gtp", "ipip", "6in4", "teredo"];
+
     #[inline]
     fn word(self) -> Option<&'static str> {
         match self {

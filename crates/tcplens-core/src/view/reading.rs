@@ -70,7 +70,7 @@ pub(super) fn legs(connection: &Connection) -> [Leg; 2] {
     let data = |sent: &Sent| match connection.vantage {
         Vantage::File | Vantage::Wire => sent.data_segments,
         // The kernel counts bytes. As many as were needed at least, and one for each request and response.
-        Vantage::Kernel => {
+        Vantage::Kernel | Vantage::Socket => {
             let mss = connection.path.as_ref().and_then(|path| path.mss);
             let full = sent.bytes / mss.unwrap_or(USUAL_MSS).max(1);
             full + connection.requests.unwrap_or(0).max(1)

@@ -56,7 +56,7 @@ pub fn took(request: &Request<'_>) -> Option<Span> {
         && request.ended_by == EndedBy::Response;
     match request.vantage {
         Vantage::Kernel if is_answered => latency(request),
-        Vantage::Kernel | Vantage::File | Vantage::Wire => request.total_us,
+        Vantage::Kernel | Vantage::Socket | Vantage::File | Vantage::Wire => request.total_us,
     }
 }
 

@@ -153,5 +153,6 @@ pub(crate) fn health() -> Health {
         cpu_us: None,
         peak_rss_bytes: None,
         schema_version: SCHEMA_VERSION,
+        sockets: None,
     }
 }

@@ -158,6 +158,17 @@ pub(crate) fn seconds(text: &str) -> Result<Span, String> {
     }
 }
 
+/// Percents of one core, above zero.
+pub(crate) fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    match number.trim().parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err(format!(
+            "{text:?} is no share of a core; write percents from above 0 to 100, such as 2 or 0.5"
+        )),
+    }
+}
+
 /// A time, in milliseconds where no unit is written.
 pub(crate) fn milliseconds(text: &str) -> Result<Span, String> {
     let ms = SECOND as u64 / 1000;
@@ -264,6 +275,15 @@ mod tests {
             assert_eq!(milliseconds(text).map(Span::ns), Ok(ns), "{text}");
         }
         assert!(milliseconds("-1").is_err());
+    }
+
+    #[test]
+    fn shares_of_a_core_are_above_zero() {
+        assert_eq!(percent("2"), Ok(2.0));
+        assert_eq!(percent("0.5%"), Ok(0.5));
+        for text in ["0", "-1", "101", "two", "", "nan", "inf"] {
+            assert!(percent(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,101 @@
-//! `sockets`: what its poll loop hands to others.
+//! `sockets`: the kernel is asked for its TCP sockets, and tells of those that are destroyed. What is open while there is
+//! privilege is in `open`, the loop in `poll`, what is known besides in `world`, who looks at what it finds in `show` (text) and
+//! `machine` (records); each of those is a [`Consumer`].
 
+use tcplens_core::record::{Health, Socket, SocketSummary};
+use tcplens_core::socket::{End, Message, Seen, Tracker};
+use tcplens_core::time::{Span, Timestamp};
+use tcplens_output::SinkEnd;
+
+mod counts;
 #[cfg_attr(not(test), expect(dead_code, reason = "the poll loop joins it"))]
 pub(crate) mod events;
+mod machine;
+pub(crate) mod open;
+pub(crate) mod poll;
+pub(crate) mod pushed;
+mod show;
+mod world;
+
+pub(crate) use counts::Counts;
+pub(crate) use machine::MachineView;
+pub(crate) use show::{Screen, TextOptions, TextView};
+pub(crate) use world::World;
+
+/// A socket that is new, or has changed by the save rule. What one look tells of a socket is true also where the look as a whole
+/// was not complete: nothing is concluded from what it lacks.
+pub(crate) struct Snapshot<'a> {
+    /// When the kernel told it.
+    #[expect(dead_code, reason = "archives keep what came, and when")]
+    pub at: Timestamp,
+    /// As it came.
+    #[expect(dead_code, reason = "likewise")]
+    pub message: Message<'a>,
+    /// What is known of it besides, and of the look before.
+    #[expect(
+        dead_code,
+        reason = "archives name files by when a connection was first seen"
+    )]
+    pub seen: &'a Seen<'a>,
+    /// The record.
+    pub record: &'a Socket<'a>,
+}
+
+/// A connection that is over, or was open when the observation ended.
+pub(crate) struct Ended<'a> {
+    /// The tracker's word.
+    pub end: &'a End<'a>,
+    /// Its last record.
+    pub record: &'a Socket<'a>,
+    /// Its life.
+    pub summary: &'a SocketSummary<'a>,
+}
+
+/// A look at all sockets that came to its end.
+pub(crate) struct Polled<'a> {
+    /// When it began.
+    pub at: Timestamp,
+    /// CPU time that it took.
+    pub cost: Span,
+    /// How often it is done.
+    pub interval: Span,
+    /// Those that are watched.
+    pub tracker: &'a Tracker,
+    /// The others: those that listen, and what is left of closed ones; as they came, one after the other. Only where they were
+    /// asked for.
+    pub others: &'a [(Timestamp, Vec<u8>)],
+    /// What makes records of them.
+    pub world: &'a mut World,
+}
+
+/// Who looks at what is found. Unchanged sockets cost a consumer nothing.
+pub(crate) trait Consumer {
+    /// A socket that is new or has changed.
+    fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd>;
+    /// A connection that is over.
+    fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd>;
+    /// All sockets were looked at.
+    fn polled(&mut self, polled: &mut Polled<'_>) -> Result<(), SinkEnd>;
+    /// Nothing happens right now: whoever waits may have what there is.
+    fn idle(&mut self) -> Result<(), SinkEnd>;
+    /// Files that are written may have been moved.
+    fn reopen(&mut self) -> Result<(), SinkEnd>;
+    /// Records or lines that it has shown so far: what `-c` counts.
+    fn shown(&self) -> u64;
+    /// What the observation itself saw and lost: the last record.
+    fn health(&mut self, health: &Health) -> Result<(), SinkEnd>;
+    /// That was all; waits for the destination, but not for ever.
+    fn settle(&mut self) -> Result<(), SinkEnd>;
+    /// What its destination did not take.
+    fn dropped(&self) -> u64;
+    /// Writes what is left and ends the file.
+    fn finish(self: Box<Self>) -> Result<(), SinkEnd>;
+}
+
+impl<'a> Polled<'a> {
+    /// Those that listen, and what is left of closed ones.
+    pub(crate) fn others(&self) -> impl Iterator<Item = (Timestamp, Message<'a>)> + use<'a> {
+        let others = self.others.iter();
+        others.filter_map(|(at, bytes)| Some((*at, Message::new(bytes)?)))
+    }
+}

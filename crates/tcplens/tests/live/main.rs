@@ -25,6 +25,8 @@ mod privileges;
 mod programs;
 mod records;
 mod sightings;
+mod sockets;
+mod sockets_short;
 mod tap;
 mod time;
 mod traffic;

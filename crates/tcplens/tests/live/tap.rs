@@ -15,7 +15,7 @@ use crate::place::Place;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What it says when packets are captured, or the kernel tells.
-const READY: [&str; 2] = ["capturing on ", "observing the kernel"];
+const READY: [&str; 3] = ["capturing on ", "observing the kernel", "watching sockets"];
 
 /// See the module.
 pub(crate) struct Tap {

@@ -31,6 +31,17 @@ mod tests;
 pub use program::{Instruction, Program, op};
 pub(super) use tuples::Unanswerable;
 
+/// The TCP port of a name in the built-in list.
+pub(super) fn port_named(name: &str) -> Option<u16> {
+    let (port, transport) = services::port(name)?;
+    (transport != services::Transport::Udp).then_some(port)
+}
+
+/// Whether a word means something in packet filters.
+pub(super) fn is_keyword(word: &str) -> bool {
+    names::keyword(word).is_some() || names::constant(word).is_some()
+}
+
 /// A parsed expression, not yet bound to a link type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacketFilter {

@@ -1,0 +1,58 @@
+//! The sockets whose end was told lately: a poll or a word that comes late begins nothing anew.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Ended, Mix};
+use crate::time::{SECOND, Timestamp};
+
+/// Later than this nothing comes any more: polls are under way for less than a second, words of ends too.
+const SOON: i64 = 10 * SECOND;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Gone {
+    limit: usize,
+    ended: HashMap<u64, Ended, Mix>,
+    order: VecDeque<(Timestamp, u64)>,
+}
+
+impl Gone {
+    pub(super) fn new(limit: usize, hash: Mix) -> Gone {
+        Gone {
+            limit,
+            ended: HashMap::with_hasher(hash),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// `forgotten` counts those that had to go before their time.
+    pub(super) fn remember(
+        &mut self,
+        at: Timestamp,
+        cookie: u64,
+        ended: Ended,
+        forgotten: &mut u64,
+    ) {
+        while let Some(&(since, oldest)) = self.order.front() {
+            let is_old = since.plus(SOON) < at;
+            if !is_old && self.order.len() < self.limit {
+                break;
+            }
+            *forgotten += u64::from(!is_old);
+            self.order.pop_front();
+            self.ended.remove(&oldest);
+        }
+        if self.ended.insert(cookie, ended).is_none() {
+            self.order.push_back((at, cookie));
+        }
+    }
+
+    pub(super) fn recall(&self, cookie: u64) -> Option<Ended> {
+        self.ended.get(&cookie).copied()
+    }
+
+    /// Its place in the order stays, and is for nothing.
+    pub(super) fn forget(&mut self, cookie: u64) {
+        self.ended.remove(&cookie);
+    }
+}

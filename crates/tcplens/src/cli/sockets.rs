@@ -1,0 +1,252 @@
+//! The options of `sockets`.
+
+use std::ffi::OsString;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args, ValueEnum};
+use tcplens_core::record::Socket;
+use tcplens_core::time::Span;
+use tcplens_output::text::SocketOrder;
+use tcplens_output::values::position;
+
+use super::{Format, Output, values};
+
+/// `sockets`.
+#[derive(Args, Debug)]
+#[command(after_help = HELP)]
+// There are no packets to save.
+#[command(mut_arg("write", |arg| arg.hide(true)))]
+pub(crate) struct Sockets {
+    /// Which sockets.
+    #[command(flatten)]
+    pub which: Which,
+    /// When.
+    #[command(flatten)]
+    pub when: When,
+    /// Where results go.
+    #[command(flatten)]
+    pub output: Output,
+    /// Output format: text, jsonl, csv or none
+    #[arg(
+        short,
+        long,
+        default_value = "text",
+        hide_possible_values = true,
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub format: Format,
+    /// Kinds of records to print: socket, socket_summary, health [default: all; csv: socket]
+    #[arg(
+        long,
+        hide_possible_values = true,
+        value_name = "KIND,...",
+        value_delimiter = ','
+    )]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub kind: Vec<SocketKind>,
+    /// A second line for each socket, with all that is known
+    #[arg(short, long, help_heading = "Output", display_order = 0)]
+    pub extended: bool,
+    /// Order of the lines: a field of the record `socket`, with :desc the largest first [default: trouble]
+    #[arg(long, value_name = "FIELD[:desc]", value_parser = Sort::from_str)]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub sort: Option<Sort>,
+    /// Which changes are recorded: tcp-info (as tcp-info does) or changed (every counter, nothing twice)
+    #[arg(
+        long,
+        value_name = "RULE",
+        default_value = "tcp-info",
+        hide_possible_values = true
+    )]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub save_when: SaveWhen,
+    /// Shorten addresses in everything that is shown: none, or netblock (IPv4 to /24, IPv6 to /48)
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "none",
+        hide_possible_values = true
+    )]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub anonymize: Anonymize,
+    /// There is one thread, always.
+    #[arg(long, hide = true, value_name = "N", value_parser = values::at_least_one)]
+    pub threads: Option<u64>,
+    /// tcpdump's and ss's: names are never looked up.
+    #[arg(short = 'n', long, hide = true, action = ArgAction::Count)]
+    pub numeric: u8,
+    /// tcpdump's: lines go out as soon as there is nothing to read.
+    #[arg(short = 'l', hide = true, action = ArgAction::Count)]
+    pub line_buffered: u8,
+}
+
+/// Which sockets.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Which sockets")]
+pub(crate) struct Which {
+    /// Which sockets (docs/sockets.md); as in ss: state established, dport = :443, sport 80; else any field: rtt_us > 50ms
+    #[arg(value_name = "EXPRESSION", help_heading = "Arguments")]
+    pub words: Vec<OsString>,
+    /// Leave out the sockets that match this expression
+    #[arg(long, value_name = "EXPRESSION")]
+    pub exclude: Option<String>,
+    /// Also those that wait for connections, and what is left of closed ones (TIME_WAIT)
+    #[arg(short, long)]
+    pub all: bool,
+    /// Those of this network namespace (ip netns), or the one of a file
+    #[arg(long, value_name = "NAME")]
+    pub netns: Option<String>,
+    /// Become this user once sources are open [default as root: nobody]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+/// When the kernel is asked.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Watching")]
+pub(crate) struct When {
+    /// Go on: ask again and again, and tell of every socket that changed or ended
+    #[arg(long)]
+    pub watch: bool,
+    /// Ask so often, with --watch [default: 10 ms to 10 s, as often as --cpu-budget allows]
+    #[arg(long, value_name = "TIME", value_parser = values::seconds)]
+    pub interval: Option<Span>,
+    /// What asking may take of one core, where --interval does not say how often
+    #[arg(long, value_name = "PERCENT", value_parser = values::percent, default_value = "2")]
+    pub cpu_budget: f64,
+    /// Stop after asking N times; implies --watch
+    #[arg(long, value_name = "N", value_parser = values::at_least_one)]
+    pub polls: Option<u64>,
+    /// Stop after this time; implies --watch
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
+    pub duration: Option<Span>,
+    /// Stop after N records, or lines of text
+    #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
+    pub count: Option<u64>,
+    /// As where the kernel does not tell of ends: for tests.
+    #[arg(long, hide = true)]
+    pub no_destroy: bool,
+}
+
+impl When {
+    /// Whether it asks more than once.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watch || self.polls.is_some() || self.duration.is_some()
+    }
+}
+
+/// `--save-when`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SaveWhen {
+    /// As tcp-info.
+    TcpInfo,
+    /// Every counter.
+    Changed,
+}
+
+/// `--kind` of `sockets`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketKind {
+    /// Looks at sockets.
+    Socket,
+    /// Lives of connections.
+    #[value(name = "socket_summary", alias = "socket-summary")]
+    SocketSummary,
+    /// What the observation itself saw and lost.
+    Health,
+}
+
+impl From<SaveWhen> for tcplens_core::socket::SaveWhen {
+    fn from(choice: SaveWhen) -> Self {
+        match choice {
+            SaveWhen::TcpInfo => Self::TcpInfo,
+            SaveWhen::Changed => Self::Changed,
+        }
+    }
+}
+
+/// `--anonymize`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anonymize {
+    /// Addresses as they are.
+    None,
+    /// Shortened.
+    Netblock,
+}
+
+/// `--sort`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sort(pub SocketOrder);
+
+impl FromStr for Sort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Sort, String> {
+        let (name, direction) = text.split_once(':').unwrap_or((text, "asc"));
+        let descending = match direction {
+            "asc" => false,
+            "desc" => true,
+            _ => return Err(format!("{direction:?} is no direction; write asc or desc")),
+        };
+        let with_unit = [
+            name.to_owned(),
+            format!("{name}_us"),
+            format!("{name}_bytes"),
+        ];
+        let found = with_unit
+            .iter()
+            .find_map(|name| position::<Socket<'_>>(name));
+        match found {
+            Some(position) => Ok(Sort(SocketOrder::Field {
+                position,
+                descending,
+            })),
+            None if text == "trouble" => Ok(Sort(SocketOrder::Trouble)),
+            None => Err(format!(
+                "sockets have no field {name:?}; write one of the record socket (docs/records.md), such as rtt_us:desc"
+            )),
+        }
+    }
+}
+
+// At most 72 columns: a manual page of 80 shows these lines as they are.
+
+const HELP: &str = "\
+Without --watch the sockets of this moment, those in trouble first:
+retransmissions, queues. Those that listen, and what is left of closed
+ones, with -a. With --watch on a terminal the table is drawn anew, else
+records of what changed: every connection ends with its last statistics
+and a summary, however short it was.
+
+Examples:
+  tcplens sockets                     every connection of this host
+  tcplens sockets -e dport = :443     all that the kernel knows of some
+  tcplens sockets --watch 'retrans > 0 or notsent_bytes > 1MiB'
+                                      trouble, as it comes and goes
+  tcplens sockets --sort rtt_us:desc 'dst 10.0.0.0/8'
+                                      the farthest first
+  tcplens sockets --watch -f jsonl -o sockets.jsonl.zst
+                                      changes and ends, for machines";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_field_of_a_socket_may_be_sorted_by_with_its_unit_or_without() {
+        for text in [
+            "rtt_us",
+            "rtt:desc",
+            "local_port:asc",
+            "rqueue",
+            "congestion",
+        ] {
+            assert!(Sort::from_str(text).is_ok(), "{text}");
+        }
+        assert_eq!(Sort::from_str("rtt"), Sort::from_str("rtt_us:asc"));
+        assert_ne!(Sort::from_str("rtt"), Sort::from_str("rtt:desc"));
+        assert!(Sort::from_str("rtt:down").unwrap_err().contains("desc"));
+        assert!(Sort::from_str("speed").unwrap_err().contains("records.md"));
+    }
+}

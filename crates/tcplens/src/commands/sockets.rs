@@ -1,0 +1,313 @@
+//! `sockets`: every TCP socket of the kernel, once or watched.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use tcplens_capture::diag::DiagError;
+use tcplens_core::anonymize;
+use tcplens_core::filter::record::RecordFilter;
+use tcplens_core::record::Socket;
+use tcplens_core::socket::message::state;
+use tcplens_core::socket::{Pace, Tracker, tracker};
+use tcplens_core::time::Span;
+use tcplens_output::SinkEnd;
+use tcplens_output::text::SocketOrder;
+use tcplens_output::time_style::TimeFormat;
+
+use super::lines::Target;
+use crate::cli::{Anonymize, Format, SocketKind, Sockets, Sort};
+use crate::live::Live;
+use crate::say::{print, say};
+use crate::signals::{self, Requests};
+use crate::sockets::open::{self, Sources};
+use crate::sockets::poll::{Poller, When};
+use crate::sockets::pushed::Pushed;
+use crate::sockets::{Consumer, Counts, MachineView, Screen, TextOptions, TextView, World};
+use crate::status::{self, usage};
+
+/// People do not read faster: text is not made more often, unless --interval says so.
+const TEXT_AT_LEAST: Duration = Duration::from_secs(1);
+
+pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
+    check(command)?;
+    let is_watching = command.when.is_watching();
+    let words: Vec<_> = command
+        .which
+        .words
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let text = words.join(" ");
+    let mut live = Live::of_output(&command.output, command.which.user.as_deref())?;
+    let wants_ends = is_watching && !command.when.no_destroy;
+    let wants_owners = command.format != Format::None;
+    let sources = open::open(command.which.netns.as_deref(), wants_ends, wants_owners)?;
+    let number = |name: &str| {
+        let mut all = sources.interfaces.iter();
+        let found = all.find(|(_, known)| *known == name);
+        found.map(|(number, _)| u64::from(*number))
+    };
+    let parse = |text: &str| RecordFilter::parse_with::<Socket<'_>>(text, &number);
+    let filter = (!text.trim().is_empty())
+        .then(|| parse(&text))
+        .transpose()?;
+    let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
+    let target = Target::open(command.format, &command.output, is_watching)?;
+    let consumers = consumers(command, target);
+    open::give_up_privileges(&mut live)?;
+    let stop = signals::stop()?;
+    let requests = Requests::listen()?;
+    signals::watch();
+    let mut poller = poller(command, sources, filter, exclude, consumers);
+    let when = when(command);
+    let is_announced = is_watching && !command.output.quiet;
+    let is_in_place = is_in_place(command);
+    let said = announcement(command);
+    let mut started = || {
+        if is_announced && !is_in_place {
+            say(&said);
+        }
+    };
+    let end = poller.run(&when, &stop, &requests, &mut started)?;
+    // A table ends with its own total.
+    let is_told = command.format == Format::Text && !is_watching;
+    conclude(poller, end, is_told)
+}
+
+/// Refuses what makes no sense.
+fn check(command: &Sockets) -> Result<()> {
+    let output = &command.output;
+    if output.write.is_some() {
+        return Err(usage(
+            "sockets sees no packets to save; leave -w (--write) out, or save them with tcplens connections -i any -w FILE",
+        ));
+    }
+    if output.rotate.is_some() && output.output.is_none() {
+        return Err(usage("--rotate is for files; name one with -o (--output)"));
+    }
+    if command.extended && command.format != Format::Text {
+        return Err(usage(
+            "-e (--extended) is for text; other formats have all fields always",
+        ));
+    }
+    Ok(())
+}
+
+/// Who looks at what is found.
+fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
+    let most = command.when.count;
+    let is_watching = command.when.is_watching();
+    match command.format {
+        Format::None => Vec::new(),
+        Format::Text => {
+            let options = TextOptions {
+                order: match &command.sort {
+                    Some(Sort(order)) => *order,
+                    None => SocketOrder::Trouble,
+                },
+                is_extended: command.extended,
+                color: target.is_colored(&command.output),
+                screen: match (is_watching, is_in_place(command)) {
+                    (false, _) => Screen::Once,
+                    (true, true) => Screen::InPlace,
+                    (true, false) => Screen::Blocks,
+                },
+                is_terminal: to_terminal(command),
+                is_quiet: command.output.quiet,
+                most,
+                time: TimeFormat::new(command.output.time),
+            };
+            vec![Box::new(TextView::new(target, options))]
+        }
+        Format::Jsonl | Format::Csv => {
+            let kinds = match (command.kind.as_slice(), command.format) {
+                ([], Format::Csv) => vec![SocketKind::Socket],
+                ([], _) => vec![
+                    SocketKind::Socket,
+                    SocketKind::SocketSummary,
+                    SocketKind::Health,
+                ],
+                (kinds, _) => kinds.to_vec(),
+            };
+            vec![Box::new(MachineView::new(
+                target,
+                kinds,
+                !is_watching,
+                most,
+            ))]
+        }
+    }
+}
+
+fn to_terminal(command: &Sockets) -> bool {
+    command.output.output.is_none() && std::io::stdout().is_terminal()
+}
+
+/// Whether each table takes the place of the one before.
+fn is_in_place(command: &Sockets) -> bool {
+    command.format == Format::Text && command.when.is_watching() && to_terminal(command)
+}
+
+/// What the kernel is asked for.
+fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
+    /// Connections: what `ss` shows without options.
+    const LEFT_OUT: u32 = 1 << state::LISTEN
+        | 1 << state::SYN_RECV
+        | 1 << state::NEW_SYN_RECV
+        | 1 << state::TIME_WAIT
+        | 1 << state::CLOSE;
+    let mut pushed = match filter {
+        Some(filter) => Pushed::of(&filter.ends()),
+        None => Pushed {
+            states: u32::MAX,
+            bytecode: None,
+        },
+    };
+    // Who asks for such a state by name wants to see it.
+    let names_states = pushed.states != u32::MAX;
+    if command.which.all || names_states && pushed.states & LEFT_OUT != 0 {
+        return Pushed {
+            states: if command.when.is_watching() {
+                u32::MAX
+            } else {
+                pushed.states
+            },
+            ..pushed
+        };
+    }
+    pushed.states &= !LEFT_OUT;
+    if command.when.is_watching() {
+        // One that leaves its state is not over.
+        pushed.states = !LEFT_OUT;
+    }
+    pushed
+}
+
+fn poller(
+    command: &Sockets,
+    sources: Sources,
+    filter: Option<RecordFilter>,
+    exclude: Option<RecordFilter>,
+    consumers: Vec<Box<dyn Consumer>>,
+) -> Poller {
+    let pushed = pushed(command, filter.as_ref());
+    let is_all = pushed.states & (1 << state::LISTEN | 1 << state::TIME_WAIT) != 0;
+    let destroyed = sources.destroyed.and_then(|opened| match opened {
+        Ok(destroyed) => Some(destroyed),
+        Err(error) => {
+            say(without_ends(&error));
+            None
+        }
+    });
+    let world = World {
+        exclude,
+        host: sources.host,
+        prefix: sources.prefix,
+        netns: sources.netns,
+        owners: sources.owners,
+        cgroups: sources.cgroups,
+        interfaces: sources.interfaces,
+        anonymize: match command.anonymize {
+            Anonymize::None => anonymize::Anonymize::None,
+            Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses),
+        },
+        is_once: !command.when.is_watching(),
+        filter,
+        ..World::default()
+    };
+    let counts = Counts {
+        is_told: destroyed.is_some(),
+        is_watching: command.when.is_watching(),
+        is_all: !world.has_filter(),
+        ..Counts::default()
+    };
+    // Whoever connects does not choose cookies, but the order of a table is nobody's business.
+    let seed = RandomState::new().hash_one(0);
+    Poller {
+        diag: sources.diag,
+        destroyed,
+        opened: sources.opened,
+        pushed,
+        is_all,
+        tracker: Tracker::new(command.save_when.into(), tracker::LIMIT, seed),
+        world,
+        consumers,
+        counts,
+        others: Vec::new(),
+    }
+}
+
+fn without_ends(error: &DiagError) -> String {
+    format!(
+        "the kernel does not tell of the ends of sockets: {error}; what lives shorter than the interval is missed, and how \
+         much that is, is said at the end"
+    )
+}
+
+fn when(command: &Sockets) -> When {
+    let asked = &command.when;
+    let time = |span: Span| Duration::from_nanos(span.ns());
+    let is_text = command.format == Format::Text;
+    When {
+        polls: match asked.is_watching() {
+            true => asked.polls,
+            false => Some(1),
+        },
+        duration: asked.duration.map(time),
+        // Of a table -c says how long it is.
+        count: asked.count.filter(|_| !is_text && asked.is_watching()),
+        pace: match asked.interval {
+            Some(interval) => Pace::Fixed(interval.ns()),
+            None => Pace::Budget(asked.cpu_budget / 100.0),
+        },
+        at_least: match asked.interval {
+            None if is_text => TEXT_AT_LEAST,
+            _ => Duration::ZERO,
+        },
+    }
+}
+
+fn announcement(command: &Sockets) -> String {
+    match &command.which.netns {
+        Some(name) => format!("watching sockets in network namespace {name}"),
+        None => "watching sockets".to_owned(),
+    }
+}
+
+/// What came of it: the last record, the closing line, and what was lost.
+fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<ExitCode> {
+    let consumers = &mut poller.consumers;
+    let mut end = end;
+    if end.is_none() {
+        poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
+        let health = poller.counts.health();
+        end = consumers
+            .iter_mut()
+            .try_for_each(|one| one.health(&health).and_then(|()| one.settle()))
+            .err();
+    }
+    poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
+    if !is_told {
+        print(&format!("{}\n", poller.counts.closing_line()));
+    }
+    match end {
+        Some(end) => return Ok(status::of_error(&end.into())),
+        None => {
+            for consumer in poller.consumers {
+                if let Err(end) = consumer.finish() {
+                    return Ok(status::of_error(&end.into()));
+                }
+            }
+        }
+    }
+    let losses = poller.counts.losses();
+    losses.iter().for_each(say);
+    Ok(if losses.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        status::partial()
+    })
+}

@@ -1,0 +1,253 @@
+//! What asking for sockets came to: the record `health`, the closing line, and what was lost.
+
+use std::time::Duration;
+
+use tcplens_capture::{clock, process};
+use tcplens_core::record::{Health, SCHEMA_VERSION, SocketHealth, Vantage};
+use tcplens_core::socket::tracker;
+use tcplens_core::time::Span;
+
+/// What was counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    /// Looks that came to their end.
+    pub polls: u64,
+    /// Looks that were given up.
+    pub abandoned: u64,
+    /// Answers that were not whole.
+    pub repeated: u64,
+    /// From the first look to the last.
+    pub span: Duration,
+    /// CPU time of all looks.
+    pub cpu: Duration,
+    /// Sockets that were there at the first look.
+    pub at_first: u64,
+    /// Sockets of the last look that are no connections, where they were asked for.
+    pub others: u64,
+    /// Ends of connections that were asked for.
+    pub ended: u64,
+    /// There is more than one look.
+    pub is_watching: bool,
+    /// The kernel tells of ends.
+    pub is_told: bool,
+    /// Messages about ends that found no room; `None`: not told.
+    pub lost: Option<u64>,
+    /// Whether some found none.
+    pub has_lost: bool,
+    /// Messages about ends that could not be read.
+    pub damaged: u64,
+    /// Sockets that the kernel has opened meanwhile, by its own count.
+    pub opened: Option<u64>,
+    /// Whether all sockets were asked for.
+    pub is_all: bool,
+    /// What the table of sockets counted.
+    pub tracked: tracker::Counts,
+    /// Records, by kind.
+    pub records: [u64; 2],
+    /// Records or lines that a destination did not take.
+    pub dropped: u64,
+}
+
+impl Counts {
+    /// Sockets that were seen, alive or at their end.
+    pub(crate) fn seen(&self) -> u64 {
+        self.tracked.begun + self.tracked.never_polled
+    }
+
+    /// Of the sockets that were opened while it ran, how many were opened and how many never seen. Only where that can be
+    /// known: the kernel counts all sockets of the namespace.
+    pub(crate) fn unseen(&self) -> Option<(u64, u64)> {
+        let opened = self.opened.filter(|_| self.is_all)?;
+        // Those that were there before count as seen, and not as opened.
+        let seen = self.seen().saturating_sub(self.at_first);
+        Some((opened, opened.saturating_sub(seen)))
+    }
+
+    /// `N polls, N sockets, N ended, N destroy messages lost`.
+    pub(crate) fn closing_line(&self) -> String {
+        let mut line = format!(
+            "{} polls, {} sockets, {} ended",
+            self.polls,
+            self.seen(),
+            self.ended
+        );
+        if !self.is_watching {
+            return format!("{} sockets", self.seen() + self.others);
+        }
+        match (self.is_told, self.lost, self.has_lost) {
+            (false, ..) => line += ", ends not told by the kernel",
+            (true, Some(lost), _) => line += &format!(", {lost} destroy messages lost"),
+            (true, None, false) => line += ", 0 destroy messages lost",
+            (true, None, true) => line += ", destroy messages lost",
+        }
+        line
+    }
+
+    /// What was lost, a sentence each.
+    pub(crate) fn losses(&self) -> Vec<String> {
+        let mut losses = Vec::new();
+        if self.has_lost {
+            losses.push(match self.lost {
+                Some(lost) => format!(
+                    "{lost} messages about ends of sockets found no room in the kernel: those connections end without their \
+                     last statistics, and short ones are missing"
+                ),
+                None => "messages about ends of sockets found no room in the kernel: some connections end without their \
+                         last statistics, and short ones are missing"
+                    .to_owned(),
+            });
+        }
+        if self.damaged > 0 {
+            losses.push(format!(
+                "{} messages about ends of sockets could not be read",
+                self.damaged
+            ));
+        }
+        if self.abandoned > 0 {
+            losses.push(format!(
+                "{} looks at all sockets were given up: the kernel's answer was not whole, several times in a row",
+                self.abandoned
+            ));
+        }
+        if let Some((opened, unseen @ 1..)) = self.unseen().filter(|_| !self.is_told) {
+            losses.push(format!(
+                "about {} % of connections were not seen ({unseen} of {opened} sockets that were opened meanwhile, by the \
+                 kernel's count): they were opened and closed between two polls, and the kernel does not tell of ends here",
+                percent(unseen, opened)
+            ));
+        }
+        if self.tracked.limit_hits > 0 {
+            losses.push(format!(
+                "there are more than {} sockets: those beyond are not watched",
+                tracker::LIMIT
+            ));
+        }
+        if self.dropped > 0 {
+            losses.push(format!(
+                "{} records were dropped: output did not take them",
+                self.dropped
+            ));
+        }
+        losses
+    }
+
+    /// The record.
+    pub(crate) fn health(&self) -> Health {
+        let intervals = self.polls.saturating_sub(1);
+        let each = |all: Duration, by: u64| {
+            let ns = u64::try_from(all.as_nanos()).unwrap_or(u64::MAX);
+            ns.checked_div(by).map(Span::from_ns)
+        };
+        let limits = [
+            ("sockets", self.tracked.limit_hits),
+            ("socket_ends", self.tracked.forgotten),
+        ];
+        let dropped = (self.dropped > 0).then_some(("output", self.dropped));
+        Health {
+            time: Some(clock::now()),
+            vantage: Vantage::Socket,
+            packets: 0,
+            bytes: 0,
+            tcp_segments: 0,
+            datagrams: 0,
+            undecoded: Vec::new(),
+            kernel_drops: None,
+            kernel_events: None,
+            event_drops: None,
+            accept_overflows: None,
+            probe_runs: Vec::new(),
+            probe_ns: Vec::new(),
+            handed_on: None,
+            cut_packets: 0,
+            fragments: 0,
+            duplicates: 0,
+            bad_checksums: None,
+            time_reversals: 0,
+            connections: self.seen(),
+            evicted_connections: 0,
+            late_syns: 0,
+            late_segments: 0,
+            stream_gaps: 0,
+            unparsed_messages: Vec::new(),
+            limit_hits: limits.into_iter().filter(|(_, hits)| *hits > 0).collect(),
+            records: vec![
+                ("socket", self.records[0]),
+                ("socket_summary", self.records[1]),
+            ],
+            records_dropped: Vec::from_iter(dropped),
+            damaged_at: None,
+            cpu_us: process::cpu_time().and_then(|time| each(time, 1)),
+            peak_rss_bytes: process::peak_resident_bytes(),
+            schema_version: SCHEMA_VERSION,
+            sockets: Some(Box::new(SocketHealth {
+                polls: Some(self.polls),
+                abandoned_polls: Some(self.abandoned),
+                repeated_dumps: Some(self.repeated),
+                poll_interval_us: each(self.span, intervals),
+                poll_cpu_us: each(self.cpu, self.polls),
+                sockets_seen: Some(self.seen()),
+                sockets_ended: Some(self.ended),
+                destroy_groups: Some(self.is_told),
+                destroy_messages_lost: self.lost.filter(|_| self.is_told),
+                sockets_opened: self.opened,
+                sockets_unseen: self.unseen().map(|(_, unseen)| unseen),
+            })),
+        }
+    }
+}
+
+/// With one decimal.
+fn percent(part: u64, all: u64) -> String {
+    let per_mille = part.saturating_mul(1000) / all.max(1);
+    format!("{}.{}", per_mille / 10, per_mille % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts() -> Counts {
+        Counts {
+            polls: 11,
+            at_first: 100,
+            is_watching: true,
+            opened: Some(200),
+            is_all: true,
+            tracked: tracker::Counts {
+                begun: 150,
+                ..tracker::Counts::default()
+            },
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn what_was_never_seen_is_told_where_the_kernel_does_not_tell_of_ends() {
+        let counts = counts();
+        assert_eq!(counts.unseen(), Some((200, 150)));
+        let losses = counts.losses();
+        assert_eq!(losses.len(), 1);
+        assert!(losses[0].starts_with("about 75.0 % of connections were not seen"));
+        assert_eq!(
+            counts.closing_line(),
+            "11 polls, 150 sockets, 0 ended, ends not told by the kernel"
+        );
+        let only_some = Counts {
+            is_all: false,
+            ..counts
+        };
+        assert!(only_some.unseen().is_none() && only_some.losses().is_empty());
+    }
+
+    #[test]
+    fn a_run_without_loss_says_so() {
+        let counts = Counts {
+            is_told: true,
+            lost: Some(0),
+            opened: Some(50),
+            ..counts()
+        };
+        assert!(counts.losses().is_empty());
+        assert!(counts.closing_line().ends_with(", 0 destroy messages lost"));
+    }
+}

@@ -1,0 +1,106 @@
+//! What is opened while there is privilege, and what is looked up then: netlink in the namespace that was asked for, counters,
+//! names of interfaces, who has which socket. Then privileges go.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use tcplens_capture::cgroup::Cgroups;
+use tcplens_capture::diag::{Destroyed, Diag, DiagError};
+use tcplens_capture::opened::Opened;
+use tcplens_capture::owners::Owners;
+use tcplens_capture::{interfaces, netns};
+
+use crate::kernel::this_host;
+use crate::live::{CGROUPS, Live};
+
+/// Room for what is destroyed while a look goes on, as the kernel counts it: 1.3 KiB each. Chosen: 25,000 ends, a quarter of a
+/// second of a host that closes 100,000 connections a second.
+const ROOM: usize = 32 << 20;
+
+/// What is open.
+pub(crate) struct Sources {
+    /// Asked.
+    pub diag: Diag,
+    /// Told; not where the kernel has no such groups, or nobody wants to know.
+    pub destroyed: Option<Result<Destroyed, DiagError>>,
+    /// The kernel's own count.
+    pub opened: Option<Opened>,
+    /// Names of interfaces.
+    pub interfaces: HashMap<u32, String>,
+    /// This host's addresses, in that namespace.
+    pub addresses: Vec<IpAddr>,
+    /// Inode of the namespace.
+    pub netns: Option<u64>,
+    /// This host since it was started, in connection ids.
+    pub host: u32,
+    /// How names in archives begin.
+    pub prefix: String,
+    /// Who has which socket.
+    pub owners: Owners,
+    /// Paths of control groups.
+    pub cgroups: Cgroups,
+}
+
+/// Opens everything, in a network namespace; and looks up processes if `wants_owners`.
+///
+/// # Errors
+/// What cannot be opened, and what to do.
+pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) -> Result<Sources> {
+    let here = || -> Result<Sources> {
+        let destroyed = wants_ends.then(|| Destroyed::open(ROOM));
+        let diag = Diag::open().context("cannot ask for sockets")?;
+        // Without names there are numbers.
+        let all = interfaces::list().unwrap_or_default();
+        Ok(Sources {
+            diag,
+            destroyed,
+            opened: Opened::open().ok(),
+            addresses: all
+                .iter()
+                .flat_map(|interface| interface.addresses.iter().copied())
+                .collect(),
+            interfaces: all
+                .into_iter()
+                .map(|interface| (interface.index, interface.name))
+                .collect(),
+            netns: None,
+            host: this_host(),
+            prefix: prefix(),
+            owners: Owners::default(),
+            cgroups: Cgroups::default(),
+        })
+    };
+    let (mut sources, path) = match netns {
+        Some(name) => (netns::within(name, here)??, name),
+        None => (here()?, "/proc/self/ns/net"),
+    };
+    sources.netns = netns::inode(path).ok().map(u64::from);
+    if wants_owners {
+        sources.owners.look();
+    }
+    Ok(sources)
+}
+
+/// Gives up what opening took.
+///
+/// # Errors
+/// Something could not be given up: then nothing must go on.
+pub(crate) fn give_up_privileges(live: &mut Live) -> Result<()> {
+    live.reads(PathBuf::from(CGROUPS));
+    live.give_up_privileges(None)
+}
+
+/// How names in archives begin without --uuid-prefix: host, when it was started (s), and that nobody vouches for it, as tcp-info.
+fn prefix() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let host = read("/proc/sys/kernel/hostname");
+    let stat = read("/proc/stat");
+    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "));
+    format!(
+        "{}_{}_unsafe",
+        host.trim(),
+        booted.unwrap_or("BADBOOTTIME").trim()
+    )
+}

@@ -1,0 +1,195 @@
+//! What is known of sockets besides what the kernel tells when it is asked: processes, containers, interfaces, who listens; which
+//! sockets are wanted, and how much of an address is shown. Makes records.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use tcplens_capture::cgroup::Cgroups;
+use tcplens_capture::owners::Owners;
+use tcplens_core::anonymize::Anonymize;
+use tcplens_core::filter::record::RecordFilter;
+use tcplens_core::kernel::container_id;
+use tcplens_core::record::{Socket, SocketSummary};
+use tcplens_core::socket::close::ending;
+use tcplens_core::socket::map::{Context, Listeners, Owner, socket};
+use tcplens_core::socket::message::kind;
+use tcplens_core::socket::summary::summary;
+use tcplens_core::socket::tracker::Polled;
+use tcplens_core::socket::{End, Ended, Entry, Facts, Message};
+use tcplens_core::time::Timestamp;
+use tcplens_output::SinkEnd;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct World {
+    /// Which sockets.
+    pub filter: Option<RecordFilter>,
+    /// Which of these not.
+    pub exclude: Option<RecordFilter>,
+    /// This host, in connection ids.
+    pub host: u32,
+    /// The beginning of names in archives.
+    pub prefix: String,
+    /// Inode of the network namespace.
+    pub netns: Option<u64>,
+    /// Which processes have which sockets.
+    pub owners: Owners,
+    /// Paths of control groups.
+    pub cgroups: Cgroups,
+    /// Names of interfaces.
+    pub interfaces: HashMap<u32, String>,
+    /// How much of an address is shown.
+    pub anonymize: Anonymize,
+    /// There is one look, and no end of a connection is told.
+    pub is_once: bool,
+    /// Ports that were listened on; they stay, for connections stay when their listener goes.
+    pub listeners: Listeners,
+    /// The name that is put together.
+    pub uuid: String,
+}
+
+impl World {
+    /// Whether some sockets only were asked for.
+    pub(crate) fn has_filter(&self) -> bool {
+        self.filter.is_some() || self.exclude.is_some()
+    }
+
+    /// Hands over the record of a socket, if it is one of those that were asked for.
+    pub(crate) fn socket(
+        &mut self,
+        at: Timestamp,
+        message: Message<'_>,
+        before: Option<Polled>,
+        entry: Option<&Entry>,
+        show: impl FnOnce(&Socket<'_>) -> Result<(), SinkEnd>,
+    ) -> Result<(), SinkEnd> {
+        self.name(message);
+        let context = Context {
+            before,
+            first_seen: entry.map(|entry| entry.first_seen),
+            ..context(
+                (self.host, self.netns),
+                &self.uuid,
+                &self.listeners,
+                &self.owners,
+                &mut self.cgroups,
+                &self.interfaces,
+                (at, message),
+            )
+        };
+        let mut record = socket(message, &context);
+        if !is_wanted(self.filter.as_ref(), self.exclude.as_ref(), &record) {
+            return Ok(());
+        }
+        anonymize(&self.anonymize, &mut record);
+        show(&record)
+    }
+
+    /// Hands over the last record and the summary of a connection, if it is one of those that were asked for.
+    pub(crate) fn end(
+        &mut self,
+        end: &End<'_>,
+        show: impl FnOnce(&Socket<'_>, &SocketSummary<'_>) -> Result<(), SinkEnd>,
+    ) -> Result<(), SinkEnd> {
+        // A port that nobody listens on may be that of a listener that is gone: then the numbers tell, or nothing does.
+        let is_listened = self.listeners.has(end.message.local().1);
+        let facts = Facts {
+            is_server: is_listened.then_some(true),
+            ..Facts::default()
+        };
+        let ending = ending(end, &facts);
+        self.name(end.message);
+        let context = Context {
+            before: (end.entry.polls > 0 && end.is_final_info).then(|| end.entry.polled()),
+            first_seen: Some(end.entry.first_seen),
+            is_final: end.ended != Ended::Open,
+            close: Some(ending.close),
+            ..context(
+                (self.host, self.netns),
+                &self.uuid,
+                &self.listeners,
+                &self.owners,
+                &mut self.cgroups,
+                &self.interfaces,
+                (end.at, end.message),
+            )
+        };
+        let mut record = socket(end.message, &context);
+        if !is_wanted(self.filter.as_ref(), self.exclude.as_ref(), &record) {
+            return Ok(());
+        }
+        let mut summary = summary(end, &ending, &facts, &context);
+        anonymize(&self.anonymize, &mut record);
+        let hide = |ip: &mut std::net::IpAddr| *ip = self.anonymize.ip(*ip);
+        hide(&mut summary.local_ip);
+        let others = [
+            &mut summary.remote_ip,
+            &mut summary.client_ip,
+            &mut summary.server_ip,
+        ];
+        others.into_iter().flatten().for_each(hide);
+        show(&record, &summary)
+    }
+
+    /// The name in archives.
+    fn name(&mut self, message: Message<'_>) {
+        self.uuid.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(self.uuid, "{}_{:016X}", self.prefix, message.cookie());
+    }
+}
+
+/// What is known of a socket.
+fn context<'a>(
+    (host, netns): (u32, Option<u64>),
+    uuid: &'a str,
+    listeners: &'a Listeners,
+    owners: &'a Owners,
+    cgroups: &'a mut Cgroups,
+    interfaces: &'a HashMap<u32, String>,
+    (at, message): (Timestamp, Message<'_>),
+) -> Context<'a> {
+    let owner = match message.inode() {
+        0 => None,
+        inode => owners.of(inode),
+    };
+    let number = message.attribute(kind::CGROUP_ID);
+    let number = number.and_then(|bytes| bytes.try_into().ok().map(u64::from_ne_bytes));
+    let cgroup = number.and_then(|number| cgroups.path(number));
+    let has_name = !matches!(message.cookie(), 0 | u64::MAX);
+    Context {
+        time: at,
+        host: Some(host),
+        uuid: has_name.then_some(uuid),
+        netns,
+        listeners: Some(listeners),
+        owner: Owner {
+            pid: owner.map(|owner| u64::from(owner.pid)),
+            comm: owner.map(|owner| owner.comm.as_str()),
+            cgroup,
+            container_id: cgroup.and_then(container_id),
+        },
+        interface: interfaces.get(&message.interface()).map(String::as_str),
+        ..Context::default()
+    }
+}
+
+fn is_wanted(
+    filter: Option<&RecordFilter>,
+    exclude: Option<&RecordFilter>,
+    record: &Socket<'_>,
+) -> bool {
+    filter.is_none_or(|filter| filter.matches(record))
+        && !exclude.is_some_and(|exclude| exclude.matches(record))
+}
+
+fn anonymize(how: &Anonymize, record: &mut Socket<'_>) {
+    let hide = |ip: &mut std::net::IpAddr| *ip = how.ip(*ip);
+    hide(&mut record.local_ip);
+    let others = [
+        &mut record.remote_ip,
+        &mut record.client_ip,
+        &mut record.server_ip,
+    ];
+    others.into_iter().flatten().for_each(hide);
+}
