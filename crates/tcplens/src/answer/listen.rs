@@ -55,6 +55,28 @@ impl Listeners {
         })
     }
 
+    /// Of `sockets`: an event socket in the unix socket's place, and metrics.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub(crate) fn of_sockets(
+        event_socket: Option<&Path>,
+        metrics: Option<SocketAddr>,
+    ) -> Result<Listeners> {
+        let socket = event_socket.map(|path| bind_socket(path, "--event-socket", "stop it"));
+        let metrics = metrics.map(|at| bind(at, "--metrics"));
+        Ok(Listeners {
+            stats: None,
+            socket: socket.transpose()?,
+            metrics: metrics.transpose()?,
+        })
+    }
+
+    /// What [`of_sockets`](Self::of_sockets) has bound.
+    pub(crate) fn into_parts(self) -> (Option<(UnixListener, SocketFile)>, Option<TcpListener>) {
+        (self.socket, self.metrics)
+    }
+
     /// Whether nobody can ask.
     pub(crate) fn is_empty(&self) -> bool {
         let Listeners {
@@ -148,7 +170,7 @@ impl Listeners {
 }
 
 /// Binds a port; the library sets SO_REUSEADDR, so that a restart need not wait for old connections.
-pub(crate) fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
+fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::AddrInUse => "another program listens there; choose another port with",
@@ -166,7 +188,7 @@ pub(crate) fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     /// Where it is.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its directory, if that was made for it.
     made: Option<PathBuf>,
     /// Device and inode: a file that another program puts there stays.
@@ -174,8 +196,8 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Where it is, and from where it is removed at the end.
-    pub(crate) fn directory(&self) -> Option<&Path> {
+    /// From where it is removed at the end.
+    fn directory(&self) -> Option<&Path> {
         self.path.parent()
     }
 
@@ -183,7 +205,7 @@ impl SocketFile {
     ///
     /// # Errors
     /// It is not permitted.
-    pub(crate) fn give_to(&self, user: u32, group: u32) -> Result<()> {
+    fn give_to(&self, user: u32, group: u32) -> Result<()> {
         let directory = self.made.as_deref();
         for path in [Some(self.path.as_path()), directory].into_iter().flatten() {
             lchown(path, Some(user), Some(group))
@@ -212,11 +234,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 ///
 /// # Errors
 /// The path is taken or not permitted; the message says what to do.
-pub(crate) fn bind_socket(
-    path: &Path,
-    option: &str,
-    stop: &str,
-) -> Result<(UnixListener, SocketFile)> {
+fn bind_socket(path: &Path, option: &str, stop: &str) -> Result<(UnixListener, SocketFile)> {
     let failed = |what: &str, advice: &str| {
         let path = path.display();
         format!("cannot listen at {path}: {what}; {advice} or choose another path with {option}")

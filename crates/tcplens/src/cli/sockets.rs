@@ -1,6 +1,7 @@
 //! The options of `sockets`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -23,6 +24,9 @@ pub(crate) struct Sockets {
     /// When.
     #[command(flatten)]
     pub when: When,
+    /// Who may ask while it goes on.
+    #[command(flatten)]
+    pub telling: Telling,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
@@ -127,6 +131,17 @@ pub(crate) struct When {
     /// As where the kernel does not tell of ends: for tests.
     #[arg(long, hide = true)]
     pub no_destroy: bool,
+}
+
+/// Who is told while it goes on.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Answering")]
+pub(crate) struct Telling {
+    /// Tell whoever connects to this unix socket of connections that open and end, in tcp-info's lines (tcplens events);
+    /// alone: /run/tcplens/events.sock
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/events.sock")]
+    #[arg(value_parser = values::socket_path)]
+    pub event_socket: Option<PathBuf>,
 }
 
 impl When {

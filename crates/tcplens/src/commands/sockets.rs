@@ -18,14 +18,18 @@ use tcplens_output::text::SocketOrder;
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
+use crate::answer::listen::Listeners;
 use crate::cli::{Anonymize, Format, SocketKind, Sockets, Sort};
 use crate::live::Live;
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
+use crate::sockets::events::{EventSocket, Patience};
 use crate::sockets::open::{self, Sources};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::Pushed;
-use crate::sockets::{Consumer, Counts, MachineView, Screen, TextOptions, TextView, World};
+use crate::sockets::{
+    Consumer, Counts, EventView, MachineView, Screen, TextOptions, TextView, World,
+};
 use crate::status::{self, usage};
 
 /// People do not read faster: text is not made more often, unless --interval says so.
@@ -56,8 +60,17 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .transpose()?;
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
     let target = Target::open(command.format, &command.output, is_watching)?;
-    let consumers = consumers(command, target);
-    open::give_up_privileges(&mut live)?;
+    let mut consumers = consumers(command, target);
+    let listeners = Listeners::of_sockets(command.telling.event_socket.as_deref(), None)?;
+    open::give_up_privileges(&mut live, &listeners)?;
+    let (event_socket, _) = listeners.into_parts();
+    if let Some(bound) = event_socket {
+        let socket = EventSocket::start(bound, &sources.prefix, Patience::default())?;
+        if !command.output.quiet {
+            say(&socket);
+        }
+        consumers.push(Box::new(EventView::new(socket)));
+    }
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
     signals::watch();
@@ -87,6 +100,11 @@ fn check(command: &Sockets) -> Result<()> {
     }
     if output.rotate.is_some() && output.output.is_none() {
         return Err(usage("--rotate is for files; name one with -o (--output)"));
+    }
+    if command.telling.event_socket.is_some() && !command.when.is_watching() {
+        return Err(usage(
+            "--event-socket tells of what comes; it takes --watch, or --duration or --polls",
+        ));
     }
     if command.extended && command.format != Format::Text {
         return Err(usage(
@@ -283,7 +301,9 @@ fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<E
     let mut end = end;
     if end.is_none() {
         poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
-        let health = poller.counts.health();
+        let mut health = poller.counts.health();
+        let hits = consumers.iter().flat_map(|one| one.limit_hits());
+        health.limit_hits.extend(hits);
         end = consumers
             .iter_mut()
             .try_for_each(|one| one.health(&health).and_then(|()| one.settle()))

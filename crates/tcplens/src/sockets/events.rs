@@ -8,7 +8,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_output::events::{EventKind, EventLines, REPLAY, SocketEnds, SocketEvent};
 
 use crate::answer::client::{Client, Stop, TICK};
-use crate::answer::listen::{SocketFile, bind_socket};
+use crate::answer::listen::SocketFile;
 use crate::answer::server::{Room, Servers};
 use hub::{Hub, Taken};
 
@@ -51,65 +51,6 @@ impl Default for Patience {
             behind: 1 << 18,
             silence: Duration::from_secs(30),
         }
-    }
-}
-
-/// A bound socket at which nobody is told anything yet.
-#[derive(Debug)]
-pub(crate) struct EventListener {
-    listener: UnixListener,
-    file: SocketFile,
-    path: PathBuf,
-}
-
-impl EventListener {
-    /// Binds it, while there is privilege for it.
-    ///
-    /// # Errors
-    /// The path is taken or not permitted; the message says what to do.
-    pub(crate) fn bind(path: &Path) -> Result<EventListener> {
-        let (listener, file) = bind_socket(path, "--event-socket", "stop it")?;
-        Ok(EventListener {
-            listener,
-            file,
-            path: path.to_owned(),
-        })
-    }
-
-    /// The socket's directory, from which it is removed at the end.
-    pub(crate) fn directory(&self) -> Option<&Path> {
-        self.file.directory()
-    }
-
-    /// It shall be this user's and group's: privileges are given up for theirs.
-    ///
-    /// # Errors
-    /// It is not permitted.
-    pub(crate) fn give_to(&self, user: u32, group: u32) -> Result<()> {
-        self.file.give_to(user, group)
-    }
-
-    /// Begins to tell. UUIDs begin with `prefix`.
-    ///
-    /// # Errors
-    /// There is no thread for it.
-    pub(crate) fn start(self, prefix: &str, patience: Patience) -> Result<EventSocket> {
-        let hub = Arc::new(Hub::new(patience.behind));
-        let mut servers = Servers::new(Stop::default(), [None, None], Some(self.file), None);
-        let room = Room::new("event_clients", CLIENTS);
-        let lines = EventLines::new(prefix);
-        let inside = Arc::clone(&hub);
-        let talk = move |client| Telling::new(client, &inside, lines.clone(), patience).run();
-        servers
-            .serve("events", self.listener, Arc::clone(&room), talk)
-            .context("cannot answer at --event-socket")?;
-        Ok(EventSocket {
-            hub,
-            room,
-            pending: Vec::new(),
-            path: self.path,
-            servers,
-        })
     }
 }
 
@@ -147,6 +88,34 @@ impl EventCounts {
 }
 
 impl EventSocket {
+    /// Begins to tell at a bound socket, whose file is removed at the end. UUIDs begin with `prefix`.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(crate) fn start(
+        (listener, file): (UnixListener, SocketFile),
+        prefix: &str,
+        patience: Patience,
+    ) -> Result<EventSocket> {
+        let hub = Arc::new(Hub::new(patience.behind));
+        let path = file.path.clone();
+        let mut servers = Servers::new(Stop::default(), [None, None], Some(file), None);
+        let room = Room::new("event_clients", CLIENTS);
+        let lines = EventLines::new(prefix);
+        let inside = Arc::clone(&hub);
+        let talk = move |client| Telling::new(client, &inside, lines.clone(), patience).run();
+        servers
+            .serve("events", listener, Arc::clone(&room), talk)
+            .context("cannot answer at --event-socket")?;
+        Ok(EventSocket {
+            hub,
+            room,
+            pending: Vec::new(),
+            path,
+            servers,
+        })
+    }
+
     /// A connection opened or ended; its ends as they are to be shown. It is told at the next [`serve`](Self::serve).
     pub(crate) fn event(&mut self, kind: EventKind, time: Timestamp, ends: SocketEnds) {
         self.pending.push(SocketEvent { kind, time, ends });
@@ -156,7 +125,7 @@ impl EventSocket {
     }
 
     /// Tells what happened, and gives what is open to who asked for it: `open` calls its argument with each connection that is
-    /// open now, since when and its ends. Called after every poll and at least ten times a second; never waits.
+    /// open now, since when and its ends. Called after every poll; never waits.
     pub(crate) fn serve(&mut self, open: impl FnOnce(&mut dyn FnMut(Timestamp, SocketEnds))) {
         self.hub.tell(&mut self.pending);
         self.hub.replay(|| {
@@ -170,6 +139,11 @@ impl EventSocket {
             });
             all
         });
+    }
+
+    /// Tells what happened, where nobody can say what is open.
+    pub(crate) fn tell(&mut self) {
+        self.hub.tell(&mut self.pending);
     }
 
     /// What was counted so far.

@@ -8,34 +8,30 @@ use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 mod counts;
-#[cfg_attr(not(test), expect(dead_code, reason = "the poll loop joins it"))]
 pub(crate) mod events;
 mod machine;
 pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod pushed;
 mod show;
+mod telling;
 mod world;
 
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
 pub(crate) use show::{Screen, TextOptions, TextView};
+pub(crate) use telling::EventView;
 pub(crate) use world::World;
 
 /// A socket that is new, or has changed by the save rule. What one look tells of a socket is true also where the look as a whole
 /// was not complete: nothing is concluded from what it lacks.
 pub(crate) struct Snapshot<'a> {
     /// When the kernel told it.
-    #[expect(dead_code, reason = "archives keep what came, and when")]
+    #[expect(dead_code, reason = "archives keep when it came")]
     pub at: Timestamp,
     /// As it came.
-    #[expect(dead_code, reason = "likewise")]
     pub message: Message<'a>,
     /// What is known of it besides, and of the look before.
-    #[expect(
-        dead_code,
-        reason = "archives name files by when a connection was first seen"
-    )]
     pub seen: &'a Seen<'a>,
     /// The record.
     pub record: &'a Socket<'a>,
@@ -88,6 +84,10 @@ pub(crate) trait Consumer {
     fn settle(&mut self) -> Result<(), SinkEnd>;
     /// What its destination did not take.
     fn dropped(&self) -> u64;
+    /// Bounds that it reached, for `health`.
+    fn limit_hits(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
     /// Writes what is left and ends the file.
     fn finish(self: Box<Self>) -> Result<(), SinkEnd>;
 }

@@ -12,6 +12,7 @@ use tcplens_capture::opened::Opened;
 use tcplens_capture::owners::Owners;
 use tcplens_capture::{interfaces, netns};
 
+use crate::answer::listen::Listeners;
 use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
 
@@ -87,9 +88,9 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
 ///
 /// # Errors
 /// Something could not be given up: then nothing must go on.
-pub(crate) fn give_up_privileges(live: &mut Live) -> Result<()> {
+pub(crate) fn give_up_privileges(live: &mut Live, listeners: &Listeners) -> Result<()> {
     live.reads(PathBuf::from(CGROUPS));
-    live.give_up_privileges(None)
+    live.give_up_privileges(Some(listeners).filter(|listeners| !listeners.is_empty()))
 }
 
 /// How names in archives begin without --uuid-prefix: host, when it was started (s), and that nobody vouches for it, as tcp-info.

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use tcplens_output::events::{EventLine, read};
 
 use super::*;
+use crate::answer::listen::Listeners;
 
 /// Far longer than anything takes.
 const LONG: Duration = Duration::from_secs(30);
@@ -25,9 +26,13 @@ impl Place {
         self.0.join("s")
     }
 
+    fn bind(&self) -> Result<Listeners> {
+        Listeners::of_sockets(Some(&self.socket()), None)
+    }
+
     fn start(&self, patience: Patience) -> EventSocket {
-        let listener = EventListener::bind(&self.socket()).unwrap();
-        listener.start("h_1_unsafe", patience).unwrap()
+        let (bound, _) = self.bind().unwrap().into_parts();
+        EventSocket::start(bound.unwrap(), "h_1_unsafe", patience).unwrap()
     }
 }
 
@@ -286,9 +291,7 @@ fn only_a_socket_that_nobody_listens_at_is_replaced_and_its_group_may_connect() 
     let socket = place.start(Patience::default());
     let mode = std::fs::metadata(place.socket()).unwrap().permissions();
     assert_eq!(mode.mode() & 0o777, 0o660);
-    let error = EventListener::bind(&place.socket())
-        .unwrap_err()
-        .to_string();
+    let error = place.bind().err().unwrap().to_string();
     assert!(
         error.contains(
             "another program answers there; stop it or choose another path with --event-socket"
@@ -301,9 +304,7 @@ fn only_a_socket_that_nobody_listens_at_is_replaced_and_its_group_may_connect() 
     assert!(place.socket().exists());
     place.start(Patience::default()).finish();
     std::fs::write(place.socket(), "mine").unwrap();
-    let error = EventListener::bind(&place.socket())
-        .unwrap_err()
-        .to_string();
+    let error = place.bind().err().unwrap().to_string();
     assert!(
         error.contains("there is a file that is no socket"),
         "{error}"
