@@ -1,6 +1,7 @@
 //! The options of `sockets`.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -142,6 +143,9 @@ pub(crate) struct Telling {
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/events.sock")]
     #[arg(value_parser = values::socket_path)]
     pub event_socket: Option<PathBuf>,
+    /// Prometheus metrics for whoever asks http://ADDR:PORT/metrics; a port alone is on 127.0.0.1
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen_metrics)]
+    pub metrics: Option<SocketAddr>,
 }
 
 impl When {

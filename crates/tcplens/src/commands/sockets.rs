@@ -28,7 +28,7 @@ use crate::sockets::open::{self, Sources};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::Pushed;
 use crate::sockets::{
-    Consumer, Counts, EventView, MachineView, Screen, TextOptions, TextView, World,
+    Consumer, Counts, EventView, MachineView, MetricsView, Screen, TextOptions, TextView, World,
 };
 use crate::status::{self, usage};
 
@@ -61,15 +61,25 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
     let target = Target::open(command.format, &command.output, is_watching)?;
     let mut consumers = consumers(command, target);
-    let listeners = Listeners::of_sockets(command.telling.event_socket.as_deref(), None)?;
+    let listeners = Listeners::of_sockets(
+        command.telling.event_socket.as_deref(),
+        command.telling.metrics,
+    )?;
     open::give_up_privileges(&mut live, &listeners)?;
-    let (event_socket, _) = listeners.into_parts();
+    let (event_socket, metrics) = listeners.into_parts();
     if let Some(bound) = event_socket {
         let socket = EventSocket::start(bound, &sources.prefix, Patience::default())?;
         if !command.output.quiet {
             say(&socket);
         }
         consumers.push(Box::new(EventView::new(socket)));
+    }
+    if let Some(listener) = metrics {
+        let view = MetricsView::start(listener)?;
+        if !command.output.quiet {
+            say(&view);
+        }
+        consumers.push(Box::new(view));
     }
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
@@ -101,10 +111,16 @@ fn check(command: &Sockets) -> Result<()> {
     if output.rotate.is_some() && output.output.is_none() {
         return Err(usage("--rotate is for files; name one with -o (--output)"));
     }
-    if command.telling.event_socket.is_some() && !command.when.is_watching() {
-        return Err(usage(
-            "--event-socket tells of what comes; it takes --watch, or --duration or --polls",
-        ));
+    let telling = [
+        ("--event-socket", command.telling.event_socket.is_some()),
+        ("--metrics", command.telling.metrics.is_some()),
+    ];
+    if let Some((option, _)) = telling.iter().find(|(_, is_asked)| *is_asked)
+        && !command.when.is_watching()
+    {
+        return Err(usage(format!(
+            "{option} tells of what comes; it takes --watch, or --duration or --polls"
+        )));
     }
     if command.extended && command.format != Format::Text {
         return Err(usage(
@@ -234,6 +250,7 @@ fn poller(
         },
         is_once: !command.when.is_watching(),
         filter,
+        queues: command.telling.metrics.map(|_| Vec::new()),
         ..World::default()
     };
     let counts = Counts {

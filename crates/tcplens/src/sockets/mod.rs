@@ -3,6 +3,7 @@
 //! `machine` (records); each of those is a [`Consumer`].
 
 use tcplens_core::record::{Health, Socket, SocketSummary};
+use tcplens_core::socket::metrics::{AnswerError, Family};
 use tcplens_core::socket::{End, Message, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
@@ -10,6 +11,7 @@ use tcplens_output::SinkEnd;
 mod counts;
 pub(crate) mod events;
 mod machine;
+mod measuring;
 pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod pushed;
@@ -19,6 +21,7 @@ mod world;
 
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
+pub(crate) use measuring::MetricsView;
 pub(crate) use show::{Screen, TextOptions, TextView};
 pub(crate) use telling::EventView;
 pub(crate) use world::World;
@@ -27,7 +30,6 @@ pub(crate) use world::World;
 /// was not complete: nothing is concluded from what it lacks.
 pub(crate) struct Snapshot<'a> {
     /// When the kernel told it.
-    #[expect(dead_code, reason = "archives keep when it came")]
     pub at: Timestamp,
     /// As it came.
     pub message: Message<'a>,
@@ -62,6 +64,8 @@ pub(crate) struct Polled<'a> {
     pub others: &'a [(Timestamp, Vec<u8>)],
     /// What makes records of them.
     pub world: &'a mut World,
+    /// What was counted so far.
+    pub counts: &'a Counts,
 }
 
 /// Who looks at what is found. Unchanged sockets cost a consumer nothing.
@@ -84,6 +88,10 @@ pub(crate) trait Consumer {
     fn settle(&mut self) -> Result<(), SinkEnd>;
     /// What its destination did not take.
     fn dropped(&self) -> u64;
+    /// The kernel has told all sockets of a family: how long that took, and how many there were.
+    fn dumped(&mut self, _: Family, _took: Span, _sockets: u64) {}
+    /// Its answer was not whole.
+    fn not_whole(&mut self, _: AnswerError) {}
     /// Bounds that it reached, for `health`.
     fn limit_hits(&self) -> Vec<(&'static str, u64)> {
         Vec::new()

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::diag::{Destroyed, Diag, Family, Request, wait_readable};
+use tcplens_capture::diag::{Destroyed, Diag, DiagError, Family, Request, wait_readable};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::socket::message::state;
+use tcplens_core::socket::metrics::{self, AnswerError};
 use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
@@ -160,6 +161,7 @@ impl Poller {
             tracker: &self.tracker,
             others: &self.others,
             world: &mut self.world,
+            counts: &self.counts,
         };
         Ok(each(&mut self.consumers, |one| one.polled(&mut polled)))
     }
@@ -188,7 +190,9 @@ impl Poller {
             };
             let mut shown = Ok(());
             let (is_all, is_shown) = (self.is_all, !consumers.is_empty());
+            let (begin, mut sockets) = (Instant::now(), 0);
             let dumped = diag.dump(&request, &mut |at, bytes| {
+                sockets += 1;
                 let Some(message) = Message::new(bytes) else {
                     return;
                 };
@@ -212,6 +216,10 @@ impl Poller {
             }
             match dumped {
                 Ok(_) => {
+                    let took = Span::from_ns(nanoseconds(begin.elapsed()));
+                    for one in consumers.iter_mut() {
+                        one.dumped(measured(family), took, sockets);
+                    }
                     let is_told = self.destroyed.is_some();
                     let mut shown = Ok(());
                     tracker.complete(clock::now(), number, is_told, &mut |end| {
@@ -224,6 +232,9 @@ impl Poller {
                 Err(error) if error.is_passing() => {
                     tracker.abandon(number);
                     counts.repeated += 1;
+                    for one in consumers.iter_mut() {
+                        one.not_whole(why(&error));
+                    }
                 }
                 Err(error) => {
                     tracker.abandon(number);
@@ -236,6 +247,9 @@ impl Poller {
 
     /// Who listens: whose ends are servers'.
     fn listeners(&mut self) -> Result<()> {
+        if let Some(queues) = &mut self.world.queues {
+            queues.clear();
+        }
         for (family, _) in FAMILIES {
             let request = Request {
                 family,
@@ -243,10 +257,10 @@ impl Poller {
                 extensions: 0,
                 bytecode: None,
             };
-            let listeners = &mut self.world.listeners;
+            let world = &mut self.world;
             let dumped = self.diag.dump(&request, &mut |_, bytes| {
                 if let Some(message) = Message::new(bytes) {
-                    listeners.see(message);
+                    world.listener(message);
                 }
             });
             match dumped {
@@ -426,6 +440,23 @@ fn each(
     mut show: impl FnMut(&mut dyn Consumer) -> Result<(), SinkEnd>,
 ) -> Result<(), SinkEnd> {
     consumers.iter_mut().try_for_each(|one| show(one.as_mut()))
+}
+
+/// As metrics have it.
+fn measured(family: Family) -> metrics::Family {
+    match family {
+        Family::V4 => metrics::Family::V4,
+        Family::V6 => metrics::Family::V6,
+    }
+}
+
+fn why(error: &DiagError) -> AnswerError {
+    match error {
+        DiagError::System { .. } | DiagError::Refused { .. } => AnswerError::Refused,
+        DiagError::Interrupted => AnswerError::Interrupted,
+        DiagError::Lost => AnswerError::Overrun,
+        DiagError::Damaged | DiagError::Silent => AnswerError::Damaged,
+    }
 }
 
 fn nanoseconds(time: Duration) -> u64 {
