@@ -57,6 +57,13 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
     let target = Target::open(command.format, &command.output, is_watching)?;
     let consumers = consumers(command, target);
+    let owners = sources.owners.counts();
+    if command.output.verbose > 0 && owners.unreadable > 0 {
+        say(format_args!(
+            "{} processes may not be looked at: their sockets are shown without them; run as root, or with CAP_SYS_PTRACE",
+            owners.unreadable
+        ));
+    }
     open::give_up_privileges(&mut live)?;
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
@@ -74,7 +81,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let end = poller.run(&when, &stop, &requests, &mut started)?;
     // A table ends with its own total.
     let is_told = command.format == Format::Text && !is_watching;
-    conclude(poller, end, is_told)
+    conclude(poller, end, is_told, command.output.verbose > 0)
 }
 
 /// Refuses what makes no sense.
@@ -278,7 +285,12 @@ fn announcement(command: &Sockets) -> String {
 }
 
 /// What came of it: the last record, the closing line, and what was lost.
-fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<ExitCode> {
+fn conclude(
+    mut poller: Poller,
+    end: Option<SinkEnd>,
+    is_told: bool,
+    is_verbose: bool,
+) -> Result<ExitCode> {
     let consumers = &mut poller.consumers;
     let mut end = end;
     if end.is_none() {
@@ -292,6 +304,9 @@ fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<E
     poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
     if !is_told {
         print(&format!("{}\n", poller.counts.closing_line()));
+    }
+    if is_verbose {
+        say(poller.counts.cost());
     }
     match end {
         Some(end) => return Ok(status::of_error(&end.into())),

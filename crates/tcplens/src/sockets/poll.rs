@@ -15,6 +15,7 @@ use tcplens_output::SinkEnd;
 
 use super::pushed::Pushed;
 use super::{Consumer, Counts, Ended, Polled, Snapshot, World};
+use crate::say::say;
 use crate::signals::{Request as Signal, Requests};
 
 /// How often an answer that was not whole is asked for again at once.
@@ -112,19 +113,22 @@ impl Poller {
                 Err(Stopped::Failed(error)) => return Err(error),
             }
         };
-        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
-            self.counts.opened = opened.since();
-        }
         let end = match end {
             None => self.finish().err(),
             end => end,
         };
-        self.counts.tracked = self.tracker.counts();
-        self.counts.lost = match &self.destroyed {
-            Some(destroyed) => destroyed.drops().map(u64::from),
-            None => None,
-        };
+        self.tally();
         Ok(end)
+    }
+
+    /// Brings what was counted up to date.
+    fn tally(&mut self) {
+        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
+            self.counts.opened = opened.since();
+        }
+        self.counts.tracked = self.tracker.counts();
+        let destroyed = self.destroyed.as_ref();
+        self.counts.lost = destroyed.and_then(Destroyed::drops).map(u64::from);
     }
 
     /// One look at all sockets.
@@ -147,7 +151,8 @@ impl Poller {
         }
         self.counts.polls += 1;
         if self.counts.polls == 1 {
-            self.counts.at_first = self.tracker.counts().begun;
+            let tracked = self.tracker.counts();
+            self.counts.at_first = tracked.begun + tracked.never_polled;
             if let Some(opened) = &mut self.opened {
                 opened.begin_again();
             }
@@ -329,8 +334,14 @@ impl Poller {
 
     /// Whoever waits may have what there is.
     fn idle(&mut self, requests: &Requests) -> Result<(), SinkEnd> {
-        if requests.take().any(|asked| asked == Signal::Reopen) {
-            each(&mut self.consumers, |one| one.reopen())?;
+        for asked in requests.take() {
+            match asked {
+                Signal::Reopen => each(&mut self.consumers, |one| one.reopen())?,
+                Signal::Summary => {
+                    self.tally();
+                    say(self.counts.closing_line());
+                }
+            }
         }
         each(&mut self.consumers, |one| one.idle())
     }
