@@ -70,6 +70,9 @@ pub(crate) struct Sockets {
     )]
     #[arg(help_heading = "Output", display_order = 0)]
     pub anonymize: Anonymize,
+    /// With --watch: look up the processes of new connections, too; keeps a right that reads other processes (CAP_SYS_PTRACE)
+    #[arg(long, help_heading = "Watching")]
+    pub processes: bool,
     /// There is one thread, always.
     #[arg(long, hide = true, value_name = "N", value_parser = values::at_least_one)]
     pub threads: Option<u64>,

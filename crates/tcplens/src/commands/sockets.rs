@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_capture::diag::DiagError;
@@ -64,6 +64,9 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
             owners.unreadable
         ));
     }
+    if keeps_processes(command) {
+        live.keeps_processes();
+    }
     open::give_up_privileges(&mut live)?;
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
@@ -82,6 +85,11 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     // A table ends with its own total.
     let is_told = command.format == Format::Text && !is_watching;
     conclude(poller, end, is_told, command.output.verbose > 0)
+}
+
+/// Whether processes are looked up also when privileges have been given up.
+fn keeps_processes(command: &Sockets) -> bool {
+    command.processes && command.when.is_watching() && command.format != Format::None
 }
 
 /// Refuses what makes no sense.
@@ -215,6 +223,7 @@ fn poller(
         prefix: sources.prefix,
         netns: sources.netns,
         owners: sources.owners,
+        look_again: keeps_processes(command).then(Instant::now),
         cgroups: sources.cgroups,
         interfaces: sources.interfaces,
         anonymize: match command.anonymize {
