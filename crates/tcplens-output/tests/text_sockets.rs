@@ -238,11 +238,26 @@ fn the_total_names_states_and_troubles() {
     }
     total.pace = Some((Span::from_ns(2 * MS), Span::from_ns(100 * MS)));
     let mut out = Vec::new();
-    total.print(2, &mut out);
+    total.print(2, None, &mut out);
     assert_eq!(
         String::from_utf8_lossy(&out),
         "6 sockets: 3 established, 1 time-wait, 1 close-wait, 1 listen; 1 retransmitting; 1 with 64 KiB unread; \
-         1 with 391 KiB unsent; asked every 100 ms for 2 ms (2.0 % of a core); 2 more below\n"
+         1 with 391 KiB unsent; asked every 100 ms for 2 ms (2.0 % of a core); 2 more are not shown\n"
+    );
+}
+
+#[test]
+fn a_total_that_is_too_wide_goes_on_in_the_next_line() {
+    let mut total = SocketTotal::default();
+    for socket in &troubled() {
+        total.add(socket);
+    }
+    let mut out = Vec::new();
+    total.print(0, Some(80), &mut out);
+    assert_eq!(
+        String::from_utf8_lossy(&out),
+        "6 sockets: 3 established, 1 time-wait, 1 close-wait, 1 listen; 1 retransmitting;\n  \
+         1 with 64 KiB unread; 1 with 391 KiB unsent\n"
     );
 }
 

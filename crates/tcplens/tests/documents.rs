@@ -102,7 +102,14 @@ fn every_exit_status_command_and_option_of_the_readme_exists() {
         assert_eq!(output.status.code(), Some(0), "{command}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let commands = ["report", "handshakes", "requests", "connections", "records"];
+    let commands = [
+        "report",
+        "handshakes",
+        "requests",
+        "connections",
+        "sockets",
+        "records",
+    ];
     let helps: String = commands.iter().map(|command| help(command)).collect();
     for command in commands {
         assert!(readme.contains(&format!("| `{command}` |")), "{command}");

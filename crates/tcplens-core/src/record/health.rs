@@ -65,14 +65,14 @@ record! {
         records_dropped: Vec<(&'static str, u64)> = counts,
         /// Byte offset at which the input was damaged.
         damaged_at: Option<u64> = count,
+        /// What asking the kernel for its sockets came to.
+        sockets: Option<Box<SocketHealth>> = extra,
         /// User and system time of this run.
         cpu_us: Option<Span> = span,
         /// Largest resident set of this run.
         peak_rss_bytes: Option<u64> = count,
         /// Version of the record contract.
         schema_version: u64 = count,
-        /// What asking the kernel for its sockets came to.
-        sockets: Option<Box<SocketHealth>> = extra,
     }
 }
 

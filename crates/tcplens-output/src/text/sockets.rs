@@ -252,7 +252,7 @@ static CHOICES: &[Choice] = &[
     },
     Choice {
         column: Column::right("MIN", 6),
-        rank: 8,
+        rank: 10,
         fields: &["min_rtt_us"],
         cell: |socket| round_trip(socket, |tcp| tcp.min_rtt_us),
     },
@@ -264,7 +264,7 @@ static CHOICES: &[Choice] = &[
     },
     Choice {
         column: Column::right("UNACK", 0),
-        rank: 7,
+        rank: 9,
         fields: &["unacked"],
         cell: |socket| {
             is_connection(socket).then_some(())?;
@@ -273,7 +273,7 @@ static CHOICES: &[Choice] = &[
     },
     Choice {
         column: Column::right("CWND", 0),
-        rank: 6,
+        rank: 8,
         fields: &["snd_cwnd"],
         cell: |socket| {
             is_connection(socket).then_some(())?;
@@ -300,13 +300,13 @@ static CHOICES: &[Choice] = &[
     },
     Choice {
         column: Column::right("OUT bit/s", 0).group(),
-        rank: 9,
+        rank: 6,
         fields: &["send_rate"],
         cell: |socket| rate(socket.send_rate?),
     },
     Choice {
         column: Column::right("IN bit/s", 0),
-        rank: 10,
+        rank: 7,
         fields: &["receive_rate"],
         cell: |socket| rate(socket.receive_rate?),
     },

@@ -75,6 +75,9 @@ pub(crate) struct Sockets {
     )]
     #[arg(help_heading = "Output", display_order = 0)]
     pub anonymize: Anonymize,
+    /// With --watch: look up the processes of new connections, too; keeps a right that reads other processes (CAP_SYS_PTRACE)
+    #[arg(long, help_heading = "Watching")]
+    pub processes: bool,
     /// There is one thread, always.
     #[arg(long, hide = true, value_name = "N", value_parser = values::at_least_one)]
     pub threads: Option<u64>,
@@ -126,7 +129,7 @@ pub(crate) struct When {
     /// Stop after this time; implies --watch
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds)]
     pub duration: Option<Span>,
-    /// Stop after N records, or lines of text
+    /// Stop after N records; of a table, show N lines
     #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
     pub count: Option<u64>,
     /// As where the kernel does not tell of ends: for tests.
@@ -234,9 +237,9 @@ impl FromStr for Sort {
 const HELP: &str = "\
 Without --watch the sockets of this moment, those in trouble first:
 retransmissions, queues. Those that listen, and what is left of closed
-ones, with -a. With --watch on a terminal the table is drawn anew, else
-records of what changed: every connection ends with its last statistics
-and a summary, however short it was.
+ones, with -a. With --watch the table is drawn anew, and -f jsonl or csv
+tell each change: every connection ends with its last statistics and a
+summary, however short it was. Columns and expressions: docs/sockets.md.
 
 Examples:
   tcplens sockets                     every connection of this host

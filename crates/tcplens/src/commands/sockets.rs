@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_capture::diag::DiagError;
@@ -61,6 +61,16 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
     let target = Target::open(command.format, &command.output, is_watching)?;
     let mut consumers = consumers(command, target);
+    let owners = sources.owners.counts();
+    if command.output.verbose > 0 && owners.unreadable > 0 {
+        say(format_args!(
+            "{} processes may not be looked at: their sockets are shown without them; run as root, or with CAP_SYS_PTRACE",
+            owners.unreadable
+        ));
+    }
+    if keeps_processes(command) {
+        live.keeps_processes();
+    }
     let listeners = Listeners::of_sockets(
         command.telling.event_socket.as_deref(),
         command.telling.metrics,
@@ -97,7 +107,12 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let end = poller.run(&when, &stop, &requests, &mut started)?;
     // A table ends with its own total.
     let is_told = command.format == Format::Text && !is_watching;
-    conclude(poller, end, is_told)
+    conclude(poller, end, is_told, command.output.verbose > 0)
+}
+
+/// Whether processes are looked up also when privileges have been given up.
+fn keeps_processes(command: &Sockets) -> bool {
+    command.processes && command.when.is_watching() && command.format != Format::None
 }
 
 /// Refuses what makes no sense.
@@ -242,6 +257,7 @@ fn poller(
         prefix: sources.prefix,
         netns: sources.netns,
         owners: sources.owners,
+        look_again: keeps_processes(command).then(Instant::now),
         cgroups: sources.cgroups,
         interfaces: sources.interfaces,
         anonymize: match command.anonymize {
@@ -313,7 +329,12 @@ fn announcement(command: &Sockets) -> String {
 }
 
 /// What came of it: the last record, the closing line, and what was lost.
-fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<ExitCode> {
+fn conclude(
+    mut poller: Poller,
+    end: Option<SinkEnd>,
+    is_told: bool,
+    is_verbose: bool,
+) -> Result<ExitCode> {
     let consumers = &mut poller.consumers;
     let mut end = end;
     if end.is_none() {
@@ -329,6 +350,9 @@ fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<E
     poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
     if !is_told {
         print(&format!("{}\n", poller.counts.closing_line()));
+    }
+    if is_verbose {
+        say(poller.counts.cost());
     }
     match end {
         Some(end) => return Ok(status::of_error(&end.into())),

@@ -6,6 +6,7 @@ use tcplens_capture::{clock, process};
 use tcplens_core::record::{Health, SCHEMA_VERSION, SocketHealth, Vantage};
 use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
+use tcplens_output::human;
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,8 @@ pub(crate) struct Counts {
     pub at_first: u64,
     /// Sockets of the last look that are no connections, where they were asked for.
     pub others: u64,
+    /// Such that there was no room for: times seen.
+    pub others_left_out: u64,
     /// Ends of connections that were asked for.
     pub ended: u64,
     /// There is more than one look.
@@ -83,6 +86,20 @@ impl Counts {
         line
     }
 
+    /// `-v`: what asking cost.
+    pub(crate) fn cost(&self) -> String {
+        let each = |all: Duration, by: u64| {
+            let ns = u64::try_from(all.as_nanos()).unwrap_or(u64::MAX);
+            human::Duration(Span::from_ns(ns / by.max(1)))
+        };
+        format!(
+            "asked every {} on average, for {} of CPU time each; {} answers were not whole and repeated",
+            each(self.span, self.polls.saturating_sub(1)),
+            each(self.cpu, self.polls),
+            self.repeated
+        )
+    }
+
     /// What was lost, a sentence each.
     pub(crate) fn losses(&self) -> Vec<String> {
         let mut losses = Vec::new();
@@ -116,7 +133,7 @@ impl Counts {
                 percent(unseen, opened)
             ));
         }
-        if self.tracked.limit_hits > 0 {
+        if self.tracked.limit_hits + self.others_left_out > 0 {
             losses.push(format!(
                 "there are more than {} sockets: those beyond are not watched",
                 tracker::LIMIT
@@ -140,6 +157,7 @@ impl Counts {
         };
         let limits = [
             ("sockets", self.tracked.limit_hits),
+            ("other_sockets", self.others_left_out),
             ("socket_ends", self.tracked.forgotten),
         ];
         let dropped = (self.dropped > 0).then_some(("output", self.dropped));

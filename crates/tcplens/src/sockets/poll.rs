@@ -10,12 +10,13 @@ use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::socket::message::state;
 use tcplens_core::socket::metrics::{self, AnswerError};
-use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker};
+use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 use super::pushed::Pushed;
 use super::{Consumer, Counts, Ended, Polled, Snapshot, World};
+use crate::say::say;
 use crate::signals::{Request as Signal, Requests};
 
 /// How often an answer that was not whole is asked for again at once.
@@ -24,6 +25,8 @@ const REPEATS: u64 = 3;
 const LOOK: Duration = Duration::from_millis(100);
 /// How often listeners are asked for where they only tell whose end is the server's.
 const LISTENERS: Duration = Duration::from_millis(100);
+/// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
+const MOST_OTHERS: usize = tracker::LIMIT;
 /// The kernel's numbers of families, in the order in which they are asked for.
 const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 
@@ -111,19 +114,22 @@ impl Poller {
                 Err(Stopped::Failed(error)) => return Err(error),
             }
         };
-        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
-            self.counts.opened = opened.since();
-        }
         let end = match end {
             None => self.finish().err(),
             end => end,
         };
-        self.counts.tracked = self.tracker.counts();
-        self.counts.lost = match &self.destroyed {
-            Some(destroyed) => destroyed.drops().map(u64::from),
-            None => None,
-        };
+        self.tally();
         Ok(end)
+    }
+
+    /// Brings what was counted up to date.
+    fn tally(&mut self) {
+        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
+            self.counts.opened = opened.since();
+        }
+        self.counts.tracked = self.tracker.counts();
+        let destroyed = self.destroyed.as_ref();
+        self.counts.lost = destroyed.and_then(Destroyed::drops).map(u64::from);
     }
 
     /// One look at all sockets.
@@ -146,7 +152,8 @@ impl Poller {
         }
         self.counts.polls += 1;
         if self.counts.polls == 1 {
-            self.counts.at_first = self.tracker.counts().begun;
+            let tracked = self.tracker.counts();
+            self.counts.at_first = tracked.begun + tracked.never_polled;
             if let Some(opened) = &mut self.opened {
                 opened.begin_again();
             }
@@ -196,19 +203,17 @@ impl Poller {
                 let Some(message) = Message::new(bytes) else {
                     return;
                 };
-                match tracker.see(at, message) {
-                    Some(seen) => {
-                        if is_shown && seen.is_snapshot() && shown.is_ok() {
-                            shown = snapshot(
-                                consumers,
-                                world,
-                                &mut counts.records[0],
-                                (at, message, &seen),
-                            );
-                        }
+                let Some(seen) = tracker.see(at, message) else {
+                    if is_all && is_shown && others.len() < MOST_OTHERS {
+                        others.push((at, bytes.to_vec()));
+                    } else if is_all && is_shown {
+                        counts.others_left_out += 1;
                     }
-                    None if is_all && is_shown => others.push((at, bytes.to_vec())),
-                    None => {}
+                    return;
+                };
+                if is_shown && seen.is_snapshot() && shown.is_ok() {
+                    let records = &mut counts.records[0];
+                    shown = snapshot(consumers, world, records, (at, message, &seen));
                 }
             });
             if let Err(end) = shown {
@@ -343,8 +348,14 @@ impl Poller {
 
     /// Whoever waits may have what there is.
     fn idle(&mut self, requests: &Requests) -> Result<(), SinkEnd> {
-        if requests.take().any(|asked| asked == Signal::Reopen) {
-            each(&mut self.consumers, |one| one.reopen())?;
+        for asked in requests.take() {
+            match asked {
+                Signal::Reopen => each(&mut self.consumers, |one| one.reopen())?,
+                Signal::Summary => {
+                    self.tally();
+                    say(self.counts.closing_line());
+                }
+            }
         }
         each(&mut self.consumers, |one| one.idle())
     }

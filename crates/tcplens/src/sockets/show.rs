@@ -14,12 +14,12 @@ use tcplens_output::values::Values;
 use super::{Consumer, Ended, Polled, Snapshot};
 use crate::commands::lines::Target;
 
-/// To the first line and column.
-const HOME: &[u8] = b"\x1b[H";
+/// To the first line and column; lines that are too long end there (DECAWM).
+const BEGIN: &[u8] = b"\x1b[?7l\x1b[H";
 /// What is left of the old line goes.
 const CLEAR_LINE: &[u8] = b"\x1b[K";
-/// What is left below goes.
-const CLEAR_BELOW: &[u8] = b"\x1b[J";
+/// What is left below goes; lines wrap again.
+const END: &[u8] = b"\x1b[J\x1b[?7h";
 /// How wide lines are where nobody says.
 const WIDTH: usize = 80;
 
@@ -212,7 +212,7 @@ impl Consumer for TextView {
         }
         let (mut lines, mut sums) = (Vec::new(), Vec::new());
         self.lines(polled, &wanted, width, &mut lines)?;
-        total.print(left_out, &mut sums);
+        total.print(left_out, width, &mut sums);
         self.remember(polled);
         let TextView {
             target, options, ..
@@ -237,7 +237,7 @@ impl Consumer for TextView {
                 out.push(b'\n');
             }),
             Screen::InPlace => text.write(Some(polled.at), |out| {
-                out.extend_from_slice(HOME);
+                out.extend_from_slice(BEGIN);
                 let whole = [sums, lines].concat();
                 let rows = whole.split_inclusive(|byte| *byte == b'\n');
                 for row in rows.take(height.saturating_sub(1)) {
@@ -245,7 +245,7 @@ impl Consumer for TextView {
                     out.extend_from_slice(CLEAR_LINE);
                     out.push(b'\n');
                 }
-                out.extend_from_slice(CLEAR_BELOW);
+                out.extend_from_slice(END);
             }),
         }?;
         self.target.idle()

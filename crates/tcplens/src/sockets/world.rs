@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use tcplens_capture::cgroup::Cgroups;
 use tcplens_capture::owners::Owners;
@@ -21,6 +22,11 @@ use tcplens_core::time::Timestamp;
 use tcplens_core::view::ServerKey;
 use tcplens_output::SinkEnd;
 
+/// Processes are looked up for two hundredths of the time at most: as --cpu-budget by default.
+const PAUSE: u32 = 50;
+/// And not more often than that.
+const OFTEN: Duration = Duration::from_secs(1);
+
 /// See the module.
 #[derive(Default)]
 pub(crate) struct World {
@@ -36,6 +42,8 @@ pub(crate) struct World {
     pub netns: Option<u64>,
     /// Which processes have which sockets.
     pub owners: Owners,
+    /// Processes are looked up again for sockets of nobody known: not before then.
+    pub look_again: Option<Instant>,
     /// Paths of control groups.
     pub cgroups: Cgroups,
     /// Names of interfaces.
@@ -100,6 +108,7 @@ impl World {
         show: impl FnOnce(&Socket<'_>) -> Result<(), SinkEnd>,
     ) -> Result<(), SinkEnd> {
         self.name(message);
+        self.look_again(message);
         let context = Context {
             before,
             first_seen: entry.map(|entry| entry.first_seen),
@@ -165,6 +174,17 @@ impl World {
         ];
         others.into_iter().flatten().for_each(hide);
         show(&record, &summary)
+    }
+
+    /// Looks up processes again where a socket's is not known, but not so often that it costs more than a look at sockets may.
+    fn look_again(&mut self, message: Message<'_>) {
+        let is_unknown = message.inode() != 0 && self.owners.of(message.inode()).is_none();
+        let begun = Instant::now();
+        if is_unknown && self.look_again.is_some_and(|due| begun >= due) {
+            self.owners.look();
+            let pause = begun.elapsed() * PAUSE;
+            self.look_again = Some(Instant::now() + pause.max(OFTEN));
+        }
     }
 
     /// The name in archives.

@@ -17,6 +17,7 @@ mod outputs;
 mod requests;
 mod running;
 mod scripts;
+mod sockets;
 mod stat;
 mod views;
 

@@ -252,6 +252,34 @@ fn a_signal_ends_a_long_wait_at_once_and_privileges_are_gone_meanwhile() {
 }
 
 #[test]
+fn processes_of_new_connections_are_told_to_who_asks_and_the_right_to_is_all_that_is_kept() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("sockets-processes");
+    let words = ["-f", "jsonl", "--interval", "20ms", "--processes"];
+    let tap = watching(&lo, &place, &words);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", tap.id())).unwrap();
+    let held = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:\t"));
+    // CAP_SYS_PTRACE is 19, CAP_DAC_READ_SEARCH 2.
+    assert_eq!(held, Some("0000000000080004"), "{status}");
+    let listener = listen(&lo, "127.0.0.1:6379");
+    let mut open = connect(&lo, &listener);
+    let process = format!("\"pid\":{},", std::process::id());
+    // The first look at them may be too early.
+    tap.until("the process of both ends", |out| {
+        open.ping();
+        let told = of_kind(out, "socket")
+            .into_iter()
+            .filter(|line| line.contains(&process));
+        let cookies: std::collections::HashSet<_> =
+            told.map(|line| number(line, "socket_cookie")).collect();
+        cookies.len() == 2
+    });
+    tap.interrupt().is(0, &[]);
+}
+
+#[test]
 fn other_hosts_are_shortened_everywhere_and_filters_see_them_whole() {
     let Some((a, b)) = Namespace::pair() else {
         return;
@@ -359,4 +387,38 @@ fn an_unread_byte_of_each_kind_of_closing_is_exact() {
     };
     assert_eq!(sent(port), [5, 100_000 + 31]);
     assert_eq!(sent(half_port), [5000, 7000]);
+}
+
+#[test]
+fn on_a_terminal_each_table_takes_the_place_of_the_one_before() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("sockets-terminal");
+    let _open = Connection::open(&lo, &lo, "127.0.0.1:6379");
+    let program = env!("CARGO_BIN_EXE_tcplens");
+    let name = lo.name();
+    let line = format!(
+        "stty rows 12 cols 72; {program} sockets --watch --netns {name} --polls 3 --interval 20ms"
+    );
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]);
+    command.current_dir(place.directory());
+    let output = match command.env("TERM", "xterm").output() {
+        Ok(output) => String::from_utf8(output.stdout).unwrap(),
+        Err(why) => return println!("SKIPPED: script(1): {why}"),
+    };
+    let frames: Vec<&str> = output.split("\x1b[?7l\x1b[H").skip(1).collect();
+    assert_eq!(frames.len(), 3, "{output:?}");
+    for frame in &frames {
+        assert!(frame.starts_with("2 sockets: 2 established"), "{frame:?}");
+        let (table, _) = frame.split_once("\x1b[J\x1b[?7h").unwrap();
+        // As many lines as fit, and no word of the program among them.
+        assert!(
+            table.lines().count() < 12 && !table.contains("tcplens:"),
+            "{table:?}"
+        );
+    }
+    assert!(
+        frames[2].contains("\x1b[?7h3 polls, 2 sockets, 0 ended, "),
+        "{output:?}"
+    );
 }

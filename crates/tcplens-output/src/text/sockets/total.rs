@@ -1,7 +1,5 @@
 //! All sockets of one look together: how many in which state, and what is wrong with how many.
 
-use std::fmt::Write;
-
 use tcplens_core::record::{Socket, SocketState, Word};
 use tcplens_core::time::Span;
 
@@ -62,59 +60,91 @@ impl SocketTotal {
         self.sockets
     }
 
-    /// Appends it as a line; `left_out`: how many were not shown for want of room.
-    pub fn print(&mut self, left_out: u64, out: &mut Vec<u8>) {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
+    /// Appends it as a line, or as more of them where it is wider than `width`; `left_out`: how many were not shown for want
+    /// of room.
+    pub fn print(&mut self, left_out: u64, width: Option<usize>, out: &mut Vec<u8>) {
+        let mut line = String::new();
+        for part in self.parts(left_out) {
+            let length = line.chars().count() + 3 + part.chars().count();
+            if !line.is_empty() && width.is_some_and(|width| length > width) {
+                out.extend_from_slice(line.as_bytes());
+                out.extend_from_slice(b";\n");
+                line = format!("  {part}");
+                continue;
+            }
+            if !line.is_empty() {
+                line.push_str("; ");
+            }
+            line.push_str(&part);
+        }
+        out.extend_from_slice(line.as_bytes());
+        out.push(b'\n');
+    }
+
+    fn parts(&mut self, left_out: u64) -> Vec<String> {
+        let mut parts = vec![self.states()];
+        let mut add = |is_told: bool, part: std::fmt::Arguments<'_>| {
+            if is_told {
+                parts.push(part.to_string());
+            }
+        };
+        let retransmitting = self.retransmitting;
+        add(
+            retransmitting > 0,
+            format_args!("{} retransmitting", Count(retransmitting)),
+        );
+        for ((sockets, bytes), what) in [(self.unread, "unread"), (self.unsent, "unsent")] {
+            add(
+                sockets > 0,
+                format_args!("{} with {} {what}", Count(sockets), Bytes(bytes)),
+            );
+        }
+        let full = self.full;
+        add(
+            full > 0,
+            format_args!("{} with a full accept queue", Count(full)),
+        );
+        if let Some((sent, received)) = self.rates {
+            let [sent, received] = [sent, received].map(|bytes| Short(bytes.saturating_mul(8)));
+            add(true, format_args!("{sent} bit/s out, {received} bit/s in"));
+        }
+        let ended = self.ended.unwrap_or_default();
+        add(ended > 0, format_args!("{} ended", Count(ended)));
+        if let Some((cost, interval)) = self.pace {
+            let per_mille = cost.ns().saturating_mul(1000) / interval.ns().max(1);
+            add(
+                true,
+                format_args!(
+                    "asked every {} for {} ({}.{} % of a core)",
+                    Duration(interval),
+                    Duration(cost),
+                    per_mille / 10,
+                    per_mille % 10
+                ),
+            );
+        }
+        add(
+            left_out > 0,
+            format_args!("{} more are not shown", Count(left_out)),
+        );
+        parts
+    }
+
+    /// `6 sockets: 3 established, 1 listen`.
+    fn states(&mut self) -> String {
         let noun = if self.sockets == 1 {
             "socket"
         } else {
             "sockets"
         };
-        let _ = write!(text, "{} {noun}", Count(self.sockets));
+        let mut text = format!("{} {noun}", Count(self.sockets));
         self.states
             .sort_by_key(|(state, count)| (std::cmp::Reverse(*count), *state));
         for (n, (state, count)) in self.states.iter().enumerate() {
             let gap = if n == 0 { ": " } else { ", " };
             let word = state.word().unwrap_or_default().replace('_', "-");
-            let _ = write!(text, "{gap}{} {word}", Count(*count));
+            text += &format!("{gap}{} {word}", Count(*count));
         }
-        if self.retransmitting > 0 {
-            let _ = write!(text, "; {} retransmitting", Count(self.retransmitting));
-        }
-        if self.unread.0 > 0 {
-            let (sockets, bytes) = self.unread;
-            let _ = write!(text, "; {} with {} unread", Count(sockets), Bytes(bytes));
-        }
-        if self.unsent.0 > 0 {
-            let (sockets, bytes) = self.unsent;
-            let _ = write!(text, "; {} with {} unsent", Count(sockets), Bytes(bytes));
-        }
-        if self.full > 0 {
-            let _ = write!(text, "; {} with a full accept queue", Count(self.full));
-        }
-        if let Some((sent, received)) = self.rates {
-            let [sent, received] = [sent, received].map(|bytes| Short(bytes.saturating_mul(8)));
-            let _ = write!(text, "; {sent}bit/s out, {received}bit/s in");
-        }
-        if let Some(ended) = self.ended.filter(|ended| *ended > 0) {
-            let _ = write!(text, "; {} ended", Count(ended));
-        }
-        if let Some((cost, interval)) = self.pace {
-            let per_mille = cost.ns().saturating_mul(1000) / interval.ns().max(1);
-            let _ = write!(
-                text,
-                "; asked every {} for {} ({}.{} % of a core)",
-                Duration(interval),
-                Duration(cost),
-                per_mille / 10,
-                per_mille % 10
-            );
-        }
-        if left_out > 0 {
-            let _ = write!(text, "; {} more below", Count(left_out));
-        }
-        text.push('\n');
-        out.extend_from_slice(text.as_bytes());
+        text
     }
 }
