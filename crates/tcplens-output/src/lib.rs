@@ -11,6 +11,7 @@ pub mod color;
 pub mod csv;
 pub mod digits;
 pub mod docs;
+pub mod events;
 pub mod ganglia;
 pub mod human;
 pub mod json;

@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flate2::write::GzEncoder;
 use tcplens_core::time::Timestamp;
@@ -138,6 +139,15 @@ impl Sink {
         match &self.target {
             Target::Queue(queue) => queue.dropped(),
             Target::Plain(_) | Target::Gzip(_) | Target::Zstd(_) => 0,
+        }
+    }
+
+    /// Waits until a queue has room for much, for `most` at most: for who has much at once, and would rather be late than lose
+    /// it. Nothing where there is no queue.
+    pub fn wait_for_room(&self, most: Duration) {
+        match &self.target {
+            Target::Queue(queue) => queue.wait_for_room(most),
+            Target::Plain(_) | Target::Gzip(_) | Target::Zstd(_) => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use std::time::Duration;
+
 use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
@@ -181,6 +183,13 @@ impl RecordWriter {
             To::Lines(_) => 0,
             #[cfg(feature = "parquet")]
             To::Parquet(files) => files.left_out(),
+        }
+    }
+
+    /// See [`Sink::wait_for_room`].
+    pub fn wait_for_room(&self, most: Duration) {
+        if let Some(sink) = self.sink() {
+            sink.wait_for_room(most);
         }
     }
 

@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use tcplens_core::time::Span;
 
 pub(crate) use convert::{AnonymizeChoice, Convert, ConvertFormat};
+pub(crate) use events::{EventFormat, Events};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
@@ -20,6 +21,7 @@ pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice,
 pub(crate) use sockets::{Anonymize, SocketKind, Sockets, Sort};
 
 mod convert;
+mod events;
 mod kernel;
 mod options;
 mod requests;
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Convert(Convert),
     /// What works on this machine, and what each missing thing costs
     Doctor(Doctor),
+    /// Connections that open and end, as an event socket tells them
+    Events(Events),
     /// What a running instance has counted so far
     Stat(Stat),
     /// Several sources and views in one process, by a YAML file: a daemon

@@ -29,6 +29,7 @@ mod agent;
 mod connections;
 mod convert;
 mod doctor;
+mod events;
 mod generated;
 mod handshakes;
 pub(crate) mod lines;
@@ -66,6 +67,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Script(script) => script::run(&script),
         Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Events(events) => events::run(&events),
         Command::Stat(stat) => stat::run(&stat),
         Command::Agent(agent) => agent::run(&agent),
         Command::Completions(completions) => generated::completions(&completions),

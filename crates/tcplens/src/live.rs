@@ -213,6 +213,13 @@ impl Live {
         }
     }
 
+    /// Which processes have which sockets is looked up later, too.
+    pub(crate) fn keeps_processes(&mut self) {
+        self.privileges = self.privileges.clone().keeping_processes();
+        // Landlock forbids to look at processes outside of it.
+        self.is_confined = false;
+    }
+
     /// A script may open files and run programs.
     pub(crate) fn unconfined(&mut self) {
         self.is_confined = false;

@@ -18,7 +18,8 @@ use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
 };
 
 pub use error::PrivilegeError;
@@ -32,10 +33,16 @@ mod users;
 /// What `--user root` keeps: the right to write where root can. It is what root is asked for (rotation into any directory).
 const ROOT_KEEPS: CapabilitySet = CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::FOWNER);
 
+/// What [`Plan::keeping_processes`] keeps: the right to read which files other users' processes have open (proc_pid_fd(5)).
+const PROCESSES_KEEP: CapabilitySet =
+    CapabilitySet::SYS_PTRACE.union(CapabilitySet::DAC_READ_SEARCH);
+
 /// Whose rights to go on with, once everything is open.
 #[derive(Clone, Debug)]
 pub struct Plan {
     target: Target,
+    /// Capabilities that are not given up, if they are there.
+    keeps: CapabilitySet,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +78,7 @@ impl Plan {
         if user.is_none() && uid != 0 {
             return Ok(Plan {
                 target: Target::Same,
+                keeps: CapabilitySet::empty(),
             });
         }
         // Without either file there are still numbers, nobody and root.
@@ -90,7 +98,21 @@ impl Plan {
             }
             (Some(_), None) => Target::OnlyRoot("CAP_SETUID or CAP_SETGID is missing".to_owned()),
         };
-        Ok(Plan { target })
+        Ok(Plan {
+            target,
+            keeps: CapabilitySet::empty(),
+        })
+    }
+
+    /// The same, but CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH stay, where they are: because it was asked for to tell the processes of
+    /// sockets that are yet to come. Who has them can read what other processes have, and landlock forbids that, so it must be
+    /// left out then.
+    #[must_use]
+    pub fn keeping_processes(self) -> Plan {
+        Plan {
+            keeps: PROCESSES_KEEP,
+            ..self
+        }
     }
 
     /// The user whom the process becomes; `None` if it stays who it is.
@@ -149,6 +171,11 @@ impl Plan {
         }
         // While CAP_SETPCAP is there.
         empty_bounding_set();
+        let keeps_any = !self.keeps.is_empty();
+        // Else they go with the identity.
+        if keeps_any {
+            call("keepcaps", set_keep_capabilities(true))?;
+        }
         match &self.target {
             Target::Other(user) => become_user(user)?,
             // A way back to whom it was before, as programs that are setuid have.
@@ -158,15 +185,19 @@ impl Plan {
         // Unknown to kernels before 4.3, which have none.
         let _ = clear_ambient_capability_set();
         let kept = match self.target {
-            Target::Root => held()?.permitted & ROOT_KEEPS,
-            Target::Same | Target::OnlyRoot(_) | Target::Other(_) => CapabilitySet::empty(),
+            Target::Root => ROOT_KEEPS | self.keeps,
+            Target::Same | Target::OnlyRoot(_) | Target::Other(_) => self.keeps,
         };
+        let kept = held()?.permitted & kept;
         let sets = CapabilitySets {
             effective: kept,
             permitted: kept,
             inheritable: CapabilitySet::empty(),
         };
         call("capset", set_capabilities(None, sets))?;
+        if keeps_any {
+            call("keepcaps", set_keep_capabilities(false))?;
+        }
         call("no_new_privs", set_no_new_privs(true))?;
         self.verify(sets)?;
         Ok(Dropped {

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use super::change::{SaveWhen, Why, changed};
 use super::message::{HEAD, Message, kind, push_attribute, state};
+use super::metrics::Sample;
 use crate::time::{SECOND, Timestamp};
 
 mod entry;
@@ -75,6 +76,8 @@ pub struct Seen<'a> {
     pub what: What,
     /// The counters of the poll before it: what rates are differences to.
     pub before: Option<Polled>,
+    /// What had been counted of it, where this poll is a change.
+    pub counted: Option<Sample>,
     /// What is known of the socket, this poll included.
     pub entry: &'a Entry,
 }
@@ -231,12 +234,14 @@ impl Tracker {
         }
         let before = entry.polled();
         let change = changed(self.rule, entry.message(), now);
+        let counted = change.is_some().then(|| entry.counted());
         entry.see(at, now, change.is_some());
         self.counts.polls += 1;
         self.counts.snapshots += u64::from(change.is_some());
         Some(Seen {
             what: change.map_or(What::Same, What::Changed),
             before: Some(before),
+            counted,
             entry,
         })
     }
@@ -306,6 +311,7 @@ impl Tracker {
         Some(Seen {
             what: What::New,
             before: None,
+            counted: None,
             entry: self.entries.get_mut(slot),
         })
     }

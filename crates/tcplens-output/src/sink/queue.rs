@@ -15,6 +15,8 @@ const BYTES: u64 = 16 << 20;
 const PIECES: usize = 4096;
 /// What was written is readable by others after so long, also in compressed files.
 const SYNC: Duration = Duration::from_secs(1);
+/// How often to look whether there is room.
+const LOOK: Duration = Duration::from_millis(1);
 /// How long the end waits for a destination that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -108,6 +110,14 @@ impl Queue {
             self.shared.dropped.fetch_add(count, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Waits until half of the room is free, for `most` at most; nothing is dropped for it.
+    pub(super) fn wait_for_room(&self, most: Duration) {
+        let end = Instant::now() + most;
+        while self.shared.waiting.load(Ordering::Relaxed) > BYTES / 2 && Instant::now() < end {
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// The next file of the series begins behind what was handed over.

@@ -1,6 +1,7 @@
 //! The options of `sockets`.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -27,6 +28,9 @@ pub(crate) struct Sockets {
     /// What is kept.
     #[command(flatten)]
     pub archive: Archive,
+    /// Who may ask while it goes on.
+    #[command(flatten)]
+    pub telling: Telling,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
@@ -73,6 +77,9 @@ pub(crate) struct Sockets {
     )]
     #[arg(help_heading = "Output", display_order = 0)]
     pub anonymize: Anonymize,
+    /// With --watch: look up the processes of new connections, too; keeps a right that reads other processes (CAP_SYS_PTRACE)
+    #[arg(long, help_heading = "Watching")]
+    pub processes: bool,
     /// There is one thread, always.
     #[arg(long, hide = true, value_name = "N", value_parser = values::at_least_one)]
     pub threads: Option<u64>,
@@ -169,6 +176,20 @@ pub(crate) struct When {
     /// As where the kernel does not tell of ends: for tests.
     #[arg(long, hide = true)]
     pub no_destroy: bool,
+}
+
+/// Who is told while it goes on.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Answering")]
+pub(crate) struct Telling {
+    /// Tell whoever connects to this unix socket of connections that open and end, in tcp-info's lines (tcplens events);
+    /// alone: /run/tcplens/events.sock
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/events.sock")]
+    #[arg(value_parser = values::socket_path)]
+    pub event_socket: Option<PathBuf>,
+    /// Prometheus metrics for whoever asks http://ADDR:PORT/metrics; a port alone is on 127.0.0.1
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen_metrics)]
+    pub metrics: Option<SocketAddr>,
 }
 
 impl When {

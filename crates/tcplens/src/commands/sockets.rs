@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_capture::diag::DiagError;
@@ -13,20 +13,23 @@ use tcplens_core::socket::message::state;
 use tcplens_core::socket::{Pace, Tracker, tracker};
 use tcplens_core::time::Span;
 use tcplens_output::SinkEnd;
-use tcplens_output::archive::ArchiveSettings;
+use tcplens_output::archive::{ArchiveSettings, Uuid};
 use tcplens_output::text::SocketOrder;
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
+use crate::answer::listen::Listeners;
 use crate::cli::{Anonymize, Format, SocketKind, Sockets, Sort};
 use crate::live::Live;
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
+use crate::sockets::events::{EventSocket, Patience};
 use crate::sockets::open::{self, Sources};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::Pushed;
 use crate::sockets::{
-    Archiver, Consumer, Counts, MachineView, Screen, TextOptions, TextView, World,
+    Archiver, Consumer, Counts, EventView, MachineView, MetricsView, Screen, TextOptions, TextView,
+    World,
 };
 use crate::status::{self, usage};
 
@@ -62,6 +65,16 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     }
     let target = Target::open_kinds(command.format(), &command.output, is_watching)?;
     let mut consumers = consumers(command, target)?;
+    let owners = sources.owners.counts();
+    if command.output.verbose > 0 && owners.unreadable > 0 {
+        say(format_args!(
+            "{} processes may not be looked at: their sockets are shown without them; run as root, or with CAP_SYS_PTRACE",
+            owners.unreadable
+        ));
+    }
+    if keeps_processes(command) {
+        live.keeps_processes();
+    }
     let kept = &command.archive;
     let uuid = open::uuid(
         kept.uuid_prefix.as_deref(),
@@ -70,12 +83,17 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     if let Some(directory) = &kept.archive {
         live.keeps(directory.clone())?;
     }
-    open::give_up_privileges(&mut live)?;
+    let listeners = Listeners::of_sockets(
+        command.telling.event_socket.as_deref(),
+        command.telling.metrics,
+    )?;
+    open::give_up_privileges(&mut live, &listeners)?;
     let anonymize = match command.anonymize {
         Anonymize::None => anonymize::Anonymize::None,
         Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses.clone()),
     };
-    // Its thread is started without privileges.
+    // Their threads are started without privileges.
+    consumers.extend(told(command, listeners, &uuid)?);
     if let Some(directory) = &kept.archive {
         let settings = ArchiveSettings {
             segment: kept.archive_segment,
@@ -108,7 +126,33 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let end = poller.run(&when, &stop, &requests, &mut started)?;
     // A table ends with its own total.
     let is_told = command.format() == Format::Text && !is_watching;
-    conclude(poller, end, is_told)
+    conclude(poller, end, is_told, command.output.verbose > 0)
+}
+
+/// Whoever is told while it goes on.
+fn told(command: &Sockets, listeners: Listeners, uuid: &Uuid) -> Result<Vec<Box<dyn Consumer>>> {
+    let mut told: Vec<Box<dyn Consumer>> = Vec::new();
+    let (event_socket, metrics) = listeners.into_parts();
+    if let Some(bound) = event_socket {
+        let socket = EventSocket::start(bound, uuid.prefix(), Patience::default())?;
+        if !command.output.quiet {
+            say(&socket);
+        }
+        told.push(Box::new(EventView::new(socket)));
+    }
+    if let Some(listener) = metrics {
+        let view = MetricsView::start(listener)?;
+        if !command.output.quiet {
+            say(&view);
+        }
+        told.push(Box::new(view));
+    }
+    Ok(told)
+}
+
+/// Whether processes are looked up also when privileges have been given up.
+fn keeps_processes(command: &Sockets) -> bool {
+    command.processes && command.is_watching() && command.format() != Format::None
 }
 
 /// Refuses what makes no sense.
@@ -121,6 +165,17 @@ fn check(command: &Sockets) -> Result<()> {
     }
     if output.rotate.is_some() && output.output.is_none() {
         return Err(usage("--rotate is for files; name one with -o (--output)"));
+    }
+    let telling = [
+        ("--event-socket", command.telling.event_socket.is_some()),
+        ("--metrics", command.telling.metrics.is_some()),
+    ];
+    if let Some((option, _)) = telling.iter().find(|(_, is_asked)| *is_asked)
+        && !command.is_watching()
+    {
+        return Err(usage(format!(
+            "{option} tells of what comes; it takes --watch, or --duration or --polls"
+        )));
     }
     if command.extended && command.format() != Format::Text {
         return Err(usage(
@@ -246,9 +301,11 @@ fn poller(
         host: sources.host,
         netns: sources.netns,
         owners: sources.owners,
+        look_again: keeps_processes(command).then(Instant::now),
         cgroups: sources.cgroups,
         interfaces: sources.interfaces,
         is_once: !command.is_watching(),
+        queues: command.telling.metrics.map(|_| Vec::new()),
         ..world
     };
     let counts = Counts {
@@ -309,12 +366,19 @@ fn announcement(command: &Sockets) -> String {
 }
 
 /// What came of it: the last record, the closing line, and what was lost.
-fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<ExitCode> {
+fn conclude(
+    mut poller: Poller,
+    end: Option<SinkEnd>,
+    is_told: bool,
+    is_verbose: bool,
+) -> Result<ExitCode> {
     let consumers = &mut poller.consumers;
     let mut end = end;
     if end.is_none() {
         poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
-        let health = poller.counts.health();
+        let mut health = poller.counts.health();
+        let hits = consumers.iter().flat_map(|one| one.limit_hits());
+        health.limit_hits.extend(hits);
         end = consumers
             .iter_mut()
             .try_for_each(|one| one.health(&health).and_then(|()| one.settle()))
@@ -323,6 +387,9 @@ fn conclude(mut poller: Poller, end: Option<SinkEnd>, is_told: bool) -> Result<E
     poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
     if !is_told {
         print(&format!("{}\n", poller.counts.closing_line()));
+    }
+    if is_verbose {
+        say(poller.counts.cost());
     }
     match end {
         Some(end) => return Ok(status::of_error(&end.into())),

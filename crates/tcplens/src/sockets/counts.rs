@@ -6,6 +6,7 @@ use tcplens_capture::{clock, process};
 use tcplens_core::record::{Health, SCHEMA_VERSION, SocketHealth, Vantage};
 use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
+use tcplens_output::human;
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +84,20 @@ impl Counts {
             (true, None, true) => line += ", destroy messages lost",
         }
         line
+    }
+
+    /// `-v`: what asking cost.
+    pub(crate) fn cost(&self) -> String {
+        let each = |all: Duration, by: u64| {
+            let ns = u64::try_from(all.as_nanos()).unwrap_or(u64::MAX);
+            human::Duration(Span::from_ns(ns / by.max(1)))
+        };
+        format!(
+            "asked every {} on average, for {} of CPU time each; {} answers were not whole and repeated",
+            each(self.span, self.polls.saturating_sub(1)),
+            each(self.cpu, self.polls),
+            self.repeated
+        )
     }
 
     /// What was lost, a sentence each.

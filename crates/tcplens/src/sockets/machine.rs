@@ -1,6 +1,8 @@
 //! Sockets for machines. One look: all of them, once it is complete. Watched: those of the first look, then every change by the
 //! save rule; at each end the last record and the summary.
 
+use std::time::{Duration, Instant};
+
 use tcplens_core::record::Health;
 use tcplens_core::socket::Ended as Why;
 use tcplens_output::SinkEnd;
@@ -8,6 +10,12 @@ use tcplens_output::SinkEnd;
 use super::{Consumer, Ended, Polled, Snapshot};
 use crate::cli::SocketKind;
 use crate::commands::lines::Target;
+
+/// Records between two looks at how much waits for the destination: they are some hundred KiB.
+const BATCH: u64 = 256;
+/// How long the destination is waited for in one look at all sockets. The first tells all of them, which may be more than any
+/// queue holds; later ones must not be late for the ends that the kernel tells.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_millis(500)];
 
 /// See the module.
 pub(crate) struct MachineView {
@@ -18,6 +26,8 @@ pub(crate) struct MachineView {
     has_told_others: bool,
     shown: u64,
     most: u64,
+    /// How long the destination may be waited for yet.
+    patience: Duration,
 }
 
 impl MachineView {
@@ -35,6 +45,7 @@ impl MachineView {
             has_told_others: false,
             shown: 0,
             most: most.unwrap_or(u64::MAX),
+            patience: PATIENCE[0],
         }
     }
 
@@ -50,7 +61,13 @@ impl MachineView {
             return Ok(());
         }
         self.shown += 1;
-        writer.write(record)
+        writer.write(record)?;
+        if self.shown.is_multiple_of(BATCH) && !self.patience.is_zero() {
+            let begun = Instant::now();
+            writer.wait_for_room(self.patience);
+            self.patience = self.patience.saturating_sub(begun.elapsed());
+        }
+        Ok(())
     }
 }
 
@@ -87,6 +104,7 @@ impl Consumer for MachineView {
                     })?;
             }
         }
+        self.patience = PATIENCE[1];
         if std::mem::replace(&mut self.has_told_others, true) {
             return Ok(());
         }

@@ -3,23 +3,29 @@
 //! `machine` (records); each of those is a [`Consumer`].
 
 use tcplens_core::record::{Health, Socket, SocketSummary};
+use tcplens_core::socket::metrics::{AnswerError, Family};
 use tcplens_core::socket::{End, Message, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 mod archive;
 mod counts;
+pub(crate) mod events;
 mod machine;
+mod measuring;
 pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod pushed;
 mod show;
+mod telling;
 mod world;
 
 pub(crate) use archive::Archiver;
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
+pub(crate) use measuring::MetricsView;
 pub(crate) use show::{Screen, TextOptions, TextView};
+pub(crate) use telling::EventView;
 pub(crate) use world::World;
 
 /// A socket that is new, or has changed by the save rule. What one look tells of a socket is true also where the look as a whole
@@ -60,6 +66,8 @@ pub(crate) struct Polled<'a> {
     pub others: &'a [(Timestamp, Vec<u8>)],
     /// What makes records of them.
     pub world: &'a mut World,
+    /// What was counted so far.
+    pub counts: &'a Counts,
 }
 
 /// Who looks at what is found. Unchanged sockets cost a consumer nothing.
@@ -86,6 +94,14 @@ pub(crate) trait Consumer {
     fn settle(&mut self) -> Result<(), SinkEnd>;
     /// What its destination did not take.
     fn dropped(&self) -> u64;
+    /// The kernel has told all sockets of a family: how long that took, and how many there were.
+    fn dumped(&mut self, _: Family, _took: Span, _sockets: u64) {}
+    /// Its answer was not whole.
+    fn not_whole(&mut self, _: AnswerError) {}
+    /// Bounds that it reached, for `health`.
+    fn limit_hits(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
     /// Writes what is left and ends the file.
     fn finish(self: Box<Self>) -> Result<(), SinkEnd>;
 }

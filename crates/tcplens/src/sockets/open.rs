@@ -14,6 +14,7 @@ use tcplens_capture::{interfaces, netns};
 use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_output::archive::Uuid;
 
+use crate::answer::listen::Listeners;
 use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
 use crate::status::usage;
@@ -87,9 +88,9 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
 ///
 /// # Errors
 /// Something could not be given up: then nothing must go on.
-pub(crate) fn give_up_privileges(live: &mut Live) -> Result<()> {
+pub(crate) fn give_up_privileges(live: &mut Live, listeners: &Listeners) -> Result<()> {
     live.reads(PathBuf::from(CGROUPS));
-    live.give_up_privileges(None)
+    live.give_up_privileges(Some(listeners).filter(|listeners| !listeners.is_empty()))
 }
 
 /// What connections are called: by --uuid-prefix or --uuid-prefix-file, else as tcp-info does: host, when it was started (s), and

@@ -5,17 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::diag::{Destroyed, Diag, Family, Request, wait_readable};
+use tcplens_capture::diag::{Destroyed, Diag, DiagError, Family, Request, wait_readable};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::record::Socket;
 use tcplens_core::socket::message::state;
+use tcplens_core::socket::metrics::{self, AnswerError};
 use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 use super::pushed::Pushed;
 use super::{Consumer, Counts, Ended, Polled, Snapshot, World};
+use crate::say::say;
 use crate::signals::{Request as Signal, Requests};
 
 /// How often an answer that was not whole is asked for again at once.
@@ -113,19 +115,22 @@ impl Poller {
                 Err(Stopped::Failed(error)) => return Err(error),
             }
         };
-        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
-            self.counts.opened = opened.since();
-        }
         let end = match end {
             None => self.finish().err(),
             end => end,
         };
-        self.counts.tracked = self.tracker.counts();
-        self.counts.lost = match &self.destroyed {
-            Some(destroyed) => destroyed.drops().map(u64::from),
-            None => None,
-        };
+        self.tally();
         Ok(end)
+    }
+
+    /// Brings what was counted up to date.
+    fn tally(&mut self) {
+        if let (Some(opened), false) = (&self.opened, self.world.is_once) {
+            self.counts.opened = opened.since();
+        }
+        self.counts.tracked = self.tracker.counts();
+        let destroyed = self.destroyed.as_ref();
+        self.counts.lost = destroyed.and_then(Destroyed::drops).map(u64::from);
     }
 
     /// One look at all sockets.
@@ -148,7 +153,8 @@ impl Poller {
         }
         self.counts.polls += 1;
         if self.counts.polls == 1 {
-            self.counts.at_first = self.tracker.counts().begun;
+            let tracked = self.tracker.counts();
+            self.counts.at_first = tracked.begun + tracked.never_polled;
             if let Some(opened) = &mut self.opened {
                 opened.begin_again();
             }
@@ -163,6 +169,7 @@ impl Poller {
             tracker: &self.tracker,
             others: &self.others,
             world: &mut self.world,
+            counts: &self.counts,
         };
         Ok(each(&mut self.consumers, |one| one.polled(&mut polled)))
     }
@@ -192,7 +199,9 @@ impl Poller {
             let mut shown = Ok(());
             let (is_all, is_shown) = (self.is_all, !consumers.is_empty());
             let is_recorded = consumers.iter().any(|one| one.wants_records());
+            let (begin, mut sockets) = (Instant::now(), 0);
             let dumped = diag.dump(&request, &mut |at, bytes| {
+                sockets += 1;
                 let Some(message) = Message::new(bytes) else {
                     return;
                 };
@@ -214,6 +223,10 @@ impl Poller {
             }
             match dumped {
                 Ok(_) => {
+                    let took = Span::from_ns(nanoseconds(begin.elapsed()));
+                    for one in consumers.iter_mut() {
+                        one.dumped(measured(family), took, sockets);
+                    }
                     let is_told = self.destroyed.is_some();
                     let mut shown = Ok(());
                     tracker.complete(clock::now(), number, is_told, &mut |end| {
@@ -226,6 +239,9 @@ impl Poller {
                 Err(error) if error.is_passing() => {
                     tracker.abandon(number);
                     counts.repeated += 1;
+                    for one in consumers.iter_mut() {
+                        one.not_whole(why(&error));
+                    }
                 }
                 Err(error) => {
                     tracker.abandon(number);
@@ -238,6 +254,9 @@ impl Poller {
 
     /// Who listens: whose ends are servers'.
     fn listeners(&mut self) -> Result<()> {
+        if let Some(queues) = &mut self.world.queues {
+            queues.clear();
+        }
         for (family, _) in FAMILIES {
             let request = Request {
                 family,
@@ -245,10 +264,10 @@ impl Poller {
                 extensions: 0,
                 bytecode: None,
             };
-            let listeners = &mut self.world.listeners;
+            let world = &mut self.world;
             let dumped = self.diag.dump(&request, &mut |_, bytes| {
                 if let Some(message) = Message::new(bytes) {
-                    listeners.see(message);
+                    world.listener(message);
                 }
             });
             match dumped {
@@ -331,8 +350,14 @@ impl Poller {
 
     /// Whoever waits may have what there is.
     fn idle(&mut self, requests: &Requests) -> Result<(), SinkEnd> {
-        if requests.take().any(|asked| asked == Signal::Reopen) {
-            each(&mut self.consumers, |one| one.reopen())?;
+        for asked in requests.take() {
+            match asked {
+                Signal::Reopen => each(&mut self.consumers, |one| one.reopen())?,
+                Signal::Summary => {
+                    self.tally();
+                    say(self.counts.closing_line());
+                }
+            }
         }
         each(&mut self.consumers, |one| one.idle())
     }
@@ -435,6 +460,23 @@ fn each(
     mut show: impl FnMut(&mut dyn Consumer) -> Result<(), SinkEnd>,
 ) -> Result<(), SinkEnd> {
     consumers.iter_mut().try_for_each(|one| show(one.as_mut()))
+}
+
+/// As metrics have it.
+fn measured(family: Family) -> metrics::Family {
+    match family {
+        Family::V4 => metrics::Family::V4,
+        Family::V6 => metrics::Family::V6,
+    }
+}
+
+fn why(error: &DiagError) -> AnswerError {
+    match error {
+        DiagError::System { .. } | DiagError::Refused { .. } => AnswerError::Refused,
+        DiagError::Interrupted => AnswerError::Interrupted,
+        DiagError::Lost => AnswerError::Overrun,
+        DiagError::Damaged | DiagError::Silent => AnswerError::Damaged,
+    }
 }
 
 fn nanoseconds(time: Duration) -> u64 {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use tcplens_capture::cgroup::Cgroups;
 use tcplens_capture::owners::Owners;
@@ -12,12 +13,19 @@ use tcplens_core::kernel::container_id;
 use tcplens_core::record::{Socket, SocketSummary};
 use tcplens_core::socket::close::ending;
 use tcplens_core::socket::map::{Context, Listeners, Owner, socket};
-use tcplens_core::socket::message::kind;
+use tcplens_core::socket::message::{kind, state};
+use tcplens_core::socket::metrics::{Place, Queue};
 use tcplens_core::socket::summary::summary;
 use tcplens_core::socket::tracker::Polled;
 use tcplens_core::socket::{End, Ended, Entry, Facts, Message};
 use tcplens_core::time::Timestamp;
+use tcplens_core::view::ServerKey;
 use tcplens_output::SinkEnd;
+
+/// Processes are looked up for two hundredths of the time at most: as --cpu-budget by default.
+const PAUSE: u32 = 50;
+/// And not more often than that.
+const OFTEN: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Default)]
@@ -34,6 +42,8 @@ pub(crate) struct World {
     pub netns: Option<u64>,
     /// Which processes have which sockets.
     pub owners: Owners,
+    /// Processes are looked up again for sockets of nobody known: not before then.
+    pub look_again: Option<Instant>,
     /// Paths of control groups.
     pub cgroups: Cgroups,
     /// Names of interfaces.
@@ -44,6 +54,8 @@ pub(crate) struct World {
     pub is_once: bool,
     /// Ports that were listened on; they stay, for connections stay when their listener goes.
     pub listeners: Listeners,
+    /// The queues of who listens, where somebody wants to know; with addresses as they are shown.
+    pub queues: Option<Vec<(ServerKey, Queue)>>,
     /// The name that is put together.
     pub uuid: String,
 }
@@ -52,6 +64,38 @@ impl World {
     /// Whether some sockets only were asked for.
     pub(crate) fn has_filter(&self) -> bool {
         self.filter.is_some() || self.exclude.is_some()
+    }
+
+    /// Takes a listener's message; others are left.
+    pub(crate) fn listener(&mut self, message: Message<'_>) {
+        self.listeners.see(message);
+        if let Some(queues) = &mut self.queues
+            && message.state() == state::LISTEN
+        {
+            let (ip, port) = message.local();
+            let queue = Queue {
+                waiting: message.rqueue().into(),
+                limit: message.wqueue().into(),
+            };
+            queues.push(((self.anonymize.ip(ip), port.into()), queue));
+        }
+    }
+
+    /// Whose connection a message is of, as it is shown; `None`: it is none.
+    pub(crate) fn place(&self, message: Message<'_>) -> Option<Place> {
+        let ((local, local_port), (remote, remote_port)) = (message.local(), message.remote());
+        if remote_port == 0 {
+            return None;
+        }
+        let is_server = self.listeners.has(local_port);
+        let (ip, port) = match is_server {
+            true => (local, local_port),
+            false => (remote, remote_port),
+        };
+        Some(Place {
+            server: (self.anonymize.ip(ip), port.into()),
+            is_server,
+        })
     }
 
     /// Hands over the record of a socket, if it is one of those that were asked for.
@@ -64,6 +108,7 @@ impl World {
         show: impl FnOnce(&Socket<'_>) -> Result<(), SinkEnd>,
     ) -> Result<(), SinkEnd> {
         self.name(message);
+        self.look_again(message);
         let context = Context {
             before,
             first_seen: entry.map(|entry| entry.first_seen),
@@ -130,6 +175,17 @@ impl World {
         ];
         others.into_iter().flatten().for_each(hide);
         show(&record, &summary)
+    }
+
+    /// Looks up processes again where a socket's is not known, but not so often that it costs more than a look at sockets may.
+    fn look_again(&mut self, message: Message<'_>) {
+        let is_unknown = message.inode() != 0 && self.owners.of(message.inode()).is_none();
+        let begun = Instant::now();
+        if is_unknown && self.look_again.is_some_and(|due| begun >= due) {
+            self.owners.look();
+            let pause = begun.elapsed() * PAUSE;
+            self.look_again = Some(Instant::now() + pause.max(OFTEN));
+        }
     }
 
     /// The name in archives.

@@ -10,6 +10,7 @@ mod agent;
 mod capture;
 mod convert;
 mod doctor;
+mod events;
 mod failures;
 mod kernel;
 mod options;

@@ -141,8 +141,9 @@ fn invariant_06_json_csv_and_the_reference_have_the_same_fields_in_the_same_orde
             };
             assert_eq!(header, format!("kind,{}", declared.join(",")));
         }
+        // Others are of what captures do not have: the kernel's view, sockets.
         assert!(
-            seen.len() * 2 > declared.len(),
+            seen.len() * 5 > declared.len() * 2,
             "{kind}: the captures show only {seen:?}"
         );
     }

@@ -252,6 +252,34 @@ fn a_signal_ends_a_long_wait_at_once_and_privileges_are_gone_meanwhile() {
 }
 
 #[test]
+fn processes_of_new_connections_are_told_to_who_asks_and_the_right_to_is_all_that_is_kept() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("sockets-processes");
+    let words = ["-f", "jsonl", "--interval", "20ms", "--processes"];
+    let tap = watching(&lo, &place, &words);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", tap.id())).unwrap();
+    let held = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:\t"));
+    // CAP_SYS_PTRACE is 19, CAP_DAC_READ_SEARCH 2.
+    assert_eq!(held, Some("0000000000080004"), "{status}");
+    let listener = listen(&lo, "127.0.0.1:6379");
+    let mut open = connect(&lo, &listener);
+    let process = format!("\"pid\":{},", std::process::id());
+    // The first look at them may be too early.
+    tap.until("the process of both ends", |out| {
+        open.ping();
+        let told = of_kind(out, "socket")
+            .into_iter()
+            .filter(|line| line.contains(&process));
+        let cookies: std::collections::HashSet<_> =
+            told.map(|line| number(line, "socket_cookie")).collect();
+        cookies.len() == 2
+    });
+    tap.interrupt().is(0, &[]);
+}
+
+#[test]
 fn other_hosts_are_shortened_everywhere_and_filters_see_them_whole() {
     let Some((a, b)) = Namespace::pair() else {
         return;

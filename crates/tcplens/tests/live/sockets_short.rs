@@ -44,6 +44,11 @@ fn every_connection_has_a_last_record_however_short_it_was() {
             .collect();
         assert_eq!((finals.len(), cookies.len()), (300, 300));
         assert!(finals.iter().all(|line| field(line, "segs_out").is_some()));
+        let health = of_kind(&ended.out, "health")[0];
+        let (opened, unseen) = ["sockets_opened", "sockets_unseen"]
+            .map(|name| number(health, name))
+            .into();
+        assert_eq!((opened, unseen), (300, 0), "{health}");
     }
 }
 
