@@ -13,6 +13,7 @@ pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod pushed;
 mod show;
+mod tell;
 mod world;
 
 pub(crate) use counts::Counts;
