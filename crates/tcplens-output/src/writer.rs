@@ -1,7 +1,6 @@
 //! Records into a destination in a machine format: where encoder, rotation and header lines meet.
 
 use std::net::IpAddr;
-
 use std::time::Duration;
 
 use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};

@@ -17,6 +17,7 @@ pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod pushed;
 mod show;
+mod tell;
 mod telling;
 mod world;
 

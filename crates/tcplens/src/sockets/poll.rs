@@ -8,15 +8,15 @@ use anyhow::Result;
 use tcplens_capture::diag::{Destroyed, Diag, DiagError, Family, Request, wait_readable};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
-use tcplens_core::record::Socket;
 use tcplens_core::socket::message::state;
 use tcplens_core::socket::metrics::{self, AnswerError};
-use tcplens_core::socket::{End, Message, Pace, Pacer, Seen, Tracker, tracker};
+use tcplens_core::socket::{Message, Pace, Pacer, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 use super::pushed::Pushed;
-use super::{Consumer, Counts, Ended, Polled, Snapshot, World};
+use super::tell::{each, ended, snapshot};
+use super::{Consumer, Counts, Polled, World};
 use crate::say::say;
 use crate::signals::{Request as Signal, Requests};
 
@@ -83,7 +83,6 @@ impl Poller {
     ) -> Result<Option<SinkEnd>> {
         let begun = Instant::now();
         let mut pacer = Pacer::new(when.pace);
-        let mut last = begun;
         let mut listeners_at: Option<Instant> = None;
         let end = loop {
             let (start, cpu) = (Instant::now(), process::cpu_time());
@@ -103,7 +102,6 @@ impl Poller {
             if let Err(end) = shown.and_then(|()| self.idle(requests)) {
                 break Some(end);
             }
-            last = last.max(start);
             let since = |at: Instant| u64::try_from((at - begun).as_nanos()).unwrap_or(u64::MAX);
             let due = pacer.polled(since(start), since(Instant::now()), nanoseconds(cost));
             let due = begun + Duration::from_nanos(due);
@@ -116,7 +114,11 @@ impl Poller {
             }
         };
         let end = match end {
-            None => self.finish().err(),
+            None => {
+                // What ended in the last moment is not open.
+                let drained = self.drain()?;
+                drained.and_then(|()| self.finish()).err()
+            }
             end => end,
         };
         self.tally();
@@ -401,65 +403,6 @@ impl From<anyhow::Error> for Stopped {
     fn from(error: anyhow::Error) -> Stopped {
         Stopped::Failed(error)
     }
-}
-
-/// Shows a socket that is new or has changed, if it was asked for.
-fn snapshot(
-    consumers: &mut [Box<dyn Consumer>],
-    is_recorded: bool,
-    world: &mut World,
-    records: &mut u64,
-    (at, message, seen): (Timestamp, Message<'_>, &Seen<'_>),
-) -> Result<(), SinkEnd> {
-    let mut show = |record: Option<&Socket<'_>>| {
-        *records += 1;
-        let snapshot = Snapshot {
-            at,
-            message,
-            seen,
-            record,
-        };
-        each(consumers, |one| one.snapshot(&snapshot))
-    };
-    if world.has_filter() || is_recorded {
-        return world.socket(at, message, seen.before, Some(seen.entry), |record| {
-            show(Some(record))
-        });
-    }
-    show(None)
-}
-
-/// Shows the end of a connection, if it was asked for.
-fn ended(
-    consumers: &mut [Box<dyn Consumer>],
-    world: &mut World,
-    counts: &mut Counts,
-    end: &End<'_>,
-) -> Result<(), SinkEnd> {
-    let is_over = end.ended != tcplens_core::socket::Ended::Open;
-    if consumers.is_empty() {
-        counts.ended += u64::from(is_over);
-        return Ok(());
-    }
-    world.end(end, |record, summary| {
-        counts.ended += u64::from(is_over);
-        counts.records[0] += 1;
-        counts.records[1] += 1;
-        let ended = Ended {
-            end,
-            record,
-            summary,
-        };
-        each(consumers, |one| one.ended(&ended))
-    })
-}
-
-/// The first that takes nothing more ends it for all.
-fn each(
-    consumers: &mut [Box<dyn Consumer>],
-    mut show: impl FnMut(&mut dyn Consumer) -> Result<(), SinkEnd>,
-) -> Result<(), SinkEnd> {
-    consumers.iter_mut().try_for_each(|one| show(one.as_mut()))
 }
 
 /// As metrics have it.
