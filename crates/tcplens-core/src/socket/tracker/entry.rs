@@ -19,8 +19,9 @@ pub struct Entry {
     pub snapshots: u64,
     /// What a summary needs of earlier polls.
     pub extremes: Extremes,
-    /// `busy_time`, `rwnd_limited`, `sndbuf_limited` of the last snapshot: they may go on without one.
-    limited_us: [Option<u64>; 3],
+    /// `busy_time`, `rwnd_limited`, `sndbuf_limited` of the last snapshot: they may go on without one. Zero
+    /// where the kernel has none.
+    limited_us: [u64; 3],
     pub(super) missing_since: Timestamp,
     /// Where the socket is that followed it in the last dump.
     pub(super) next: u32,
@@ -94,7 +95,7 @@ impl Entry {
             polls: 0,
             snapshots: 1,
             extremes,
-            limited_us: [None; 3],
+            limited_us: [0; 3],
             missing_since: at,
             next: u32::MAX,
             dump: 0,
@@ -109,7 +110,10 @@ impl Entry {
         if is_changed {
             self.snapshots += 1;
             self.extremes.take(now);
-            self.limited_us = limited_us(now);
+            // What is left of a socket has no statistics, and takes none back.
+            if now.tcp_info().is_some() {
+                self.limited_us = limited_us(now);
+            }
         }
         let (head, attributes) = (now.head(), now.attribute_bytes());
         if self.raw.len() == HEAD + attributes.len() {
@@ -150,7 +154,7 @@ impl Entry {
     /// counters change with a snapshot only, by either rule.
     #[must_use]
     pub fn counted(&self) -> Sample {
-        let [busy_us, rwnd_limited_us, sndbuf_limited_us] = self.limited_us;
+        let [busy_us, rwnd_limited_us, sndbuf_limited_us] = self.limited_us.map(Some);
         Sample {
             busy_us,
             rwnd_limited_us,
@@ -166,11 +170,11 @@ impl Entry {
     }
 }
 
-fn limited_us(message: Message<'_>) -> [Option<u64>; 3] {
+fn limited_us(message: Message<'_>) -> [u64; 3] {
     let Some(info) = message.tcp_info() else {
-        return [None; 3];
+        return [0; 3];
     };
-    [info.busy_time(), info.rwnd_limited(), info.sndbuf_limited()]
+    [info.busy_time(), info.rwnd_limited(), info.sndbuf_limited()].map(Option::unwrap_or_default)
 }
 
 impl Extremes {
