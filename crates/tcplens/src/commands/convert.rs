@@ -61,7 +61,7 @@ fn convert(
     let mut reader = Reader::new(source).with_context(cannot)?;
     target.begin();
     let result = loop {
-        let mut head = [0; HEAD];
+        let mut head: [u8; HEAD];
         match reader.next() {
             Ok(None) => break Ok(()),
             Ok(Some(mut entry)) => {
