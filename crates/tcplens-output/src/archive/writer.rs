@@ -234,9 +234,7 @@ impl Archive {
     /// Writes all that waits. What cannot be written now is dropped and counted.
     pub fn finish(&mut self) -> ArchiveCounters {
         self.disk.failed = None;
-        let mut cookies: Vec<u64> = self.connections.keys().copied().collect();
-        cookies.sort_unstable();
-        for cookie in cookies {
+        for cookie in self.cookies() {
             // One may be in the way of a file, another not.
             self.disk.failed = None;
             if !self.flush(cookie, Timestamp::MAX, Why::Finish) {
@@ -345,8 +343,7 @@ impl Archive {
             }
         }
         if self.connections.len() > self.disk.settings.limit_connections {
-            let cookies: Vec<u64> = self.connections.keys().copied().collect();
-            for cookie in cookies {
+            for cookie in self.cookies() {
                 if !self.flush(cookie, now, Why::Full) {
                     self.drop_lines(cookie);
                 }
@@ -355,6 +352,13 @@ impl Archive {
                 self.disk.counters.forgotten += u64::from(known.is_some());
             }
         }
+    }
+
+    /// Of all connections, in order.
+    fn cookies(&self) -> Vec<u64> {
+        let mut cookies: Vec<u64> = self.connections.keys().copied().collect();
+        cookies.sort_unstable();
+        cookies
     }
 
     fn drop_lines(&mut self, cookie: u64) {
