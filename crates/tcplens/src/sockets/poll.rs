@@ -1,11 +1,12 @@
 //! The loop: all sockets are asked for, IPv6 before IPv4 as tcp-info does, and what the kernel tells of destroyed ones is taken
 //! while it waits. One thread. Of an answer that is not whole nobody's end is concluded.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::diag::{Destroyed, Diag, Family, Request, wait_readable};
+use tcplens_capture::diag::{Destroyed, Diag, DiagError, Family, Request, wait_readable};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::socket::message::state;
@@ -232,6 +233,13 @@ impl Poller {
                 Err(error) if error.is_passing() => {
                     tracker.abandon(number);
                     counts.repeated += 1;
+                }
+                // This kernel does not know one of the conditions: the expression decides alone.
+                Err(DiagError::Refused { error })
+                    if pushed.bytecode.is_some() && error.kind() == ErrorKind::InvalidInput =>
+                {
+                    tracker.abandon(number);
+                    pushed.bytecode = None;
                 }
                 Err(error) => {
                     tracker.abandon(number);
