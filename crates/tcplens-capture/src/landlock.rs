@@ -65,6 +65,7 @@ fn enforce(outputs: &[&Path], inputs: &[&Path]) -> Result<RulesetStatus, Ruleset
         | AccessFs::WriteFile
         | AccessFs::Truncate
         | AccessFs::MakeReg
+        | AccessFs::MakeDir
         | AccessFs::MakeSock
         | AccessFs::RemoveFile;
     let outputs = outputs.iter().copied().map(or_here);

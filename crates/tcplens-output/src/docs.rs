@@ -12,7 +12,7 @@ use tcplens_core::record::{
 #[must_use]
 pub fn record_reference() -> String {
     let mut text = format!(
-        "{INTRODUCTION}Version of this contract (`health.schema_version`): {SCHEMA_VERSION}.\n"
+        "{INTRODUCTION}{PARQUET}Version of this contract (`health.schema_version`): {SCHEMA_VERSION}.\n"
     );
     section::<Handshake>(&mut text);
     section::<Request<'_>>(&mut text);
@@ -41,6 +41,15 @@ whose meaning begins with \"Kernel\" are on its records alone.
 - JSON Lines: one compact object per line, `kind` first, then the fields in this order.
 - CSV: `kind` is the first column; each kind's header line comes before its first record, and again in each rotated file. \
 Numbers by reason are `reason=n;reason=n`, lists `n;n`.
+
+";
+
+/// How Parquet shows the types.
+const PARQUET: &str = "\
+Parquet (`-f parquet -o FILE`): one kind in each file, the fields as columns in this order, all of them optional. Numbers are \
+INT64; microseconds DECIMAL(18, 3), exact to the nanosecond; times TIMESTAMP in nanoseconds, UTC; addresses, words, texts and \
+connection ids STRING; numbers by reason a MAP, lists a LIST. The file's metadata have `kind`, `schema_version` and \
+`tcplens_version`. A number beyond 2^63 - 1, or a duration of 31 years, is absent, and how many were is said at the end.
 
 ";
 

@@ -5,15 +5,19 @@
 //! [`bars`]. [`sink`] is where bytes go.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod bars;
 pub mod color;
 pub mod csv;
 pub mod digits;
 pub mod docs;
+pub mod events;
 pub mod ganglia;
 pub mod human;
 pub mod json;
 pub mod jsonl;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod port_stats;
 pub mod prometheus;
 pub mod report;

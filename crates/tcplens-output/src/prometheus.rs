@@ -19,9 +19,9 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The server label of all servers without a row of their own, and the protocol label of what is too much for one server.
 const OTHER: &str = "other";
 
-/// A metric: all samples of one name.
+/// A metric: all samples of one name, of what is counted in an `M`.
 #[derive(Debug)]
-pub struct Family {
+pub struct Family<M: 'static = Metrics> {
     /// Its name.
     pub name: &'static str,
     /// What kind of number it is.
@@ -30,7 +30,7 @@ pub struct Family {
     pub help: &'static str,
     /// The labels of each sample, in order.
     pub labels: &'static [&'static str],
-    samples: fn(&Metrics, &mut Samples<'_>),
+    samples: fn(&M, &mut Samples<'_>),
 }
 
 /// Kinds of metrics.
@@ -59,8 +59,12 @@ impl Kind {
 /// The page.
 #[must_use]
 pub fn page(metrics: &Metrics) -> String {
+    write(FAMILIES, metrics)
+}
+
+fn write<M>(families: &[Family<M>], metrics: &M) -> String {
     let mut page = String::new();
-    for family in FAMILIES {
+    for family in families {
         let start = page.len();
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(page, "# HELP {} {}", family.name, family.help);
@@ -69,7 +73,8 @@ pub fn page(metrics: &Metrics) -> String {
         (family.samples)(
             metrics,
             &mut Samples {
-                family,
+                name: family.name,
+                labels: family.labels,
                 page: &mut page,
             },
         );
@@ -82,10 +87,10 @@ pub fn page(metrics: &Metrics) -> String {
 }
 
 macro_rules! families {
-    ($( $kind:ident $name:ident [$($label:ident),*] $help:literal $samples:expr; )+) => {
+    ($of:ty: $prefix:literal; $( $kind:ident $name:ident [$($label:ident),*] $help:literal $samples:expr; )+) => {
         /// Every metric that there is.
-        pub static FAMILIES: &[Family] = &[ $( Family {
-            name: concat!("tcplens_", stringify!($name)),
+        pub static FAMILIES: &[Family<$of>] = &[ $( Family {
+            name: concat!($prefix, stringify!($name)),
             kind: Kind::$kind,
             help: $help,
             labels: &[$(stringify!($label)),*],
@@ -94,7 +99,10 @@ macro_rules! families {
     };
 }
 
+pub mod sockets;
+
 families! {
+    Metrics: "tcplens_";
     Counter handshakes_total [server, outcome]
         "Connection attempts, by how they ended."
         |metrics, out| servers(metrics, |server, counts| {
@@ -284,7 +292,8 @@ fn word<W: Word>(value: W) -> &'static str {
 
 /// Writes the samples of one metric.
 struct Samples<'a> {
-    family: &'static Family,
+    name: &'static str,
+    labels: &'static [&'static str],
     page: &'a mut String,
 }
 
@@ -312,30 +321,34 @@ impl Samples<'_> {
         for (ns, count) in buckets.at_most() {
             edge.clear();
             seconds(&mut edge, ns.into());
-            self.name("_bucket", labels, Some(&edge));
-            let _ = writeln!(self.page, " {count}");
+            self.bucket(labels, &edge, count);
         }
-        let count = buckets.count();
+        self.end_of_buckets(labels, buckets.count(), |page| {
+            seconds(page, buckets.sum_ns)
+        });
+    }
+
+    fn bucket(&mut self, labels: &[&str], edge: &str, count: u64) {
+        self.name("_bucket", labels, Some(edge));
+        let _ = writeln!(self.page, " {count}");
+    }
+
+    fn end_of_buckets(&mut self, labels: &[&str], count: u64, sum: impl Fn(&mut String)) {
         self.name("_bucket", labels, Some("+Inf"));
         let _ = writeln!(self.page, " {count}");
         self.name("_sum", labels, None);
         self.page.push(' ');
-        seconds(self.page, buckets.sum_ns);
+        sum(self.page);
         self.page.push('\n');
         self.name("_count", labels, None);
         let _ = writeln!(self.page, " {count}");
     }
 
     fn name(&mut self, suffix: &str, labels: &[&str], edge: Option<&str>) {
-        debug_assert_eq!(labels.len(), self.family.labels.len());
-        self.page.push_str(self.family.name);
+        debug_assert_eq!(labels.len(), self.labels.len());
+        self.page.push_str(self.name);
         self.page.push_str(suffix);
-        let own = self
-            .family
-            .labels
-            .iter()
-            .copied()
-            .zip(labels.iter().copied());
+        let own = self.labels.iter().copied().zip(labels.iter().copied());
         let mut before = '{';
         for (label, value) in own.chain(edge.map(|edge| ("le", edge))) {
             self.page.push(before);

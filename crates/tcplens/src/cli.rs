@@ -11,6 +11,8 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
+pub(crate) use convert::{AnonymizeChoice, Convert, ConvertFormat};
+pub(crate) use events::{EventFormat, Events};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
@@ -18,6 +20,8 @@ pub(crate) use options::{
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{Anonymize, SocketKind, Sockets, Sort};
 
+mod convert;
+mod events;
 mod kernel;
 mod options;
 mod requests;
@@ -58,8 +62,12 @@ pub(crate) enum Command {
     Records(Records),
     /// A Lua script over packets and records
     Script(Script),
+    /// Archives of sockets from one format to another
+    Convert(Convert),
     /// What works on this machine, and what each missing thing costs
     Doctor(Doctor),
+    /// Connections that open and end, as an event socket tells them
+    Events(Events),
     /// What a running instance has counted so far
     Stat(Stat),
     /// Several sources and views in one process, by a YAML file: a daemon
@@ -96,7 +104,7 @@ pub(crate) struct Handshakes {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Output format: text, jsonl, csv or none
+    /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,
         long,
@@ -115,7 +123,7 @@ pub(crate) struct Connections {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Output format: text, jsonl, csv or none
+    /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,
         long,
@@ -158,7 +166,7 @@ pub(crate) struct Records {
     #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "60")]
     #[arg(help_heading = "Output")]
     pub interval: Span,
-    /// Output format: jsonl, csv or none
+    /// Output format: jsonl, csv, parquet (with -o DIR: a file for each kind) or none
     #[arg(
         short,
         long,

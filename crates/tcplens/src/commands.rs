@@ -27,7 +27,9 @@ use crate::status::usage;
 
 mod agent;
 mod connections;
+mod convert;
 mod doctor;
+mod events;
 mod generated;
 mod handshakes;
 pub(crate) mod lines;
@@ -63,7 +65,9 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Sockets(command) => sockets::run(&command),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
+        Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Events(events) => events::run(&events),
         Command::Stat(stat) => stat::run(&stat),
         Command::Agent(agent) => agent::run(&agent),
         Command::Completions(completions) => generated::completions(&completions),
@@ -109,6 +113,7 @@ impl Prints {
     fn of(format: Format) -> Prints {
         match format {
             Format::Text | Format::Jsonl | Format::Csv => Prints::Meanwhile,
+            Format::Parquet => Prints::AtEnd,
             Format::None => Prints::Nothing,
         }
     }
@@ -340,6 +345,7 @@ fn no_format(command: &str, format: Format, instead: &str) -> anyhow::Error {
         Format::Text => "text",
         Format::Jsonl => "jsonl",
         Format::Csv => "csv",
+        Format::Parquet => "parquet",
         Format::None => "none",
     };
     usage(format!("{command} has no format {name}; {instead}"))

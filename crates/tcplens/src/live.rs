@@ -25,6 +25,8 @@ pub(crate) struct Live {
     privileges: privilege::Plan,
     /// Files that are written.
     outputs: Vec<PathBuf>,
+    /// Directories in which files and directories are made later.
+    archives: Vec<PathBuf>,
     /// Files that are read later.
     inputs: Vec<PathBuf>,
     /// Whether more files are made later (the agent's reload, and its rotation).
@@ -136,6 +138,7 @@ impl Live {
             kernel,
             privileges: privilege::Plan::new(user)?,
             outputs: outputs.into_iter().filter(is_file).collect(),
+            archives: Vec::new(),
             inputs: Vec::new(),
             is_confined: true,
             is_verbose,
@@ -166,6 +169,48 @@ impl Live {
     /// A file that is read later.
     pub(crate) fn reads(&mut self, path: PathBuf) {
         self.inputs.push(path);
+    }
+
+    /// A directory in which files are made later, by whomever the process becomes. One that is made now is that user's.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn keeps(&mut self, directory: PathBuf) -> Result<()> {
+        if !directory.exists() {
+            let made =
+                fs::create_dir_all(&directory).and_then(|()| self.privileges.give_path(&directory));
+            made.with_context(|| {
+                format!(
+                    "cannot make the directory {}; name another one",
+                    directory.display()
+                )
+            })?;
+        }
+        self.archives.push(directory);
+        Ok(())
+    }
+
+    /// Parquet files get their names when they are complete, from whomever the process has become; `has_kinds`: they are in a
+    /// directory of their own.
+    ///
+    /// # Errors
+    /// That directory cannot be made.
+    pub(crate) fn finishes(&mut self, output: &cli::Output, has_kinds: bool) -> Result<()> {
+        let Some(place) = output
+            .output
+            .as_deref()
+            .filter(|path| path.as_os_str() != "-")
+        else {
+            return Ok(());
+        };
+        let ends_so = place.as_os_str().as_encoded_bytes().ends_with(b"/");
+        if has_kinds || ends_so || place.is_dir() {
+            return self.keeps(place.to_owned());
+        }
+        match place.parent() {
+            Some(parent) if parent != Path::new("") => self.keeps(parent.to_owned()),
+            _ => self.keeps(PathBuf::from(".")),
+        }
     }
 
     /// Which processes have which sockets is looked up later, too.
@@ -276,6 +321,11 @@ impl Live {
                 bail!("cannot rotate files: {why}; {what_to_do}");
             }
         }
+        for directory in &self.archives {
+            if let Some((why, what_to_do)) = dropped.refusal(directory) {
+                bail!("cannot make files there later: {why}; {what_to_do}");
+            }
+        }
         if let Some(listeners) = listeners
             && let Some(directory) = listeners.directory()
             && let Some((why, what_to_do)) = dropped.refusal(directory)
@@ -286,6 +336,7 @@ impl Live {
         }
         if self.is_confined {
             directories.extend(listeners.and_then(Listeners::directory));
+            directories.extend(self.archives.iter().map(PathBuf::as_path));
             // Where the kernel tells what interfaces dropped, for whoever asks.
             let counts = [Path::new("/sys/class/net"), Path::new("/sys/devices")];
             let mut inputs: Vec<&Path> = self.inputs.iter().map(PathBuf::as_path).collect();

@@ -164,3 +164,93 @@ fn the_lines_of_the_page_about_requests_are_what_the_program_prints() {
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
+
+/// What the files about containers tell the program: a command and its options.
+fn invocations(text: &str) -> Vec<Vec<String>> {
+    let words = |line: &str| -> Vec<String> {
+        line.split_whitespace()
+            .map(|word| word.trim_matches(['`', '(', ')', ',', '.', ':', ';', '"', '[', ']']))
+            .map(str::to_owned)
+            .collect()
+    };
+    text.lines().map(words).collect()
+}
+
+#[test]
+fn what_the_files_about_containers_say_is_what_the_program_takes() {
+    let help = |command: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+            .args([command, "--help"])
+            .env_clear()
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let helps: String = ["sockets", "connections", "events"].map(help).concat();
+    // Of podman, of apt-get, of cargo, and of COPY.
+    let others = [
+        "--rm",
+        "--network",
+        "--pid",
+        "--no-install-recommends",
+        "--release",
+        "--locked",
+        "--from",
+        "--chown",
+    ];
+    let mut named = 0;
+    for file in [
+        "packaging/container/Containerfile",
+        "packaging/container/daemonset.yaml",
+        "docs/containers.md",
+    ] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        for word in invocations(&text).concat() {
+            let option = word.split('=').next().unwrap();
+            let is_option = option.starts_with("--") && option.len() > 3;
+            if is_option && !others.contains(&option) {
+                named += 1;
+                assert!(
+                    helps.contains(&format!("{option} ")) || helps.contains(&format!("{option}\n")),
+                    "{file} names {option}, which no command has"
+                );
+            }
+        }
+    }
+    assert!(named > 15, "{named}");
+}
+
+#[test]
+fn the_daemonset_is_yaml_and_has_what_the_page_says() {
+    use serde_core::de::IgnoredAny;
+    let text = std::fs::read_to_string(root().join("packaging/container/daemonset.yaml")).unwrap();
+    let read: Result<IgnoredAny, _> = serde_saphyr::from_str(&text);
+    assert!(read.is_ok(), "{:?}", read.err());
+    for line in [
+        "hostNetwork: true",
+        "hostPID: true",
+        "readOnlyRootFilesystem: true",
+        "allowPrivilegeEscalation: false",
+        "drop: [\"ALL\"]",
+        "- --metrics=127.0.0.1:9760",
+    ] {
+        let has = text.lines().any(|one| one.trim() == line);
+        assert!(has, "{line}");
+    }
+    // The arguments are a command line that is understood: only what it asks for may be missing here.
+    let arguments = text
+        .lines()
+        .skip_while(|line| line.trim() != "args:")
+        .skip(1)
+        .take_while(|line| line.trim().starts_with(['-', '#']))
+        .filter_map(|line| line.trim().strip_prefix("- "));
+    let arguments: Vec<_> = arguments.chain(["--help"]).collect();
+    assert!(arguments.len() > 5, "{arguments:?}");
+    let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+        .args(&arguments)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+}

@@ -42,6 +42,7 @@ struct {
 /* Set before loading: what is not asked for is not even verified. */
 volatile const u32 asks = 0; /* clients are looked at: the ACK of their request may be the first that is seen */
 volatile const u32 wants_tasks = 1;
+volatile const u32 only_connections = 0; /* of these, tasks are not told */
 volatile const u32 wants_attempts = 1;
 volatile const u32 peeks = 0;
 volatile const u32 only_netns = 0;

@@ -76,6 +76,8 @@ always void fill_heads(struct event *e, const struct state *st)
 always void tell_task(const struct sock *sk, const struct tcp_sock *tp, const struct state *st, u8 kind, u64 t4, u64 at,
 		      u64 next)
 {
+	if (only_connections)
+		return;
 	struct event *e = reserve();
 	if (!e) {
 		COUNT(drops);

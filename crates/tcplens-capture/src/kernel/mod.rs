@@ -33,6 +33,8 @@ pub struct KernelOptions {
     pub buffer: Option<u64>,
     /// Tells of tasks and connections.
     pub tasks: bool,
+    /// With `tasks`: of connections only, for whoever has no use for requests.
+    pub only_connections: bool,
     /// Tells of attempts to connect.
     pub attempts: bool,
     /// Copies the first bytes of requests.

@@ -278,8 +278,9 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
     // A power of two, in pages.
     let buffer = u32::try_from(buffer.next_power_of_two()).unwrap_or(1 << 31);
     let asks = flag(options.ports.is_empty() || options.ports.iter().any(|rule| rule.is_peer));
-    let (tasks, attempts, peeks) = (
+    let (tasks, only_connections, attempts, peeks) = (
         flag(options.tasks),
+        flag(options.only_connections),
         flag(options.attempts),
         flag(options.peek),
     );
@@ -299,6 +300,7 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
             .map_max_entries("events", buffer)
             .override_global("asks", &asks, true)
             .override_global("wants_tasks", &tasks, true)
+            .override_global("only_connections", &only_connections, true)
             .override_global("wants_attempts", &attempts, true)
             .override_global("peeks", &peeks, true)
             .override_global("only_netns", &netns, true)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use tcplens_capture::kernel::KernelOptions;
+use tcplens_core::kernel::What;
 
 use crate::harness::{BOTH, Server, connections, give, is_closed, observe, peer, server, take};
 
@@ -58,6 +59,39 @@ fn who_closed_and_how_is_told() {
             assert_eq!(flags, expected, "{resets} {is_server} {variant:?}");
             target.join();
         }
+    }
+}
+
+#[test]
+fn requests_are_left_out_where_only_connections_are_asked_for() {
+    for variant in BOTH {
+        let target = Server::v4(|mut stream| {
+            for _ in 0..2 {
+                take(&mut stream, 4);
+                give(&mut stream, 10);
+            }
+        });
+        let options = KernelOptions {
+            variant,
+            only_connections: true,
+            ..server(target.port())
+        };
+        let act = || {
+            let mut stream = target.connect();
+            for _ in 0..2 {
+                give(&mut stream, 4);
+                take(&mut stream, 10);
+            }
+        };
+        let Some(events) = observe(&options, act, is_closed) else {
+            return;
+        };
+        let told = events.iter().map(|event| &event.what);
+        let tasks = told.filter(|what| matches!(what, What::Task(_))).count();
+        let connection = connections(&events)[0].clone();
+        assert_eq!((tasks, connection.tasks), (0, 2), "{variant:?}");
+        assert_eq!((connection.sent_bytes, connection.received_bytes), (20, 8));
+        target.join();
     }
 }
 

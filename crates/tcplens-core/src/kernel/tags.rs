@@ -37,7 +37,7 @@ pub struct Tagged {
     pub letters: String,
     /// What they were told from; `None` without letters.
     pub from: Option<TagsFrom>,
-    /// From the ClientHello of a full TLS 1.3 handshake to the client's Finished, which comes with what is next.
+    /// From the (last) ClientHello of a full TLS 1.3 handshake to the client's Finished, which comes with what is next.
     pub handshake: Option<Span>,
 }
 
@@ -57,7 +57,12 @@ pub fn tags(task: &Task) -> Tagged {
         Mode::Default => Tagged::default(),
         Mode::Http if is_continue(task) => tagged("C", TagsFrom::Size),
         Mode::Http => Tagged::default(),
-        Mode::Https if first == Some(content::HANDSHAKE) => handshake(task),
+        Mode::Https if first == Some(content::HANDSHAKE) => handshake(task, &task.head),
+        // A second ClientHello, which a HelloRetryRequest asked for (RFC 8446 s4.1.4).
+        Mode::Https if is_hello_again(&task.head) => handshake(
+            task,
+            task.head.get(CHANGE_CIPHER as usize..).unwrap_or_default(),
+        ),
         Mode::Https if is_close_notify(task) => tagged("A", TagsFrom::Payload),
         Mode::Https if is_answered_by_alert(task) => tagged("A", TagsFrom::Size),
         Mode::Https if is_continue(task) => tagged("C", TagsFrom::Size),
@@ -89,9 +94,10 @@ pub(super) fn begins_with_method(head: &[u8]) -> bool {
     })
 }
 
-fn handshake(task: &Task) -> Tagged {
-    let length = record_length(&task.head);
-    let is_hello = task.head.get(HEADER as usize) == Some(&CLIENT_HELLO);
+/// `head` begins with the handshake's record.
+fn handshake(task: &Task, head: &[u8]) -> Tagged {
+    let length = record_length(head);
+    let is_hello = head.get(HEADER as usize) == Some(&CLIENT_HELLO);
     // More than the ClientHello and a change of ciphers, which some send already here: data.
     let has_early = is_hello
         && length.is_some_and(|length| task.request_bytes > HEADER + length + CHANGE_CIPHER);
@@ -105,6 +111,14 @@ fn handshake(task: &Task) -> Tagged {
     }
 }
 
+/// A change of ciphers and a ClientHello behind it, whose type is in the clear: else it is a Finished of TLS 1.2.
+fn is_hello_again(head: &[u8]) -> bool {
+    let byte = |n: u64| head.get(n as usize).copied();
+    byte(0) == Some(content::CHANGE_CIPHER_SPEC)
+        && byte(CHANGE_CIPHER) == Some(content::HANDSHAKE)
+        && byte(CHANGE_CIPHER + HEADER) == Some(CLIENT_HELLO)
+}
+
 fn version(next: &[u8]) -> Option<Version> {
     let byte = |n: usize| next.get(n).copied();
     match byte(0)? {
@@ -114,9 +128,12 @@ fn version(next: &[u8]) -> Option<Version> {
         },
         content::CHANGE_CIPHER_SPEC => match byte(CHANGE_CIPHER as usize)? {
             content::DATA => Some(Version::Tls13),
-            // A second ClientHello, which a HelloRetryRequest asked for, looks the same but for its type in the clear.
-            content::HANDSHAKE if byte((CHANGE_CIPHER + HEADER) as usize)? == CLIENT_HELLO => None,
-            content::HANDSHAKE => Some(Version::Tls12Resumed),
+            content::HANDSHAKE => match is_hello_again(next) {
+                true => None,
+                // As far as it reaches: too little to tell.
+                false if byte((CHANGE_CIPHER + HEADER) as usize).is_none() => None,
+                false => Some(Version::Tls12Resumed),
+            },
             _ => None,
         },
         content::DATA => Some(Version::Tls13),
@@ -218,6 +235,9 @@ mod tests {
         let again = *b"\x14\x03\x03\x00\x01\x01\x16\x03\x03\x01\x0f\x01\0\x01\x0b\x03";
         let retried = https(&HELLO_243, 243, 99, &again);
         assert_eq!(says(&retried), ("H".into(), PAYLOAD, None));
+        // Which lasts from there.
+        let second = https(&again, 6 + 276, 1321, &FINISHED_13);
+        assert_eq!(says(&second), ("H".into(), PAYLOAD, Some(1258)));
     }
 
     #[test]

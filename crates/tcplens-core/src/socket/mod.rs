@@ -2,12 +2,14 @@
 //!
 //! [`message`] and [`tcp_info`] are views over bytes. [`Tracker`] has what was seen of each socket, [`change`] says what is worth
 //! keeping, [`close`] how one ended; [`map`] and [`summary`] make records, [`rebuild`] makes messages of records again; [`pace`]
-//! says how often to ask.
+//! says how often to ask. [`metrics`] counts what a monitoring system wants to know.
 
 pub mod change;
 pub mod close;
+pub mod local;
 pub mod map;
 pub mod message;
+pub mod metrics;
 pub mod pace;
 pub mod rebuild;
 pub mod summary;
@@ -20,6 +22,7 @@ pub use change::{SaveWhen, Why};
 pub use close::{Ending, Facts};
 pub use map::{Context, Listeners, Owner};
 pub use message::Message;
+pub use metrics::SocketMetrics;
 pub use pace::{Pace, Pacer};
 pub use tcp_info::TcpInfo;
 pub use tracker::{End, Ended, Entry, Polled, Seen, Tracker, What};

@@ -7,7 +7,7 @@
 
 mod buckets;
 mod parts;
-mod seats;
+pub(crate) mod seats;
 
 use crate::batch::AnyRecord;
 use crate::pending::Pending;
@@ -277,7 +277,7 @@ impl ServerCounts {
 }
 
 impl HealthCounts {
-    fn take(&mut self, health: &Health) {
+    pub(crate) fn take(&mut self, health: &Health) {
         self.last_packet = self.last_packet.max(health.time);
         for (count, now) in [
             (&mut self.packets, health.packets),

@@ -52,10 +52,31 @@ pub enum SinkError {
         /// What was given.
         name: String,
     },
+    /// A file of one record kind got another.
+    #[error(
+        "cannot write a {kind} to {name}: a Parquet file holds one kind of records; name a directory with -o DIR/, for a file \
+         of each"
+    )]
+    OneKind {
+        /// The file.
+        name: String,
+        /// What came.
+        kind: &'static str,
+    },
+    /// A complete file did not get its name.
+    #[error("cannot rename {part} to {name}: {why}; it is complete, give it its name")]
+    Rename {
+        /// Where it is.
+        part: String,
+        /// Its name.
+        name: String,
+        /// The system's reason.
+        why: String,
+    },
 }
 
 impl SinkEnd {
-    pub(super) fn write(name: &str, error: &io::Error) -> SinkEnd {
+    pub(crate) fn write(name: &str, error: &io::Error) -> SinkEnd {
         if error.kind() == ErrorKind::BrokenPipe {
             return SinkEnd::Closed { name: name.into() };
         }
@@ -74,7 +95,13 @@ impl SinkEnd {
 }
 
 impl SinkError {
-    pub(super) fn create(path: impl AsRef<Path>, error: &io::Error) -> SinkError {
+    /// The system's words for what failed.
+    #[cfg(feature = "parquet")]
+    pub(crate) fn reason(error: &io::Error) -> String {
+        reason(error)
+    }
+
+    pub(crate) fn create(path: impl AsRef<Path>, error: &io::Error) -> SinkError {
         let advice = match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
                 "make the directory first, or choose another with -o"

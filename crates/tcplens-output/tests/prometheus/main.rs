@@ -18,6 +18,8 @@ mod view_records;
 #[path = "../../../tcplens-core/tests/view_records/requests.rs"]
 mod view_requests;
 
+mod sockets;
+
 use view_records::*;
 use view_requests::{at, request, unanswered};
 
@@ -154,11 +156,16 @@ fn the_reference_lists_exactly_the_metrics_that_exist() {
     let reference = std::fs::read_to_string(root().join("docs/metrics.md")).unwrap();
     let listed: Vec<_> = reference
         .lines()
-        .filter_map(|line| line.strip_prefix("| `tcplens_"))
+        .filter(|line| {
+            ["tcplens_", "tcpinfo_", "large_", "netlink_"]
+                .iter()
+                .any(|prefix| line.starts_with(&format!("| `{prefix}")))
+        })
+        .filter_map(|line| line.strip_prefix("| "))
         .map(|line| {
             let mut cells = line.split(" | ");
             let mut cell = || cells.next().unwrap().replace('`', "");
-            format!("tcplens_{} | {} | {}", cell(), cell(), cell())
+            format!("{} | {} | {}", cell(), cell(), cell())
         })
         .collect();
     let exported: Vec<_> = FAMILIES
@@ -167,6 +174,7 @@ fn the_reference_lists_exactly_the_metrics_that_exist() {
             let (kind, labels) = (family.kind.word(), family.labels.join(", "));
             format!("{} | {kind} | {labels}", family.name)
         })
+        .chain(sockets::exported())
         .collect();
     assert_eq!(listed, exported);
 }
@@ -181,6 +189,7 @@ fn alerts_and_dashboard_ask_for_metrics_that_exist() {
                 .map(|end| format!("{}_{end}", family.name))
                 .to_vec(),
         })
+        .chain(sockets::asked())
         .collect();
     for file in ["alerts.yaml", "dashboard.json"] {
         let text = std::fs::read_to_string(root().join("monitoring").join(file)).unwrap();

@@ -87,7 +87,13 @@ impl AgentView {
                 let stats = IntervalStats::new(server_ports(all), peer_ports(all), interval);
                 Text::TcprtStats(stats)
             }
-            (_, RequestFormat::Jsonl | RequestFormat::Csv | RequestFormat::None) => Text::None,
+            (
+                _,
+                RequestFormat::Jsonl
+                | RequestFormat::Csv
+                | RequestFormat::Parquet
+                | RequestFormat::None,
+            ) => Text::None,
             (Shows::Handshakes, _) => Text::Handshakes(HandshakeText::new(time(), false)),
             (Shows::Requests(columns), _) => {
                 Text::Requests(RequestText::new(time(), columns.clone(), false))

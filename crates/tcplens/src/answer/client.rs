@@ -3,47 +3,50 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Longest question in bytes.
 pub(super) const LINE: usize = 4096;
 /// How long a client may take to ask.
 pub(super) const ASKING: Duration = Duration::from_secs(5);
 /// How long a client may take for an answer, or for one chunk of a stream.
-pub(super) const READING: Duration = Duration::from_secs(30);
+pub(crate) const READING: Duration = Duration::from_secs(30);
 /// How long one whose answer is written may keep its own end open.
 const LEAVING: Duration = Duration::from_secs(1);
 /// What is left for answers under way when the run ends.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// How often it is looked at whether to go on waiting.
-pub(super) const TICK: Duration = Duration::from_millis(50);
+pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// Says to all threads of the servers that the run has ended.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<OnceLock<Instant>>);
+pub(crate) struct Stop(Arc<OnceLock<Instant>>);
 
 impl Stop {
     /// The run has ended.
-    pub(super) fn set(&self) {
+    pub(crate) fn set(&self) {
         // Who calls it a second time says nothing new.
         let _ = self.0.set(Instant::now());
     }
 
     /// Whether it has.
-    pub(super) fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.get().is_some()
     }
 
     /// Whether nobody is waited for any more.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.0.get().is_some_and(|at| at.elapsed() >= GRACE)
     }
 }
 
 /// A socket that talks with one client.
-pub(super) trait Socket: Read + Write + Send + 'static {
+pub(crate) trait Socket: Read + Write + AsFd + Send + 'static {
     /// Waits for nothing longer than this.
     fn pace(&self, tick: Duration) -> io::Result<()>;
     /// Says that there is no more to read.
@@ -73,7 +76,7 @@ impl Socket for UnixStream {
 }
 
 /// See the module.
-pub(super) struct Client<S> {
+pub(crate) struct Client<S> {
     socket: S,
     stop: Stop,
 }
@@ -151,16 +154,51 @@ impl<S: Socket> Client<S> {
         true
     }
 
+    /// Writes what it takes within [`TICK`], which may be nothing; `None`: it is gone.
+    pub(crate) fn offer(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self.socket.write(bytes) {
+            Ok(0) => None,
+            Ok(n) => Some(n),
+            Err(error) if waits(&error) => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    /// Reads what it has sent without waiting for more, which may be nothing; `None`: it sends no more, and may read yet.
+    pub(crate) fn heard(&mut self, into: &mut [u8]) -> Option<usize> {
+        let mut events = [PollFd::new(&self.socket, PollFlags::IN)];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        match poll(&mut events, Some(&at_once)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Some(0),
+            Ok(_) => {}
+            Err(_) => return None,
+        }
+        match self.socket.read(into) {
+            Ok(0) => None,
+            Ok(n) => Some(n),
+            Err(error) if waits(&error) => Some(0),
+            Err(_) => None,
+        }
+    }
+
+    /// Whether the run has ended and nobody is waited for any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stop.is_over()
+    }
+
     /// Whether its end is open still. Linux' unix sockets refuse to write nothing at all where nobody can read it
     /// (net/unix/af_unix.c, unix_stream_sendmsg); TCP sockets do so once the peer has answered with RST.
-    pub(super) fn is_there(&mut self) -> bool {
+    pub(crate) fn is_there(&mut self) -> bool {
         let written = self.socket.write(&[]);
         written.is_ok() || written.is_err_and(|error| waits(&error))
     }
 
     /// Ends the answer. What the client still sends is taken and forgotten for a while: to close a socket with unread
     /// bytes resets the connection, and the client may lose the end of its answer.
-    pub(super) fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         if self.socket.end().is_err() {
             return;
         }

@@ -43,12 +43,38 @@ impl Listeners {
         let stats = stats.transpose()?;
         let metrics = answering.metrics.map(|at| bind(at, "--metrics"));
         let metrics = metrics.transpose()?;
-        let socket = answering.socket.as_deref().map(bind_socket).transpose()?;
+        let socket = answering.socket.as_deref().map(|path| {
+            let stop = "stop it (`tcplens stat` tells what it counts)";
+            bind_socket(path, "--socket", stop)
+        });
+        let socket = socket.transpose()?;
         Ok(Listeners {
             stats: stats.map(|listener| (listener, answering.stats_shape)),
             socket,
             metrics,
         })
+    }
+
+    /// Of `sockets`: an event socket in the unix socket's place, and metrics.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub(crate) fn of_sockets(
+        event_socket: Option<&Path>,
+        metrics: Option<SocketAddr>,
+    ) -> Result<Listeners> {
+        let socket = event_socket.map(|path| bind_socket(path, "--event-socket", "stop it"));
+        let metrics = metrics.map(|at| bind(at, "--metrics"));
+        Ok(Listeners {
+            stats: None,
+            socket: socket.transpose()?,
+            metrics: metrics.transpose()?,
+        })
+    }
+
+    /// What [`of_sockets`](Self::of_sockets) has bound.
+    pub(crate) fn into_parts(self) -> (Option<(UnixListener, SocketFile)>, Option<TcpListener>) {
+        (self.socket, self.metrics)
     }
 
     /// Whether nobody can ask.
@@ -64,7 +90,7 @@ impl Listeners {
     /// The directory of the unix socket, from which it is removed at the end.
     pub(crate) fn directory(&self) -> Option<&Path> {
         let (_, file) = self.socket.as_ref()?;
-        file.path.parent()
+        file.directory()
     }
 
     /// Which records whoever asks is told of: only these need to be made, beside what else wants them.
@@ -90,12 +116,7 @@ impl Listeners {
         let Some((_, file)) = &self.socket else {
             return Ok(());
         };
-        let directory = file.made.as_deref();
-        for path in [Some(file.path.as_path()), directory].into_iter().flatten() {
-            lchown(path, Some(user), Some(group))
-                .with_context(|| format!("cannot give {} to user {user}", path.display()))?;
-        }
-        Ok(())
+        file.give_to(user, group)
     }
 
     /// Begins to answer: the desk is fed and asked to serve by whoever runs, the servers end when they are dropped.
@@ -165,13 +186,33 @@ fn bind(address: SocketAddr, option: &str) -> Result<TcpListener> {
 
 /// The file of a unix socket, which is removed with this.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     /// Where it is.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Its directory, if that was made for it.
     made: Option<PathBuf>,
     /// Device and inode: a file that another program puts there stays.
     identity: (u64, u64),
+}
+
+impl SocketFile {
+    /// From where it is removed at the end.
+    fn directory(&self) -> Option<&Path> {
+        self.path.parent()
+    }
+
+    /// It shall be this user's and group's, who will remove it, and the directory that was made for it too.
+    ///
+    /// # Errors
+    /// It is not permitted.
+    fn give_to(&self, user: u32, group: u32) -> Result<()> {
+        let directory = self.made.as_deref();
+        for path in [Some(self.path.as_path()), directory].into_iter().flatten() {
+            lchown(path, Some(user), Some(group))
+                .with_context(|| format!("cannot give {} to user {user}", path.display()))?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for SocketFile {
@@ -188,11 +229,15 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Binds `--socket`: makes its directory, replaces a socket that nobody listens at any more.
-fn bind_socket(path: &Path) -> Result<(UnixListener, SocketFile)> {
+/// Binds the unix socket of an option: makes its directory, replaces a socket that nobody listens at any more. `stop` advises
+/// what to do where somebody does.
+///
+/// # Errors
+/// The path is taken or not permitted; the message says what to do.
+fn bind_socket(path: &Path, option: &str, stop: &str) -> Result<(UnixListener, SocketFile)> {
     let failed = |what: &str, advice: &str| {
         let path = path.display();
-        format!("cannot listen at {path}: {what}; {advice} or choose another path with --socket")
+        format!("cannot listen at {path}: {what}; {advice} or choose another path with {option}")
     };
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -216,10 +261,7 @@ fn bind_socket(path: &Path) -> Result<(UnixListener, SocketFile)> {
             bail!(failed("there is a file that is no socket", "remove it"));
         }
         Ok(_) => match UnixStream::connect(path) {
-            Ok(_) => bail!(failed(
-                "another program answers there",
-                "stop it (`tcplens stat` tells what it counts)"
-            )),
+            Ok(_) => bail!(failed("another program answers there", stop)),
             // Nobody listens: its program was killed.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 fs::remove_file(path).with_context(|| {

@@ -19,7 +19,7 @@ use tcplens_output::tcpkit::TcpkitShape;
 pub(crate) use desk::{Desk, DeskSettings};
 pub(crate) use text::unanswered;
 
-mod client;
+pub(crate) mod client;
 mod conversation;
 mod desk;
 pub(crate) mod http;

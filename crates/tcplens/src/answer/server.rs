@@ -37,7 +37,7 @@ struct Accepting {
 }
 
 impl Servers {
-    pub(super) fn new(
+    pub(crate) fn new(
         stop: Stop,
         addresses: [Option<SocketAddr>; 2],
         socket: Option<SocketFile>,
@@ -65,7 +65,7 @@ impl Servers {
     }
 
     /// Accepts at `listener` from now on; `talk` has the client for itself.
-    pub(super) fn serve<L: Listens>(
+    pub(crate) fn serve<L: Listens>(
         &mut self,
         name: &str,
         listener: L,
@@ -151,7 +151,7 @@ impl Drop for Servers {
 }
 
 /// A socket that clients come to.
-pub(super) trait Listens: Send + 'static {
+pub(crate) trait Listens: Send + 'static {
     /// One client's.
     type Socket: Socket;
     /// The next client.
@@ -186,7 +186,7 @@ impl Listens for UnixListener {
 
 /// How many clients may be there at once; who comes when it is full is turned away and counted.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(crate) struct Room {
     /// Its name among bounds.
     pub(super) bound: &'static str,
     size: usize,
@@ -197,7 +197,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(bound: &'static str, size: usize) -> Arc<Room> {
+    pub(crate) fn new(bound: &'static str, size: usize) -> Arc<Room> {
         Arc::new(Room {
             bound,
             size,
@@ -208,7 +208,7 @@ impl Room {
     }
 
     /// How many were turned away.
-    pub(super) fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 

@@ -190,6 +190,8 @@ pub(crate) enum Format {
     Jsonl,
     /// CSV.
     Csv,
+    /// Parquet files.
+    Parquet,
     /// Nothing.
     None,
 }

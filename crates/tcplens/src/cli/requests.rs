@@ -22,7 +22,7 @@ pub(crate) struct Requests {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
-    /// Output format: text, jsonl, csv, tcprt (TCP-RT's V6 and V7 lines), tcprt-stats (its statistics by port) or none
+    /// Output format: text, jsonl, csv, parquet (with -o), tcprt (TCP-RT's V6 and V7 lines), tcprt-stats (its statistics by port) or none
     #[arg(
         short,
         long,
@@ -176,6 +176,8 @@ pub(crate) enum RequestFormat {
     Jsonl,
     /// CSV.
     Csv,
+    /// A Parquet file.
+    Parquet,
     /// TCP-RT's lines.
     Tcprt,
     /// TCP-RT's statistics by port.

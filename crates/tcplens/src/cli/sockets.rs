@@ -1,6 +1,8 @@
 //! The options of `sockets`.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgAction, Args, ValueEnum};
@@ -23,19 +25,24 @@ pub(crate) struct Sockets {
     /// When.
     #[command(flatten)]
     pub when: When,
+    /// What is kept.
+    #[command(flatten)]
+    pub archive: Archive,
+    /// Who may ask while it goes on.
+    #[command(flatten)]
+    pub telling: Telling,
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
-    /// Output format: text, jsonl, csv or none
+    /// Output format: text, jsonl, csv, parquet or none [default: text, with --archive none]
     #[arg(
         short,
         long,
-        default_value = "text",
         hide_possible_values = true,
         help_heading = "Output",
         display_order = 0
     )]
-    pub format: Format,
+    pub format: Option<Format>,
     /// Kinds of records to print: socket, socket_summary, health [default: all; csv: socket]
     #[arg(
         long,
@@ -82,6 +89,45 @@ pub(crate) struct Sockets {
     /// tcpdump's: lines go out as soon as there is nothing to read.
     #[arg(short = 'l', hide = true, action = ArgAction::Count)]
     pub line_buffered: u8,
+}
+
+impl Sockets {
+    /// As it was asked for. Whoever keeps an archive looks there.
+    pub(crate) fn format(&self) -> Format {
+        self.format.unwrap_or(match self.archive.archive {
+            Some(_) => Format::None,
+            None => Format::Text,
+        })
+    }
+
+    /// Whether it asks more than once.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.when.is_watching() || self.archive.archive.is_some()
+    }
+}
+
+/// tcp-info's archive.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Archive")]
+pub(crate) struct Archive {
+    /// Keep every change and every end in this directory, in the files of m-lab/tcp-info; implies --watch
+    #[arg(long, value_name = "DIR")]
+    pub archive: Option<PathBuf>,
+    /// Names of connections begin with this [default: HOST_BOOTTIME_unsafe]
+    #[arg(long, value_name = "TEXT", conflicts_with = "uuid_prefix_file")]
+    pub uuid_prefix: Option<String>,
+    /// Names of connections begin with what is in this file, all of it
+    #[arg(long, value_name = "FILE")]
+    pub uuid_prefix_file: Option<PathBuf>,
+    /// Also connections within this host or link (loopback, link-local, multicast)
+    #[arg(long, requires = "archive")]
+    pub include_local: bool,
+    /// A line is written after this time at the latest
+    #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "10", requires = "archive")]
+    pub archive_flush: Span,
+    /// A connection's next file begins after this time
+    #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "600", requires = "archive")]
+    pub archive_segment: Span,
 }
 
 /// Which sockets.
@@ -132,9 +178,23 @@ pub(crate) struct When {
     pub no_destroy: bool,
 }
 
+/// Who is told while it goes on.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Answering")]
+pub(crate) struct Telling {
+    /// Tell whoever connects to this unix socket of connections that open and end, in tcp-info's lines (tcplens events);
+    /// alone: /run/tcplens/events.sock
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/events.sock")]
+    #[arg(value_parser = values::socket_path)]
+    pub event_socket: Option<PathBuf>,
+    /// Prometheus metrics for whoever asks http://ADDR:PORT/metrics; a port alone is on 127.0.0.1
+    #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen_metrics)]
+    pub metrics: Option<SocketAddr>,
+}
+
 impl When {
-    /// Whether it asks more than once.
-    pub(crate) fn is_watching(&self) -> bool {
+    /// Whether it is asked to go on.
+    fn is_watching(&self) -> bool {
         self.watch || self.polls.is_some() || self.duration.is_some()
     }
 }
@@ -230,7 +290,9 @@ Examples:
   tcplens sockets --sort rtt_us:desc 'dst 10.0.0.0/8'
                                       the farthest first
   tcplens sockets --watch -f jsonl -o sockets.jsonl.zst
-                                      changes and ends, for machines";
+                                      changes and ends, for machines
+  tcplens sockets --archive /var/lib/tcplens
+                                      the same in tcp-info's files";
 
 #[cfg(test)]
 mod tests {

@@ -134,7 +134,7 @@ pub(crate) fn socket_path(text: &str) -> Result<PathBuf, String> {
         return Ok(text.into());
     }
     Err(format!(
-        "{text:?} is no path with a slash; write -U ./{text}, or -U behind the expression"
+        "{text:?} is no path with a slash; write ./{text}, or the option behind the expression"
     ))
 }
 

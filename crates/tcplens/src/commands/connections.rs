@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::Connection;
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 use tcplens_output::text::ConnectionText;
@@ -11,7 +12,7 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use super::{Prints, Wanted, plan, tell};
-use crate::cli::Connections;
+use crate::cli::{Connections, Format};
 use crate::observe::{View, observe};
 use crate::{sources, status};
 
@@ -23,8 +24,12 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
         requests: false,
         connections: true,
     };
-    let plan = plan(common, words, wanted, Prints::of(command.format))?;
-    let target = Target::open(command.format, &common.output, plan.live.is_some())?;
+    let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
+    if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
+        live.finishes(&common.output, false)?;
+    }
+    let mut target = Target::open(command.format, &common.output, plan.live.is_some())?;
+    target.expect::<Connection>()?;
     let color = target.is_colored(&common.output);
     let text = ConnectionText::new(TimeFormat::new(common.output.time), color);
     let mut view = ConnectionView { target, text };

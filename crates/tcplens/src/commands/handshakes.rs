@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
-use tcplens_core::record::Health;
+use tcplens_core::record::{Handshake, Health};
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::Tallies;
 use tcplens_output::SinkEnd;
@@ -15,7 +15,7 @@ use tcplens_output::time_style::TimeFormat;
 use super::lines::Target;
 use super::summary::{self, Period};
 use super::{Prints, Wanted, plan, tell};
-use crate::cli::Handshakes;
+use crate::cli::{Format, Handshakes};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
@@ -36,7 +36,11 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     };
     let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
     plan.filters = filters;
-    let target = Target::open(command.format, output, plan.live.is_some())?;
+    if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
+        live.finishes(output, false)?;
+    }
+    let mut target = Target::open(command.format, output, plan.live.is_some())?;
+    target.expect::<Handshake>()?;
     let color = target.is_colored(output);
     let mut view = HandshakeView {
         text: HandshakeText::new(TimeFormat::new(output.time), color),

@@ -1,11 +1,15 @@
 //! Lines of text on their way to a destination: gathered, rotated, flushed when someone waits.
 
 use anyhow::Result;
+use tcplens_core::record::Record;
 use tcplens_core::time::Timestamp;
+#[cfg(feature = "parquet")]
+use tcplens_output::parquet::ParquetFiles;
 use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
 
 use crate::cli::{Format, Output};
 use crate::say::say;
+use crate::status::usage;
 
 /// Bytes of lines gathered before they go to the sink.
 const BATCH: usize = 64 * 1024;
@@ -66,8 +70,10 @@ impl Lines {
 impl Target {
     /// Opens the destination of a command's results. Live packets do not wait for it.
     pub(crate) fn open(format: Format, output: &Output, is_live: bool) -> Result<Target> {
-        if format == Format::None {
-            return Ok(Target::None);
+        match format {
+            Format::None => return Ok(Target::None),
+            Format::Parquet => return parquet(output, false),
+            Format::Text | Format::Jsonl | Format::Csv => {}
         }
         // Standard output is one; then it is the saved packets that rotate.
         let rotate = output.rotate.filter(|_| output.output.is_some());
@@ -76,7 +82,25 @@ impl Target {
         Ok(Target::to(format, sink))
     }
 
-    /// Results of a format into an open destination.
+    /// The same of a command that has several kinds of records: what holds one kind becomes a directory of files.
+    pub(crate) fn open_kinds(format: Format, output: &Output, is_live: bool) -> Result<Target> {
+        match format {
+            Format::Parquet => parquet(output, true),
+            Format::Text | Format::Jsonl | Format::Csv | Format::None => {
+                Target::open(format, output, is_live)
+            }
+        }
+    }
+
+    /// Says that records of a kind may come: [`RecordWriter::expect`].
+    pub(crate) fn expect<R: Record>(&mut self) -> Result<(), SinkEnd> {
+        match self {
+            Target::Machine(writer) => writer.expect::<R>(),
+            Target::Text(_) | Target::None => Ok(()),
+        }
+    }
+
+    /// Results of a format into an open destination. Parquet has destinations of its own: [`open`](Self::open).
     pub(crate) fn to(format: Format, sink: Sink) -> Target {
         match format {
             Format::Text => Target::Text(Lines {
@@ -86,7 +110,7 @@ impl Target {
             }),
             Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink)),
             Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink)),
-            Format::None => Target::None,
+            Format::Parquet | Format::None => Target::None,
         }
     }
 
@@ -94,7 +118,7 @@ impl Target {
     pub(crate) fn rotates(&self) -> bool {
         match self {
             Target::Text(lines) => lines.sink.rotates(),
-            Target::Machine(writer) => writer.sink().rotates(),
+            Target::Machine(writer) => writer.rotates(),
             Target::None => false,
         }
     }
@@ -111,7 +135,7 @@ impl Target {
     pub(crate) fn idle(&mut self) -> Result<(), SinkEnd> {
         let trouble = match self {
             Target::Text(lines) => lines.sink.take_trouble(),
-            Target::Machine(writer) => writer.sink().take_trouble(),
+            Target::Machine(writer) => writer.take_trouble(),
             Target::None => None,
         };
         if let Some(trouble) = trouble {
@@ -122,7 +146,7 @@ impl Target {
                 lines.hand_over()?;
                 lines.sink.flush()
             }
-            Target::Machine(writer) if writer.sink().wants_all() => writer.flush(),
+            Target::Machine(writer) if writer.wants_all() => writer.flush(),
             Target::Text(_) | Target::Machine(_) | Target::None => Ok(()),
         }
     }
@@ -168,7 +192,7 @@ impl Target {
     pub(crate) fn dropped(&self) -> u64 {
         match self {
             Target::Text(lines) => lines.sink.dropped(),
-            Target::Machine(writer) => writer.sink().dropped(),
+            Target::Machine(writer) => writer.dropped(),
             Target::None => 0,
         }
     }
@@ -180,8 +204,54 @@ impl Target {
                 lines.hand_over()?;
                 lines.sink.finish()
             }
-            Target::Machine(writer) => writer.finish(),
+            Target::Machine(writer) => {
+                let left_out = writer.left_out();
+                if left_out > 0 {
+                    say(format_args!(
+                        "{left_out} numbers are larger than Parquet's signed 64 bits (18 digits of a duration) hold; they are \
+                         absent from the file"
+                    ));
+                }
+                writer.finish()
+            }
             Target::None => Ok(()),
         }
     }
+}
+
+/// Parquet is a file's format: what reads it begins at its end.
+#[cfg(feature = "parquet")]
+fn parquet(output: &Output, has_kinds: bool) -> Result<Target> {
+    let place = output
+        .output
+        .as_deref()
+        .filter(|path| path.as_os_str() != "-");
+    let Some(place) = place else {
+        return Err(usage(
+            "Parquet is for files, not for standard output; name one with -o FILE, or a directory for a file of each kind with \
+             -o DIR/",
+        ));
+    };
+    if output.rotate.is_some() {
+        return Err(usage(
+            "--rotate makes no further Parquet files yet; leave it out, or write -f jsonl",
+        ));
+    }
+    let suffix = place.extension().and_then(|suffix| suffix.to_str());
+    if let Some(suffix @ ("zst" | "gz")) = suffix {
+        return Err(usage(format!(
+            "Parquet is compressed inside; leave .{suffix} out of {}",
+            place.display()
+        )));
+    }
+    let files = ParquetFiles::open(place, has_kinds)?;
+    Ok(Target::Machine(RecordWriter::parquet(files)))
+}
+
+/// As it was built.
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: &Output, _: bool) -> Result<Target> {
+    Err(usage(
+        "this tcplens was built without Parquet; build it with --features parquet, or write -f jsonl",
+    ))
 }

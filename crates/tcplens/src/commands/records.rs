@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::Health;
+use tcplens_core::record::{Connection, Finding, Handshake, Health, Request};
 use tcplens_core::view::Report;
 use tcplens_output::SinkEnd;
 
@@ -17,7 +17,8 @@ use crate::{sources, status};
 pub(super) fn run(command: &Records) -> Result<ExitCode> {
     let common = &command.common;
     if command.format == Format::Text {
-        let instead = "write jsonl, csv or none; handshakes, connections and report have text";
+        let instead =
+            "write jsonl, csv, parquet or none; handshakes, connections and report have text";
         return Err(no_format("records", command.format, instead));
     }
     let asks = |kind| match command.kind.as_slice() {
@@ -47,7 +48,25 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
     }
     plan.settings.protocols = protocols;
     plan.interval = Some(command.interval).filter(|_| asks(KindChoice::Health));
-    let target = Target::open(command.format, &common.output, plan.live.is_some())?;
+    if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
+        live.finishes(&common.output, true)?;
+    }
+    let mut target = Target::open_kinds(command.format, &common.output, plan.live.is_some())?;
+    if printed.handshakes {
+        target.expect::<Handshake>()?;
+    }
+    if printed.requests {
+        target.expect::<Request<'_>>()?;
+    }
+    if printed.connections {
+        target.expect::<Connection>()?;
+    }
+    if report.is_some() {
+        target.expect::<Finding>()?;
+    }
+    if asks(KindChoice::Health) {
+        target.expect::<Health>()?;
+    }
     let mut view = RecordView {
         target,
         printed,

@@ -27,7 +27,7 @@ const BARE: Span = Span::from_ns(10 * SECOND as u64);
 pub(super) fn run(command: &Report) -> Result<ExitCode> {
     let common = &command.common;
     let output = &common.output;
-    if let Format::Csv | Format::None = command.format {
+    if let Format::Csv | Format::Parquet | Format::None = command.format {
         return Err(no_format("report", command.format, "write text or jsonl"));
     }
     let words = sources::sort(common, false)?;

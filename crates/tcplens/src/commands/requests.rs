@@ -76,7 +76,11 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     if let Some(slow) = &mut slow {
         slow.stop_at(&plan.stop);
     }
-    let target = Target::open(format, output, plan.live.is_some())?;
+    if let (Format::Parquet, Some(live)) = (format, &mut plan.live) {
+        live.finishes(output, false)?;
+    }
+    let mut target = Target::open(format, output, plan.live.is_some())?;
+    target.expect::<Request<'_>>()?;
     let color = target.is_colored(output);
     let columns = command.columns.clone();
     let mut view = RequestView {
@@ -170,6 +174,7 @@ pub(crate) fn target_format(format: RequestFormat) -> Format {
         RequestFormat::Text | RequestFormat::Tcprt | RequestFormat::TcprtStats => Format::Text,
         RequestFormat::Jsonl => Format::Jsonl,
         RequestFormat::Csv => Format::Csv,
+        RequestFormat::Parquet => Format::Parquet,
         RequestFormat::None => Format::None,
     }
 }

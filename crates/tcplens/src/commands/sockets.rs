@@ -1,6 +1,5 @@
 //! `sockets`: every TCP socket of the kernel, once or watched.
 
-use std::hash::{BuildHasher, RandomState};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,23 +8,29 @@ use anyhow::Result;
 use tcplens_capture::diag::DiagError;
 use tcplens_core::anonymize;
 use tcplens_core::filter::record::RecordFilter;
-use tcplens_core::record::Socket;
+use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::message::state;
 use tcplens_core::socket::{Pace, Tracker, tracker};
 use tcplens_core::time::Span;
 use tcplens_output::SinkEnd;
+use tcplens_output::archive::{ArchiveSettings, Uuid};
 use tcplens_output::text::SocketOrder;
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
+use crate::answer::listen::Listeners;
 use crate::cli::{Anonymize, Format, SocketKind, Sockets, Sort};
 use crate::live::Live;
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
+use crate::sockets::events::{EventSocket, Patience};
 use crate::sockets::open::{self, Sources};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::Pushed;
-use crate::sockets::{Consumer, Counts, MachineView, Screen, TextOptions, TextView, World};
+use crate::sockets::{
+    Archiver, Consumer, Counts, EventView, MachineView, MetricsView, Screen, TextOptions, TextView,
+    World,
+};
 use crate::status::{self, usage};
 
 /// People do not read faster: text is not made more often, unless --interval says so.
@@ -33,7 +38,7 @@ const TEXT_AT_LEAST: Duration = Duration::from_secs(1);
 
 pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     check(command)?;
-    let is_watching = command.when.is_watching();
+    let is_watching = command.is_watching();
     let words: Vec<_> = command
         .which
         .words
@@ -43,7 +48,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let text = words.join(" ");
     let mut live = Live::of_output(&command.output, command.which.user.as_deref())?;
     let wants_ends = is_watching && !command.when.no_destroy;
-    let wants_owners = command.format != Format::None;
+    let wants_owners = command.format() != Format::None;
     let sources = open::open(command.which.netns.as_deref(), wants_ends, wants_owners)?;
     let number = |name: &str| {
         let mut all = sources.interfaces.iter();
@@ -55,8 +60,11 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .then(|| parse(&text))
         .transpose()?;
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
-    let target = Target::open(command.format, &command.output, is_watching)?;
-    let consumers = consumers(command, target);
+    if command.format() == Format::Parquet {
+        live.finishes(&command.output, true)?;
+    }
+    let target = Target::open_kinds(command.format(), &command.output, is_watching)?;
+    let mut consumers = consumers(command, target)?;
     let owners = sources.owners.counts();
     if command.output.verbose > 0 && owners.unreadable > 0 {
         say(format_args!(
@@ -67,11 +75,45 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     if keeps_processes(command) {
         live.keeps_processes();
     }
-    open::give_up_privileges(&mut live)?;
+    let kept = &command.archive;
+    let uuid = open::uuid(
+        kept.uuid_prefix.as_deref(),
+        kept.uuid_prefix_file.as_deref(),
+    )?;
+    if let Some(directory) = &kept.archive {
+        live.keeps(directory.clone())?;
+    }
+    let listeners = Listeners::of_sockets(
+        command.telling.event_socket.as_deref(),
+        command.telling.metrics,
+    )?;
+    open::give_up_privileges(&mut live, &listeners)?;
+    let anonymize = match command.anonymize {
+        Anonymize::None => anonymize::Anonymize::None,
+        Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses.clone()),
+    };
+    // Their threads are started without privileges.
+    consumers.extend(told(command, listeners, &uuid)?);
+    if let Some(directory) = &kept.archive {
+        let settings = ArchiveSettings {
+            segment: kept.archive_segment,
+            flush: kept.archive_flush,
+            ..ArchiveSettings::new(directory.clone(), uuid.clone())
+        };
+        let archiver = Archiver::start(settings, anonymize.clone(), kept.include_local)?;
+        consumers.push(Box::new(archiver));
+    }
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
     signals::watch();
-    let mut poller = poller(command, sources, filter, exclude, consumers);
+    let world = World {
+        filter,
+        exclude,
+        anonymize,
+        prefix: uuid.prefix().to_owned(),
+        ..World::default()
+    };
+    let mut poller = poller(command, sources, world, consumers);
     let when = when(command);
     let is_announced = is_watching && !command.output.quiet;
     let is_in_place = is_in_place(command);
@@ -83,13 +125,34 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     };
     let end = poller.run(&when, &stop, &requests, &mut started)?;
     // A table ends with its own total.
-    let is_told = command.format == Format::Text && !is_watching;
+    let is_told = command.format() == Format::Text && !is_watching;
     conclude(poller, end, is_told, command.output.verbose > 0)
+}
+
+/// Whoever is told while it goes on.
+fn told(command: &Sockets, listeners: Listeners, uuid: &Uuid) -> Result<Vec<Box<dyn Consumer>>> {
+    let mut told: Vec<Box<dyn Consumer>> = Vec::new();
+    let (event_socket, metrics) = listeners.into_parts();
+    if let Some(bound) = event_socket {
+        let socket = EventSocket::start(bound, uuid.prefix(), Patience::default())?;
+        if !command.output.quiet {
+            say(&socket);
+        }
+        told.push(Box::new(EventView::new(socket)));
+    }
+    if let Some(listener) = metrics {
+        let view = MetricsView::start(listener)?;
+        if !command.output.quiet {
+            say(&view);
+        }
+        told.push(Box::new(view));
+    }
+    Ok(told)
 }
 
 /// Whether processes are looked up also when privileges have been given up.
 fn keeps_processes(command: &Sockets) -> bool {
-    command.processes && command.when.is_watching() && command.format != Format::None
+    command.processes && command.is_watching() && command.format() != Format::None
 }
 
 /// Refuses what makes no sense.
@@ -103,7 +166,18 @@ fn check(command: &Sockets) -> Result<()> {
     if output.rotate.is_some() && output.output.is_none() {
         return Err(usage("--rotate is for files; name one with -o (--output)"));
     }
-    if command.extended && command.format != Format::Text {
+    let telling = [
+        ("--event-socket", command.telling.event_socket.is_some()),
+        ("--metrics", command.telling.metrics.is_some()),
+    ];
+    if let Some((option, _)) = telling.iter().find(|(_, is_asked)| *is_asked)
+        && !command.is_watching()
+    {
+        return Err(usage(format!(
+            "{option} tells of what comes; it takes --watch, or --duration or --polls"
+        )));
+    }
+    if command.extended && command.format() != Format::Text {
         return Err(usage(
             "-e (--extended) is for text; other formats have all fields always",
         ));
@@ -112,10 +186,10 @@ fn check(command: &Sockets) -> Result<()> {
 }
 
 /// Who looks at what is found.
-fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
+fn consumers(command: &Sockets, mut target: Target) -> Result<Vec<Box<dyn Consumer>>> {
     let most = command.when.count;
-    let is_watching = command.when.is_watching();
-    match command.format {
+    let is_watching = command.is_watching();
+    Ok(match command.format() {
         Format::None => Vec::new(),
         Format::Text => {
             let options = TextOptions {
@@ -137,8 +211,8 @@ fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
             };
             vec![Box::new(TextView::new(target, options))]
         }
-        Format::Jsonl | Format::Csv => {
-            let kinds = match (command.kind.as_slice(), command.format) {
+        Format::Jsonl | Format::Csv | Format::Parquet => {
+            let kinds = match (command.kind.as_slice(), command.format()) {
                 ([], Format::Csv) => vec![SocketKind::Socket],
                 ([], _) => vec![
                     SocketKind::Socket,
@@ -147,6 +221,13 @@ fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
                 ],
                 (kinds, _) => kinds.to_vec(),
             };
+            for kind in &kinds {
+                match kind {
+                    SocketKind::Socket => target.expect::<Socket<'_>>()?,
+                    SocketKind::SocketSummary => target.expect::<SocketSummary<'_>>()?,
+                    SocketKind::Health => target.expect::<Health>()?,
+                }
+            }
             vec![Box::new(MachineView::new(
                 target,
                 kinds,
@@ -154,7 +235,7 @@ fn consumers(command: &Sockets, target: Target) -> Vec<Box<dyn Consumer>> {
                 most,
             ))]
         }
-    }
+    })
 }
 
 fn to_terminal(command: &Sockets) -> bool {
@@ -163,7 +244,7 @@ fn to_terminal(command: &Sockets) -> bool {
 
 /// Whether each table takes the place of the one before.
 fn is_in_place(command: &Sockets) -> bool {
-    command.format == Format::Text && command.when.is_watching() && to_terminal(command)
+    command.format() == Format::Text && command.is_watching() && to_terminal(command)
 }
 
 /// What the kernel is asked for.
@@ -185,7 +266,7 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
     let names_states = pushed.states != u32::MAX;
     if command.which.all || names_states && pushed.states & LEFT_OUT != 0 {
         return Pushed {
-            states: if command.when.is_watching() {
+            states: if command.is_watching() {
                 u32::MAX
             } else {
                 pushed.states
@@ -194,7 +275,7 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
         };
     }
     pushed.states &= !LEFT_OUT;
-    if command.when.is_watching() {
+    if command.is_watching() {
         // One that leaves its state is not over.
         pushed.states = !LEFT_OUT;
     }
@@ -204,11 +285,10 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
 fn poller(
     command: &Sockets,
     sources: Sources,
-    filter: Option<RecordFilter>,
-    exclude: Option<RecordFilter>,
+    world: World,
     consumers: Vec<Box<dyn Consumer>>,
 ) -> Poller {
-    let pushed = pushed(command, filter.as_ref());
+    let pushed = pushed(command, world.filter.as_ref());
     let is_all = pushed.states & (1 << state::LISTEN | 1 << state::TIME_WAIT) != 0;
     let destroyed = sources.destroyed.and_then(|opened| match opened {
         Ok(destroyed) => Some(destroyed),
@@ -218,37 +298,29 @@ fn poller(
         }
     });
     let world = World {
-        exclude,
         host: sources.host,
-        prefix: sources.prefix,
         netns: sources.netns,
         owners: sources.owners,
         look_again: keeps_processes(command).then(Instant::now),
         cgroups: sources.cgroups,
         interfaces: sources.interfaces,
-        anonymize: match command.anonymize {
-            Anonymize::None => anonymize::Anonymize::None,
-            Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses),
-        },
-        is_once: !command.when.is_watching(),
-        filter,
-        ..World::default()
+        is_once: !command.is_watching(),
+        queues: command.telling.metrics.map(|_| Vec::new()),
+        ..world
     };
     let counts = Counts {
         is_told: destroyed.is_some(),
-        is_watching: command.when.is_watching(),
+        is_watching: command.is_watching(),
         is_all: !world.has_filter(),
         ..Counts::default()
     };
-    // Whoever connects does not choose cookies, but the order of a table is nobody's business.
-    let seed = RandomState::new().hash_one(0);
     Poller {
         diag: sources.diag,
         destroyed,
         opened: sources.opened,
         pushed,
         is_all,
-        tracker: Tracker::new(command.save_when.into(), tracker::LIMIT, seed),
+        tracker: Tracker::new(command.save_when.into(), tracker::LIMIT),
         world,
         consumers,
         counts,
@@ -266,15 +338,15 @@ fn without_ends(error: &DiagError) -> String {
 fn when(command: &Sockets) -> When {
     let asked = &command.when;
     let time = |span: Span| Duration::from_nanos(span.ns());
-    let is_text = command.format == Format::Text;
+    let is_text = command.format() == Format::Text;
     When {
-        polls: match asked.is_watching() {
+        polls: match command.is_watching() {
             true => asked.polls,
             false => Some(1),
         },
         duration: asked.duration.map(time),
         // Of a table -c says how long it is.
-        count: asked.count.filter(|_| !is_text && asked.is_watching()),
+        count: asked.count.filter(|_| !is_text && command.is_watching()),
         pace: match asked.interval {
             Some(interval) => Pace::Fixed(interval.ns()),
             None => Pace::Budget(asked.cpu_budget / 100.0),
@@ -304,7 +376,9 @@ fn conclude(
     let mut end = end;
     if end.is_none() {
         poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
-        let health = poller.counts.health();
+        let mut health = poller.counts.health();
+        let hits = consumers.iter().flat_map(|one| one.limit_hits());
+        health.limit_hits.extend(hits);
         end = consumers
             .iter_mut()
             .try_for_each(|one| one.health(&health).and_then(|()| one.settle()))

@@ -64,7 +64,7 @@ impl MachineView {
         writer.write(record)?;
         if self.shown.is_multiple_of(BATCH) && !self.patience.is_zero() {
             let begun = Instant::now();
-            writer.sink().wait_for_room(self.patience);
+            writer.wait_for_room(self.patience);
             self.patience = self.patience.saturating_sub(begun.elapsed());
         }
         Ok(())
@@ -76,7 +76,10 @@ impl Consumer for MachineView {
         if self.is_once {
             return Ok(());
         }
-        self.write(SocketKind::Socket, snapshot.record)
+        match snapshot.record {
+            Some(record) => self.write(SocketKind::Socket, record),
+            None => Ok(()),
+        }
     }
 
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {

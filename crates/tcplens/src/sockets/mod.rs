@@ -3,41 +3,43 @@
 //! `machine` (records); each of those is a [`Consumer`].
 
 use tcplens_core::record::{Health, Socket, SocketSummary};
+use tcplens_core::socket::metrics::{AnswerError, Family};
 use tcplens_core::socket::{End, Message, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
+mod archive;
 mod counts;
+pub(crate) mod events;
 mod machine;
+mod measuring;
 pub(crate) mod open;
 pub(crate) mod poll;
 pub(crate) mod pushed;
 mod show;
 mod tell;
+mod telling;
 mod world;
 
+pub(crate) use archive::Archiver;
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
+pub(crate) use measuring::MetricsView;
 pub(crate) use show::{Screen, TextOptions, TextView};
+pub(crate) use telling::EventView;
 pub(crate) use world::World;
 
 /// A socket that is new, or has changed by the save rule. What one look tells of a socket is true also where the look as a whole
 /// was not complete: nothing is concluded from what it lacks.
 pub(crate) struct Snapshot<'a> {
     /// When the kernel told it.
-    #[expect(dead_code, reason = "archives keep what came, and when")]
     pub at: Timestamp,
     /// As it came.
-    #[expect(dead_code, reason = "likewise")]
     pub message: Message<'a>,
     /// What is known of it besides, and of the look before.
-    #[expect(
-        dead_code,
-        reason = "archives name files by when a connection was first seen"
-    )]
     pub seen: &'a Seen<'a>,
-    /// The record.
-    pub record: &'a Socket<'a>,
+    /// The record, where somebody wants it.
+    pub record: Option<&'a Socket<'a>>,
 }
 
 /// A connection that is over, or was open when the observation ended.
@@ -65,10 +67,16 @@ pub(crate) struct Polled<'a> {
     pub others: &'a [(Timestamp, Vec<u8>)],
     /// What makes records of them.
     pub world: &'a mut World,
+    /// What was counted so far.
+    pub counts: &'a Counts,
 }
 
 /// Who looks at what is found. Unchanged sockets cost a consumer nothing.
 pub(crate) trait Consumer {
+    /// Whether it looks at the records of snapshots; else they are not made for it.
+    fn wants_records(&self) -> bool {
+        true
+    }
     /// A socket that is new or has changed.
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd>;
     /// A connection that is over.
@@ -87,6 +95,14 @@ pub(crate) trait Consumer {
     fn settle(&mut self) -> Result<(), SinkEnd>;
     /// What its destination did not take.
     fn dropped(&self) -> u64;
+    /// The kernel has told all sockets of a family: how long that took, and how many there were.
+    fn dumped(&mut self, _: Family, _took: Span, _sockets: u64) {}
+    /// Its answer was not whole.
+    fn not_whole(&mut self, _: AnswerError) {}
+    /// Bounds that it reached, for `health`.
+    fn limit_hits(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
     /// Writes what is left and ends the file.
     fn finish(self: Box<Self>) -> Result<(), SinkEnd>;
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use tcplens_capture::cgroup::Cgroups;
@@ -11,9 +11,13 @@ use tcplens_capture::diag::{Destroyed, Diag, DiagError};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::owners::Owners;
 use tcplens_capture::{interfaces, netns};
+use tcplens_core::time::{SECOND, Timestamp};
+use tcplens_output::archive::Uuid;
 
+use crate::answer::listen::Listeners;
 use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
+use crate::status::usage;
 
 /// Room for what is destroyed while a look goes on, as the kernel counts it: 1.3 KiB each. Chosen: 25,000 ends, a quarter of a
 /// second of a host that closes 100,000 connections a second.
@@ -35,8 +39,6 @@ pub(crate) struct Sources {
     pub netns: Option<u64>,
     /// This host since it was started, in connection ids.
     pub host: u32,
-    /// How names in archives begin.
-    pub prefix: String,
     /// Who has which socket.
     pub owners: Owners,
     /// Paths of control groups.
@@ -67,7 +69,6 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
                 .collect(),
             netns: None,
             host: this_host(),
-            prefix: prefix(),
             owners: Owners::default(),
             cgroups: Cgroups::default(),
         })
@@ -87,20 +88,38 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
 ///
 /// # Errors
 /// Something could not be given up: then nothing must go on.
-pub(crate) fn give_up_privileges(live: &mut Live) -> Result<()> {
+pub(crate) fn give_up_privileges(live: &mut Live, listeners: &Listeners) -> Result<()> {
     live.reads(PathBuf::from(CGROUPS));
-    live.give_up_privileges(None)
+    live.give_up_privileges(Some(listeners).filter(|listeners| !listeners.is_empty()))
 }
 
-/// How names in archives begin without --uuid-prefix: host, when it was started (s), and that nobody vouches for it, as tcp-info.
-fn prefix() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+/// What connections are called: by --uuid-prefix or --uuid-prefix-file, else as tcp-info does: host, when it was started (s), and
+/// that nobody vouches for it.
+///
+/// # Errors
+/// The file cannot be read, or no file could have such a name.
+pub(crate) fn uuid(prefix: Option<&str>, file: Option<&Path>) -> Result<Uuid> {
+    if let Some(prefix) = prefix {
+        return Uuid::new(prefix).map_err(|why| {
+            usage(format!(
+                "--uuid-prefix {prefix:?} cannot begin the names of files: {why}"
+            ))
+        });
+    }
+    if let Some(path) = file {
+        let name = path.display();
+        let bytes = std::fs::read(path)
+            .with_context(|| format!("cannot read {name} (--uuid-prefix-file)"))?;
+        return Uuid::of_file(&bytes)
+            .with_context(|| format!("what is in {name} cannot begin the names of files"));
+    }
+    let read = |path: &str| std::fs::read_to_string(path).ok();
     let host = read("/proc/sys/kernel/hostname");
-    let stat = read("/proc/stat");
-    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "));
-    format!(
-        "{}_{}_unsafe",
-        host.trim(),
-        booted.unwrap_or("BADBOOTTIME").trim()
-    )
+    let started = read("/proc/stat").and_then(|stat| {
+        let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+        let seconds: i64 = line.trim().parse().ok()?;
+        Some(Timestamp(0).plus(seconds.checked_mul(SECOND)?))
+    });
+    let uuid = Uuid::of_host(None, host.as_deref().map(str::trim), started);
+    uuid.context("the host's name cannot begin the names of files; write --uuid-prefix")
 }

@@ -10,6 +10,7 @@ use tcplens_capture::diag::{Destroyed, Diag, DiagError, Family, Request, wait_re
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
 use tcplens_core::socket::message::state;
+use tcplens_core::socket::metrics::{self, AnswerError};
 use tcplens_core::socket::{Message, Pace, Pacer, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
@@ -171,6 +172,7 @@ impl Poller {
             tracker: &self.tracker,
             others: &self.others,
             world: &mut self.world,
+            counts: &self.counts,
         };
         Ok(each(&mut self.consumers, |one| one.polled(&mut polled)))
     }
@@ -199,7 +201,10 @@ impl Poller {
             };
             let mut shown = Ok(());
             let (is_all, is_shown) = (self.is_all, !consumers.is_empty());
+            let is_recorded = consumers.iter().any(|one| one.wants_records());
+            let (begin, mut sockets) = (Instant::now(), 0);
             let dumped = diag.dump(&request, &mut |at, bytes| {
+                sockets += 1;
                 let Some(message) = Message::new(bytes) else {
                     return;
                 };
@@ -213,7 +218,7 @@ impl Poller {
                 };
                 if is_shown && seen.is_snapshot() && shown.is_ok() {
                     let records = &mut counts.records[0];
-                    shown = snapshot(consumers, world, records, (at, message, &seen));
+                    shown = snapshot(consumers, is_recorded, world, records, (at, message, &seen));
                 }
             });
             if let Err(end) = shown {
@@ -221,6 +226,10 @@ impl Poller {
             }
             match dumped {
                 Ok(_) => {
+                    let took = Span::from_ns(nanoseconds(begin.elapsed()));
+                    for one in consumers.iter_mut() {
+                        one.dumped(measured(family), took, sockets);
+                    }
                     let is_told = self.destroyed.is_some();
                     let mut shown = Ok(());
                     tracker.complete(clock::now(), number, is_told, &mut |end| {
@@ -233,6 +242,9 @@ impl Poller {
                 Err(error) if error.is_passing() => {
                     tracker.abandon(number);
                     counts.repeated += 1;
+                    for one in consumers.iter_mut() {
+                        one.not_whole(why(&error));
+                    }
                 }
                 // This kernel does not know one of the conditions: the expression decides alone.
                 Err(DiagError::Refused { error })
@@ -252,6 +264,9 @@ impl Poller {
 
     /// Who listens: whose ends are servers'.
     fn listeners(&mut self) -> Result<()> {
+        if let Some(queues) = &mut self.world.queues {
+            queues.clear();
+        }
         for (family, _) in FAMILIES {
             let request = Request {
                 family,
@@ -259,10 +274,10 @@ impl Poller {
                 extensions: 0,
                 bytecode: None,
             };
-            let listeners = &mut self.world.listeners;
+            let world = &mut self.world;
             let dumped = self.diag.dump(&request, &mut |_, bytes| {
                 if let Some(message) = Message::new(bytes) {
-                    listeners.see(message);
+                    world.listener(message);
                 }
             });
             match dumped {
@@ -395,6 +410,23 @@ impl From<SinkEnd> for Stopped {
 impl From<anyhow::Error> for Stopped {
     fn from(error: anyhow::Error) -> Stopped {
         Stopped::Failed(error)
+    }
+}
+
+/// As metrics have it.
+fn measured(family: Family) -> metrics::Family {
+    match family {
+        Family::V4 => metrics::Family::V4,
+        Family::V6 => metrics::Family::V6,
+    }
+}
+
+fn why(error: &DiagError) -> AnswerError {
+    match error {
+        DiagError::System { .. } | DiagError::Refused { .. } => AnswerError::Refused,
+        DiagError::Interrupted => AnswerError::Interrupted,
+        DiagError::Lost => AnswerError::Overrun,
+        DiagError::Damaged | DiagError::Silent => AnswerError::Damaged,
     }
 }
 

@@ -1,5 +1,7 @@
-//! From what the tracker says to every consumer: the record is made once, and only of sockets that were asked for.
+//! From what the tracker says to every consumer: the record is made once, and only of sockets that were asked for,
+//! where somebody wants it.
 
+use tcplens_core::record::Socket;
 use tcplens_core::socket::{End, Ended as Why, Message, Seen};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
@@ -9,11 +11,12 @@ use super::{Consumer, Counts, Ended, Snapshot, World};
 /// Shows a socket that is new or has changed, if it was asked for.
 pub(super) fn snapshot(
     consumers: &mut [Box<dyn Consumer>],
+    is_recorded: bool,
     world: &mut World,
     records: &mut u64,
     (at, message, seen): (Timestamp, Message<'_>, &Seen<'_>),
 ) -> Result<(), SinkEnd> {
-    world.socket(at, message, seen.before, Some(seen.entry), |record| {
+    let mut show = |record: Option<&Socket<'_>>| {
         *records += 1;
         let snapshot = Snapshot {
             at,
@@ -22,6 +25,13 @@ pub(super) fn snapshot(
             record,
         };
         each(consumers, |one| one.snapshot(&snapshot))
+    };
+    // Nobody looks at it, and it decides nothing.
+    if !is_recorded && !world.has_filter() {
+        return show(None);
+    }
+    world.socket(at, message, seen.before, Some(seen.entry), |record| {
+        show(Some(record))
     })
 }
 

@@ -13,11 +13,13 @@ use tcplens_core::kernel::container_id;
 use tcplens_core::record::{Socket, SocketSummary};
 use tcplens_core::socket::close::ending;
 use tcplens_core::socket::map::{Context, Listeners, Owner, socket};
-use tcplens_core::socket::message::kind;
+use tcplens_core::socket::message::{kind, state};
+use tcplens_core::socket::metrics::{Place, Queue};
 use tcplens_core::socket::summary::summary;
 use tcplens_core::socket::tracker::Polled;
 use tcplens_core::socket::{End, Ended, Entry, Facts, Message};
 use tcplens_core::time::Timestamp;
+use tcplens_core::view::ServerKey;
 use tcplens_output::SinkEnd;
 
 /// Processes are looked up for two hundredths of the time at most: as --cpu-budget by default.
@@ -52,6 +54,8 @@ pub(crate) struct World {
     pub is_once: bool,
     /// Ports that were listened on; they stay, for connections stay when their listener goes.
     pub listeners: Listeners,
+    /// The queues of who listens, where somebody wants to know; with addresses as they are shown.
+    pub queues: Option<Vec<(ServerKey, Queue)>>,
     /// The name that is put together.
     pub uuid: String,
 }
@@ -60,6 +64,38 @@ impl World {
     /// Whether some sockets only were asked for.
     pub(crate) fn has_filter(&self) -> bool {
         self.filter.is_some() || self.exclude.is_some()
+    }
+
+    /// Takes a listener's message; others are left.
+    pub(crate) fn listener(&mut self, message: Message<'_>) {
+        self.listeners.see(message);
+        if let Some(queues) = &mut self.queues
+            && message.state() == state::LISTEN
+        {
+            let (ip, port) = message.local();
+            let queue = Queue {
+                waiting: message.rqueue().into(),
+                limit: message.wqueue().into(),
+            };
+            queues.push(((self.anonymize.ip(ip), port.into()), queue));
+        }
+    }
+
+    /// Whose connection a message is of, as it is shown; `None`: it is none.
+    pub(crate) fn place(&self, message: Message<'_>) -> Option<Place> {
+        let ((local, local_port), (remote, remote_port)) = (message.local(), message.remote());
+        if remote_port == 0 {
+            return None;
+        }
+        let is_server = self.listeners.has(local_port);
+        let (ip, port) = match is_server {
+            true => (local, local_port),
+            false => (remote, remote_port),
+        };
+        Some(Place {
+            server: (self.anonymize.ip(ip), port.into()),
+            is_server,
+        })
     }
 
     /// Hands over the record of a socket, if it is one of those that were asked for.
@@ -110,7 +146,8 @@ impl World {
         self.name(end.message);
         let context = Context {
             before: (end.entry.polls > 0 && end.is_final_info).then(|| end.entry.polled()),
-            first_seen: Some(end.entry.first_seen),
+            // Of one that was never polled nobody knows how long it was there.
+            first_seen: (end.entry.polls > 0).then_some(end.entry.first_seen),
             is_final: end.ended != Ended::Open,
             close: Some(ending.close),
             ..context(

@@ -8,11 +8,14 @@ use std::process::{Command, Output, Stdio};
 
 mod agent;
 mod capture;
+mod convert;
 mod doctor;
+mod events;
 mod failures;
 mod kernel;
 mod options;
 mod outputs;
+mod parquet;
 mod requests;
 mod running;
 mod scripts;

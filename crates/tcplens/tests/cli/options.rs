@@ -197,6 +197,7 @@ fn help_is_short_and_has_examples() {
         "handshakes",
         "connections",
         "records",
+        "convert",
         "doctor",
         "completions",
         "man",

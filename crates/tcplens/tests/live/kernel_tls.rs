@@ -18,6 +18,11 @@ const ANSWER: &str = "ssssssssssssssss";
 
 /// nginx that speaks TLS, and a place for it.
 fn server(name: &str) -> Option<(Namespace, Place, Program)> {
+    server_with(name, "")
+}
+
+/// With more directives.
+fn server_with(name: &str, directives: &str) -> Option<(Namespace, Place, Program)> {
     if !are_there(&["nginx", "openssl", "curl"]) {
         return None;
     }
@@ -27,7 +32,7 @@ fn server(name: &str) -> Option<(Namespace, Place, Program)> {
     let path = |name: &str| place.path(name).display().to_string();
     let block = format!(
         "listen 127.0.0.1:443 ssl;\nssl_certificate {};\nssl_certificate_key {};\n\
-         ssl_protocols TLSv1.2 TLSv1.3;\nssl_session_cache none;\nssl_session_tickets on;\nssl_early_data on;",
+         ssl_protocols TLSv1.2 TLSv1.3;\nssl_session_cache none;\nssl_session_tickets on;\nssl_early_data on;\n{directives}",
         path("cert.pem"),
         path("key.pem")
     );
@@ -178,6 +183,23 @@ fn tls_1_3_has_one_that_tells_how_long_it_took() {
     // The second has no certificate.
     let flights = [&all[0][0], &all[1][0]].map(|task| task.column(1));
     assert!(flights[0] > flights[1], "{all:#?}");
+}
+
+#[test]
+fn a_hello_that_is_asked_for_again_is_part_of_the_handshake() {
+    // The client's first guess of a group is none that the server takes: HelloRetryRequest (RFC 8446 s4.1.4).
+    let Some((lo, place, _nginx)) = server_with("kernel-tls-retry", "ssl_ecdh_curve secp384r1;")
+    else {
+        return;
+    };
+    let tap = observe(&lo, &place, "tcprt");
+    s_client(&lo, &place, "-tls1_3 -groups X25519:P-384", REQUEST);
+    let all = told(tap, 1);
+    let of = &all[0];
+    assert_eq!(kinds(&of[..3]), ["V7 R.H", "V7 R.H", "V7 R"], "{of:#?}");
+    // The retry is answered with a hello and no certificate.
+    assert!(of[0].column(1) < 300 && of[1].column(1) > 500, "{of:#?}");
+    says_goodbye(of);
 }
 
 #[test]

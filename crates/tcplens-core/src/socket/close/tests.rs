@@ -9,7 +9,7 @@ const AT: Timestamp = Timestamp(1_000_000_000);
 
 /// Polled so (or never), destroyed so.
 fn read(polled: Option<Make>, told: Make, is_server: Option<bool>) -> Ending {
-    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT, 1);
+    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT);
     tracker.begin(2);
     if let Some(polled) = polled {
         tracker
@@ -203,7 +203,7 @@ fn silence_is_told_from_a_reset_by_the_segments_that_came() {
 
 #[test]
 fn what_another_source_knows_is_right() {
-    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT, 1);
+    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT);
     let told = Make::new(7).destroyed().traffic(0, 1, 2000, 1).bytes();
     let end = tracker.destroyed(AT, Message::new(&told).unwrap()).unwrap();
     let facts = Facts {
@@ -222,7 +222,7 @@ fn who_vanishes_or_is_open_has_the_fin_that_its_state_says() {
         (Make::new(7).state(state::FIN_WAIT2), 500),
     ] {
         let bytes = polled.traffic(0, 1, 500, 1).bytes();
-        let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT, 1);
+        let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT);
         tracker.begin(2);
         tracker.see(AT, Message::new(&bytes).unwrap()).unwrap();
         tracker.finish(AT, &mut |end| {

@@ -11,7 +11,7 @@ const S: i64 = 1_000_000_000;
 
 #[test]
 fn a_connection_is_summed_up_from_its_polls_and_its_end() {
-    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT, 1);
+    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT);
     let polls = [
         Make::new(7).set(&[("rtt", 900), ("snd_cwnd", 10)]),
         Make::new(7).set(&[("rtt", 5000), ("snd_cwnd", 40), ("delivery_rate", 70)]),
@@ -93,7 +93,7 @@ fn a_connection_is_summed_up_from_its_polls_and_its_end() {
 
 #[test]
 fn one_that_was_never_polled_has_no_duration_and_no_rates() {
-    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT, 1);
+    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT);
     let told = Make::new(7).destroyed().traffic(10, 12, 0, 0).bytes();
     let end = tracker
         .destroyed(Timestamp(S), Message::new(&told).unwrap())

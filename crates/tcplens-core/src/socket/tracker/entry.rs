@@ -1,6 +1,7 @@
 //! What is known of one tracked socket.
 
 use super::super::message::{HEAD, Message};
+use super::super::metrics::Sample;
 use crate::time::Timestamp;
 
 /// What was seen of a socket: the last poll, and what a summary needs of those before.
@@ -18,7 +19,12 @@ pub struct Entry {
     pub snapshots: u64,
     /// What a summary needs of earlier polls.
     pub extremes: Extremes,
+    /// `busy_time`, `rwnd_limited`, `sndbuf_limited` of the last snapshot: they may go on without one. Zero
+    /// where the kernel has none.
+    limited_us: [u64; 3],
     pub(super) missing_since: Timestamp,
+    /// Where the socket is that followed it in the last dump.
+    pub(super) next: u32,
     pub(super) dump: u32,
     /// Complete dumps in a row that it was not in.
     pub(super) missed: u8,
@@ -71,6 +77,7 @@ impl Entry {
     pub(super) fn new(at: Timestamp, message: Message<'_>) -> Entry {
         let mut entry = Entry::never_polled(at, message);
         (entry.polls, entry.snapshots) = (1, 1);
+        entry.limited_us = limited_us(message);
         entry
     }
 
@@ -88,7 +95,9 @@ impl Entry {
             polls: 0,
             snapshots: 1,
             extremes,
+            limited_us: [0; 3],
             missing_since: at,
+            next: u32::MAX,
             dump: 0,
             missed: 0,
         }
@@ -101,6 +110,10 @@ impl Entry {
         if is_changed {
             self.snapshots += 1;
             self.extremes.take(now);
+            // What is left of a socket has no statistics, and takes none back.
+            if now.tcp_info().is_some() {
+                self.limited_us = limited_us(now);
+            }
         }
         let (head, attributes) = (now.head(), now.attribute_bytes());
         if self.raw.len() == HEAD + attributes.len() {
@@ -137,11 +150,31 @@ impl Entry {
         self.raw[0]
     }
 
+    /// What has been counted of it by who counts snapshots: the last poll, and times as the last snapshot told them. All other
+    /// counters change with a snapshot only, by either rule.
+    #[must_use]
+    pub fn counted(&self) -> Sample {
+        let [busy_us, rwnd_limited_us, sndbuf_limited_us] = self.limited_us.map(Some);
+        Sample {
+            busy_us,
+            rwnd_limited_us,
+            sndbuf_limited_us,
+            ..Sample::of(self.message())
+        }
+    }
+
     /// The counters of the last poll.
     #[must_use]
     pub fn polled(&self) -> Polled {
         Polled::of(self.last_seen, self.message())
     }
+}
+
+fn limited_us(message: Message<'_>) -> [u64; 3] {
+    let Some(info) = message.tcp_info() else {
+        return [0; 3];
+    };
+    [info.busy_time(), info.rwnd_limited(), info.sndbuf_limited()].map(Option::unwrap_or_default)
 }
 
 impl Extremes {

@@ -1,8 +1,8 @@
 //! The sockets whose end was told lately: a poll or a word that comes late begins nothing anew.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::{Ended, Mix};
+use super::Ended;
 use crate::time::{SECOND, Timestamp};
 
 /// Later than this nothing comes any more: polls are under way for less than a second, words of ends too.
@@ -12,15 +12,15 @@ const SOON: i64 = 10 * SECOND;
 #[derive(Debug)]
 pub(super) struct Gone {
     limit: usize,
-    ended: HashMap<u64, Ended, Mix>,
+    ended: BTreeMap<u64, Ended>,
     order: VecDeque<(Timestamp, u64)>,
 }
 
 impl Gone {
-    pub(super) fn new(limit: usize, hash: Mix) -> Gone {
+    pub(super) fn new(limit: usize) -> Gone {
         Gone {
             limit,
-            ended: HashMap::with_hasher(hash),
+            ended: BTreeMap::new(),
             order: VecDeque::new(),
         }
     }

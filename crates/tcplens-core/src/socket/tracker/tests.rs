@@ -6,7 +6,7 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn tracker() -> Tracker {
-    Tracker::new(SaveWhen::Changed, LIMIT, 5)
+    Tracker::new(SaveWhen::Changed, LIMIT)
 }
 
 fn see(tracker: &mut Tracker, ms: i64, make: &Make) -> Option<What> {
@@ -201,7 +201,7 @@ fn statistics_that_were_taken_away_are_replaced_by_those_of_the_last_poll() {
 
 #[test]
 fn the_bound_holds_and_is_counted() {
-    let mut tracker = Tracker::new(SaveWhen::TcpInfo, 2, 5);
+    let mut tracker = Tracker::new(SaveWhen::TcpInfo, 2);
     tracker.begin(2);
     let seen = [1, 2, 3].map(|cookie| see(&mut tracker, 0, &Make::new(cookie)).is_some());
     assert_eq!(seen, [true, true, false]);
@@ -218,7 +218,7 @@ fn the_bound_holds_and_is_counted() {
 
 #[test]
 fn ends_beyond_the_bound_are_forgotten_and_counted() {
-    let mut gone = Gone::new(2, Mix(1));
+    let mut gone = Gone::new(2);
     let mut forgotten = 0;
     for cookie in 1..=3 {
         gone.remember(at(0), cookie, Ended::Destroyed, &mut forgotten);

@@ -38,7 +38,7 @@ const CANDIDATES: usize = 1024;
 
 /// What a record tells of whether there is a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(crate) enum Sign {
     /// It answered.
     Answered,
     /// Somebody asks it.
@@ -63,7 +63,7 @@ struct Seat<T> {
 
 /// The rows.
 #[derive(Clone, Debug)]
-pub(super) struct Seats<T> {
+pub(crate) struct Seats<T> {
     seats: BTreeMap<ServerKey, Seat<T>>,
     unproven: usize,
     other: Box<T>,
@@ -71,9 +71,9 @@ pub(super) struct Seats<T> {
     /// The latest time of a record.
     clock: Timestamp,
     /// Records counted in the shared row.
-    pub(super) shared: u64,
+    pub(crate) shared: u64,
     /// Rows that went over to another server.
-    pub(super) replaced: u64,
+    pub(crate) replaced: u64,
 }
 
 impl<T: Default> Default for Seats<T> {
@@ -92,7 +92,7 @@ impl<T: Default> Default for Seats<T> {
 
 impl<T: Default> Seats<T> {
     /// The row that a record of this server is counted in.
-    pub(super) fn at(&mut self, key: ServerKey, sign: Sign, at: Timestamp) -> &mut T {
+    pub(crate) fn at(&mut self, key: ServerKey, sign: Sign, at: Timestamp) -> &mut T {
         self.clock = self.clock.max(at);
         if !self.seats.contains_key(&key) && self.earns(key, sign) {
             self.admit(key, sign == Sign::Answered);
@@ -109,13 +109,18 @@ impl<T: Default> Seats<T> {
         &mut seat.row
     }
 
+    /// Whether a server has a row of its own.
+    pub(crate) fn has(&self, key: ServerKey) -> bool {
+        self.seats.contains_key(&key)
+    }
+
     /// Rows of their own, ascending by server.
-    pub(super) fn own(&self) -> impl Iterator<Item = (ServerKey, &T)> {
+    pub(crate) fn own(&self) -> impl Iterator<Item = (ServerKey, &T)> {
         self.seats.iter().map(|(key, seat)| (*key, &*seat.row))
     }
 
     /// The row of all others.
-    pub(super) fn other(&self) -> &T {
+    pub(crate) fn other(&self) -> &T {
         &self.other
     }
 

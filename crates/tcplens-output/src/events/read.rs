@@ -1,0 +1,260 @@
+//! Reads an event's line: as much of JSON (RFC 8259) as they have. Names that are not known are passed over, so that a later
+//! server may say more.
+
+use std::net::IpAddr;
+
+use super::EventKind;
+
+/// Most objects or arrays within each other. Chosen: events have two; what is deeper is none.
+const DEPTH: u32 = 8;
+
+/// A line as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventLine {
+    /// What happened.
+    pub kind: EventKind,
+    /// When: RFC 3339, as written.
+    pub time: String,
+    /// Of which connection.
+    pub uuid: String,
+    /// Its ends; tcp-info tells none of those that are gone.
+    pub ends: Option<LineEnds>,
+}
+
+/// The ends of a connection, of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineEnds {
+    /// The end at the host that tells it.
+    pub local: (IpAddr, u16),
+    /// The other end.
+    pub remote: (IpAddr, u16),
+}
+
+impl EventLine {
+    /// Its time of day to the millisecond: `01:07:22.384`.
+    #[must_use]
+    pub fn clock(&self) -> String {
+        let of_day = self.time.split_once('T').map_or("", |(_, of_day)| of_day);
+        let digits = of_day.find(|c: char| !c.is_ascii_digit() && c != ':' && c != '.');
+        let of_day = of_day.get(..digits.unwrap_or(of_day.len()));
+        let (seconds, fraction) = match of_day.unwrap_or_default().split_once('.') {
+            Some(both) => both,
+            None => (of_day.unwrap_or_default(), ""),
+        };
+        let fraction = fraction.get(..fraction.len().min(3)).unwrap_or_default();
+        format!("{seconds}.{fraction:0<3}")
+    }
+}
+
+/// Reads one line; `None`: it is no event that is known.
+#[must_use]
+pub fn read(line: &str) -> Option<EventLine> {
+    let mut json = Reader { rest: line.trim() };
+    let (mut kind, mut time, mut uuid, mut ends) = (None, None, None, None);
+    json.object(|json, name| {
+        match name {
+            "Event" => {
+                kind = Some(match json.number()? {
+                    0 => EventKind::Open,
+                    1 => EventKind::Close,
+                    _ => return None,
+                });
+            }
+            "Timestamp" => time = Some(json.string()?),
+            "UUID" => uuid = Some(json.string()?),
+            "ID" if json.word("null").is_none() => ends = Some(json.ends()?),
+            "ID" => {}
+            _ => json.skip(DEPTH)?,
+        }
+        Some(())
+    })?;
+    json.rest.is_empty().then_some(())?;
+    Some(EventLine {
+        kind: kind?,
+        time: time?,
+        uuid: uuid?,
+        ends,
+    })
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+}
+
+impl Reader<'_> {
+    fn ends(&mut self) -> Option<LineEnds> {
+        let (mut ports, mut addresses) = ([None; 2], [None; 2]);
+        self.object(|json, name| {
+            let (is_port, end) = match name {
+                "SPort" => (true, 0),
+                "DPort" => (true, 1),
+                "SrcIP" => (false, 0),
+                "DstIP" => (false, 1),
+                _ => return json.skip(DEPTH),
+            };
+            if is_port {
+                ports[end] = Some(u16::try_from(json.number()?).ok()?);
+            } else {
+                addresses[end] = Some(json.string()?.parse().ok()?);
+            }
+            Some(())
+        })?;
+        let [local_port, remote_port] = ports;
+        let [local, remote] = addresses;
+        Some(LineEnds {
+            local: (local?, local_port?),
+            remote: (remote?, remote_port?),
+        })
+    }
+
+    fn take(&mut self, what: char) -> Option<()> {
+        self.rest = self.rest.strip_prefix(what)?.trim_start();
+        Some(())
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.rest = self.rest.strip_prefix(word)?.trim_start();
+        Some(())
+    }
+
+    fn object(&mut self, mut each: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
+        self.take('{')?;
+        if self.take('}').is_some() {
+            return Some(());
+        }
+        loop {
+            let name = self.string()?;
+            self.take(':')?;
+            each(self, &name)?;
+            if self.take('}').is_some() {
+                return Some(());
+            }
+            self.take(',')?;
+        }
+    }
+
+    fn number(&mut self) -> Option<i64> {
+        let digits = self
+            .rest
+            .find(|c: char| !c.is_ascii_digit() && c != '-')
+            .unwrap_or(self.rest.len());
+        let (number, rest) = self.rest.split_at(digits);
+        self.rest = rest.trim_start();
+        number.parse().ok()
+    }
+
+    fn string(&mut self) -> Option<String> {
+        let mut text = String::new();
+        let mut chars = self.rest.strip_prefix('"')?.chars();
+        loop {
+            match chars.next()? {
+                '"' => break,
+                '\\' => text.push(match chars.next()? {
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'b' => '\u{8}',
+                    'f' => '\u{c}',
+                    'u' => {
+                        let digits = chars.as_str().get(..4)?;
+                        chars = chars.as_str().get(4..)?.chars();
+                        let code = u32::from_str_radix(digits, 16).ok()?;
+                        // Half of a pair: no host is called so.
+                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
+                    }
+                    plain => plain,
+                }),
+                c => text.push(c),
+            }
+        }
+        self.rest = chars.as_str().trim_start();
+        Some(text)
+    }
+
+    /// Passes over any value.
+    fn skip(&mut self, depth: u32) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        match self.rest.chars().next()? {
+            '"' => self.string().map(drop),
+            '{' => self.object(|json, _| json.skip(depth)),
+            '[' => {
+                self.take('[')?;
+                if self.take(']').is_some() {
+                    return Some(());
+                }
+                loop {
+                    self.skip(depth)?;
+                    if self.take(']').is_some() {
+                        return Some(());
+                    }
+                    self.take(',')?;
+                }
+            }
+            _ => {
+                let end = self.rest.find([',', '}', ']'])?;
+                self.rest = self.rest.get(end..)?;
+                Some(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tcplens_core::time::Timestamp;
+
+    use super::super::*;
+
+    #[test]
+    fn tcp_infos_close_has_no_ends_and_what_is_new_is_passed_over() {
+        let line = r#" {"Event":1,"More":{"a":[1,{"b":"}"}],"c":null},"Timestamp":"2026-11-21T01:07:22.3+01:00","UUID":"u","ID":null} "#;
+        let read = read(line).unwrap();
+        assert_eq!((read.kind, read.ends), (EventKind::Close, None));
+        assert_eq!(read.clock(), "01:07:22.300");
+    }
+
+    #[test]
+    fn what_is_no_event_is_not_read() {
+        let good = r#"{"Event":0,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u","ID":null}"#;
+        assert!(read(good).is_some());
+        for end in 0..good.len() {
+            assert_eq!(read(&good[..end]), None, "{end}");
+        }
+        for text in [
+            "[]",
+            r#"{"Event":2,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u"}"#,
+            r#"{"Event":0,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u"} x"#,
+            r#"{"Event":0,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u","ID":{"SPort":70000,"DPort":1,"SrcIP":"::","DstIP":"::"}}"#,
+            r#"{"Event":0,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u","x":[[[[[[[[[[]]]]]]]]]]}"#,
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_that_is_written_is_read_back(
+            prefix in ".{0,20}", ns: i64, local: (u32, u16), remote: (u128, u16), interface: u32, cookie: u64, opens: bool,
+        ) {
+            let ends = SocketEnds {
+                local: (std::net::Ipv4Addr::from(local.0).into(), local.1),
+                remote: (std::net::Ipv6Addr::from(remote.0).to_canonical(), remote.1),
+                interface,
+                cookie,
+            };
+            let kind = if opens { EventKind::Open } else { EventKind::Close };
+            let mut out = Vec::new();
+            EventLines::new(&prefix).write(&mut out, &SocketEvent { kind, time: Timestamp(ns), ends });
+            let line = String::from_utf8(out).unwrap();
+            prop_assert!(line.ends_with('\n') && line.lines().count() == 1);
+            let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(json["ID"]["Cookie"].as_i64(), Some(cookie.cast_signed()));
+            let read = read(&line).unwrap();
+            prop_assert_eq!(json["UUID"].as_str(), Some(read.uuid.as_str()));
+            prop_assert_eq!(read.kind, kind);
+            prop_assert_eq!(read.ends, Some(LineEnds { local: ends.local, remote: ends.remote }));
+            prop_assert_eq!(json["Timestamp"].as_str(), Some(read.time.as_str()));
+        }
+    }
+}

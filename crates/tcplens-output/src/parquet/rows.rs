@@ -1,0 +1,268 @@
+//! The rows of a group in the making: a record walks over its columns.
+
+use std::io::Write;
+use std::net::IpAddr;
+
+use ::parquet::errors::Result;
+use ::parquet::file::writer::SerializedRowGroupWriter;
+use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
+use tcplens_core::time::{Span, Timestamp};
+
+use super::column::{Flags, Numbers, Texts};
+use crate::digits;
+
+/// As many digits as DECIMAL(18, 3) has.
+const SPAN_LIMIT: u64 = 1_000_000_000_000_000_000;
+
+/// All columns of a kind.
+pub(super) struct Rows {
+    columns: Vec<Column>,
+    count: usize,
+    left_out: u64,
+}
+
+enum Column {
+    Numbers(Numbers),
+    Flags(Flags),
+    Texts(Texts),
+    /// Keys and values.
+    Map(Texts, Numbers),
+    List(Numbers),
+    /// Threshold, bytes, us.
+    Frames([Numbers; 3]),
+}
+
+impl Rows {
+    /// Empty columns.
+    pub(super) fn of<R: Record>() -> Rows {
+        let mut columns = Vec::new();
+        R::fields(&mut |field| {
+            columns.push(match field.kind {
+                "count" | "span" | "time" => Column::Numbers(Numbers::default()),
+                "flag" => Column::Flags(Flags::default()),
+                "counts" => Column::Map(Texts::default(), Numbers::default()),
+                "list" => Column::List(Numbers::default()),
+                "frames" => Column::Frames(Default::default()),
+                _ => Column::Texts(Texts::default()),
+            });
+        });
+        Rows {
+            columns,
+            count: 0,
+            left_out: 0,
+        }
+    }
+
+    /// One more row.
+    #[inline]
+    pub(super) fn push<R: Record>(&mut self, record: &R) {
+        record.visit(&mut Row {
+            columns: self.columns.iter_mut(),
+            left_out: &mut self.left_out,
+        });
+        self.count += 1;
+    }
+
+    /// Rows that wait.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes that wait.
+    pub(super) fn size(&self) -> usize {
+        let sizes = self.columns.iter().map(|column| match column {
+            Column::Numbers(numbers) | Column::List(numbers) => numbers.size(),
+            Column::Flags(flags) => flags.size(),
+            Column::Texts(texts) => texts.size(),
+            Column::Map(keys, values) => keys.size() + values.size(),
+            Column::Frames(parts) => parts.iter().map(Numbers::size).sum(),
+        });
+        sizes.sum()
+    }
+
+    /// Values that have no place in their column's type.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Writes the columns, and begins again.
+    pub(super) fn flush<W: Write + Send>(
+        &mut self,
+        group: &mut SerializedRowGroupWriter<'_, W>,
+    ) -> Result<()> {
+        for column in &mut self.columns {
+            match column {
+                Column::Numbers(numbers) | Column::List(numbers) => numbers.flush(group)?,
+                Column::Flags(flags) => flags.flush(group)?,
+                Column::Texts(texts) => texts.flush(group)?,
+                Column::Map(keys, values) => {
+                    keys.flush(group)?;
+                    values.flush(group)?;
+                }
+                Column::Frames(parts) => {
+                    for part in parts {
+                        part.flush(group)?;
+                    }
+                }
+            }
+        }
+        self.count = 0;
+        Ok(())
+    }
+}
+
+/// One record on its way into the columns.
+struct Row<'a> {
+    columns: std::slice::IterMut<'a, Column>,
+    left_out: &'a mut u64,
+}
+
+impl Row<'_> {
+    #[inline]
+    fn number(&mut self, value: Option<i64>) {
+        if let Some(Column::Numbers(numbers)) = self.columns.next() {
+            numbers.push(value);
+        }
+    }
+
+    #[inline]
+    fn key(&mut self, key: Option<u128>, spell: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(Column::Texts(texts)) = self.columns.next() {
+            match key {
+                Some(key) => texts.push_key(key, spell),
+                None => texts.push_none(),
+            }
+        }
+    }
+}
+
+/// The number, if it has a place; counted if not.
+#[inline]
+fn signed(value: u64, left_out: &mut u64) -> Option<i64> {
+    let signed = i64::try_from(value).ok();
+    *left_out += u64::from(signed.is_none());
+    signed
+}
+
+/// Each method fills the column that is next: records visit their fields in the order of the schema.
+impl Visitor for Row<'_> {
+    #[inline]
+    fn count(&mut self, _: &'static Field, value: Option<u64>) {
+        let value = value.and_then(|value| signed(value, self.left_out));
+        self.number(value);
+    }
+
+    #[inline]
+    fn span(&mut self, _: &'static Field, value: Option<Span>) {
+        let value = value.and_then(|span| {
+            let ns = span.ns();
+            signed(if ns < SPAN_LIMIT { ns } else { u64::MAX }, self.left_out)
+        });
+        self.number(value);
+    }
+
+    #[inline]
+    fn time(&mut self, _: &'static Field, value: Option<Timestamp>) {
+        self.number(value.map(|at| at.0));
+    }
+
+    #[inline]
+    fn ip(&mut self, _: &'static Field, value: Option<IpAddr>) {
+        let key = value.map(|ip| match ip {
+            // Mapped ones are IPv4 already, so that no other address has these bits.
+            IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
+            IpAddr::V6(v6) => u128::from(v6),
+        });
+        self.key(key, |out| {
+            let mut text = [0; digits::IP];
+            let len = value.map_or(0, |ip| digits::ip(&mut text, ip));
+            out.extend_from_slice(&text[..len]);
+        });
+    }
+
+    #[inline]
+    fn word(&mut self, _: &'static Field, value: Option<&'static str>) {
+        // Where it lies and how long it is: the same place has the same letters for ever.
+        let key = value.map(|word| (word.as_ptr() as u128) << 64 | word.len() as u128);
+        self.key(key, |out| {
+            out.extend_from_slice(value.unwrap_or_default().as_bytes());
+        });
+    }
+
+    #[inline]
+    fn flag(&mut self, _: &'static Field, value: Option<bool>) {
+        if let Some(Column::Flags(flags)) = self.columns.next() {
+            flags.push(value);
+        }
+    }
+
+    #[inline]
+    fn text(&mut self, _: &'static Field, value: Option<&str>) {
+        if let Some(Column::Texts(texts)) = self.columns.next() {
+            match value {
+                Some(text) => texts.push(text),
+                None => texts.push_none(),
+            }
+        }
+    }
+
+    #[inline]
+    fn id(&mut self, _: &'static Field, value: Option<ConnectionId>) {
+        let key = value.map(|id| match id {
+            // The bits of it: before 1970 it is negative.
+            ConnectionId::Packets { first, flow } => {
+                u128::from(first.0 as u64) << 32 | u128::from(flow)
+            }
+            ConnectionId::Socket { cookie, host } => {
+                1 << 127 | u128::from(cookie) << 32 | u128::from(host)
+            }
+        });
+        self.key(key, |out| {
+            out.extend_from_slice(value.map(ConnectionId::text).as_ref().map_or(&[], |id| id));
+        });
+    }
+
+    fn counts(&mut self, _: &'static Field, value: &[(&'static str, u64)]) {
+        let Some(Column::Map(keys, values)) = self.columns.next() else {
+            return;
+        };
+        if value.is_empty() {
+            keys.push_nested(None, 0, true);
+            values.push_nested(None, 0, true);
+        }
+        for (n, &(reason, count)) in value.iter().enumerate() {
+            keys.push_nested(Some(reason), 1, n == 0);
+            values.push_nested(signed(count, self.left_out), 2, n == 0);
+        }
+    }
+
+    fn list(&mut self, _: &'static Field, value: &[u64]) {
+        let Some(Column::List(numbers)) = self.columns.next() else {
+            return;
+        };
+        if value.is_empty() {
+            numbers.push_nested(None, 0, true);
+        }
+        for (n, &number) in value.iter().enumerate() {
+            numbers.push_nested(signed(number, self.left_out), 2, n == 0);
+        }
+    }
+
+    fn frames(&mut self, _: &'static Field, value: &[FirstFrame]) {
+        let Some(Column::Frames(parts)) = self.columns.next() else {
+            return;
+        };
+        if value.is_empty() {
+            for part in &mut *parts {
+                part.push_nested(None, 0, true);
+            }
+        }
+        for (n, frame) in value.iter().enumerate() {
+            let values = [Some(frame.threshold_bytes), frame.bytes, frame.us];
+            for (part, value) in parts.iter_mut().zip(values) {
+                let value = value.and_then(|value| signed(value, self.left_out));
+                part.push_nested(value, 2, n == 0);
+            }
+        }
+    }
+}

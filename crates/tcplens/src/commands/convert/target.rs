@@ -1,0 +1,247 @@
+//! What `convert` writes.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use tcplens_core::record::{SocketClose, Word};
+use tcplens_core::socket::{Context, Polled, map};
+use tcplens_output::archive::csvtool::{CsvTool, Shape};
+use tcplens_output::archive::{Archive, ArchiveSettings, Entry, Metadata, Rewriter};
+use tcplens_output::rfc3339::Rfc3339;
+use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
+
+use crate::cli::{Convert, ConvertFormat};
+use crate::say::say;
+use crate::status::usage;
+
+/// Bytes gathered before they go to the sink.
+const BATCH: usize = 64 * 1024;
+
+/// A format and where it goes.
+pub(super) enum Target {
+    /// csvtool's columns.
+    Csv(CsvTool, Text),
+    /// Records `socket`.
+    Records(Box<Records>),
+    /// Lines, one after another.
+    Lines(Rfc3339, Text),
+    /// A directory with a file per connection and segment.
+    Layout(Box<Layout>),
+}
+
+/// Text on its way.
+pub(super) struct Text {
+    buffer: Vec<u8>,
+    sink: Sink,
+}
+
+/// What a record tells besides its line.
+pub(super) struct Records {
+    writer: RecordWriter,
+    /// Of the segment that is read.
+    metadata: Option<Metadata>,
+    /// The line before, of this socket.
+    before: Option<(u64, Polled)>,
+    /// Lines without a time.
+    untimed: u64,
+}
+
+/// Segments by their own metadata, and connections without by their sockets' numbers.
+pub(super) struct Layout {
+    rewriter: Rewriter,
+    archive: Archive,
+    /// Lines that belong nowhere.
+    unplaced: u64,
+}
+
+impl Target {
+    /// Opens what the options name.
+    pub(super) fn open(command: &Convert) -> Result<Target> {
+        let output = command.output.as_deref();
+        if command.compat && command.format != ConvertFormat::TcpInfoCsv {
+            return Err(usage("--compat is for -f tcp-info-csv; leave it out"));
+        }
+        if let Some(path) = output
+            && command.format != ConvertFormat::Archive
+            && is_directory(path)
+        {
+            return Err(usage(format!(
+                "cannot write one text to {}: it is a directory; name a file with -o",
+                path.display()
+            )));
+        }
+        if let (Some(path), ConvertFormat::Archive) = (output, command.format)
+            && is_directory(path)
+        {
+            let settings = ArchiveSettings::new(path.into(), command.uuid_prefix.clone());
+            return Ok(Target::Layout(Box::new(Layout {
+                rewriter: Rewriter::new(path.into())?,
+                archive: Archive::new(settings)?,
+                unplaced: 0,
+            })));
+        }
+        let sink = Sink::open(output, None)?;
+        let mut text = Text {
+            buffer: Vec::new(),
+            sink,
+        };
+        let records = |format, text: Text| {
+            Target::Records(Box::new(Records {
+                writer: RecordWriter::new(format, text.sink),
+                metadata: None,
+                before: None,
+                untimed: 0,
+            }))
+        };
+        Ok(match command.format {
+            ConvertFormat::Jsonl => records(MachineFormat::Jsonl, text),
+            ConvertFormat::Csv => records(MachineFormat::Csv, text),
+            ConvertFormat::TcpInfoCsv => {
+                let shape = match command.compat {
+                    true => Shape::Compat,
+                    false => Shape::Corrected,
+                };
+                let tool = CsvTool::new(shape);
+                tool.header(&mut text.buffer);
+                Target::Csv(tool, text)
+            }
+            ConvertFormat::Archive => Target::Lines(Rfc3339::default(), text),
+        })
+    }
+
+    /// Another file begins.
+    pub(super) fn begin(&mut self) {
+        match self {
+            Target::Csv(tool, _) => tool.begin(),
+            Target::Records(records) => (records.metadata, records.before) = (None, None),
+            Target::Lines(..) | Target::Layout(_) => {}
+        }
+    }
+
+    /// A line of it.
+    pub(super) fn take(&mut self, entry: &Entry<'_>) -> Result<()> {
+        match self {
+            Target::Csv(tool, text) => tool.row(&mut text.buffer, entry),
+            Target::Records(records) => return Ok(records.take(entry)?),
+            Target::Lines(clock, text) => {
+                entry.line().write(&mut text.buffer, clock);
+            }
+            Target::Layout(layout) => {
+                return layout.take(entry).context("cannot write the archive");
+            }
+        }
+        self.hand_over(BATCH)?;
+        Ok(())
+    }
+
+    /// It ends.
+    pub(super) fn end(&mut self) -> Result<()> {
+        match self {
+            Target::Csv(..) | Target::Lines(..) | Target::Records(_) => Ok(()),
+            Target::Layout(layout) => layout.rewriter.end().context("cannot write the archive"),
+        }
+    }
+
+    /// All files are read. Returns how many lines had no place.
+    pub(super) fn finish(mut self) -> Result<u64> {
+        self.hand_over(0)?;
+        match self {
+            Target::Csv(_, text) | Target::Lines(_, text) => {
+                text.sink.finish()?;
+                Ok(0)
+            }
+            Target::Records(records) => {
+                records.writer.finish()?;
+                Ok(records.untimed)
+            }
+            Target::Layout(mut layout) => {
+                let counters = layout.archive.finish();
+                layout.trouble();
+                let lost = counters.dropped + counters.without_cookie;
+                Ok(layout.unplaced + lost)
+            }
+        }
+    }
+
+    fn hand_over(&mut self, beyond: usize) -> Result<(), SinkEnd> {
+        match self {
+            Target::Csv(_, text) | Target::Lines(_, text) if text.buffer.len() >= beyond => {
+                let result = text.sink.write(&text.buffer);
+                text.buffer.clear();
+                result
+            }
+            Target::Csv(..) | Target::Lines(..) | Target::Records(_) | Target::Layout(_) => Ok(()),
+        }
+    }
+}
+
+impl Records {
+    fn take(&mut self, entry: &Entry<'_>) -> Result<(), SinkEnd> {
+        if let Some(metadata) = &entry.metadata {
+            self.metadata = Some(metadata.clone());
+        }
+        let Some(message) = entry.message else {
+            return Ok(());
+        };
+        let Some(time) = entry.at.at else {
+            self.untimed += 1;
+            return Ok(());
+        };
+        let metadata = self.metadata.as_ref();
+        let ended = entry.ended.as_ref();
+        let is_same = |&(cookie, _): &(u64, Polled)| cookie == message.cookie();
+        let context = Context {
+            time,
+            uuid: metadata.map(|metadata| metadata.uuid.as_str()),
+            sequence: metadata.map(|metadata| metadata.sequence.into()),
+            // Of one that was never polled nobody knows how long it was there.
+            first_seen: metadata
+                .and_then(|metadata| metadata.start_time.at)
+                .filter(|_| ended.is_none_or(|ended| ended.polls != Some(0))),
+            before: self.before.filter(is_same).map(|(_, before)| before),
+            is_final: ended.is_some(),
+            close: ended.and_then(|ended| close(ended.reason.as_deref()?)),
+            ..Context::default()
+        };
+        self.before = Some((message.cookie(), Polled::of(time, message)));
+        self.writer.write(&map::socket(message, &context))
+    }
+}
+
+/// As the word says.
+fn close(word: &str) -> Option<SocketClose> {
+    let mut all = SocketClose::ALL.iter().copied();
+    all.find(|close| close.word() == Some(word))
+}
+
+impl Layout {
+    fn take(&mut self, entry: &Entry<'_>) -> Result<()> {
+        if self.rewriter.take(entry)? {
+            return Ok(());
+        }
+        let (Some(at), Some(message)) = (entry.at.at, entry.message) else {
+            self.unplaced += 1;
+            return Ok(());
+        };
+        let cookie = message.cookie();
+        match &entry.ended {
+            Some(ended) => self.archive.ended(at, at, cookie, Some(message), ended),
+            None => self.archive.snapshot(at, at, cookie, message),
+        }
+        self.archive.tick(at);
+        self.trouble();
+        Ok(())
+    }
+
+    fn trouble(&mut self) {
+        if let Some(trouble) = self.archive.take_trouble() {
+            say(trouble);
+        }
+    }
+}
+
+/// One that is there, or that can only be meant as one.
+fn is_directory(path: &Path) -> bool {
+    path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/")
+}

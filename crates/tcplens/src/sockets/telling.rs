@@ -1,0 +1,115 @@
+//! What the loop finds, for who listens at the event socket: connections that open and end, of those that were asked for, with
+//! their addresses as they are shown. A connection that only its end told of opens and ends at once.
+
+use tcplens_core::record::{Health, Socket};
+use tcplens_core::socket::{Ended as Why, Message, What};
+use tcplens_core::time::Timestamp;
+use tcplens_output::SinkEnd;
+use tcplens_output::events::{EventKind, SocketEnds};
+
+use super::events::EventSocket;
+use super::{Consumer, Ended, Polled, Snapshot};
+
+/// See the module.
+pub(crate) struct EventView {
+    socket: EventSocket,
+}
+
+impl EventView {
+    /// Tells whoever is at this socket.
+    pub(crate) fn new(socket: EventSocket) -> EventView {
+        EventView { socket }
+    }
+
+    fn event(&mut self, kind: EventKind, time: Timestamp, ends: Option<SocketEnds>) {
+        if let Some(ends) = ends {
+            self.socket.event(kind, time, ends);
+        }
+    }
+}
+
+/// Its ends as they are shown; none: it is no connection.
+fn ends(record: &Socket<'_>, message: Message<'_>) -> Option<SocketEnds> {
+    let (local, remote) = (message.local().1, message.remote().1);
+    Some(SocketEnds {
+        local: (record.local_ip, local),
+        remote: (record.remote_ip?, remote),
+        interface: message.interface(),
+        cookie: message.cookie(),
+    })
+}
+
+impl Consumer for EventView {
+    fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd> {
+        if let (What::New, Some(record)) = (snapshot.seen.what, snapshot.record) {
+            let ends = ends(record, snapshot.message);
+            self.event(EventKind::Open, snapshot.seen.entry.first_seen, ends);
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {
+        let end = ended.end;
+        let ends = ends(ended.record, end.message);
+        if end.entry.polls == 0 {
+            self.event(EventKind::Open, end.entry.first_seen, ends);
+        }
+        // One that is open when the observation ends has not ended.
+        if end.ended != Why::Open {
+            self.event(EventKind::Close, end.at, ends);
+        }
+        Ok(())
+    }
+
+    fn polled(&mut self, polled: &mut Polled<'_>) -> Result<(), SinkEnd> {
+        let (tracker, world) = (polled.tracker, &mut *polled.world);
+        self.socket.serve(|each| {
+            for entry in tracker.entries() {
+                let message = entry.message();
+                let told = world.socket(entry.last_seen, message, None, Some(entry), |record| {
+                    if let Some(ends) = ends(record, message) {
+                        each(entry.first_seen, ends);
+                    }
+                    Ok(())
+                });
+                debug_assert!(told.is_ok(), "nothing was written");
+            }
+        });
+        Ok(())
+    }
+
+    fn idle(&mut self) -> Result<(), SinkEnd> {
+        self.socket.tell();
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        Ok(())
+    }
+
+    fn shown(&self) -> u64 {
+        0
+    }
+
+    fn health(&mut self, _: &Health) -> Result<(), SinkEnd> {
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.socket.tell();
+        Ok(())
+    }
+
+    fn dropped(&self) -> u64 {
+        0
+    }
+
+    fn limit_hits(&self) -> Vec<(&'static str, u64)> {
+        self.socket.counts().limit_hits()
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), SinkEnd> {
+        self.socket.finish();
+        Ok(())
+    }
+}
