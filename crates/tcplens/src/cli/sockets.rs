@@ -159,7 +159,7 @@ pub(crate) struct When {
     #[arg(long)]
     pub watch: bool,
     /// Ask so often, with --watch [default: 10 ms to 10 s, as often as --cpu-budget allows]
-    #[arg(long, value_name = "TIME", value_parser = values::seconds)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub interval: Option<Span>,
     /// What asking may take of one core, where --interval does not say how often
     #[arg(long, value_name = "PERCENT", value_parser = values::percent, default_value = "2")]

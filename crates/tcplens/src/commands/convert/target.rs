@@ -195,10 +195,7 @@ impl Records {
             time,
             uuid: metadata.map(|metadata| metadata.uuid.as_str()),
             sequence: metadata.map(|metadata| metadata.sequence.into()),
-            // Of one that was never polled nobody knows how long it was there.
-            first_seen: metadata
-                .and_then(|metadata| metadata.start_time.at)
-                .filter(|_| ended.is_none_or(|ended| ended.polls != Some(0))),
+            first_seen: metadata.and_then(|metadata| metadata.start_time.at),
             before: self.before.filter(is_same).map(|(_, before)| before),
             is_final: ended.is_some(),
             close: ended.and_then(|ended| close(ended.reason.as_deref()?)),
