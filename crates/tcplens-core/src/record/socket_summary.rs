@@ -59,7 +59,8 @@ record! {
         polls: u64 = count,
         /// Records of it that were worth keeping, by the rule in force; thinning does not change this number.
         snapshots: u64 = count,
-        /// How it ended: `fin` (its FIN was acknowledged), `reset` (it ended otherwise: RST of either side, or aborted),
+        /// How it ended: `fin` (its FIN was acknowledged), `reset` (it ended otherwise: RST of either side, or aborted;
+        /// with `--kernel` `reset_sent` or `reset_received`),
         /// `timed_out`, `refused`, `failed` (it was to be opened and never was), `vanished` (its end was not seen), `unknown`, `open`.
         close: SocketClose = word,
         /// The last state that was polled; absent for one that never was.

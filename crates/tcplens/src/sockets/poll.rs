@@ -14,6 +14,7 @@ use tcplens_core::socket::{Message, Pace, Pacer, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
+use super::inside::Inside;
 use super::pushed::Pushed;
 use super::tell::{each, ended, snapshot};
 use super::{Consumer, Counts, Polled, World};
@@ -24,6 +25,8 @@ use crate::signals::{Request as Signal, Requests};
 const REPEATS: u64 = 3;
 /// How often to look at signals at least.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same where the kernel's own view runs beside: its programs wake nobody up.
+const LOOK_INSIDE: Duration = Duration::from_millis(20);
 /// How often listeners are asked for where they only tell whose end is the server's.
 const LISTENERS: Duration = Duration::from_millis(100);
 /// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
@@ -51,6 +54,8 @@ pub(crate) struct Poller {
     pub diag: Diag,
     /// Told.
     pub destroyed: Option<Destroyed>,
+    /// The kernel's own view, where it was asked for.
+    pub inside: Option<Inside>,
     /// The kernel's own count of sockets that were opened.
     pub opened: Option<Opened>,
     /// What the kernel is asked for.
@@ -133,6 +138,8 @@ impl Poller {
         self.counts.tracked = self.tracker.counts();
         let destroyed = self.destroyed.as_ref();
         self.counts.lost = destroyed.and_then(Destroyed::drops).map(u64::from);
+        self.counts.kernel = self.inside.as_ref().map(Inside::counts);
+        self.counts.forgotten = self.world.known.limit_hits;
     }
 
     /// One look at all sockets.
@@ -141,7 +148,7 @@ impl Poller {
         self.others.clear();
         for (family, number) in FAMILIES {
             match self.dump(family, number)? {
-                Ok(true) => {}
+                Ok(true) => self.look_inside(),
                 Ok(false) => {
                     self.counts.abandoned += 1;
                     // What was seen of it is as it was; the table is shown when it is whole.
@@ -281,10 +288,19 @@ impl Poller {
         Ok(())
     }
 
+    /// What the kernel's own view told since the last time.
+    fn look_inside(&mut self) {
+        if let Some(inside) = &mut self.inside {
+            inside.read(&self.tracker, &mut self.world, &mut self.consumers);
+        }
+    }
+
     /// What the kernel told of destroyed sockets since the last time.
     fn drain(&mut self) -> Result<Result<(), SinkEnd>> {
+        self.look_inside();
         let Poller {
             destroyed: Some(destroyed),
+            inside,
             tracker,
             world,
             consumers,
@@ -299,6 +315,12 @@ impl Poller {
             let Some(message) = Message::new(bytes) else {
                 return;
             };
+            if let Some(inside) = inside
+                && !world.is_finished(message.cookie())
+            {
+                inside.read(tracker, world, consumers);
+                counts.late_facts += u64::from(world.is_late(message.cookie()));
+            }
             if let Some(end) = tracker.destroyed(at, message)
                 && shown.is_ok()
             {
@@ -336,16 +358,21 @@ impl Poller {
                 return Ok(true);
             }
             let left = over.map_or(due, |over| due.min(over)) - now;
+            let look = match &self.inside {
+                Some(_) => LOOK_INSIDE,
+                None => LOOK,
+            };
             match &self.destroyed {
                 Some(destroyed) => {
-                    let is_readable = wait_readable(destroyed, left.min(LOOK));
+                    let is_readable = wait_readable(destroyed, left.min(look));
                     if is_readable.map_err(anyhow::Error::from)? {
                         self.drain()??;
                     }
                 }
                 // A signal ends it at the latest after that.
-                None => std::thread::sleep(left.min(LOOK)),
+                None => std::thread::sleep(left.min(look)),
             }
+            self.look_inside();
             self.idle(requests)?;
         }
     }
