@@ -154,6 +154,22 @@ impl KnownSockets {
         self.by_cookie.remove(&cookie)
     }
 
+    /// Words of ends were lost: those of sockets that were closed long ago do not come any more. Looks once a minute.
+    pub fn tidy(&mut self, now: Timestamp) {
+        if self.swept.is_none_or(|at| now >= at.plus(KEPT)) {
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        let oldest = now.plus(-KEPT);
+        self.swept = Some(now);
+        self.by_cookie.retain(|_, known| {
+            let finish = known.finish.as_ref();
+            finish.is_none_or(|finish| finish.at >= oldest)
+        });
+    }
+
     /// How many are known.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -172,12 +188,8 @@ impl KnownSockets {
         }
         // All are looked at for that: not for every event.
         if self.swept.is_none_or(|at| event.at >= at.plus(SECOND)) {
-            self.swept = Some(event.at);
-            let (before, oldest) = (self.by_cookie.len(), event.at.plus(-KEPT));
-            self.by_cookie.retain(|_, known| {
-                let finish = known.finish.as_ref();
-                finish.is_none_or(|finish| finish.at >= oldest)
-            });
+            let before = self.by_cookie.len();
+            self.sweep(event.at);
             self.limit_hits += (before - self.by_cookie.len()) as u64;
         }
         let has_room = self.by_cookie.len() < self.limit;

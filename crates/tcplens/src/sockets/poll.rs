@@ -27,6 +27,9 @@ const REPEATS: u64 = 3;
 const LOOK: Duration = Duration::from_millis(100);
 /// The same where the kernel's own view runs beside: its programs wake nobody up.
 const LOOK_INSIDE: Duration = Duration::from_millis(20);
+/// How long what was told of ends before the end of the observation is read at most. Chosen: all that finds room takes a second or
+/// two; more comes without an end where connections do.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often listeners are asked for where they only tell whose end is the server's.
 const LISTENERS: Duration = Duration::from_millis(100);
 /// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
@@ -121,7 +124,7 @@ impl Poller {
         let end = match end {
             None => {
                 // What ended in the last moment is not open.
-                let drained = self.drain()?;
+                let drained = self.drain_all()?;
                 drained.and_then(|()| self.finish()).err()
             }
             end => end,
@@ -315,9 +318,8 @@ impl Poller {
             let Some(message) = Message::new(bytes) else {
                 return;
             };
-            if let Some(inside) = inside
-                && !world.is_finished(message.cookie())
-            {
+            // What it told of this end is there by now; and where many ends wait it does not run full.
+            if let Some(inside) = inside {
                 inside.read(tracker, world, consumers);
                 counts.late_facts += u64::from(world.is_late(message.cookie()));
             }
@@ -329,7 +331,26 @@ impl Poller {
         })?;
         counts.damaged += read.damaged;
         counts.has_lost |= read.lost;
+        if counts.has_lost {
+            world.known.tidy(clock::now());
+        }
         Ok(shown)
+    }
+
+    /// The same at the end, when much may wait; what comes meanwhile is of no interest.
+    fn drain_all(&mut self) -> Result<Result<(), SinkEnd>> {
+        let begun = Instant::now();
+        loop {
+            if let Err(end) = self.drain()? {
+                return Ok(Err(end));
+            }
+            let Some(destroyed) = &self.destroyed else {
+                return Ok(Ok(()));
+            };
+            if begun.elapsed() >= LAST_WORDS || !wait_readable(destroyed, Duration::ZERO)? {
+                return Ok(Ok(()));
+            }
+        }
     }
 
     /// Until the next look is due: whether there is to be one.

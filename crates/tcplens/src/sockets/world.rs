@@ -68,13 +68,7 @@ impl World {
         self.filter.is_some() || self.exclude.is_some()
     }
 
-    /// Whether the kernel's own view has told how a socket ended.
-    pub(crate) fn is_finished(&self, cookie: u64) -> bool {
-        let known = self.known.find(cookie);
-        known.is_some_and(|known| known.finish.is_some())
-    }
-
-    /// Whether it has told how a socket was opened, and not yet how it ended.
+    /// Whether the kernel's own view has told how a socket was opened, and not yet how it ended.
     pub(crate) fn is_late(&self, cookie: u64) -> bool {
         let known = self.known.find(cookie);
         known.is_some_and(|known| known.finish.is_none())
@@ -153,7 +147,9 @@ impl World {
         show: impl FnOnce(&End<'_>, &Socket<'_>, &SocketSummary<'_>) -> Result<(), SinkEnd>,
     ) -> Result<(), SinkEnd> {
         let known = self.known.remove(end.message.cookie());
-        let head = known.as_ref().and_then(|known| known.with_ends(end.message));
+        let head = known
+            .as_ref()
+            .and_then(|known| known.with_ends(end.message));
         let end = &End {
             message: match &head {
                 Some(head) => Message::of(head, end.message.attribute_bytes()),

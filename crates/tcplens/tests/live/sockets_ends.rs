@@ -1,6 +1,7 @@
 //! `sockets --watch`: of connections that end in every way, what is told of how they ended and of their payload, against what this
 //! process itself wrote and read. With `--kernel` all of it is exact; without, nothing is wrong.
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 
 use crate::kernel::is_to_be_had;
@@ -113,7 +114,7 @@ fn is_never_wrong(name: &str, interval: &str) {
         return;
     };
     ended.is(0, &[" ended, 0 destroy messages lost\n"]);
-    let mut words = String::new();
+    let mut words = BTreeMap::new();
     for right in &all {
         let lines = told(&ended, right);
         assert!(
@@ -123,12 +124,9 @@ fn is_never_wrong(name: &str, interval: &str) {
         );
         for line in lines {
             let close = field(line, "close").unwrap().trim_matches('"');
-            words += &format!(
-                "{} {} {close} {:?}\n",
-                right.what,
-                right.is_server,
-                field(line, "received_bytes")
-            );
+            let received = field(line, "received_bytes").map(str::to_owned);
+            let said = (right.what, right.is_server, close, received);
+            *words.entry(said).or_insert(0) += 1;
             assert!(is_no_more_than(close, right.close), "{right:?}\n{line}");
             let (sent, received) = (
                 optional(line, "sent_bytes"),
@@ -153,7 +151,8 @@ fn is_never_wrong(name: &str, interval: &str) {
             }
         }
     }
-    println!("{words}");
+    // For docs/sockets.md.
+    println!("{words:#?}");
 }
 
 #[test]
@@ -185,9 +184,7 @@ fn a_socket_that_is_kept_after_a_rst_is_told_with_all_that_it_sent() {
     // What is unread is answered with a RST.
     drop(client);
     // The kernel does not show it any more, and has not destroyed it.
-    tap.until("both ends", |out| {
-        of_kind(out, "socket_summary").len() == 2
-    });
+    tap.until("both ends", |out| of_kind(out, "socket_summary").len() == 2);
     drop(server);
     let ended = tap.interrupt();
     ended.is(0, &[" 2 ended, "]);
