@@ -323,10 +323,12 @@ impl Poller {
                 inside.read(tracker, world, consumers);
                 counts.late_facts += u64::from(world.is_late(message.cookie()));
             }
-            if let Some(end) = tracker.destroyed(at, message)
-                && shown.is_ok()
-            {
-                shown = ended(consumers, world, counts, &end);
+            match tracker.destroyed(at, message) {
+                Some(end) if shown.is_ok() => shown = ended(consumers, world, counts, &end),
+                // It was no connection, or its end was known: of that nothing more is to be known.
+                _ => {
+                    world.known.remove(message.cookie());
+                }
             }
         })?;
         counts.damaged += read.damaged;

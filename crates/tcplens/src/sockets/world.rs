@@ -146,7 +146,11 @@ impl World {
         end: &End<'_>,
         show: impl FnOnce(&End<'_>, &Socket<'_>, &SocketSummary<'_>) -> Result<(), SinkEnd>,
     ) -> Result<(), SinkEnd> {
-        let known = self.known.remove(end.message.cookie());
+        // What was missing may be there again.
+        let known = match end.ended {
+            Ended::Vanished => self.known.find(end.message.cookie()).cloned(),
+            _ => self.known.remove(end.message.cookie()),
+        };
         let head = known
             .as_ref()
             .and_then(|known| known.with_ends(end.message));
