@@ -9,6 +9,7 @@ use rustix::net::sockopt::{set_socket_linger, set_tcp_user_timeout};
 
 use crate::namespace::Namespace;
 use crate::tap::until;
+use crate::traffic::listen;
 
 /// An end of a connection whose server has this port, and what is right of it.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,7 @@ impl Both {
         port: u16,
     ) -> Both {
         let address: SocketAddr = format!("{address}:{port}").parse().unwrap();
-        let listener = to.within(|| TcpListener::bind(address)).unwrap();
+        let listener = listen(to, address);
         let client = from.within(|| TcpStream::connect(address)).unwrap();
         let (server, _) = listener.accept().unwrap();
         Both {
@@ -232,7 +233,7 @@ pub(crate) fn local(lo: &Namespace) -> Vec<Right> {
     all.extend(both.right(["fin", "fin"]));
     drop(both);
 
-    let listener = lo.within(|| TcpListener::bind("127.0.0.1:7011")).unwrap();
+    let listener = listen(lo, "127.0.0.1:7011".parse().unwrap());
     let mut client = lo.within(|| TcpStream::connect("127.0.0.1:7011")).unwrap();
     client.write_all(&[b'x'; 300]).unwrap();
     let right = Right {
