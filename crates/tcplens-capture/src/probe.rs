@@ -48,6 +48,8 @@ pub struct Machine {
     pub landlock: Option<u32>,
     /// The kernel's sockets can be asked for; or what the kernel said.
     pub sockets: Result<(), String>,
+    /// Whether the kernel tells of sockets that are destroyed; or what it said.
+    pub ends: Result<bool, String>,
     /// The kernel describes its types (BTF).
     pub btf: bool,
     /// Programs in the kernel are permitted, or what to do.
@@ -109,6 +111,9 @@ impl Machine {
             namespace_names: netns::names(),
             landlock: landlock::version(),
             sockets: socket_diagnosis().map_err(|error| error.to_string()),
+            ends: destroy_groups()
+                .map(|groups| groups.is_told)
+                .map_err(|error| error.to_string()),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             lockdown: word("/sys/kernel/security/lockdown").and_then(|words| chosen(&words)),
             measures_programs: word("/proc/sys/kernel/bpf_stats_enabled").map(|word| word != "0"),

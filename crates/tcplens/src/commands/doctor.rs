@@ -78,6 +78,7 @@ fn checks(machine: &Machine, cores: u64) -> Vec<Check> {
         namespaces(machine),
         landlock(machine),
         sockets(machine),
+        ends(machine),
         types(machine),
         rights(machine),
         lockdown(machine),
@@ -261,7 +262,7 @@ fn sockets(machine: &Machine) -> Check {
         Ok(()) => ("can be asked for (sock_diag)".to_owned(), None),
         Err(error) => {
             let lack = Lack {
-                cost: "none in this version, which does not ask yet".to_owned(),
+                cost: "no `sockets`".to_owned(),
                 fix: Some("modprobe inet_diag tcp_diag".to_owned()),
             };
             (error.clone(), Some(lack))
@@ -269,6 +270,31 @@ fn sockets(machine: &Machine) -> Check {
     };
     Check {
         name: "sockets of the kernel",
+        found,
+        lack,
+    }
+}
+
+fn ends(machine: &Machine) -> Check {
+    let lack = || {
+        Lack {
+        cost: "`sockets --watch` misses connections that live shorter than its interval, and states how many".to_owned(),
+        fix: Some("Linux 4.4 or later, with CONFIG_INET_TCP_DIAG".to_owned()),
+    }
+    };
+    let (found, lack) = match &machine.ends {
+        Ok(true) => (
+            "told, however short they live (sock_diag's groups)".to_owned(),
+            None,
+        ),
+        Ok(false) => (
+            "not told: the groups can be joined, and nothing comes".to_owned(),
+            Some(lack()),
+        ),
+        Err(error) => (error.clone(), Some(lack())),
+    };
+    Check {
+        name: "ends of sockets",
         found,
         lack,
     }
@@ -449,6 +475,7 @@ mod tests {
             namespace_names: vec!["blue".to_owned()],
             landlock: Some(5),
             sockets: Ok(()),
+            ends: Ok(true),
             btf: true,
             hooks: Ok(()),
             lockdown: Some("none".to_owned()),
@@ -472,6 +499,7 @@ ok       clock                     tsc
 ok       other network namespaces  blue
 ok       landlock                  version 5
 ok       sockets of the kernel     can be asked for (sock_diag)
+ok       ends of sockets           told, however short they live (sock_diag's groups)
 ok       types of the kernel       described (BTF)
 ok       programs in the kernel    permitted
 ok       lockdown                  none
@@ -499,6 +527,7 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
             namespace_names: Vec::new(),
             landlock: None,
             sockets: Err("Protocol not supported".to_owned()),
+            ends: Ok(false),
             btf: false,
             hooks: Err("needs CAP_BPF".to_owned()),
             lockdown: Some("confidentiality".to_owned()),
