@@ -256,16 +256,13 @@ fn metrics_have_every_byte_of_connections_that_ended_however_they_did() {
         let looks = value(&last, "tcpinfo_polling_interval_histogram_count");
         closed == Some(6) && server == Some(6) && looks > Some(0)
     });
-    assert_eq!(
-        value(&last, &of("sent_bytes_total", "client", "")),
-        Some(sent),
-        "{last}"
-    );
-    assert_eq!(
-        value(&last, &of("received_bytes_total", "server", "")),
-        Some(sent),
-        "{last}"
-    );
+    // What was repeated is in it: a reader that is slow makes the kernel drop and repeat.
+    let all = value(&last, &of("sent_bytes_total", "client", "")).unwrap();
+    let repeated = value(&last, &of("retransmitted_bytes_total", "client", "")).unwrap();
+    assert_eq!(all - repeated, sent, "{last}");
+    // Where nothing tells whether the client's FIN is among what was received, it is.
+    let received = value(&last, &of("received_bytes_total", "server", "")).unwrap();
+    assert!((sent..=sent + 6).contains(&received), "{last}");
     assert_eq!(value(&last, &of("opened_total", "server", "")), Some(5));
     assert!(
         value(
