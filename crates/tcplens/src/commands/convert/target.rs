@@ -198,7 +198,9 @@ impl Records {
             // Of one that was never polled nobody knows how long it was there.
             first_seen: metadata
                 .and_then(|metadata| metadata.start_time.at)
-                .filter(|_| ended.is_none_or(|ended| ended.polls != Some(0))),
+                .filter(|_| {
+                    ended.is_none_or(|ended| ended.polls != Some(0) || ended.duration.is_some())
+                }),
             before: self.before.filter(is_same).map(|(_, before)| before),
             is_final: ended.is_some(),
             close: ended.and_then(|ended| close(ended.reason.as_deref()?)),
