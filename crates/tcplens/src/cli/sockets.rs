@@ -173,6 +173,9 @@ pub(crate) struct When {
     /// Stop after N records; of a table, show N lines
     #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
     pub count: Option<u64>,
+    /// Look from inside the kernel as well (eBPF): when and by whom connections were opened, who reset them, exact payload
+    #[arg(short, long)]
+    pub kernel: bool,
     /// As where the kernel does not tell of ends: for tests.
     #[arg(long, hide = true)]
     pub no_destroy: bool,

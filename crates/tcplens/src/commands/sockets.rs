@@ -24,7 +24,7 @@ use crate::live::Live;
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
 use crate::sockets::events::{EventSocket, Patience};
-use crate::sockets::open::{self, Sources};
+use crate::sockets::open::{self, Sources, Wants};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::Pushed;
 use crate::sockets::{
@@ -47,9 +47,12 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .collect();
     let text = words.join(" ");
     let mut live = Live::of_output(&command.output, command.which.user.as_deref())?;
-    let wants_ends = is_watching && !command.when.no_destroy;
-    let wants_owners = command.format() != Format::None;
-    let sources = open::open(command.which.netns.as_deref(), wants_ends, wants_owners)?;
+    let wants = Wants {
+        ends: is_watching && !command.when.no_destroy,
+        owners: command.format() != Format::None,
+        inside: command.when.kernel,
+    };
+    let sources = open::open(command.which.netns.as_deref(), wants)?;
     let number = |name: &str| {
         let mut all = sources.interfaces.iter();
         let found = all.find(|(_, known)| *known == name);
@@ -176,6 +179,11 @@ fn check(command: &Sockets) -> Result<()> {
         return Err(usage(format!(
             "{option} tells of what comes; it takes --watch, or --duration or --polls"
         )));
+    }
+    if command.when.kernel && !command.is_watching() {
+        return Err(usage(
+            "-k (--kernel) tells how connections open and end; it takes --watch, --archive, --duration or --polls",
+        ));
     }
     if command.extended && command.format() != Format::Text {
         return Err(usage(
@@ -317,6 +325,7 @@ fn poller(
     Poller {
         diag: sources.diag,
         destroyed,
+        inside: sources.inside,
         opened: sources.opened,
         pushed,
         is_all,

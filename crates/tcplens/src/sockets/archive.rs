@@ -160,7 +160,12 @@ impl Consumer for Archiver {
             polls: Some(summary.polls),
             snapshots: Some(summary.snapshots),
         };
-        self.take(end.at, end.entry.first_seen, end.message, Some(last));
+        // One that no look has seen began when it was opened, where that was told.
+        let first_seen = match end.entry.polls {
+            0 => summary.time,
+            _ => end.entry.first_seen,
+        };
+        self.take(end.at, first_seen, end.message, Some(last));
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tcplens_capture::kernel::KernelCounts;
 use tcplens_capture::{clock, process};
 use tcplens_core::record::{Health, SCHEMA_VERSION, SocketHealth, Vantage};
 use tcplens_core::socket::tracker;
@@ -43,6 +44,12 @@ pub(crate) struct Counts {
     pub opened: Option<u64>,
     /// Whether all sockets were asked for.
     pub is_all: bool,
+    /// What the kernel's own view counted, where it runs.
+    pub kernel: Option<KernelCounts>,
+    /// Ends of sockets that came before the kernel's own view told of them.
+    pub late_facts: u64,
+    /// What it told of sockets and there was no room for.
+    pub forgotten: u64,
     /// What the table of sockets counted.
     pub tracked: tracker::Counts,
     /// Records, by kind.
@@ -92,12 +99,19 @@ impl Counts {
             let ns = u64::try_from(all.as_nanos()).unwrap_or(u64::MAX);
             human::Duration(Span::from_ns(ns / by.max(1)))
         };
-        format!(
+        let mut line = format!(
             "asked every {} on average, for {} of CPU time each; {} answers were not whole and repeated",
             each(self.span, self.polls.saturating_sub(1)),
             each(self.cpu, self.polls),
             self.repeated
-        )
+        );
+        if let Some(kernel) = self.kernel {
+            line += &format!(
+                "; {} events read from inside the kernel, {} of them later than the end they told of",
+                kernel.events, self.late_facts
+            );
+        }
+        line
     }
 
     /// What was lost, a sentence each.
@@ -133,6 +147,26 @@ impl Counts {
                 percent(unseen, opened)
             ));
         }
+        let kernel = self.kernel.unwrap_or_default();
+        if kernel.drops > 0 {
+            losses.push(format!(
+                "{} events of the kernel's own view (-k) found no room in its ring buffer: some connections end without what \
+                 it knows",
+                kernel.drops
+            ));
+        }
+        if kernel.storage_failed > 0 {
+            losses.push(format!(
+                "{} connections could not be observed from inside the kernel (-k): there was no memory for them",
+                kernel.storage_failed
+            ));
+        }
+        if self.forgotten > 0 {
+            losses.push(format!(
+                "what the kernel's own view (-k) told of {} sockets found no room",
+                self.forgotten
+            ));
+        }
         if self.tracked.limit_hits + self.others_left_out > 0 {
             losses.push(format!(
                 "there are more than {} sockets: those beyond are not watched",
@@ -159,6 +193,11 @@ impl Counts {
             ("sockets", self.tracked.limit_hits),
             ("other_sockets", self.others_left_out),
             ("socket_ends", self.tracked.forgotten),
+            ("socket_facts", self.forgotten),
+            (
+                "kernel_storage",
+                self.kernel.map_or(0, |kernel| kernel.storage_failed),
+            ),
         ];
         let dropped = (self.dropped > 0).then_some(("output", self.dropped));
         Health {
@@ -170,8 +209,8 @@ impl Counts {
             datagrams: 0,
             undecoded: Vec::new(),
             kernel_drops: None,
-            kernel_events: None,
-            event_drops: None,
+            kernel_events: self.kernel.map(|kernel| kernel.events),
+            event_drops: self.kernel.map(|kernel| kernel.drops),
             accept_overflows: None,
             probe_runs: Vec::new(),
             probe_ns: Vec::new(),

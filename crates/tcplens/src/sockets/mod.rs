@@ -4,13 +4,14 @@
 
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::metrics::{AnswerError, Family};
-use tcplens_core::socket::{End, Message, Seen, Tracker};
+use tcplens_core::socket::{End, Message, Opened, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 mod archive;
 mod counts;
 pub(crate) mod events;
+mod inside;
 mod machine;
 mod measuring;
 pub(crate) mod open;
@@ -79,6 +80,9 @@ pub(crate) trait Consumer {
     }
     /// A socket that is new or has changed.
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd>;
+    /// A connection was established just now, with its ends as they are shown: where the kernel's own view tells, and all
+    /// connections are asked for. It is told once more when it is first looked at, or when it ends.
+    fn opened(&mut self, _: &Opened) {}
     /// A connection that is over.
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd>;
     /// All sockets were looked at.

@@ -27,6 +27,8 @@ mod records;
 mod sightings;
 mod socket_events;
 mod sockets;
+mod sockets_endings;
+mod sockets_ends;
 mod sockets_short;
 mod tap;
 mod time;
