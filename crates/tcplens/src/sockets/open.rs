@@ -21,7 +21,7 @@ use crate::status::usage;
 
 /// Room for what is destroyed while a look goes on, as the kernel counts it: 1.3 KiB each. Chosen: 25,000 ends, a quarter of a
 /// second of a host that closes 100,000 connections a second.
-const ROOM: usize = 32 << 20;
+pub(crate) const ROOM: usize = 32 << 20;
 
 /// What is open.
 pub(crate) struct Sources {

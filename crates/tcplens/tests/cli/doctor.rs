@@ -24,7 +24,7 @@ fn its_status_is_whether_live_capture_works() {
     );
     let json = place.run(&["doctor", "-f", "jsonl"]);
     assert_eq!(json.status, run.status);
-    assert_eq!(json.out.lines().count(), 13, "{json:?}");
+    assert_eq!(json.out.lines().count(), 14, "{json:?}");
     let first = json.out.lines().next().unwrap();
     assert!(
         first.starts_with("{\"check\":\"user\",\"state\":\""),
