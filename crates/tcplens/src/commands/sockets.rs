@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -28,8 +29,8 @@ use crate::sockets::open::{self, Sources};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::Pushed;
 use crate::sockets::{
-    Archiver, Consumer, Counts, EventView, MachineView, MetricsView, Screen, TextOptions, TextView,
-    World,
+    ArchiveCounts, Archiver, Consumer, Counts, EventView, MachineView, MetricsView, Screen,
+    TextOptions, TextView, World,
 };
 use crate::status::{self, usage};
 
@@ -93,14 +94,15 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses.clone()),
     };
     // Their threads are started without privileges.
-    consumers.extend(told(command, listeners, &uuid)?);
-    if let Some(directory) = &kept.archive {
+    let written = kept.archive.as_ref().map(|_| Arc::default());
+    consumers.extend(told(command, listeners, &uuid, written.as_ref())?);
+    if let (Some(directory), Some(written)) = (&kept.archive, written) {
         let settings = ArchiveSettings {
             segment: kept.archive_segment,
             flush: kept.archive_flush,
             ..ArchiveSettings::new(directory.clone(), uuid.clone())
         };
-        let archiver = Archiver::start(settings, anonymize.clone(), kept.include_local)?;
+        let archiver = Archiver::start(settings, anonymize.clone(), kept.include_local, written)?;
         consumers.push(Box::new(archiver));
     }
     let stop = signals::stop()?;
@@ -130,7 +132,12 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
 }
 
 /// Whoever is told while it goes on.
-fn told(command: &Sockets, listeners: Listeners, uuid: &Uuid) -> Result<Vec<Box<dyn Consumer>>> {
+fn told(
+    command: &Sockets,
+    listeners: Listeners,
+    uuid: &Uuid,
+    written: Option<&Arc<ArchiveCounts>>,
+) -> Result<Vec<Box<dyn Consumer>>> {
     let mut told: Vec<Box<dyn Consumer>> = Vec::new();
     let (event_socket, metrics) = listeners.into_parts();
     if let Some(bound) = event_socket {
@@ -141,7 +148,7 @@ fn told(command: &Sockets, listeners: Listeners, uuid: &Uuid) -> Result<Vec<Box<
         told.push(Box::new(EventView::new(socket)));
     }
     if let Some(listener) = metrics {
-        let view = MetricsView::start(listener)?;
+        let view = MetricsView::start(listener, written.cloned())?;
         if !command.output.quiet {
             say(&view);
         }
@@ -375,7 +382,8 @@ fn conclude(
     let consumers = &mut poller.consumers;
     let mut end = end;
     if end.is_none() {
-        poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
+        consumers.iter_mut().for_each(|one| one.close());
+        poller.counts.drops(consumers);
         let mut health = poller.counts.health();
         let hits = consumers.iter().flat_map(|one| one.limit_hits());
         health.limit_hits.extend(hits);
@@ -384,7 +392,7 @@ fn conclude(
             .try_for_each(|one| one.health(&health).and_then(|()| one.settle()))
             .err();
     }
-    poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
+    poller.counts.drops(consumers);
     if !is_told {
         print(&format!("{}\n", poller.counts.closing_line()));
     }

@@ -8,6 +8,8 @@ use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
 use tcplens_output::human;
 
+use super::Consumer;
+
 /// What was counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
@@ -47,11 +49,26 @@ pub(crate) struct Counts {
     pub tracked: tracker::Counts,
     /// Records, by kind.
     pub records: [u64; 2],
-    /// Records or lines that a destination did not take.
-    pub dropped: u64,
+    /// Records or lines that destinations did not take.
+    pub dropped: Vec<(&'static str, u64)>,
 }
 
 impl Counts {
+    /// Brings up to date what was dropped.
+    pub(crate) fn drops(&mut self, consumers: &[Box<dyn Consumer>]) {
+        self.dropped.clear();
+        for one in consumers {
+            let (name, count) = (one.destination(), one.dropped());
+            if count == 0 {
+                continue;
+            }
+            match self.dropped.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, all)) => *all += count,
+                None => self.dropped.push((name, count)),
+            }
+        }
+    }
+
     /// Sockets that were seen, alive or at their end.
     pub(crate) fn seen(&self) -> u64 {
         self.tracked.begun + self.tracked.never_polled
@@ -139,11 +156,13 @@ impl Counts {
                 tracker::LIMIT
             ));
         }
-        if self.dropped > 0 {
-            losses.push(format!(
-                "{} records were dropped: output did not take them",
-                self.dropped
-            ));
+        for (name, dropped) in &self.dropped {
+            losses.push(match *name {
+                "archive" => format!(
+                    "{dropped} lines of the archive were dropped: they could not be written, or not in time"
+                ),
+                name => format!("{dropped} records were dropped: {name} did not take them"),
+            });
         }
         losses
     }
@@ -160,7 +179,6 @@ impl Counts {
             ("other_sockets", self.others_left_out),
             ("socket_ends", self.tracked.forgotten),
         ];
-        let dropped = (self.dropped > 0).then_some(("output", self.dropped));
         Health {
             time: Some(clock::now()),
             vantage: Vantage::Socket,
@@ -192,7 +210,7 @@ impl Counts {
                 ("socket", self.records[0]),
                 ("socket_summary", self.records[1]),
             ],
-            records_dropped: Vec::from_iter(dropped),
+            records_dropped: self.dropped.clone(),
             damaged_at: None,
             cpu_us: process::cpu_time().and_then(|time| each(time, 1)),
             peak_rss_bytes: process::peak_resident_bytes(),
@@ -255,6 +273,19 @@ mod tests {
             ..counts
         };
         assert!(only_some.unseen().is_none() && only_some.losses().is_empty());
+    }
+
+    #[test]
+    fn each_destination_that_did_not_take_all_is_told() {
+        let counts = Counts {
+            is_told: true,
+            dropped: vec![("output", 3), ("archive", 5)],
+            ..counts()
+        };
+        let losses = counts.losses();
+        assert!(losses[0].starts_with("3 records were dropped: output"));
+        assert!(losses[1].starts_with("5 lines of the archive were dropped"));
+        assert_eq!(counts.health().records_dropped, counts.dropped);
     }
 
     #[test]
