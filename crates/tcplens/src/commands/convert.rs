@@ -1,6 +1,5 @@
 //! `convert`: archives of sockets are read, whatever wrote them, and written in another format.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
@@ -56,7 +55,7 @@ fn convert(
     let source: Box<dyn Read> = if input == Path::new("-") {
         Box::new(io::stdin())
     } else {
-        Box::new(File::open(input).with_context(cannot)?)
+        inputs::open(input).with_context(cannot)?
     };
     let mut reader = Reader::new(source).with_context(cannot)?;
     target.begin();

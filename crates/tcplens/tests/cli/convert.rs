@@ -101,6 +101,81 @@ fn real_archives_come_back_from_records_as_they_were() {
     assert!(count >= 21, "{count}");
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn real_archives_come_back_from_parquet_as_from_json_lines() {
+    let place = Place::new("convert-parquet");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    let mut inputs = vec!["a.jsonl".to_owned()];
+    if let Some(golden) = golden() {
+        for directory in ["own", "upstream"] {
+            let files = fs::read_dir(golden.join(directory)).unwrap();
+            let paths = files.map(|file| file.unwrap().path().to_string_lossy().into_owned());
+            inputs.extend(
+                paths.filter(|name| {
+                    name.ends_with(".jsonl.zst") && !name.contains("archiveRecords")
+                }),
+            );
+        }
+    }
+    for name in &inputs {
+        let records = place.run(&["convert", name]);
+        place.write("records.jsonl", records.out.as_bytes());
+        place
+            .run(&["convert", name, "-f", "parquet", "-o", "records.parquet"])
+            .is_quiet_success();
+        for format in ["jsonl", "archive"] {
+            let expected = place.run(&["convert", "-f", format, "records.jsonl"]);
+            let got = place.run(&["convert", "-f", format, "records.parquet"]);
+            got.is_quiet_success();
+            assert!(!got.out.is_empty());
+            for (got, expected) in got.out.lines().zip(expected.out.lines()) {
+                assert_eq!(got, expected, "{name}");
+            }
+            assert_eq!(got.out.len(), expected.out.len(), "{name}");
+        }
+    }
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn what_is_no_whole_parquet_file_of_sockets_is_told() {
+    let place = Place::new("convert-parquet-bad");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    let convert = ["convert", "a.jsonl", "-f", "parquet"];
+    let to_stdout = place.run(&convert);
+    to_stdout.ends(2, &["Parquet is for files, not for standard output"]);
+    let compressed = place.run(&[&convert[..], &["-o", "a.parquet.zst"]].concat());
+    compressed.ends(2, &["Parquet is compressed inside"]);
+    let whole = place.run(&[&convert[..], &["-o", "a.parquet"]].concat());
+    whole.is_quiet_success();
+    let bytes = fs::read(place.path("a.parquet")).unwrap();
+    place.write("half.parquet", &bytes[..bytes.len() / 2]);
+    let half = place.run(&["convert", "half.parquet"]);
+    half.ends(1, &["cannot read half.parquet"]);
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/shop.pcap");
+    let sample = sample.to_str().unwrap();
+    place
+        .run(&[
+            "handshakes",
+            "-q",
+            sample,
+            "-f",
+            "parquet",
+            "-o",
+            "h.parquet",
+        ])
+        .is_quiet_success();
+    let other = place.run(&["convert", "h.parquet"]);
+    other.ends(
+        1,
+        &[
+            "cannot read h.parquet",
+            "it holds handshake, not records socket",
+        ],
+    );
+}
+
 #[test]
 fn csvtools_table_comes_out_to_the_byte_and_one_of_a_directory_has_one_header() {
     let place = Place::new("convert-csv");

@@ -4,13 +4,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use tcplens_core::record::{SocketClose, Word};
+use tcplens_core::record::{Socket, SocketClose, Word};
 use tcplens_core::socket::{Context, Polled, map};
 use tcplens_output::archive::csvtool::{CsvTool, Shape};
 use tcplens_output::archive::{Archive, ArchiveSettings, Entry, Metadata, Rewriter};
 use tcplens_output::rfc3339::Rfc3339;
 use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
 
+use super::super::lines::{parquet_files, tell_left_out};
 use crate::cli::{Convert, ConvertFormat};
 use crate::say::say;
 use crate::status::usage;
@@ -81,22 +82,28 @@ impl Target {
                 unplaced: 0,
             })));
         }
+        if command.format == ConvertFormat::Parquet {
+            let Some(path) = output.filter(|path| path.as_os_str() != "-") else {
+                return Err(usage(
+                    "Parquet is for files, not for standard output; name one with -o FILE",
+                ));
+            };
+            let mut writer = parquet_files(path, false)?;
+            writer.expect::<Socket<'_>>()?;
+            return Ok(Target::Records(Records::to(writer)));
+        }
         let sink = Sink::open(output, None)?;
         let mut text = Text {
             buffer: Vec::new(),
             sink,
         };
-        let records = |format, text: Text| {
-            Target::Records(Box::new(Records {
-                writer: RecordWriter::new(format, text.sink),
-                metadata: None,
-                before: None,
-                untimed: 0,
-            }))
-        };
+        let records =
+            |format, text: Text| Target::Records(Records::to(RecordWriter::new(format, text.sink)));
         Ok(match command.format {
             ConvertFormat::Jsonl => records(MachineFormat::Jsonl, text),
             ConvertFormat::Csv => records(MachineFormat::Csv, text),
+            // It has a destination of its own.
+            ConvertFormat::Parquet => return Err(usage("Parquet is for files")),
             ConvertFormat::TcpInfoCsv => {
                 let shape = match command.compat {
                     true => Shape::Compat,
@@ -152,6 +159,7 @@ impl Target {
                 Ok(0)
             }
             Target::Records(records) => {
+                tell_left_out(&records.writer);
                 records.writer.finish()?;
                 Ok(records.untimed)
             }
@@ -177,6 +185,15 @@ impl Target {
 }
 
 impl Records {
+    fn to(writer: RecordWriter) -> Box<Records> {
+        Box::new(Records {
+            writer,
+            metadata: None,
+            before: None,
+            untimed: 0,
+        })
+    }
+
     fn take(&mut self, entry: &Entry<'_>) -> Result<(), SinkEnd> {
         if let Some(metadata) = &entry.metadata {
             self.metadata = Some(metadata.clone());
