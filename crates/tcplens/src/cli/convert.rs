@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tcplens_output::archive::Uuid;
 
+use super::AnonymizeChoice;
+
 /// `convert`.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
@@ -58,15 +60,6 @@ pub(crate) enum ConvertFormat {
     TcpInfoCsv,
     /// tcp-info's lines.
     Archive,
-}
-
-/// `--anonymize`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnonymizeChoice {
-    /// Addresses as they are.
-    None,
-    /// Their networks.
-    Netblock,
 }
 
 fn prefix(text: &str) -> Result<Uuid, String> {

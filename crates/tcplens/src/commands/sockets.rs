@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_capture::diag::DiagError;
-use tcplens_core::anonymize;
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::message::state;
@@ -20,7 +19,7 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use crate::answer::listen::Listeners;
-use crate::cli::{Anonymize, Format, SocketKind, Sockets, Sort};
+use crate::cli::{Format, SocketKind, Sockets, Sort};
 use crate::live::Live;
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
@@ -89,10 +88,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         command.telling.metrics,
     )?;
     open::give_up_privileges(&mut live, &listeners)?;
-    let anonymize = match command.anonymize {
-        Anonymize::None => anonymize::Anonymize::None,
-        Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses.clone()),
-    };
+    let anonymize = command.anonymize.with(sources.addresses.clone());
     // Their threads are started without privileges.
     let written = kept.archive.as_ref().map(|_| Arc::default());
     consumers.extend(told(command, listeners, &uuid, written.as_ref())?);

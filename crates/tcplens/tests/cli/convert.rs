@@ -246,6 +246,46 @@ fn what_cannot_be_read_is_told_with_its_place() {
 }
 
 #[test]
+fn a_file_that_is_there_costs_its_own_segment_and_attributes_without_a_place_are_told() {
+    let place = Place::new("convert-there");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    let convert = ["convert", "-f", "archive", "-o", "new/"];
+    place
+        .run(&[&convert[..], &["a.jsonl"]].concat())
+        .is_quiet_success();
+    // The same, another one, and the same again; and one without a name.
+    let other = ARCHIVE.replace("Sequence\":0", "Sequence\":1");
+    let odd = ARCHIVE.replace("\"host_", "\"a/b_");
+    let all = format!("{ARCHIVE}{other}{ARCHIVE}{odd}");
+    place.write("all.jsonl", all.as_bytes());
+    let run = place.run(&[&convert[..], &["all.jsonl"]].concat());
+    run.ends(
+        3,
+        &[
+            "3 segments not written; the first: new/2026/11/21/",
+            "File exists",
+        ],
+    );
+    let second = NAME.replace("00000.jsonl", "00001.jsonl");
+    assert_eq!(unpacked(&place.path("new").join(second)), other);
+    assert_eq!(unpacked(&place.path("new").join(NAME)), ARCHIVE);
+    // Behind the kinds that there are: 64, of an array with so many places.
+    let end = r#""UgA="]}"#;
+    let more = format!("\"UgA=\"{}", ",null".repeat(41) + ",\"AA==\"]}");
+    place.write("more.jsonl", ARCHIVE.replace(end, &more).as_bytes());
+    for to in ["more", "more/"] {
+        let run = place.run(&["convert", "-f", "archive", "more.jsonl", "-o", to]);
+        run.ends(
+            3,
+            &["1 attribute left out: an archive has places for the kinds 0 to 63"],
+        );
+        if to == "more" {
+            fs::remove_file(place.path(to)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn addresses_are_cut_in_every_format() {
     let place = Place::new("convert-anonymize");
     place.write("a.jsonl", ARCHIVE.as_bytes());

@@ -26,9 +26,30 @@ pub(super) enum Target {
     /// Records `socket`.
     Records(Box<Records>),
     /// Lines, one after another.
-    Lines(Rfc3339, Text),
+    Lines(Box<Lines>),
     /// A directory with a file per connection and segment.
     Layout(Box<Layout>),
+}
+
+/// What was read and is not in what was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Lines that belong nowhere.
+    pub lines: u64,
+    /// Attributes of kinds that an archive has no place for.
+    pub attributes: u64,
+    /// Segments whose file is there already, or cannot be named.
+    pub segments: u64,
+    /// Why, of the first.
+    pub first_segment: Option<String>,
+}
+
+/// Lines of an archive.
+pub(super) struct Lines {
+    clock: Rfc3339,
+    text: Text,
+    /// Attributes.
+    left_out: u64,
 }
 
 /// Text on its way.
@@ -113,7 +134,11 @@ impl Target {
                 tool.header(&mut text.buffer);
                 Target::Csv(tool, text)
             }
-            ConvertFormat::Archive => Target::Lines(Rfc3339::default(), text),
+            ConvertFormat::Archive => Target::Lines(Box::new(Lines {
+                clock: Rfc3339::default(),
+                text,
+                left_out: 0,
+            })),
         })
     }
 
@@ -131,8 +156,9 @@ impl Target {
         match self {
             Target::Csv(tool, text) => tool.row(&mut text.buffer, entry),
             Target::Records(records) => return Ok(records.take(entry)?),
-            Target::Lines(clock, text) => {
-                entry.line().write(&mut text.buffer, clock);
+            Target::Lines(lines) => {
+                let buffer = &mut lines.text.buffer;
+                lines.left_out += entry.line().write(buffer, &mut lines.clock);
             }
             Target::Layout(layout) => {
                 return layout.take(entry).context("cannot write the archive");
@@ -150,37 +176,52 @@ impl Target {
         }
     }
 
-    /// All files are read. Returns how many lines had no place.
-    pub(super) fn finish(mut self) -> Result<u64> {
+    /// All files are read. Returns what had no place.
+    pub(super) fn finish(mut self) -> Result<LeftOut> {
         self.hand_over(0)?;
+        let mut left_out = LeftOut::default();
         match self {
-            Target::Csv(_, text) | Target::Lines(_, text) => {
-                text.sink.finish()?;
-                Ok(0)
+            Target::Csv(_, text) => text.sink.finish()?,
+            Target::Lines(lines) => {
+                lines.text.sink.finish()?;
+                left_out.attributes = lines.left_out;
             }
             Target::Records(records) => {
                 tell_left_out(&records.writer);
                 records.writer.finish()?;
-                Ok(records.untimed)
+                left_out.lines = records.untimed;
             }
             Target::Layout(mut layout) => {
                 let counters = layout.archive.finish();
                 layout.trouble();
                 let lost = counters.dropped + counters.without_cookie;
-                Ok(layout.unplaced + lost)
+                left_out.lines = layout.unplaced + lost;
+                let rewriter = &layout.rewriter;
+                left_out.attributes = counters.attributes_left_out + rewriter.attributes_left_out();
+                left_out.segments = rewriter.refused();
+                left_out.first_segment = rewriter.first_refused().map(str::to_owned);
             }
         }
+        Ok(left_out)
     }
 
     fn hand_over(&mut self, beyond: usize) -> Result<(), SinkEnd> {
         match self {
-            Target::Csv(_, text) | Target::Lines(_, text) if text.buffer.len() >= beyond => {
-                let result = text.sink.write(&text.buffer);
-                text.buffer.clear();
-                result
-            }
-            Target::Csv(..) | Target::Lines(..) | Target::Records(_) | Target::Layout(_) => Ok(()),
+            Target::Csv(_, text) => text.hand_over(beyond),
+            Target::Lines(lines) => lines.text.hand_over(beyond),
+            Target::Records(_) | Target::Layout(_) => Ok(()),
         }
+    }
+}
+
+impl Text {
+    fn hand_over(&mut self, beyond: usize) -> Result<(), SinkEnd> {
+        if self.buffer.len() < beyond {
+            return Ok(());
+        }
+        let result = self.sink.write(&self.buffer);
+        self.buffer.clear();
+        result
     }
 }
 
