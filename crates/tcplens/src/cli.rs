@@ -19,7 +19,7 @@ pub(crate) use options::{
     Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
-pub(crate) use sockets::{SocketKind, Sockets, Sort};
+pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
 
 mod convert;
 mod events;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::diag::DiagError;
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::message::state;
@@ -26,7 +25,7 @@ use crate::signals::{self, Requests};
 use crate::sockets::events::{EventSocket, Patience};
 use crate::sockets::open::{self, Sources};
 use crate::sockets::poll::{Poller, When};
-use crate::sockets::pushed::Pushed;
+use crate::sockets::pushed::{NO_CONNECTIONS, Pushed};
 use crate::sockets::{
     ArchiveCounts, Archiver, Consumer, Counts, EventView, MachineView, MetricsView, Screen,
     TextOptions, TextView, World,
@@ -252,12 +251,6 @@ fn is_in_place(command: &Sockets) -> bool {
 
 /// What the kernel is asked for.
 fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
-    /// Connections: what `ss` shows without options.
-    const LEFT_OUT: u32 = 1 << state::LISTEN
-        | 1 << state::SYN_RECV
-        | 1 << state::NEW_SYN_RECV
-        | 1 << state::TIME_WAIT
-        | 1 << state::CLOSE;
     let mut pushed = match filter {
         Some(filter) => Pushed::of(&filter.ends()),
         None => Pushed {
@@ -267,7 +260,7 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
     };
     // Who asks for such a state by name wants to see it.
     let names_states = pushed.states != u32::MAX;
-    if command.which.all || names_states && pushed.states & LEFT_OUT != 0 {
+    if command.which.all || names_states && pushed.states & NO_CONNECTIONS != 0 {
         return Pushed {
             states: if command.is_watching() {
                 u32::MAX
@@ -277,10 +270,10 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
             ..pushed
         };
     }
-    pushed.states &= !LEFT_OUT;
+    pushed.states &= !NO_CONNECTIONS;
     if command.is_watching() {
         // One that leaves its state is not over.
-        pushed.states = !LEFT_OUT;
+        pushed.states = !NO_CONNECTIONS;
     }
     pushed
 }
@@ -296,7 +289,7 @@ fn poller(
     let destroyed = sources.destroyed.and_then(|opened| match opened {
         Ok(destroyed) => Some(destroyed),
         Err(error) => {
-            say(without_ends(&error));
+            say(open::without_ends(&error));
             None
         }
     });
@@ -329,13 +322,6 @@ fn poller(
         counts,
         others: Vec::new(),
     }
-}
-
-fn without_ends(error: &DiagError) -> String {
-    format!(
-        "the kernel does not tell of the ends of sockets: {error}; what lives shorter than the interval is missed, and how \
-         much that is, is said at the end"
-    )
 }
 
 fn when(command: &Sockets) -> When {

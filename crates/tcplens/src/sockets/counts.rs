@@ -167,6 +167,14 @@ impl Counts {
         losses
     }
 
+    /// Of these, what the record does not tell.
+    pub(crate) fn other_losses(&self) -> Vec<String> {
+        let mut others = self.clone();
+        others.dropped.clear();
+        (others.tracked.limit_hits, others.others_left_out) = (0, 0);
+        others.losses()
+    }
+
     /// The record.
     pub(crate) fn health(&self) -> Health {
         let intervals = self.polls.saturating_sub(1);

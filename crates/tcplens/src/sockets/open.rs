@@ -84,6 +84,14 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
     Ok(sources)
 }
 
+/// That the kernel does not tell of ends, and what that costs.
+pub(crate) fn without_ends(error: &DiagError) -> String {
+    format!(
+        "the kernel does not tell of the ends of sockets: {error}; what lives shorter than the interval is missed, and how \
+         much that is, is said at the end"
+    )
+}
+
 /// Gives up what opening took.
 ///
 /// # Errors

@@ -22,7 +22,7 @@ const BATCH: usize = 64 * 1024;
 /// A format and where it goes.
 pub(super) enum Target {
     /// csvtool's columns.
-    Csv(CsvTool, Text),
+    Csv(CsvTool, Box<Text>),
     /// Records `socket`.
     Records(Box<Records>),
     /// Lines, one after another.
@@ -132,7 +132,7 @@ impl Target {
                 };
                 let tool = CsvTool::new(shape);
                 tool.header(&mut text.buffer);
-                Target::Csv(tool, text)
+                Target::Csv(tool, Box::new(text))
             }
             ConvertFormat::Archive => Target::Lines(Box::new(Lines {
                 clock: Rfc3339::default(),
