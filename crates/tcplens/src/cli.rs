@@ -167,7 +167,7 @@ pub(crate) struct Records {
     #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "60")]
     #[arg(help_heading = "Output")]
     pub interval: Span,
-    /// Output format: jsonl, csv, parquet (with -o DIR: a file for each kind) or none
+    /// Output format: jsonl, csv, parquet or none
     #[arg(
         short,
         long,

@@ -74,7 +74,7 @@ pub enum What {
 pub struct Seen<'a> {
     /// What it was.
     pub what: What,
-    /// The counters of the poll before it: what rates are differences to.
+    /// The counters of the poll before it, where something has changed: what rates are differences to.
     pub before: Option<Polled>,
     /// What had been counted of it, where this poll is a change.
     pub counted: Option<Sample>,
@@ -232,15 +232,16 @@ impl Tracker {
             entry.missed = 0;
             family.missing -= 1;
         }
-        let before = entry.polled();
         let change = changed(self.rule, entry.message(), now);
+        // Whoever takes unchanged ones as well keeps what it compares them with.
+        let before = change.is_some().then(|| entry.polled());
         let counted = change.is_some().then(|| entry.counted());
         entry.see(at, now, change.is_some());
         self.counts.polls += 1;
         self.counts.snapshots += u64::from(change.is_some());
         Some(Seen {
             what: change.map_or(What::Same, What::Changed),
-            before: Some(before),
+            before,
             counted,
             entry,
         })

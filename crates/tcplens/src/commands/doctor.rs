@@ -270,7 +270,7 @@ fn sockets(machine: &Machine) -> Check {
         Ok(diag) => (told(diag), lack_of_telling(diag)),
         Err(error) => {
             let lack = Lack {
-                cost: "no sockets; -i shows connections from packets".to_owned(),
+                cost: "no `sockets`; -i shows connections from packets".to_owned(),
                 fix: Some(MODULES.to_owned()),
             };
             (error.clone(), Some(lack))
@@ -323,8 +323,9 @@ fn ends(machine: &Machine) -> Check {
         Some(Lack { cost, fix })
     };
     let untold = || {
-        let cost = "connections that are shorter than the time between two looks are missed";
-        lack(cost.to_owned(), MODULES.to_owned())
+        let cost = "`sockets --watch` misses connections that live shorter than its interval, and states how many";
+        let fix = format!("Linux 4.4 or later, with CONFIG_INET_TCP_DIAG ({MODULES})");
+        lack(cost.to_owned(), fix)
     };
     let (found, lack) = match &machine.ends {
         Ok(DestroyGroups { is_told: false, .. }) => (
@@ -672,7 +673,11 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
             "CAP_NET_ADMIN, or sysctl net.core.rmem_max=16777216"
         );
         let silent = ends(&with(false, ROOM)).lack.unwrap();
-        assert!(silent.cost.contains("are missed"), "{}", silent.cost);
+        assert!(
+            silent.cost.contains("misses connections"),
+            "{}",
+            silent.cost
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The loop: all sockets are asked for, IPv6 before IPv4 as tcp-info does, and what the kernel tells of destroyed ones is taken
 //! while it waits. One thread. Of an answer that is not whole nobody's end is concluded.
 
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -245,6 +246,13 @@ impl Poller {
                     for one in consumers.iter_mut() {
                         one.not_whole(why(&error));
                     }
+                }
+                // This kernel does not know one of the conditions: the expression decides alone.
+                Err(DiagError::Refused { error })
+                    if pushed.bytecode.is_some() && error.kind() == ErrorKind::InvalidInput =>
+                {
+                    tracker.abandon(number);
+                    pushed.bytecode = None;
                 }
                 Err(error) => {
                     tracker.abandon(number);

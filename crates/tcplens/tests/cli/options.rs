@@ -109,7 +109,7 @@ fn values_that_make_no_sense_say_how_to_write_them() {
         ("--checksum", "udp", "none, ip, tcp, all"),
         ("--time", "now", "utc, local, relative or epoch"),
         ("--color", "red", "auto, always or never"),
-        ("--format", "xml", "text, jsonl, csv, none"),
+        ("--format", "xml", "text, jsonl, csv, parquet, none"),
         ("--format", "text", "connections and report have text"),
         (
             "--kind",
