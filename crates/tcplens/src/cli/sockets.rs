@@ -11,7 +11,7 @@ use tcplens_core::time::Span;
 use tcplens_output::text::SocketOrder;
 use tcplens_output::values::position;
 
-use super::{Format, Output, values};
+use super::{AnonymizeChoice, Format, Output, values};
 
 /// `sockets`.
 #[derive(Args, Debug)]
@@ -76,7 +76,7 @@ pub(crate) struct Sockets {
         hide_possible_values = true
     )]
     #[arg(help_heading = "Output", display_order = 0)]
-    pub anonymize: Anonymize,
+    pub anonymize: AnonymizeChoice,
     /// With --watch: look up the processes of new connections, too; keeps a right that reads other processes (CAP_SYS_PTRACE)
     #[arg(long, help_heading = "Watching")]
     pub processes: bool,
@@ -230,15 +230,6 @@ impl From<SaveWhen> for tcplens_core::socket::SaveWhen {
             SaveWhen::Changed => Self::Changed,
         }
     }
-}
-
-/// `--anonymize`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anonymize {
-    /// Addresses as they are.
-    None,
-    /// Shortened.
-    Netblock,
 }
 
 /// `--sort`.

@@ -9,6 +9,8 @@ use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
 use tcplens_output::human;
 
+use super::Consumer;
+
 /// What was counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counts {
@@ -54,11 +56,26 @@ pub(crate) struct Counts {
     pub tracked: tracker::Counts,
     /// Records, by kind.
     pub records: [u64; 2],
-    /// Records or lines that a destination did not take.
-    pub dropped: u64,
+    /// Records or lines that destinations did not take.
+    pub dropped: Vec<(&'static str, u64)>,
 }
 
 impl Counts {
+    /// Brings up to date what was dropped.
+    pub(crate) fn drops(&mut self, consumers: &[Box<dyn Consumer>]) {
+        self.dropped.clear();
+        for one in consumers {
+            let (name, count) = (one.destination(), one.dropped());
+            if count == 0 {
+                continue;
+            }
+            match self.dropped.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, all)) => *all += count,
+                None => self.dropped.push((name, count)),
+            }
+        }
+    }
+
     /// Sockets that were seen, alive or at their end.
     pub(crate) fn seen(&self) -> u64 {
         self.tracked.begun + self.tracked.never_polled
@@ -173,13 +190,23 @@ impl Counts {
                 tracker::LIMIT
             ));
         }
-        if self.dropped > 0 {
-            losses.push(format!(
-                "{} records were dropped: output did not take them",
-                self.dropped
-            ));
+        for (name, dropped) in &self.dropped {
+            losses.push(match *name {
+                "archive" => format!(
+                    "{dropped} lines of the archive were dropped: they could not be written, or not in time"
+                ),
+                name => format!("{dropped} records were dropped: {name} did not take them"),
+            });
         }
         losses
+    }
+
+    /// Of these, what the record does not tell.
+    pub(crate) fn other_losses(&self) -> Vec<String> {
+        let mut others = self.clone();
+        others.dropped.clear();
+        (others.tracked.limit_hits, others.others_left_out) = (0, 0);
+        others.losses()
     }
 
     /// The record.
@@ -199,7 +226,6 @@ impl Counts {
                 self.kernel.map_or(0, |kernel| kernel.storage_failed),
             ),
         ];
-        let dropped = (self.dropped > 0).then_some(("output", self.dropped));
         Health {
             time: Some(clock::now()),
             vantage: Vantage::Socket,
@@ -231,7 +257,7 @@ impl Counts {
                 ("socket", self.records[0]),
                 ("socket_summary", self.records[1]),
             ],
-            records_dropped: Vec::from_iter(dropped),
+            records_dropped: self.dropped.clone(),
             damaged_at: None,
             cpu_us: process::cpu_time().and_then(|time| each(time, 1)),
             peak_rss_bytes: process::peak_resident_bytes(),
@@ -294,6 +320,19 @@ mod tests {
             ..counts
         };
         assert!(only_some.unseen().is_none() && only_some.losses().is_empty());
+    }
+
+    #[test]
+    fn each_destination_that_did_not_take_all_is_told() {
+        let counts = Counts {
+            is_told: true,
+            dropped: vec![("output", 3), ("archive", 5)],
+            ..counts()
+        };
+        let losses = counts.losses();
+        assert!(losses[0].starts_with("3 records were dropped: output"));
+        assert!(losses[1].starts_with("5 lines of the archive were dropped"));
+        assert_eq!(counts.health().records_dropped, counts.dropped);
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod tell;
 mod telling;
 mod world;
 
-pub(crate) use archive::Archiver;
+pub(crate) use archive::{ArchiveCounts, Archiver};
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
 pub(crate) use measuring::MetricsView;
@@ -99,6 +99,12 @@ pub(crate) trait Consumer {
     fn settle(&mut self) -> Result<(), SinkEnd>;
     /// What its destination did not take.
     fn dropped(&self) -> u64;
+    /// What `health` calls this destination.
+    fn destination(&self) -> &'static str {
+        "output"
+    }
+    /// Nothing comes any more but the last record: whoever counts what was lost is to know it now.
+    fn close(&mut self) {}
     /// The kernel has told all sockets of a family: how long that took, and how many there were.
     fn dumped(&mut self, _: Family, _took: Span, _sockets: u64) {}
     /// Its answer was not whole.

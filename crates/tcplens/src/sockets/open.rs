@@ -22,7 +22,7 @@ use crate::status::usage;
 
 /// Room for what is destroyed while a look goes on, as the kernel counts it: 1.3 KiB each. Chosen: 25,000 ends, a quarter of a
 /// second of a host that closes 100,000 connections a second.
-const ROOM: usize = 32 << 20;
+pub(crate) const ROOM: usize = 32 << 20;
 
 /// What is open.
 pub(crate) struct Sources {
@@ -102,6 +102,14 @@ pub(crate) fn open(netns: Option<&str>, wants: Wants) -> Result<Sources> {
         sources.owners.look();
     }
     Ok(sources)
+}
+
+/// That the kernel does not tell of ends, and what that costs.
+pub(crate) fn without_ends(error: &DiagError) -> String {
+    format!(
+        "the kernel does not tell of the ends of sockets: {error}; what lives shorter than the interval is missed, and how \
+         much that is, is said at the end"
+    )
 }
 
 /// Gives up what opening took.

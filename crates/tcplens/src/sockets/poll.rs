@@ -173,6 +173,7 @@ impl Poller {
             }
         }
         self.counts.others = self.others.len() as u64;
+        self.counts.drops(&self.consumers);
         let cost = process::cpu_time().zip(cpu).map(|(now, then)| now - then);
         let interval = pacer.interval().max(nanoseconds(when.at_least));
         let mut polled = Polled {

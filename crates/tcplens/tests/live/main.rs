@@ -25,6 +25,7 @@ mod privileges;
 mod programs;
 mod records;
 mod sightings;
+mod socket_archives;
 mod socket_events;
 mod sockets;
 mod sockets_endings;

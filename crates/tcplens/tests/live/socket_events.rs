@@ -193,7 +193,7 @@ fn other_hosts_are_shortened_in_events_too() {
 }
 
 /// The page of metrics.
-fn page(lo: &Namespace, port: u16) -> String {
+pub(crate) fn page(lo: &Namespace, port: u16) -> String {
     let mut stream = lo
         .within(|| TcpStream::connect(("127.0.0.1", port)))
         .unwrap();
@@ -205,7 +205,7 @@ fn page(lo: &Namespace, port: u16) -> String {
 }
 
 /// The value of a series.
-fn value(page: &str, series: &str) -> Option<u64> {
+pub(crate) fn value(page: &str, series: &str) -> Option<u64> {
     let line = page.lines().find(|line| {
         line.strip_prefix(series)
             .is_some_and(|rest| rest.starts_with(' '))
