@@ -19,7 +19,7 @@ use crate::log::{Level, log};
 use crate::observe::Observed;
 use crate::signals::Requests;
 use crate::sockets::events::{EventSocket, Patience};
-use crate::sockets::open::{self, Sources};
+use crate::sockets::open::{self, Sources, Wants};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::{NO_CONNECTIONS, Pushed};
 use crate::sockets::{Archiver, Consumer, Counts, EventView, World};
@@ -53,7 +53,12 @@ impl OpenSockets {
     /// What cannot be opened, and what to do.
     pub(crate) fn open(config: &SocketsConfig, live: &mut Live) -> Result<OpenSockets> {
         // Who has a socket decides nothing but what is left out.
-        let sources = open::open(config.netns.as_deref(), true, config.exclude.is_some())?;
+        let wants = Wants {
+            ends: true,
+            owners: config.exclude.is_some(),
+            inside: false,
+        };
+        let sources = open::open(config.netns.as_deref(), wants)?;
         let number = |name: &str| {
             let mut all = sources.interfaces.iter();
             let found = all.find(|(_, known)| *known == name);
@@ -138,6 +143,7 @@ impl OpenSockets {
         let mut poller = Poller {
             diag: sources.diag,
             destroyed,
+            inside: None,
             opened: sources.opened,
             // One that leaves its state is not over.
             pushed: Pushed {
