@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const LISTENERS: Duration = Duration::from_millis(100);
 /// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
 const MOST_OTHERS: usize = tracker::LIMIT;
+/// How soon after a look there is another, when words of ends were lost: who is gone is found by looking.
+const AGAIN: Duration = Duration::from_millis(100);
 /// The kernel's numbers of families, in the order in which they are asked for.
 const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 
@@ -140,6 +142,7 @@ impl Poller {
     fn poll(&mut self, pacer: &Pacer, when: &When) -> Result<Result<(), SinkEnd>> {
         let (at, cpu) = (clock::now(), process::cpu_time());
         self.others.clear();
+        self.counts.losses_answered = self.counts.times_lost;
         for (family, number) in FAMILIES {
             match self.dump(family, number)? {
                 Ok(true) => {}
@@ -315,6 +318,7 @@ impl Poller {
         })?;
         counts.damaged += read.damaged;
         counts.has_lost |= read.lost;
+        counts.times_lost += u64::from(read.lost);
         Ok(shown)
     }
 
@@ -340,6 +344,10 @@ impl Poller {
             if is_over {
                 return Ok(false);
             }
+            let due = match self.counts.times_lost > self.counts.losses_answered {
+                true => due.min(begun + self.counts.span + AGAIN),
+                false => due,
+            };
             if now >= due {
                 return Ok(true);
             }
