@@ -25,7 +25,7 @@ pub(crate) struct Lines {
 /// Where results go, by `--format`.
 pub(crate) enum Target {
     /// Text.
-    Text(Lines),
+    Text(Box<Lines>),
     /// Records of any kind.
     Machine(RecordWriter),
     /// Nowhere.
@@ -103,11 +103,11 @@ impl Target {
     /// Results of a format into an open destination. Parquet has destinations of its own: [`open`](Self::open).
     pub(crate) fn to(format: Format, sink: Sink) -> Target {
         match format {
-            Format::Text => Target::Text(Lines {
+            Format::Text => Target::Text(Box::new(Lines {
                 buffer: Vec::new(),
                 sink,
                 begins_again: false,
-            }),
+            })),
             Format::Jsonl => Target::Machine(RecordWriter::new(MachineFormat::Jsonl, sink)),
             Format::Csv => Target::Machine(RecordWriter::new(MachineFormat::Csv, sink)),
             Format::Parquet | Format::None => Target::None,
