@@ -49,7 +49,9 @@ const PARQUET: &str = "\
 Parquet (`-f parquet -o FILE`): one kind in each file, the fields as columns in this order, all of them optional. Numbers are \
 INT64; microseconds DECIMAL(18, 3), exact to the nanosecond; times TIMESTAMP in nanoseconds, UTC; addresses, words, texts and \
 connection ids STRING; numbers by reason a MAP, lists a LIST. The file's metadata have `kind`, `schema_version` and \
-`tcplens_version`. A number beyond 2^63 - 1, or a duration of 31 years, is absent, and how many were is said at the end.
+`tcplens_version`. A number beyond 2^63 - 1, or a duration of 31 years, is absent, and how many were is said at the end. \
+While a file is written it is `FILE.part`: it has no footer yet and cannot be read, and a program that is killed leaves no more than \
+that. What must outlive a kill goes to JSON Lines or to `--archive`.
 
 ";
 

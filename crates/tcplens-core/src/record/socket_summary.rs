@@ -81,9 +81,9 @@ record! {
         bytes_sent: Option<u64> = count,
         /// Payload bytes of these that were repeated.
         bytes_retrans: Option<u64> = count,
-        /// `sent_bytes` per second of `duration_us`.
+        /// What of `sent_bytes` was sent since `time`, per second of `duration_us`.
         send_rate: Option<u64> = count,
-        /// `received_bytes` per second, likewise.
+        /// What of `received_bytes` was received since then, likewise.
         receive_rate: Option<u64> = count,
         /// Segments sent.
         segs_out: Option<u64> = count,
@@ -141,15 +141,15 @@ record! {
         rwnd_limited_us: Option<Span> = span,
         /// Of it limited by the send buffer.
         sndbuf_limited_us: Option<Span> = span,
-        /// Share of `duration_us` that it was busy, per million.
+        /// Share of `duration_us` that it was busy, per million: without what of `busy_time_us` was before `time`.
         busy_per_million: Option<u64> = count,
-        /// Share of `duration_us` that the receiver's window limited it, per million.
+        /// Share of `duration_us` that the receiver's window limited it, per million, likewise.
         rwnd_limited_per_million: Option<u64> = count,
-        /// Share of `duration_us` that the send buffer limited it, per million.
+        /// Share of `duration_us` that the send buffer limited it, per million, likewise.
         sndbuf_limited_per_million: Option<u64> = count,
         /// What its sending was limited by for the longest part of `duration_us`: `receiver_window` (`rwnd_limited_us`), `sender`
         /// (`sndbuf_limited_us`), `congestion` (the rest of `busy_time_us`: congestion window, pacing, waiting for ACKs), `application`
-        /// (not busy: nothing to send); of equals the first. Absent where the duration is not known.
+        /// (not busy: nothing to send), since `time`; of equals the first. Absent where the duration is not known.
         limited_by: Option<Limit> = word,
         /// ndt7's judgement: something was retransmitted.
         congested: Option<bool> = flag,

@@ -3,7 +3,7 @@
 use super::close::{Ending, Facts};
 use super::map::{Context, cookie, per_second, remote, remote_ip, roles, uid};
 use super::message::kind;
-use super::tracker::End;
+use super::tracker::{Before, End};
 use crate::record::{ConnectionId, Limit, SocketState, SocketSummary, Vantage};
 use crate::time::Span;
 
@@ -60,7 +60,20 @@ pub fn summary<'a>(
         ];
         Some(all.map(|us| Span::from_ns(us.saturating_mul(1000))))
     });
-    let shares = times.zip(duration).filter(|(_, all)| all.ns() > 0);
+    // A connection may be older than the first look at it: what it did before then is no part of the duration.
+    let before = match facts.opened {
+        Some(_) => Before::default(),
+        None => entry.before,
+    };
+    let since = |counted: Option<u64>, before: u64| Some(counted?.saturating_sub(before));
+    let watched = times.map(|times| {
+        let mut before = before.limited_us.into_iter();
+        times.map(|time| {
+            let before = before.next().unwrap_or(0).saturating_mul(1000);
+            Span::from_ns(time.ns().saturating_sub(before))
+        })
+    });
+    let shares = watched.zip(duration).filter(|(_, all)| all.ns() > 0);
     let share = |n: usize| {
         shares.map(|(times, all)| {
             let millionths = u128::from(times[n].ns()) * 1_000_000 / u128::from(all.ns());
@@ -104,12 +117,10 @@ pub fn summary<'a>(
         bytes_acked: info.and_then(|info| info.bytes_acked()),
         bytes_sent: info.and_then(|info| info.bytes_sent()),
         bytes_retrans: info.and_then(|info| info.bytes_retrans()),
-        send_rate: ending
-            .sent
+        send_rate: since(ending.sent, before.sent)
             .zip(duration)
             .and_then(|(bytes, of)| per_second(bytes, of)),
-        receive_rate: ending
-            .received
+        receive_rate: since(ending.received, before.received)
             .zip(duration)
             .and_then(|(bytes, of)| per_second(bytes, of)),
         segs_out: number(sent_segments),

@@ -40,6 +40,10 @@ pub(crate) struct Counts {
     pub lost: Option<u64>,
     /// Whether some found none.
     pub has_lost: bool,
+    /// How often that was told.
+    pub times_lost: u64,
+    /// So many of these when the last look began.
+    pub losses_answered: u64,
     /// Messages about ends that could not be read.
     pub damaged: u64,
     /// Sockets that the kernel has opened meanwhile, by its own count.

@@ -35,6 +35,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LISTENERS: Duration = Duration::from_millis(100);
 /// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
 const MOST_OTHERS: usize = tracker::LIMIT;
+/// How soon after a look there is another, when words of ends were lost: who is gone is found by looking.
+const AGAIN: Duration = Duration::from_millis(100);
 /// The kernel's numbers of families, in the order in which they are asked for.
 const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 
@@ -150,6 +152,7 @@ impl Poller {
     fn poll(&mut self, pacer: &Pacer, when: &When) -> Result<Result<(), SinkEnd>> {
         let (at, cpu) = (clock::now(), process::cpu_time());
         self.others.clear();
+        self.counts.losses_answered = self.counts.times_lost;
         for (family, number) in FAMILIES {
             match self.dump(family, number)? {
                 Ok(true) => self.look_inside(),
@@ -345,6 +348,7 @@ impl Poller {
         if counts.has_lost {
             world.known.tidy(clock::now());
         }
+        counts.times_lost += u64::from(read.lost);
         Ok(shown)
     }
 
@@ -386,6 +390,10 @@ impl Poller {
             if is_over {
                 return Ok(false);
             }
+            let due = match self.counts.times_lost > self.counts.losses_answered {
+                true => due.min(begun + self.counts.span + AGAIN),
+                false => due,
+            };
             if now >= due {
                 return Ok(true);
             }

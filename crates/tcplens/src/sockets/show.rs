@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use tcplens_core::record::Health;
-use tcplens_core::socket::Ended as Why;
 use tcplens_core::socket::tracker::Polled as Counters;
+use tcplens_core::socket::{Ended as Why, Message};
 use tcplens_output::SinkEnd;
 use tcplens_output::text::{SocketKey, SocketOrder, SocketText, SocketTotal};
 use tcplens_output::time_style::TimeFormat;
@@ -113,8 +113,11 @@ impl TextView {
                     Ok(())
                 })?;
         }
-        for (n, (at, message)) in polled.others().enumerate() {
-            polled.world.socket(at, message, None, None, |record| {
+        for (n, (at, message)) in polled.others.iter().enumerate() {
+            let Some(message) = Message::new(message) else {
+                continue;
+            };
+            polled.world.socket(*at, message, None, None, |record| {
                 total.add(record);
                 all.push((order.key(record, values), Which::Other(n)));
                 Ok(())
@@ -150,7 +153,9 @@ impl TextView {
                         .socket(at, entry.message(), counters, Some(entry), &mut add)?;
                 }
                 Which::Other(n) => {
-                    let Some((at, message)) = polled.others().nth(n) else {
+                    let other = polled.others.get(n);
+                    let other = other.and_then(|(at, bytes)| Some((*at, Message::new(bytes)?)));
+                    let Some((at, message)) = other else {
                         continue;
                     };
                     polled.world.socket(at, message, None, None, &mut add)?;

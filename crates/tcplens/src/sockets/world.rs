@@ -190,7 +190,12 @@ impl World {
             )
         };
         let mut record = socket(end.message, &context);
-        if !is_wanted(self.filter.as_ref(), self.exclude.as_ref(), &record) {
+        // Its state, its queues and its timers are those of the end: who passed at the last look is told of all the same.
+        let is_wanted =
+            |record: &Socket<'_>| is_wanted(self.filter.as_ref(), self.exclude.as_ref(), record);
+        let was_wanted =
+            || end.entry.polls > 0 && is_wanted(&socket(end.entry.message(), &context));
+        if !is_wanted(&record) && !was_wanted() {
             return Ok(());
         }
         let mut summary = summary(end, &ending, &facts, &context);

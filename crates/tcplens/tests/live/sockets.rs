@@ -335,6 +335,20 @@ fn what_is_excluded_is_neither_shown_nor_counted_as_an_end() {
 }
 
 #[test]
+fn who_passed_an_expression_about_what_changes_is_told_to_the_end() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("sockets-passed");
+    let words = ["-f", "jsonl", "--interval", "20ms", "state", "established"];
+    let tap = watching(&lo, &place, &words);
+    let open = Connection::open(&lo, &lo, "127.0.0.1:6379");
+    tap.until("both ends of it", |out| of_kind(out, "socket").len() >= 2);
+    open.close();
+    // What is destroyed is in no such state any more.
+    tap.until("the end", |out| of_kind(out, "socket_summary").len() == 2);
+    tap.interrupt().is(0, &[" 2 ended, "]);
+}
+
+#[test]
 fn files_rotate_and_begin_anew_when_told() {
     let Some(lo) = Namespace::new() else { return };
     let place = Place::new("sockets-files");

@@ -143,9 +143,12 @@ pub(in super::super) fn read(info: TcpInfo<'_>) -> Read {
         };
     }
     let is_known_limit = info.limited().is_none_or(|bits| bits & !LIMITED == 0);
+    // Times of 64 bits: what no span holds is cut.
+    let times = [info.busy_time(), info.rwnd_limited(), info.sndbuf_limited()];
+    let fits = |us: Option<u64>| us.is_none_or(|us| us <= u64::MAX / 1000);
     Read {
         statistics: table!(statistics),
-        is_whole: is_known_limit && ca_state != Some(None),
+        is_whole: is_known_limit && ca_state != Some(None) && times.into_iter().all(fits),
     }
 }
 

@@ -217,6 +217,9 @@ proptest! {
 #[test]
 fn times_that_no_field_can_hold_do_not_wrap() {
     let bytes = Make::new(7).set(&[("busy_time", u64::MAX)]).bytes();
-    let tcp = record(&bytes, &Context::default()).tcp;
-    assert_eq!(tcp.unwrap().busy_time_us, Some(Span::from_ns(u64::MAX)));
+    let record = record(&bytes, &Context::default());
+    let tcp = record.tcp.as_ref().unwrap();
+    assert_eq!(tcp.busy_time_us, Some(Span::from_ns(u64::MAX)));
+    // And come back all the same.
+    assert_eq!(sorted(&rebuild::message(&record)), sorted(&bytes));
 }

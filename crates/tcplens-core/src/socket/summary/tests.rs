@@ -129,3 +129,53 @@ fn the_longest_part_limits_and_of_equals_the_first() {
     assert_eq!(limit(60, 10, 45), Limit::Sender);
     assert_eq!(limit(50, 50, 0), Limit::ReceiverWindow);
 }
+
+#[test]
+fn what_a_connection_did_before_it_was_first_seen_is_no_part_of_rates_and_shares() {
+    let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT);
+    // An hour old: 10 GB sent, most of it limited by the peer's window.
+    let old = Make::new(7)
+        .traffic(10_000_000_000, 10_000_000_001, 5000, 10)
+        .set(&[
+            ("busy_time", 3_600_000_000),
+            ("rwnd_limited", 3_000_000_000),
+        ]);
+    tracker.begin(2);
+    let bytes = old.bytes();
+    tracker.see(Timestamp(0), Message::new(&bytes).unwrap());
+    let told = old
+        .destroyed()
+        .traffic(10_000_002_000, 10_000_002_002, 5100, 11)
+        .set(&[
+            ("busy_time", 3_601_000_000),
+            ("rwnd_limited", 3_000_000_000),
+        ])
+        .bytes();
+    let end = tracker
+        .destroyed(Timestamp(2 * S), Message::new(&told).unwrap())
+        .unwrap();
+    let facts = Facts {
+        received: Some(5100),
+        ..Facts::default()
+    };
+    let ending = ending(&end, &facts);
+    let summary = summary(&end, &ending, &facts, &Context::default());
+    assert_eq!(summary.sent_bytes, Some(10_000_002_000));
+    assert_eq!(
+        (summary.send_rate, summary.receive_rate),
+        (Some(1000), Some(50))
+    );
+    assert_eq!(summary.busy_time_us, Some(Span::from_ns(3_601_000_000_000)));
+    assert_eq!(
+        (summary.busy_per_million, summary.rwnd_limited_per_million),
+        (Some(500_000), Some(0))
+    );
+    assert_eq!(summary.limited_by, Some(Limit::Congestion));
+    // Who knows when it was opened knows its whole life.
+    let facts = Facts {
+        opened: Some(Timestamp(-3598 * S)),
+        ..facts
+    };
+    let summary = super::summary(&end, &ending, &facts, &Context::default());
+    assert_eq!(summary.send_rate, Some(2_777_778));
+}

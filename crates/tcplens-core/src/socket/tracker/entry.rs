@@ -22,12 +22,25 @@ pub struct Entry {
     /// `busy_time`, `rwnd_limited`, `sndbuf_limited` of the last snapshot: they may go on without one. Zero
     /// where the kernel has none.
     limited_us: [u64; 3],
+    /// What had been counted before it was first seen: no part of what was seen of it. Zeroes of one that was never polled.
+    pub before: Before,
     pub(super) missing_since: Timestamp,
     /// Where the socket is that followed it in the last dump.
     pub(super) next: u32,
     pub(super) dump: u32,
     /// Complete dumps in a row that it was not in.
     pub(super) missed: u8,
+}
+
+/// Counters of the first poll; 0 where there was none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Payload sent, each byte once.
+    pub sent: u64,
+    /// `bytes_received`.
+    pub received: u64,
+    /// `busy_time`, `rwnd_limited`, `sndbuf_limited`, µs.
+    pub limited_us: [u64; 3],
 }
 
 /// First and largest values; 0 where there was none.
@@ -78,6 +91,12 @@ impl Entry {
         let mut entry = Entry::never_polled(at, message);
         (entry.polls, entry.snapshots) = (1, 1);
         entry.limited_us = limited_us(message);
+        let polled = entry.polled();
+        entry.before = Before {
+            sent: polled.sent.unwrap_or(0),
+            received: polled.received.unwrap_or(0),
+            limited_us: entry.limited_us,
+        };
         entry
     }
 
@@ -96,6 +115,7 @@ impl Entry {
             snapshots: 1,
             extremes,
             limited_us: [0; 3],
+            before: Before::default(),
             missing_since: at,
             next: u32::MAX,
             dump: 0,

@@ -1,11 +1,11 @@
-//! The sockets whose end was told lately: a poll or a word that comes late begins nothing anew.
+//! The sockets whose end was told: a poll or a word that comes late begins nothing anew.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Ended;
 use crate::time::{SECOND, Timestamp};
 
-/// Later than this nothing comes any more: polls are under way for less than a second, words of ends too.
+/// Later than this nothing comes any more of one that was destroyed: polls are under way for less than a second, words of ends too.
 const SOON: i64 = 10 * SECOND;
 
 /// See the module.
@@ -13,7 +13,10 @@ const SOON: i64 = 10 * SECOND;
 pub(super) struct Gone {
     limit: usize,
     ended: BTreeMap<u64, Ended>,
+    /// Those that were destroyed.
     order: VecDeque<(Timestamp, u64)>,
+    /// Those that vanished: who holds a connection that was reset may close it after hours, and its end is told only then.
+    vanished: VecDeque<u64>,
 }
 
 impl Gone {
@@ -22,6 +25,7 @@ impl Gone {
             limit,
             ended: BTreeMap::new(),
             order: VecDeque::new(),
+            vanished: VecDeque::new(),
         }
     }
 
@@ -42,9 +46,22 @@ impl Gone {
             self.order.pop_front();
             self.ended.remove(&oldest);
         }
-        if self.ended.insert(cookie, ended).is_none() {
-            self.order.push_back((at, cookie));
+        let before = self.ended.insert(cookie, ended);
+        if before == Some(ended) {
+            return;
         }
+        if ended != Ended::Vanished {
+            self.order.push_back((at, cookie));
+            return;
+        }
+        if self.vanished.len() >= self.limit
+            && let Some(oldest) = self.vanished.pop_front()
+            && self.recall(oldest) == Some(Ended::Vanished)
+        {
+            *forgotten += 1;
+            self.ended.remove(&oldest);
+        }
+        self.vanished.push_back(cookie);
     }
 
     pub(super) fn recall(&self, cookie: u64) -> Option<Ended> {

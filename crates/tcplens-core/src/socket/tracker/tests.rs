@@ -1,3 +1,4 @@
+use super::super::message::kind;
 use super::super::testing::Make;
 use super::*;
 
@@ -129,6 +130,53 @@ fn where_ends_are_told_a_missing_socket_is_waited_for() {
             .is_none()
     );
     assert_eq!(tracker.counts().late_ends, 2);
+}
+
+#[test]
+fn one_that_vanished_ends_once_however_late_the_kernel_tells_its_end() {
+    let mut tracker = tracker();
+    tracker.begin(2);
+    see(&mut tracker, 0, &Make::new(1));
+    tracker.begin(2);
+    assert!(complete(&mut tracker, 1000, true).is_empty());
+    tracker.begin(2);
+    // It was reset, and whoever holds it has not closed it yet.
+    assert_eq!(complete(&mut tracker, 2000, true), [(1, Ended::Vanished)]);
+    // Hours and other ends later.
+    let tell = |tracker: &mut Tracker, ms, cookie| {
+        let told = Make::new(cookie).destroyed().bytes();
+        let end = tracker.destroyed(at(ms), Message::new(&told).unwrap());
+        end.is_some()
+    };
+    for cookie in 2..5 {
+        assert!(tell(&mut tracker, 5_000_000, cookie));
+        assert!(tell(&mut tracker, 6_000_000, cookie + 10));
+    }
+    assert!(!tell(&mut tracker, 7_000_000, 1));
+    // Now it is over for good: a poll that was under way brings nothing back.
+    assert_eq!(see(&mut tracker, 7_000_001, &Make::new(1)), None);
+    let counts = tracker.counts();
+    assert_eq!((counts.late_ends, counts.never_polled), (1, 6));
+}
+
+#[test]
+fn a_socket_that_becomes_one_of_ipv4_stays_the_same() {
+    let mut tracker = tracker();
+    tracker.begin(10);
+    see(&mut tracker, 0, &Make::new(1).family(10));
+    tracker.complete(at(0), 10, false, &mut |_| unreachable!());
+    // IPV6_ADDRFORM.
+    tracker.begin(10);
+    tracker.complete(at(10), 10, true, &mut |_| unreachable!());
+    assert_eq!(tracker.missing(), 1);
+    tracker.begin(2);
+    assert!(see(&mut tracker, 11, &Make::new(1)).is_some());
+    assert!(complete(&mut tracker, 11, false).is_empty());
+    assert_eq!((tracker.len(), tracker.missing()), (1, 0));
+    tracker.begin(10);
+    tracker.complete(at(20), 10, false, &mut |_| unreachable!());
+    tracker.begin(2);
+    assert_eq!(complete(&mut tracker, 21, false), [(1, Ended::Vanished)]);
 }
 
 #[test]
