@@ -25,6 +25,14 @@ const BLOCK: usize = 64 << 10;
 
 /// How a frame of zstd begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How captures begin: pcap in both byte orders, with microseconds and nanoseconds, and pcapng.
+const CAPTURES: [[u8; 4]; 5] = [
+    [0xd4, 0xc3, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0xc3, 0xd4],
+    [0x4d, 0x3c, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0x3c, 0x4d],
+    [0x0a, 0x0d, 0x0d, 0x0a],
+];
 /// How a member of gzip begins (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -126,6 +134,13 @@ impl Reader {
         };
         while reader.buffer.len() < raw::HEADER && !reader.is_over {
             reader.fill()?;
+        }
+        if CAPTURES
+            .iter()
+            .any(|magic| reader.buffer.starts_with(magic))
+        {
+            let why = "it is a packet capture, and has no sockets; tcplens connections -r reads it";
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
         }
         reader.is_raw = raw::is_raw(&reader.buffer);
         Ok(reader)

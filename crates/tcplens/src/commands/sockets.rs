@@ -62,13 +62,24 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .then(|| parse(&text))
         .transpose()?;
     let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
-    if command.format() == Format::Parquet {
-        live.finishes(&command.output, true)?;
+    if [Some(text.as_str()), command.which.exclude.as_deref()]
+        .into_iter()
+        .flatten()
+        .any(asks_for_marks)
+    {
+        say("the kernel tells marks to who has CAP_NET_ADMIN when it asks, which is given up before: no socket has one here; ss shows them");
     }
-    let target = Target::open_kinds(command.format(), &command.output, is_watching)?;
+    let has_kinds = command.kind.len() != 1;
+    if command.format() == Format::Parquet {
+        live.finishes(&command.output, has_kinds)?;
+    }
+    let target = match has_kinds {
+        true => Target::open_kinds(command.format(), &command.output, is_watching)?,
+        false => Target::open(command.format(), &command.output, is_watching)?,
+    };
     let mut consumers = consumers(command, target)?;
     let owners = sources.owners.counts();
-    if command.output.verbose > 0 && owners.unreadable > 0 {
+    if (command.output.verbose > 0 || command.processes) && owners.unreadable > 0 {
         say(format_args!(
             "{} processes may not be looked at: their sockets are shown without them; run as root, or with CAP_SYS_PTRACE",
             owners.unreadable
@@ -101,7 +112,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
             ..ArchiveSettings::new(directory.clone(), uuid.clone())
         };
         let archiver = Archiver::start(settings, anonymize.clone(), kept.include_local, written)?;
-        consumers.push(Box::new(archiver));
+        consumers.push(Box::new(archiver.quiet(command.output.quiet)));
     }
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
@@ -126,7 +137,8 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     let end = poller.run(&when, &stop, &requests, &mut started)?;
     // A table ends with its own total.
     let is_told = command.format() == Format::Text && !is_watching;
-    conclude(poller, end, is_told, command.output.verbose > 0)
+    let output = &command.output;
+    conclude(poller, end, is_told, (output.verbose > 0, output.quiet))
 }
 
 /// Whoever is told while it goes on.
@@ -158,6 +170,12 @@ fn told(
 /// Whether processes are looked up also when privileges have been given up.
 fn keeps_processes(command: &Sockets) -> bool {
     command.processes && command.is_watching() && command.format() != Format::None
+}
+
+/// Whether an expression looks at SO_MARK.
+fn asks_for_marks(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|word| matches!(word, "mark" | "fwmark"))
 }
 
 /// Refuses what makes no sense.
@@ -368,7 +386,7 @@ fn conclude(
     mut poller: Poller,
     end: Option<SinkEnd>,
     is_told: bool,
-    is_verbose: bool,
+    (is_verbose, is_quiet): (bool, bool),
 ) -> Result<ExitCode> {
     let consumers = &mut poller.consumers;
     let mut end = end;
@@ -384,8 +402,11 @@ fn conclude(
             .err();
     }
     poller.counts.drops(consumers);
-    if !is_told {
+    if !is_told && poller.counts.is_watching {
         print(&format!("{}\n", poller.counts.closing_line()));
+    } else if !is_told && !is_quiet {
+        let shown: u64 = consumers.iter().map(|one| one.shown()).sum();
+        print(&format!("{shown} sockets\n"));
     }
     if is_verbose {
         say(poller.counts.cost());

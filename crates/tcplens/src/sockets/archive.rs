@@ -41,6 +41,8 @@ pub(crate) struct Archiver {
     counts: Arc<ArchiveCounts>,
     written: ArchiveCounters,
     directory: String,
+    /// Nothing is said at the end.
+    is_quiet: bool,
 }
 
 /// What has become of lines, for whoever asks meanwhile.
@@ -120,7 +122,13 @@ impl Archiver {
             counts,
             written: ArchiveCounters::default(),
             directory,
+            is_quiet: false,
         })
+    }
+
+    /// Nothing is said at the end.
+    pub(crate) fn quiet(self, is_quiet: bool) -> Archiver {
+        Archiver { is_quiet, ..self }
     }
 
     fn take(
@@ -279,6 +287,9 @@ impl Consumer for Archiver {
             bytes,
             ..
         } = self.written;
+        if self.is_quiet {
+            return Ok(());
+        }
         say(format_args!(
             "{records} records in {files} new files in {}, {bytes} bytes",
             self.directory

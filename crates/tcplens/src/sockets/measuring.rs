@@ -111,7 +111,11 @@ impl MetricsView {
 
 /// Whose connection it is; `None`: it is none.
 fn place(record: &Socket<'_>) -> Option<Place> {
-    let server = (record.server_ip?, record.server_port?);
+    // Of a connection that was taken from its socket the other end's address is left.
+    let server = match (record.server_ip, record.server_port) {
+        (Some(ip), Some(port)) => (ip, port),
+        _ => (record.remote_ip?, 0),
+    };
     Some(Place {
         server,
         is_server: server == (record.local_ip, record.local_port),

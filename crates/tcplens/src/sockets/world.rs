@@ -179,6 +179,7 @@ impl World {
             },
             is_final: end.ended != Ended::Open,
             close: Some(ending.close),
+            is_server: ending.is_server,
             ..context(
                 (self.host, self.netns),
                 &self.uuid,
