@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, netlink, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::geteuid;
 use tcplens_core::kernel::Mode;
 use tcplens_core::socket::Message;
@@ -46,10 +46,10 @@ pub struct Machine {
     pub namespace_names: Vec<String>,
     /// Which version of landlock there is.
     pub landlock: Option<u32>,
-    /// The kernel's sockets can be asked for; or what the kernel said.
-    pub sockets: Result<(), String>,
-    /// Whether the kernel tells of sockets that are destroyed; or what it said.
-    pub ends: Result<bool, String>,
+    /// What dumps of the kernel's sockets give; or what the kernel said.
+    pub sockets: Result<SockDiag, String>,
+    /// What the kernel tells of the ends of sockets; or what it said.
+    pub ends: Result<DestroyGroups, String>,
     /// The kernel describes its types (BTF).
     pub btf: bool,
     /// Programs in the kernel are permitted, or what to do.
@@ -74,9 +74,9 @@ pub struct Refusal {
 }
 
 impl Machine {
-    /// Looks at this one.
+    /// Looks at this one; for ends of sockets that wait it asks for so many bytes.
     #[must_use]
-    pub fn look() -> Machine {
+    pub fn look(ends_bytes: usize) -> Machine {
         let word = |path: &str| Some(fs::read_to_string(path).ok()?.trim().to_owned());
         let permitted = |need| {
             let remedy = remedy(need);
@@ -110,10 +110,8 @@ impl Machine {
             namespaces: permitted(Need::Namespace),
             namespace_names: netns::names(),
             landlock: landlock::version(),
-            sockets: socket_diagnosis().map_err(|error| error.to_string()),
-            ends: destroy_groups()
-                .map(|groups| groups.is_told)
-                .map_err(|error| error.to_string()),
+            sockets: sock_diag().map_err(|error| error.to_string()),
+            ends: destroy_groups(ends_bytes).map_err(|error| error.to_string()),
             btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
             lockdown: word("/sys/kernel/security/lockdown").and_then(|words| chosen(&words)),
             measures_programs: word("/proc/sys/kernel/bpf_stats_enabled").map(|word| word != "0"),
@@ -158,17 +156,6 @@ pub fn packet_socket() -> io::Result<()> {
     let family = AddressFamily::PACKET;
     // Without a protocol nothing is delivered (packet(7)).
     socket_with(family, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    Ok(())
-}
-
-/// Opens a socket of sock_diag(7), which tells of the kernel's own sockets. It takes no privilege.
-fn socket_diagnosis() -> io::Result<()> {
-    socket_with(
-        AddressFamily::NETLINK,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        Some(netlink::SOCK_DIAG),
-    )?;
     Ok(())
 }
 
@@ -227,16 +214,14 @@ pub struct DestroyGroups {
     pub buffer_bytes: usize,
 }
 
-/// Joins the groups and closes a socket. It takes no privilege.
+/// Joins the groups, with room for so many bytes as far as that is permitted, and closes a socket. It takes no privilege.
 ///
 /// # Errors
 /// What the kernel said.
-pub fn destroy_groups() -> Result<DestroyGroups, DiagError> {
-    /// As much as a run asks for is for that to say; this is what everybody gets.
-    const BUFFER: usize = 4 << 20;
+pub fn destroy_groups(buffer_bytes: usize) -> Result<DestroyGroups, DiagError> {
     /// The kernel tells by a worker of its own, within milliseconds.
     const PATIENCE: Duration = Duration::from_secs(1);
-    let mut destroyed = Destroyed::open(BUFFER)?;
+    let mut destroyed = Destroyed::open(buffer_bytes)?;
     let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let port = own.and_then(|own| own.local_addr()).map(|end| end.port());
     let began = Instant::now();
@@ -296,7 +281,7 @@ mod tests {
 
     #[test]
     fn this_machine_can_be_looked_at() {
-        let machine = Machine::look();
+        let machine = Machine::look(1 << 20);
         assert!(machine.kernel.is_some());
         assert!(machine.interfaces.is_ok());
         assert_eq!(machine.packets.is_err(), packet_socket().is_err());

@@ -66,6 +66,11 @@ impl Json {
         self.value(String::from_utf8_lossy(text))
     }
 
+    /// A truth.
+    pub fn flag(&mut self, value: bool) -> &mut Json {
+        self.value(value)
+    }
+
     /// A point in time.
     pub fn time(&mut self, at: Timestamp) -> &mut Json {
         let mut text = [0; rfc3339::LENGTH];

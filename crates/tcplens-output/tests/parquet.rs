@@ -5,6 +5,7 @@
 #[path = "../examples/sample/mod.rs"]
 mod sample;
 
+use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -15,10 +16,13 @@ use ::parquet::record::Field as Read;
 use proptest::prelude::*;
 use tcplens_core::record::{
     Connection, ConnectionId, Field, Finding, FirstFrame, Handshake, Health, Record, Request,
-    Visitor,
+    Socket, Visitor,
 };
+use tcplens_core::socket::message::{HEAD, kind, push_attribute};
+use tcplens_core::socket::{Context, Message, map};
 use tcplens_core::time::{Span, Timestamp};
-use tcplens_output::parquet::{GROUP_ROWS, ParquetFile, ParquetFiles};
+use tcplens_output::jsonl::Jsonl;
+use tcplens_output::parquet::{GROUP_ROWS, ParquetFile, ParquetFiles, ParquetLines};
 
 /// A value of any record: its field declares what it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -411,4 +415,67 @@ fn a_directory_has_a_file_for_each_kind() {
     let expected = ["connection.parquet", "handshake.parquet", "health.parquet"];
     assert_eq!(names(&directory), expected);
     std::fs::remove_dir_all(place).unwrap();
+}
+
+/// Records as lines of a file that may be damaged.
+fn lines_of(bytes: &[u8]) -> std::io::Result<String> {
+    let file = bytes::Bytes::copy_from_slice(bytes);
+    let mut lines = ParquetLines::open::<Socket<'_>>(file)?;
+    let mut text = String::new();
+    // A file of ours has no more.
+    std::io::Read::by_ref(&mut lines)
+        .take(1 << 20)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[test]
+fn rows_come_back_as_the_lines_of_json_that_they_are() {
+    let (mut file, mut lines) = (
+        ParquetFile::create::<Socket<'_>>(Vec::new()).unwrap(),
+        Jsonl::new(),
+    );
+    for round in 0..3_u8 {
+        let mut message = vec![round; HEAD];
+        message[0] = 2;
+        // Of its larger numbers some do not fit.
+        let info = [[round; 104].as_slice(), &[0; 176]].concat();
+        push_attribute(&mut message, kind::INFO, &info);
+        push_attribute(&mut message, kind::CONG, b"cub\"ic\0");
+        let context = Context {
+            time: Timestamp(1_795_222_357_000_000_001 + i64::from(round)),
+            ..Context::default()
+        };
+        let record = map::socket(Message::new(&message).unwrap(), &context);
+        file.push(&record).unwrap();
+        lines.encode(&record);
+    }
+    assert_eq!(file.left_out(), 0);
+    let whole = file.finish().unwrap();
+    // `null` and absent are alike.
+    let present = |line: &str| {
+        let mut line: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
+        line.retain(|_, value| !value.is_null());
+        line
+    };
+    let got = lines_of(&whole).unwrap();
+    let expected = String::from_utf8(lines.bytes().to_vec()).unwrap();
+    assert_eq!(got.lines().count(), 3);
+    for (got, expected) in got.lines().zip(expected.lines()) {
+        assert_eq!(present(got), present(expected));
+    }
+    // However it is damaged, it is read or refused.
+    let step = if std::env::var_os("TCPLENS_ALL_DAMAGES").is_some() {
+        1
+    } else {
+        211
+    };
+    for at in (0..whole.len()).step_by(step) {
+        for mask in [0xff, 0x01, 0x80] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= mask;
+            let _ = lines_of(&damaged);
+        }
+        let _ = lines_of(&whole[..at]);
+    }
 }

@@ -11,14 +11,15 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
-pub(crate) use convert::{AnonymizeChoice, Convert, ConvertFormat};
+pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use events::{EventFormat, Events};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
-    Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source, Who,
+    AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source,
+    Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
-pub(crate) use sockets::{Anonymize, SocketKind, Sockets, Sort};
+pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
 
 mod convert;
 mod events;

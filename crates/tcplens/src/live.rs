@@ -27,6 +27,8 @@ pub(crate) struct Live {
     outputs: Vec<PathBuf>,
     /// Directories in which files and directories are made later.
     archives: Vec<PathBuf>,
+    /// Directories of unix sockets, beside those that the run itself answers at.
+    served: Vec<PathBuf>,
     /// Files that are read later.
     inputs: Vec<PathBuf>,
     /// Whether more files are made later (the agent's reload, and its rotation).
@@ -139,6 +141,7 @@ impl Live {
             privileges: privilege::Plan::new(user)?,
             outputs: outputs.into_iter().filter(is_file).collect(),
             archives: Vec::new(),
+            served: Vec::new(),
             inputs: Vec::new(),
             is_confined: true,
             is_verbose,
@@ -169,6 +172,19 @@ impl Live {
     /// A file that is read later.
     pub(crate) fn reads(&mut self, path: PathBuf) {
         self.inputs.push(path);
+    }
+
+    /// Somebody answers at these later, beside the run itself.
+    ///
+    /// # Errors
+    /// A socket cannot become the new user's.
+    pub(crate) fn serves(&mut self, listeners: &Listeners) -> Result<()> {
+        if let Some(user) = self.privileges.user() {
+            listeners.give_to(user.uid, user.gid)?;
+        }
+        self.served
+            .extend(listeners.directory().map(Path::to_path_buf));
+        Ok(())
     }
 
     /// A directory in which files are made later, by whomever the process becomes. One that is made now is that user's.
@@ -326,16 +342,19 @@ impl Live {
                 bail!("cannot make files there later: {why}; {what_to_do}");
             }
         }
-        if let Some(listeners) = listeners
-            && let Some(directory) = listeners.directory()
-            && let Some((why, what_to_do)) = dropped.refusal(directory)
-        {
-            say(format_args!(
-                "the socket stays behind at the end, and the next start replaces it: {why}; {what_to_do}"
-            ));
+        let served = self.served.iter().map(PathBuf::as_path);
+        let served: Vec<&Path> = served
+            .chain(listeners.and_then(Listeners::directory))
+            .collect();
+        for directory in &served {
+            if let Some((why, what_to_do)) = dropped.refusal(directory) {
+                say(format_args!(
+                    "the socket stays behind at the end, and the next start replaces it: {why}; {what_to_do}"
+                ));
+            }
         }
         if self.is_confined {
-            directories.extend(listeners.and_then(Listeners::directory));
+            directories.extend(served);
             directories.extend(self.archives.iter().map(PathBuf::as_path));
             // Where the kernel tells what interfaces dropped, for whoever asks.
             let counts = [Path::new("/sys/class/net"), Path::new("/sys/devices")];

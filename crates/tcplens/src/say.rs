@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Options that messages advise, and the keys of the agent's file that mean the same.
-const TERMS: [(&str, &str); 11] = [
+const TERMS: [(&str, &str); 14] = [
     ("with -o FILE", "with output (views)"),
     ("such as -o records.jsonl", "such as output: records.jsonl"),
     ("with -o", "with output (views)"),
@@ -14,6 +14,9 @@ const TERMS: [(&str, &str); 11] = [
     ("--rotate", "rotate"),
     ("--user root", "user: root"),
     ("--user", "user"),
+    ("--uuid-prefix-file", "sockets.uuid_prefix_file"),
+    ("--uuid-prefix", "sockets.uuid_prefix"),
+    ("--event-socket", "sockets.event_socket"),
     ("--socket", "answering.socket"),
     ("--stats-port", "answering.stats_port"),
     ("--metrics", "answering.metrics"),

@@ -59,16 +59,19 @@ record! {
         polls: u64 = count,
         /// Records of it that were worth keeping, by the rule in force; thinning does not change this number.
         snapshots: u64 = count,
-        /// How it ended: `fin` (its FIN was acknowledged), `reset` (it ended otherwise: RST of either side, or aborted),
+        /// How it ended: `fin` (its FIN was acknowledged), `reset` (it ended otherwise: RST of either side, or aborted;
+        /// with `--kernel` `reset_sent` or `reset_received`),
         /// `timed_out`, `refused`, `failed` (it was to be opened and never was), `vanished` (its end was not seen), `unknown`, `open`.
         close: SocketClose = word,
         /// The last state that was polled; absent for one that never was.
         last_state: Option<SocketState> = word,
         /// Whether the statistics are those of the socket's end, and not of the last look before it.
         final_info: bool = flag,
-        /// Payload that it sent, each byte once (`bytes_sent` - `bytes_retrans`): exact.
+        /// Payload that it sent, each byte once (`bytes_sent` - `bytes_retrans`): exact; without `final_info` that of the last look,
+        /// or what the kernel's own view tells.
         sent_bytes: Option<u64> = count,
-        /// Payload that it received: exact. Absent where it cannot be known whether the peer's FIN is in `bytes_received`.
+        /// Payload that it received: exact; without `final_info` as `sent_bytes`. Absent where it cannot be known whether the peer's
+        /// FIN is in `bytes_received`; with `--kernel` that is known.
         received_bytes: Option<u64> = count,
         /// Sequence numbers received, a FIN among them or not.
         bytes_received: Option<u64> = count,

@@ -146,6 +146,10 @@ numbered! {
         Unknown = 6 => "unknown",
         /// It was open when the observation ended.
         Open = 7 => "open",
+        /// It sent a RST, as the kernel's own view tells.
+        ResetSent = 8 => "reset_sent",
+        /// A RST came, as the kernel's own view tells.
+        ResetReceived = 9 => "reset_received",
     }
 }
 

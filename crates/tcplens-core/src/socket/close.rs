@@ -23,8 +23,12 @@ use crate::time::Timestamp;
 pub struct Facts {
     /// How it ended.
     pub close: Option<SocketClose>,
+    /// Payload that it sent, each byte once; for where the end has no statistics.
+    pub sent: Option<u64>,
     /// Payload that it received.
     pub received: Option<u64>,
+    /// Whether the peer's FIN had come: then it is in `bytes_received`.
+    pub has_fin: Option<bool>,
     /// When it was opened.
     pub opened: Option<Timestamp>,
     /// Who has it.
@@ -69,12 +73,20 @@ pub fn ending(end: &End<'_>, facts: &Facts) -> Ending {
             (close, has_fin)
         }
     };
+    let has_fin = match end.is_final_info {
+        true => facts.has_fin.or(has_fin),
+        false => has_fin,
+    };
     let counted = info.and_then(|info| info.bytes_received());
     let payload = || counted?.checked_sub(u64::from(has_fin?));
+    let sent_by_socket = info.and_then(sent);
     Ending {
         close: facts.close.unwrap_or(close),
         received: facts.received.or_else(payload),
-        sent: info.and_then(sent),
+        sent: match end.is_final_info {
+            true => sent_by_socket.or(facts.sent),
+            false => facts.sent.or(sent_by_socket),
+        },
         is_server,
     }
 }

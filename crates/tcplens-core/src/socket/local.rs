@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use super::Message;
 
 /// Whether either end is one that never leaves the host or the link: loopback, link-local, multicast or unspecified. Private
-/// addresses (RFC 1918, RFC 4193) are not local.
+/// addresses (RFC 1918, RFC 4193) are not local. Of a connection that was taken from its socket (tcp_disconnect) the other end's
+/// address is left, and decides.
 #[must_use]
 pub fn is_local(message: Message<'_>) -> bool {
-    is_local_address(message.local().0) || is_local_address(message.remote().0)
+    let (local, remote) = (message.local().0, message.remote().0);
+    let is_taken = message.remote().1 == 0 && !remote.is_unspecified();
+    is_local_address(remote) || (!is_taken && is_local_address(local))
 }
 
 fn is_local_address(ip: IpAddr) -> bool {
@@ -28,6 +31,22 @@ fn is_local_address(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_connection_that_was_taken_away_the_other_end_decides() {
+        let message = |local: [u8; 4], remote: [u8; 4], port: u16| {
+            let mut head = [0; super::super::message::HEAD];
+            head[0] = 2;
+            head[8..12].copy_from_slice(&local);
+            head[24..28].copy_from_slice(&remote);
+            head[6..8].copy_from_slice(&port.to_be_bytes());
+            is_local(Message::of(&head, &[]))
+        };
+        assert!(!message([10, 0, 0, 1], [10, 0, 0, 2], 80));
+        assert!(!message([0; 4], [10, 0, 0, 2], 0));
+        assert!(message([0; 4], [127, 0, 0, 1], 0));
+        assert!(message([0; 4], [0; 4], 0) && message([127, 0, 0, 1], [10, 0, 0, 2], 80));
+    }
 
     #[test]
     fn what_never_leaves_host_or_link_is_local() {

@@ -105,6 +105,12 @@ pub(super) struct Roles {
     pub(super) from: RoleFrom,
 }
 
+/// The other end's address. One whose connection the kernel has taken away (see [`super::tracker::Told`]) still has that.
+pub(super) fn remote_ip(message: Message<'_>) -> Option<IpAddr> {
+    let ip = message.remote().0;
+    (message.state() != state::LISTEN && !ip.is_unspecified()).then_some(ip)
+}
+
 /// The other end, where there is one.
 pub(super) fn remote(message: Message<'_>) -> Option<(IpAddr, u16)> {
     let remote = message.remote();
@@ -176,7 +182,7 @@ pub fn socket<'a>(message: Message<'a>, context: &Context<'a>) -> Socket<'a> {
         role_from: Some(roles.from),
         local_ip,
         local_port: u64::from(local_port),
-        remote_ip: other.map(|end| end.0),
+        remote_ip: remote_ip(message),
         remote_port: other.map(|end| u64::from(end.1)),
         family: SocketFamily::of(message.family()),
         interface: context.interface,
@@ -190,8 +196,10 @@ pub fn socket<'a>(message: Message<'a>, context: &Context<'a>) -> Socket<'a> {
         container_id: context.owner.container_id,
         is_final: context.is_final,
         close: context.close,
+        // One that was told at its end only: nobody knows how long it was there.
         duration_us: context
             .first_seen
+            .filter(|first| !context.is_final || *first != context.time)
             .and_then(|first| context.time.since(first)),
         interval_us: rates.interval,
         send_rate: rates.sent,

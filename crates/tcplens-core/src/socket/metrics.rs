@@ -95,6 +95,17 @@ pub struct Place {
     pub is_server: bool,
 }
 
+/// What became of an archive so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveTotals {
+    /// Files that were begun.
+    pub files: u64,
+    /// Attempts to write that failed.
+    pub failures: u64,
+    /// Lines that were dropped.
+    pub dropped: u64,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct SocketMetrics {
@@ -108,8 +119,8 @@ pub struct SocketMetrics {
     pub cache: Histogram,
     /// Answers that were not whole, in the order of [`AnswerError::ALL`].
     pub errors: [u64; AnswerError::ALL.len()],
-    /// Archive files that were begun.
-    pub files: u64,
+    /// What is written beside, if anything is.
+    pub archive: Option<ArchiveTotals>,
     /// Looks at a socket that were kept: it was new or had changed.
     pub snapshots: u64,
     /// Connections that opened, or were there at the first look, and that ended.
@@ -149,7 +160,7 @@ impl Default for SocketMetrics {
             connections: [Histogram::new(&SOCKETS), Histogram::new(&SOCKETS)],
             cache: Histogram::new(&SOCKETS),
             errors: [0; AnswerError::ALL.len()],
-            files: 0,
+            archive: None,
             snapshots: 0,
             events: [0; 2],
             send_rate: Histogram::new(&RATE),
@@ -186,11 +197,6 @@ impl SocketMetrics {
     /// An answer was not whole.
     pub fn error(&mut self, error: AnswerError) {
         self.errors[error as usize] += 1;
-    }
-
-    /// An archive's file was begun.
-    pub fn file(&mut self) {
-        self.files += 1;
     }
 
     /// A look at a socket was kept. Counts what of its attributes is not known.

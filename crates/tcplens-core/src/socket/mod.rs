@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod close;
+pub mod known;
 pub mod local;
 pub mod map;
 pub mod message;
@@ -20,6 +21,7 @@ pub mod tracker;
 
 pub use change::{SaveWhen, Why};
 pub use close::{Ending, Facts};
+pub use known::{Known, KnownSockets, Opened};
 pub use map::{Context, Listeners, Owner};
 pub use message::Message;
 pub use metrics::SocketMetrics;

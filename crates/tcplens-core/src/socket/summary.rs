@@ -1,7 +1,7 @@
 //! `socket_summary`: what a connection was, from its end.
 
 use super::close::{Ending, Facts};
-use super::map::{Context, cookie, per_second, remote, roles, uid};
+use super::map::{Context, cookie, per_second, remote, remote_ip, roles, uid};
 use super::message::kind;
 use super::tracker::{Before, End};
 use crate::record::{ConnectionId, Limit, SocketState, SocketSummary, Vantage};
@@ -96,7 +96,7 @@ pub fn summary<'a>(
         role_from: Some(roles.from),
         local_ip: message.local().0,
         local_port: u64::from(message.local().1),
-        remote_ip: other.map(|end| end.0),
+        remote_ip: remote_ip(message),
         remote_port: other.map(|end| u64::from(end.1)),
         pid: context.owner.pid.or(facts.pid),
         comm: context.owner.comm,

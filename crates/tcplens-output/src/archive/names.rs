@@ -21,8 +21,13 @@ pub struct Uuid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UuidError {
     /// Names of files are made of it.
-    #[error("it has a character that no file name may have ('/' or a zero byte)")]
+    #[error(
+        "it has a character that no file name should have ('/', a line end or another control character)"
+    )]
     Path,
+    /// Nobody would know whose they are.
+    #[error("it is empty")]
+    Empty,
     /// It would not fit a file's name.
     #[error("it is longer than {LONGEST_PREFIX} bytes")]
     TooLong,
@@ -38,7 +43,10 @@ impl Uuid {
     /// No file could have such a name.
     pub fn new(prefix: impl Into<String>) -> Result<Uuid, UuidError> {
         let prefix = prefix.into();
-        if prefix.contains(['/', '\0']) {
+        if prefix.is_empty() {
+            return Err(UuidError::Empty);
+        }
+        if prefix.contains(|c: char| c == '/' || c.is_control()) {
             return Err(UuidError::Path);
         }
         if prefix.len() > LONGEST_PREFIX {
@@ -47,7 +55,8 @@ impl Uuid {
         Ok(Uuid { prefix })
     }
 
-    /// By the bytes of the file of `--uuid-prefix-file`, all of them: an end of line belongs to the prefix, as in tcp-info.
+    /// By the bytes of the file of `--uuid-prefix-file`, all of them. tcp-info takes an end of line for a part of the prefix, and
+    /// gets names of files with it; here it is refused.
     ///
     /// # Errors
     /// No file could have such a name.

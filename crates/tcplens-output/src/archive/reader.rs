@@ -25,6 +25,8 @@ const BLOCK: usize = 64 << 10;
 
 /// How a frame of zstd begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How a member of gzip begins (RFC 1952).
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A line, or a raw message.
 #[derive(Clone, Debug)]
@@ -102,12 +104,12 @@ impl Reader {
     pub fn new(mut source: impl Read + 'static) -> io::Result<Reader> {
         let mut first = Vec::new();
         source.by_ref().take(4).read_to_end(&mut first)?;
-        let is_compressed = first == ZSTD;
+        let (is_zstd, is_gzip) = (first == ZSTD, first.starts_with(&GZIP));
         let whole = Cursor::new(first).chain(source);
-        let source: Box<dyn Read> = if is_compressed {
-            Box::new(zstd::Decoder::new(whole)?)
-        } else {
-            Box::new(whole)
+        let source: Box<dyn Read> = match (is_zstd, is_gzip) {
+            (true, _) => Box::new(zstd::Decoder::new(whole)?),
+            (_, true) => Box::new(flate2::read::MultiGzDecoder::new(whole)),
+            (false, false) => Box::new(whole),
         };
         let mut reader = Reader {
             source,

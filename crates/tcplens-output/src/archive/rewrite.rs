@@ -24,6 +24,9 @@ pub struct Rewriter {
     clock: Rfc3339,
     segment: Option<Segment>,
     files: u64,
+    attributes_left_out: u64,
+    refused: u64,
+    first_refused: Option<String>,
 }
 
 struct Segment {
@@ -33,6 +36,8 @@ struct Segment {
     /// Of its first line with a time.
     first: Stamp,
     waiting: Vec<u8>,
+    /// It has no file: its lines are passed over.
+    is_refused: bool,
 }
 
 impl Rewriter {
@@ -47,13 +52,17 @@ impl Rewriter {
             clock: Rfc3339::default(),
             segment: None,
             files: 0,
+            attributes_left_out: 0,
+            refused: 0,
+            first_refused: None,
         })
     }
 
-    /// Takes a line; `false`: it is not known whose it is.
+    /// Takes a line; `false`: it is not known whose it is. A segment whose file is there already, or that no file can be named
+    /// after, is passed over and counted: [`Rewriter::refused`].
     ///
     /// # Errors
-    /// Its file cannot be written, or is there already. The rest of its segment is not taken then.
+    /// Its file cannot be written.
     pub fn take(&mut self, entry: &Entry<'_>) -> io::Result<bool> {
         if let Some(metadata) = &entry.metadata
             && self.segment.as_ref().is_none_or(|segment| {
@@ -67,15 +76,20 @@ impl Rewriter {
                 path: None,
                 first: Stamp::default(),
                 waiting: Vec::new(),
+                is_refused: false,
             });
         }
         let Some(segment) = &mut self.segment else {
             return Ok(false);
         };
+        if segment.is_refused {
+            return Ok(true);
+        }
         if segment.first.at.is_none() {
             segment.first = entry.at;
         }
-        entry.line().write(&mut segment.waiting, &mut self.clock);
+        let left_out = entry.line().write(&mut segment.waiting, &mut self.clock);
+        self.attributes_left_out += left_out;
         if segment.waiting.len() >= FRAME {
             self.flush()?;
         }
@@ -98,6 +112,24 @@ impl Rewriter {
         self.files
     }
 
+    /// Segments that were passed over.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Why the first of them was.
+    #[must_use]
+    pub fn first_refused(&self) -> Option<&str> {
+        self.first_refused.as_deref()
+    }
+
+    /// Attributes of kinds beyond [`super::line::HIGHEST_KIND`].
+    #[must_use]
+    pub fn attributes_left_out(&self) -> u64 {
+        self.attributes_left_out
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let Some(segment) = &mut self.segment else {
             return Ok(());
@@ -109,8 +141,23 @@ impl Rewriter {
         if let Some(path) = &segment.path {
             segment::append(path, frame).map_err(|error| named(&error, path))?;
         } else {
-            let path = self.directory.join(segment.place()?);
-            let file = segment::create(&path).map_err(|error| named(&error, &path))?;
+            let place = segment.place().map(|place| self.directory.join(place));
+            let created = place.and_then(|path| match segment::create(&path) {
+                Ok(file) => Ok((file, path)),
+                Err(error) => Err(named(&error, &path)),
+            });
+            let (file, path) = match created {
+                Ok(created) => created,
+                // Others are none the worse for it.
+                Err(error) if is_of_segment(&error) => {
+                    self.refused += 1;
+                    self.first_refused.get_or_insert_with(|| error.to_string());
+                    segment.is_refused = true;
+                    segment.waiting = Vec::new();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
             segment::begin(file, &path, frame).map_err(|error| named(&error, &path))?;
             segment.path = Some(path);
             self.files += 1;
@@ -139,6 +186,14 @@ impl Segment {
         let day = names::day(dated.ok_or_else(none)?);
         Ok(day.join(names::file(uuid, *sequence)))
     }
+}
+
+/// Its file is there, or it has no name.
+fn is_of_segment(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::AlreadyExists | ErrorKind::InvalidData
+    )
 }
 
 /// The same error, with its path.

@@ -106,8 +106,8 @@ impl<W: Write + Send> ParquetFile<W> {
     }
 }
 
-/// What went wrong, as whoever writes knows it.
-fn io(error: ParquetError) -> io::Error {
+/// What went wrong, as whoever writes or reads knows it.
+pub(super) fn io(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(error) => *error,

@@ -40,7 +40,13 @@ families! {
         };
     Counter tcpinfo_new_file_total []
         "Archive files that were begun."
-        |metrics, out| out.count(&[], metrics.files);
+        |metrics, out| out.count(&[], metrics.archive.unwrap_or_default().files);
+    Counter tcplens_socket_archive_failures_total []
+        "Attempts to write the archive that failed."
+        |metrics, out| metrics.archive.into_iter().for_each(|archive| out.count(&[], archive.failures));
+    Counter tcplens_socket_archive_dropped_total []
+        "Lines of the archive that were dropped: they could not be written, or not in time."
+        |metrics, out| metrics.archive.into_iter().for_each(|archive| out.count(&[], archive.dropped));
     Histogram tcpinfo_send_rate_histogram []
         "Bits sent per second by all connections, payload, repeated ones included."
         |metrics, out| out.histogram(&[], &metrics.send_rate);

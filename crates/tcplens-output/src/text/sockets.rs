@@ -332,6 +332,8 @@ static CHOICES: &[Choice] = &[
         cell: |socket| {
             is_connection(socket).then_some(())?;
             let tcp = socket.tcp.as_deref()?;
+            // Before that the kernel tells when it was started.
+            (socket.state != Some(SocketState::SynSent)).then_some(())?;
             let sent = tcp.last_data_sent_us?;
             let received = tcp.last_data_recv_us?;
             plain(Duration(if sent.ns() < received.ns() {
@@ -430,6 +432,8 @@ fn limited(socket: &Socket<'_>) -> Cell {
     /// Below that it is not worth a word. Chosen.
     const PERCENT: u64 = 5;
     is_connection(socket).then_some(())?;
+    // It waits for an answer.
+    (socket.state != Some(SocketState::SynSent)).then_some(())?;
     let tcp = socket.tcp.as_deref()?;
     let busy = tcp.busy_time_us?.ns();
     let share =

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use tcplens_core::socket::Message;
 use tcplens_core::socket::message::{HEAD, kind, push_attribute};
-use tcplens_core::socket::metrics::{AnswerError, Family, Place, Queue, Sample, SocketMetrics};
+use tcplens_core::socket::metrics::{
+    AnswerError, ArchiveTotals, Family, Place, Queue, Sample, SocketMetrics,
+};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::prometheus::Kind;
 use tcplens_output::prometheus::sockets::{FAMILIES, page};
@@ -49,7 +51,11 @@ fn shop() -> SocketMetrics {
         metrics.cache(13);
     }
     metrics.error(AnswerError::Interrupted);
-    metrics.file();
+    metrics.archive = Some(ArchiveTotals {
+        files: 1,
+        failures: 3,
+        dropped: 2,
+    });
     let mut bytes = vec![0; HEAD];
     push_attribute(&mut bytes, kind::BBRINFO, &[0; 24]);
     push_attribute(&mut bytes, 77, &[]);

@@ -15,6 +15,7 @@ use tcplens_core::time::Span;
 use tcplens_core::wire::Checksum;
 use tcplens_output::units;
 
+pub(crate) use self::sockets::SocketsConfig;
 pub(crate) use self::view::{Shows, ViewConfig};
 use super::keys;
 use super::section::{Problems, Section};
@@ -23,6 +24,7 @@ use crate::cli::values;
 use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
 use crate::log::Level;
 
+mod sockets;
 mod view;
 
 /// What the agent is to do.
@@ -60,6 +62,8 @@ pub(crate) struct AgentConfig {
     pub views: Vec<ViewConfig>,
     /// Who may ask.
     pub answering: Answering,
+    /// The kernel's sockets, beside.
+    pub sockets: Option<SocketsConfig>,
     /// What is kept.
     pub bounds: Bounds,
     /// Whose privileges to keep.
@@ -222,6 +226,12 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         socket: section.one("socket", path_with_slash),
         metrics: section.one("metrics", values::listen_metrics),
     });
+    let sockets = match top.has("sockets") {
+        true => Some(top.section("sockets", &keys::SOCKETS, |section| {
+            sockets::read(section, &sources)
+        })),
+        false => None,
+    };
     let bounds = top.section("bounds", &keys::BOUNDS, bounds);
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
@@ -250,6 +260,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         handshake_filters,
         views: views.into_iter().collect::<Option<_>>()?,
         answering,
+        sockets: match sockets {
+            Some(sockets) => Some(sockets?),
+            None => None,
+        },
         bounds: bounds?,
         user,
         log_level: log_level?,

@@ -10,6 +10,7 @@ use tcplens_output::SinkEnd;
 use super::config::{AgentConfig, Shows};
 use super::notify::Notify;
 use super::reload::Reload;
+use super::sockets::{OpenSockets, WatchedSockets};
 use super::view::{AgentView, Ending, Record};
 use crate::log::{Level, log};
 use crate::observe::View;
@@ -24,6 +25,9 @@ pub(crate) struct Fan {
     has_answers: bool,
     notify: Notify,
     reload: Option<Reload>,
+    /// To be watched from the start on.
+    open_sockets: Option<OpenSockets>,
+    sockets: Option<WatchedSockets>,
     first_packet: Option<Timestamp>,
     /// Handshakes, requests, connections.
     records: [u64; 3],
@@ -58,6 +62,8 @@ impl Fan {
             has_answers: config.answering != super::config::Answering::default(),
             notify,
             reload: None,
+            open_sockets: None,
+            sockets: None,
             first_packet: None,
             records: [0; 3],
             calls: 0,
@@ -67,6 +73,16 @@ impl Fan {
     /// From here on the views can be exchanged.
     pub(crate) fn set_reload(&mut self, reload: Option<Reload>) {
         self.reload = reload;
+    }
+
+    /// The kernel's sockets are watched beside.
+    pub(crate) fn set_sockets(&mut self, sockets: Option<OpenSockets>) {
+        self.open_sockets = sockets;
+    }
+
+    /// What is to be ended with the run.
+    pub(crate) fn take_sockets(&mut self) -> Option<WatchedSockets> {
+        self.sockets.take()
     }
 
     /// Records that views missed, by what they show.
@@ -195,6 +211,13 @@ impl View for Fan {
     }
 
     fn started(&mut self) {
+        // Privileges have been given up.
+        if let Some(sockets) = self.open_sockets.take() {
+            match sockets.start() {
+                Ok(watched) => self.sockets = Some(watched),
+                Err(error) => log(Level::Error, format_args!("{error:#}")),
+            }
+        }
         self.notify.ready();
     }
 

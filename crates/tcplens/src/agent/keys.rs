@@ -5,7 +5,9 @@ use super::section::{Key, Table};
 
 /// All tables, in the order of the documentation.
 pub(crate) fn all() -> &'static [&'static Table] {
-    static ALL: [&Table; 7] = [&TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &BOUNDS];
+    static ALL: [&Table; 8] = [
+        &TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &SOCKETS, &BOUNDS,
+    ];
     &ALL
 }
 
@@ -118,6 +120,12 @@ pub(crate) static TOP: Table = Table {
             "keys and values",
             None,
             "who may ask while the agent runs",
+        ),
+        key(
+            "sockets",
+            "keys and values",
+            None,
+            "watch the kernel's sockets as well, on a thread of its own; with live sources",
         ),
         key(
             "bounds",
@@ -415,6 +423,81 @@ pub(crate) static ANSWERING: Table = Table {
             "an address and port",
             None,
             "Prometheus metrics at /metrics; a port alone is on 127.0.0.1",
+        ),
+    ],
+};
+
+/// Sockets.
+pub(crate) static SOCKETS: Table = Table {
+    path: "sockets",
+    about: "The kernel's sockets, beside the sources: as the options of `tcplens sockets`",
+    all,
+    keys: &[
+        key(
+            "archive",
+            "a directory",
+            None,
+            "keep every change and every end there, in the files of m-lab/tcp-info",
+        ),
+        key(
+            "event_socket",
+            "a path",
+            None,
+            "tell whoever connects to this unix socket of connections that open and end (`tcplens events`)",
+        ),
+        key(
+            "uuid_prefix",
+            "a text",
+            None,
+            "names of connections begin with this; without it HOST_BOOTTIME_unsafe",
+        ),
+        key(
+            "uuid_prefix_file",
+            "a file",
+            None,
+            "or with what is in this file, all of it",
+        ),
+        key(
+            "include_local",
+            "true or false",
+            Some("false"),
+            "the archive has also connections within this host or link",
+        ),
+        key(
+            "interval",
+            "a time, in s without a unit",
+            None,
+            "ask so often; without it every 10 ms to 10 s, as often as `cpu_budget` allows",
+        ),
+        key(
+            "cpu_budget",
+            "percent",
+            Some("2"),
+            "what asking may take of one core",
+        ),
+        key(
+            "save_when",
+            "tcp-info or changed",
+            Some("tcp-info"),
+            "which changes are kept: as tcp-info does, or every counter",
+        ),
+        key(
+            "exclude",
+            "an expression",
+            None,
+            "leave out the sockets that match, as `tcplens sockets --exclude`: `sport = :22`",
+        ),
+        key(
+            "anonymize",
+            "none or netblock",
+            Some("none"),
+            "shorten addresses: IPv4 to /24, IPv6 to /48; this host's own stay whole",
+        ),
+        key(
+            "netns",
+            "a name or a file",
+            None,
+            "those of this network namespace",
         ),
     ],
 };

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use tcplens_output::archive::Uuid;
 
+use super::AnonymizeChoice;
+
 /// `convert`.
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
@@ -15,7 +17,7 @@ pub(crate) struct Convert {
     /// Likewise
     #[arg(short, long, value_name = "FILE", help_heading = "Sources")]
     pub read: Vec<PathBuf>,
-    /// Output format: jsonl, csv (records `socket`), tcp-info-csv or archive
+    /// Output format: jsonl, csv, parquet (records `socket`), tcp-info-csv or archive
     #[arg(
         short,
         long,
@@ -52,19 +54,12 @@ pub(crate) enum ConvertFormat {
     Jsonl,
     /// The same as CSV.
     Csv,
+    /// The same as a Parquet file.
+    Parquet,
     /// csvtool's columns.
     TcpInfoCsv,
     /// tcp-info's lines.
     Archive,
-}
-
-/// `--anonymize`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AnonymizeChoice {
-    /// Addresses as they are.
-    None,
-    /// Their networks.
-    Netblock,
 }
 
 fn prefix(text: &str) -> Result<Uuid, String> {
@@ -74,13 +69,16 @@ fn prefix(text: &str) -> Result<Uuid, String> {
 const HELP: &str = "\
 Read are tcp-info's archives of any year, those of `tcplens sockets
 --archive`, JSON Lines of records `socket`, and raw netlink messages,
-compressed or not. Below a directory it is what ends in .jsonl or
-.jsonl.zst, in order of the names. What cannot be read is passed over
-and told, with status 3: docs/archives.md.
+compressed or not; and Parquet files of records `socket`, as tcplens
+writes them. Below a directory it is what ends in .jsonl or .jsonl.zst,
+in order of the names. What cannot be read is passed over and told, with
+status 3: docs/archives.md.
 
 Examples:
   tcplens convert 2019/07/01 -f csv -o day.csv.zst
                          every snapshot of a day, a column for each field
+  tcplens convert 2019/07/01 -f parquet -o day.parquet
+                         the same for DuckDB and other engines
   tcplens convert -f tcp-info-csv 2019/07/01 -o day.csv
                          the same in csvtool's columns, put right
   tcplens convert -f tcp-info-csv --compat ndt.00000.jsonl.zst

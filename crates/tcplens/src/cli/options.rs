@@ -1,11 +1,12 @@
 //! The options of all commands that look at packets. An option means one thing in every command.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgAction, Args, ValueEnum};
+use tcplens_core::anonymize::Anonymize;
 use tcplens_core::record::Side;
 use tcplens_core::roles::Network;
 use tcplens_core::time::Span;
@@ -194,6 +195,25 @@ pub(crate) enum Format {
     Parquet,
     /// Nothing.
     None,
+}
+
+/// `--anonymize`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnonymizeChoice {
+    /// Addresses as they are.
+    None,
+    /// Their networks.
+    Netblock,
+}
+
+impl AnonymizeChoice {
+    /// What it means where `own` are the observed host's addresses, which stay whole.
+    pub(crate) fn with(self, own: impl IntoIterator<Item = IpAddr>) -> Anonymize {
+        match self {
+            AnonymizeChoice::None => Anonymize::None,
+            AnonymizeChoice::Netblock => Anonymize::netblock(own),
+        }
+    }
 }
 
 /// `--side`.

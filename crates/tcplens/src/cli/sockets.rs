@@ -11,7 +11,7 @@ use tcplens_core::time::Span;
 use tcplens_output::text::SocketOrder;
 use tcplens_output::values::position;
 
-use super::{Format, Output, values};
+use super::{AnonymizeChoice, Format, Output, values};
 
 /// `sockets`.
 #[derive(Args, Debug)]
@@ -76,7 +76,7 @@ pub(crate) struct Sockets {
         hide_possible_values = true
     )]
     #[arg(help_heading = "Output", display_order = 0)]
-    pub anonymize: Anonymize,
+    pub anonymize: AnonymizeChoice,
     /// With --watch: look up the processes of new connections, too; keeps a right that reads other processes (CAP_SYS_PTRACE)
     #[arg(long, help_heading = "Watching")]
     pub processes: bool,
@@ -159,7 +159,7 @@ pub(crate) struct When {
     #[arg(long)]
     pub watch: bool,
     /// Ask so often, with --watch [default: 10 ms to 10 s, as often as --cpu-budget allows]
-    #[arg(long, value_name = "TIME", value_parser = values::seconds)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
     pub interval: Option<Span>,
     /// What asking may take of one core, where --interval does not say how often
     #[arg(long, value_name = "PERCENT", value_parser = values::percent, default_value = "2")]
@@ -173,6 +173,9 @@ pub(crate) struct When {
     /// Stop after N records; of a table, show N lines
     #[arg(short, long, value_name = "N", value_parser = values::at_least_one)]
     pub count: Option<u64>,
+    /// Look from inside the kernel as well (eBPF): when and by whom connections were opened, who reset them, exact payload
+    #[arg(short, long)]
+    pub kernel: bool,
     /// As where the kernel does not tell of ends: for tests.
     #[arg(long, hide = true)]
     pub no_destroy: bool,
@@ -227,15 +230,6 @@ impl From<SaveWhen> for tcplens_core::socket::SaveWhen {
             SaveWhen::Changed => Self::Changed,
         }
     }
-}
-
-/// `--anonymize`.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anonymize {
-    /// Addresses as they are.
-    None,
-    /// Shortened.
-    Netblock,
 }
 
 /// `--sort`.

@@ -158,6 +158,15 @@ pub(crate) fn seconds(text: &str) -> Result<Span, String> {
     }
 }
 
+/// How often something is asked for.
+pub(crate) fn interval(text: &str) -> Result<Span, String> {
+    let span = seconds(text)?;
+    if span.ns() < SECOND as u64 / 1000 {
+        return Err("it is below 1ms: asking takes longer; write a time such as 10ms".into());
+    }
+    Ok(span)
+}
+
 /// Percents of one core, above zero.
 pub(crate) fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text);

@@ -19,6 +19,7 @@ use crate::agent::notify::Notify;
 use crate::agent::plan::{self, From};
 use crate::agent::reload::Reload;
 use crate::agent::render::render;
+use crate::agent::sockets::{OpenSockets, WatchedSockets};
 use crate::agent::{here, keys};
 use crate::answer::listen::Listeners;
 use crate::cli::Agent;
@@ -86,11 +87,14 @@ fn of_live(
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => ".".into(),
     });
+    let sockets = config.sockets.as_ref();
+    let sockets = sockets.map(|sockets| OpenSockets::open(sockets, &mut live));
+    let sockets = sockets.transpose()?;
     let listeners = Listeners::bind(&plan::answering(&config))?;
     let seed = RandomState::new().hash_one(0);
     let mut plan = plan::live_plan(&config, live, listeners, seed, signals::stop()?);
     plan.requests = signals::Requests::listen()?;
-    show(path, config, plan, names, true)
+    show(path, config, (plan, sockets), names, true)
 }
 
 fn of_files(
@@ -110,14 +114,14 @@ fn of_files(
         .collect();
     let plan = plan::plan(&config, files, follow, cores, signals::stop()?);
     // A run of files that are not followed ends by itself: there is no time to read again.
-    show(path, config, plan, &names, follow)
+    show(path, config, (plan, None), &names, follow)
 }
 
 /// Runs to the end; `lasts`: for so long that the file may be read again.
 fn show(
     path: &Path,
     config: AgentConfig,
-    plan: Plan,
+    (plan, sockets): (Plan, Option<OpenSockets>),
     names: &[String],
     lasts: bool,
 ) -> Result<ExitCode> {
@@ -127,7 +131,20 @@ fn show(
     fan.set_reload(
         lasts.then(|| Reload::new(path.to_owned(), config, again, plan.new_ports.clone())),
     );
-    let mut observed = observe(plan, &mut fan)?;
+    fan.set_sockets(sockets);
+    let observed = observe(plan, &mut fan);
+    let mut observed = match (observed, fan.take_sockets()) {
+        (Ok(mut observed), watched) => {
+            if let Some(watched) = watched {
+                watched.finish(&mut observed);
+            }
+            observed
+        }
+        (Err(error), watched) => {
+            watched.into_iter().for_each(WatchedSockets::abandon);
+            return Err(error);
+        }
+    };
     observed.health.records_dropped.extend(fan.missed());
     if !observed.reader_gone {
         fan.finish(&observed.health, names)?;

@@ -1,6 +1,5 @@
 //! `convert`: archives of sockets are read, whatever wrote them, and written in another format.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,12 +9,13 @@ use tcplens_core::anonymize::Anonymize;
 use tcplens_core::socket::Message;
 use tcplens_core::socket::message::HEAD;
 use tcplens_output::SinkEnd;
+use tcplens_output::archive::line::HIGHEST_KIND;
 use tcplens_output::archive::{Damage, Reader};
 
-use crate::cli::{AnonymizeChoice, Convert};
+use crate::cli::Convert;
 use crate::say::say;
 use crate::status;
-use target::Target;
+use target::{LeftOut, Target};
 
 mod inputs;
 mod target;
@@ -24,11 +24,8 @@ pub(super) fn run(command: &Convert) -> Result<ExitCode> {
     let inputs = inputs::gather(command)?;
     let mut target = Target::open(command)?;
     let mut tally = Tally::default();
-    let anonymize = match command.anonymize {
-        AnonymizeChoice::None => Anonymize::None,
-        // Whose address is the observed host's is not in an archive.
-        AnonymizeChoice::Netblock => Anonymize::netblock([]),
-    };
+    // Whose address is the observed host's is not in an archive.
+    let anonymize = command.anonymize.with([]);
     for input in &inputs {
         if let Err(error) = convert(input, &anonymize, &mut target, &mut tally) {
             // A destination that takes nothing ends all.
@@ -39,9 +36,9 @@ pub(super) fn run(command: &Convert) -> Result<ExitCode> {
             say(format_args!("{error:#}"));
         }
     }
-    let unplaced = target.finish()?;
-    tally.tell(unplaced, inputs.len());
-    Ok(tally.status(unplaced))
+    let left_out = target.finish()?;
+    tally.tell(&left_out, inputs.len());
+    Ok(tally.status(&left_out))
 }
 
 /// One file.
@@ -56,7 +53,7 @@ fn convert(
     let source: Box<dyn Read> = if input == Path::new("-") {
         Box::new(io::stdin())
     } else {
-        Box::new(File::open(input).with_context(cannot)?)
+        inputs::open(input).with_context(cannot)?
     };
     let mut reader = Reader::new(source).with_context(cannot)?;
     target.begin();
@@ -104,7 +101,7 @@ impl Tally {
         }
     }
 
-    fn tell(&self, unplaced: u64, files: usize) {
+    fn tell(&self, left_out: &LeftOut, files: usize) {
         let first = self.first.as_deref().unwrap_or_default();
         let count = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         let torn = format!("the end of {} was torn off", count(self.torn, "file"));
@@ -118,20 +115,32 @@ impl Tally {
         if self.failed > 0 && files > 1 {
             say(format_args!("{} of {files} files failed", self.failed));
         }
-        if unplaced > 0 {
+        if left_out.lines > 0 {
             say(format_args!(
                 "{} left out: without a time, or without a socket's number; -f archive -o FILE keeps them",
-                count(unplaced, "line")
+                count(left_out.lines, "line")
+            ));
+        }
+        if left_out.attributes > 0 {
+            say(format_args!(
+                "{} left out: an archive has places for the kinds 0 to {HIGHEST_KIND}; -f jsonl keeps them",
+                count(left_out.attributes, "attribute")
+            ));
+        }
+        if let Some(first) = &left_out.first_segment {
+            say(format_args!(
+                "{} not written; the first: {first}",
+                count(left_out.segments, "segment")
             ));
         }
     }
 
-    fn status(&self, unplaced: u64) -> ExitCode {
+    fn status(&self, left_out: &LeftOut) -> ExitCode {
         let damages = self.bad + self.torn + self.failed;
         if damages > 0 && self.lines == 0 {
             return status::failed();
         }
-        if damages + unplaced > 0 {
+        if damages + left_out.lines + left_out.attributes + left_out.segments > 0 {
             return status::partial();
         }
         ExitCode::SUCCESS

@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
-use tcplens_capture::probe::Machine;
+use tcplens_capture::probe::{DestroyGroups, Machine, SockDiag};
+use tcplens_core::socket::tcp_info;
 use tcplens_output::human::Bytes;
 
 use super::generated::to_stdout;
 use super::no_format;
 use crate::cli::{Doctor, Format};
+use crate::sockets::open::ROOM;
 use crate::status;
 
 /// The default of `--buffer`.
@@ -28,6 +30,12 @@ const FAST_CLOCKS: &[&str] = &[
     "tod",
     "timebase",
 ];
+
+/// What of the kernel tells of sockets, where it is a module.
+const MODULES: &str = "modprobe inet_diag tcp_diag";
+
+/// What the kernel counts for one end that waits (Linux 6.18).
+const END: usize = 1280;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug)]
@@ -51,7 +59,7 @@ struct Lack {
 
 pub(super) fn run(command: &Doctor) -> Result<ExitCode> {
     let cores = available_parallelism().map_or(1, usize::from);
-    let machine = Machine::look();
+    let machine = Machine::look(ROOM);
     let checks = checks(&machine, cores as u64);
     let works = machine.packets.is_ok() && machine.ring.is_ok();
     let printed = match command.format {
@@ -259,11 +267,11 @@ fn landlock(machine: &Machine) -> Check {
 
 fn sockets(machine: &Machine) -> Check {
     let (found, lack) = match &machine.sockets {
-        Ok(()) => ("can be asked for (sock_diag)".to_owned(), None),
+        Ok(diag) => (told(diag), lack_of_telling(diag)),
         Err(error) => {
             let lack = Lack {
-                cost: "no `sockets`".to_owned(),
-                fix: Some("modprobe inet_diag tcp_diag".to_owned()),
+                cost: "no `sockets`; -i shows connections from packets".to_owned(),
+                fix: Some(MODULES.to_owned()),
             };
             (error.clone(), Some(lack))
         }
@@ -275,23 +283,70 @@ fn sockets(machine: &Machine) -> Check {
     }
 }
 
+fn told(diag: &SockDiag) -> String {
+    let known = tcp_info::KNOWN;
+    let statistics = match diag.tcp_info_bytes {
+        Some(bytes) => format!("statistics (tcp_info) of {bytes} bytes, {known} are known"),
+        None => "statistics (tcp_info) not known, for no socket could be made".to_owned(),
+    };
+    let filters = match diag.filters {
+        true => "filters in the kernel",
+        false => "no filters in the kernel",
+    };
+    format!("{statistics}; {filters}")
+}
+
+fn lack_of_telling(diag: &SockDiag) -> Option<Lack> {
+    let is_short = diag
+        .tcp_info_bytes
+        .is_some_and(|bytes| bytes < tcp_info::KNOWN);
+    let costs = [
+        (is_short, "fields that later kernels have are absent"),
+        (
+            !diag.filters,
+            "a filter saves no time: all sockets are handed over",
+        ),
+    ];
+    let costs: Vec<&str> = costs
+        .into_iter()
+        .filter_map(|(is_so, cost)| is_so.then_some(cost))
+        .collect();
+    (!costs.is_empty()).then(|| Lack {
+        cost: costs.join("; "),
+        fix: is_short.then(|| "a later kernel: Linux 6.18 has all".to_owned()),
+    })
+}
+
 fn ends(machine: &Machine) -> Check {
-    let lack = || {
-        Lack {
-        cost: "`sockets --watch` misses connections that live shorter than its interval, and states how many".to_owned(),
-        fix: Some("Linux 4.4 or later, with CONFIG_INET_TCP_DIAG".to_owned()),
-    }
+    let lack = |cost: String, fix: String| {
+        let fix = Some(fix);
+        Some(Lack { cost, fix })
+    };
+    let untold = || {
+        let cost = "`sockets --watch` misses connections that live shorter than its interval, and states how many";
+        let fix = format!("Linux 4.4 or later, with CONFIG_INET_TCP_DIAG ({MODULES})");
+        lack(cost.to_owned(), fix)
     };
     let (found, lack) = match &machine.ends {
-        Ok(true) => (
-            "told, however short they live (sock_diag's groups)".to_owned(),
-            None,
+        Ok(DestroyGroups { is_told: false, .. }) => (
+            "the kernel says that it tells of them, and does not".to_owned(),
+            untold(),
         ),
-        Ok(false) => (
-            "not told: the groups can be joined, and nothing comes".to_owned(),
-            Some(lack()),
-        ),
-        Err(error) => (error.clone(), Some(lack())),
+        Ok(DestroyGroups { buffer_bytes, .. }) => {
+            let room = Bytes(*buffer_bytes as u64);
+            let few = (*buffer_bytes < ROOM).then(|| {
+                let cost = format!(
+                    "where more than {} sockets end at once, the short ones among them are missed",
+                    buffer_bytes / END
+                );
+                // The kernel doubles it.
+                let fix = format!("CAP_NET_ADMIN, or sysctl net.core.rmem_max={}", ROOM / 2);
+                lack(cost, fix)
+            });
+            let found = format!("told by the kernel; room for {room} of them");
+            (found, few.flatten())
+        }
+        Err(error) => (error.clone(), untold()),
     };
     Check {
         name: "ends of sockets",
@@ -474,8 +529,14 @@ mod tests {
             namespaces: Ok(()),
             namespace_names: vec!["blue".to_owned()],
             landlock: Some(5),
-            sockets: Ok(()),
-            ends: Ok(true),
+            sockets: Ok(SockDiag {
+                tcp_info_bytes: Some(280),
+                filters: true,
+            }),
+            ends: Ok(DestroyGroups {
+                is_told: true,
+                buffer_bytes: ROOM,
+            }),
             btf: true,
             hooks: Ok(()),
             lockdown: Some("none".to_owned()),
@@ -498,8 +559,8 @@ ok       interfaces                lo, eth0 (down)
 ok       clock                     tsc
 ok       other network namespaces  blue
 ok       landlock                  version 5
-ok       sockets of the kernel     can be asked for (sock_diag)
-ok       ends of sockets           told, however short they live (sock_diag's groups)
+ok       sockets of the kernel     statistics (tcp_info) of 280 bytes, 280 are known; filters in the kernel
+ok       ends of sockets           told by the kernel; room for 32 MiB of them
 ok       types of the kernel       described (BTF)
 ok       programs in the kernel    permitted
 ok       lockdown                  none
@@ -527,7 +588,7 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
             namespace_names: Vec::new(),
             landlock: None,
             sockets: Err("Protocol not supported".to_owned()),
-            ends: Ok(false),
+            ends: Err("Protocol not supported".to_owned()),
             btf: false,
             hooks: Err("needs CAP_BPF".to_owned()),
             lockdown: Some("confidentiality".to_owned()),
@@ -570,6 +631,53 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
         let check = kernel_view(&not);
         assert_eq!(check.found, "no ring buffer");
         assert!(check.lack.unwrap().cost.contains("-i shows the same"));
+    }
+
+    #[test]
+    fn what_sockets_lack_is_told_with_what_is_missed() {
+        let with = |bytes, filters| Machine {
+            sockets: Ok(SockDiag {
+                tcp_info_bytes: bytes,
+                filters,
+            }),
+            ..good()
+        };
+        let old = sockets(&with(Some(232), false));
+        assert_eq!(
+            old.found,
+            "statistics (tcp_info) of 232 bytes, 280 are known; no filters in the kernel"
+        );
+        assert_eq!(
+            old.lack.unwrap().cost,
+            "fields that later kernels have are absent; a filter saves no time: all sockets are handed over"
+        );
+        // A newer kernel lacks nothing, nor does one that could not be measured.
+        assert!(sockets(&with(Some(296), true)).lack.is_none());
+        assert!(sockets(&with(None, true)).lack.is_none());
+        let with = |is_told, buffer_bytes| Machine {
+            ends: Ok(DestroyGroups {
+                is_told,
+                buffer_bytes,
+            }),
+            ..good()
+        };
+        let few = ends(&with(true, 425_984));
+        assert_eq!(few.found, "told by the kernel; room for 416 KiB of them");
+        let lack = few.lack.unwrap();
+        assert_eq!(
+            lack.cost,
+            "where more than 332 sockets end at once, the short ones among them are missed"
+        );
+        assert_eq!(
+            lack.fix.unwrap(),
+            "CAP_NET_ADMIN, or sysctl net.core.rmem_max=16777216"
+        );
+        let silent = ends(&with(false, ROOM)).lack.unwrap();
+        assert!(
+            silent.cost.contains("misses connections"),
+            "{}",
+            silent.cost
+        );
     }
 
     #[test]

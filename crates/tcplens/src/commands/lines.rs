@@ -1,5 +1,7 @@
 //! Lines of text on their way to a destination: gathered, rotated, flushed when someone waits.
 
+use std::path::Path;
+
 use anyhow::Result;
 use tcplens_core::record::Record;
 use tcplens_core::time::Timestamp;
@@ -205,13 +207,7 @@ impl Target {
                 lines.sink.finish()
             }
             Target::Machine(writer) => {
-                let left_out = writer.left_out();
-                if left_out > 0 {
-                    say(format_args!(
-                        "{left_out} numbers are larger than Parquet's signed 64 bits (18 digits of a duration) hold; they are \
-                         absent from the file"
-                    ));
-                }
+                tell_left_out(&writer);
                 writer.finish()
             }
             Target::None => Ok(()),
@@ -219,8 +215,18 @@ impl Target {
     }
 }
 
+/// What Parquet has no place for.
+pub(super) fn tell_left_out(writer: &RecordWriter) {
+    let left_out = writer.left_out();
+    if left_out > 0 {
+        say(format_args!(
+            "{left_out} numbers are larger than Parquet's signed 64 bits (18 digits of a duration) hold; they are absent from \
+             the file"
+        ));
+    }
+}
+
 /// Parquet is a file's format: what reads it begins at its end.
-#[cfg(feature = "parquet")]
 fn parquet(output: &Output, has_kinds: bool) -> Result<Target> {
     let place = output
         .output
@@ -237,6 +243,12 @@ fn parquet(output: &Output, has_kinds: bool) -> Result<Target> {
             "--rotate makes no further Parquet files yet; leave it out, or write -f jsonl",
         ));
     }
+    Ok(Target::Machine(parquet_files(place, has_kinds)?))
+}
+
+/// Parquet's destinations.
+#[cfg(feature = "parquet")]
+pub(super) fn parquet_files(place: &Path, has_kinds: bool) -> Result<RecordWriter> {
     let suffix = place.extension().and_then(|suffix| suffix.to_str());
     if let Some(suffix @ ("zst" | "gz")) = suffix {
         return Err(usage(format!(
@@ -245,12 +257,12 @@ fn parquet(output: &Output, has_kinds: bool) -> Result<Target> {
         )));
     }
     let files = ParquetFiles::open(place, has_kinds)?;
-    Ok(Target::Machine(RecordWriter::parquet(files)))
+    Ok(RecordWriter::parquet(files))
 }
 
 /// As it was built.
 #[cfg(not(feature = "parquet"))]
-fn parquet(_: &Output, _: bool) -> Result<Target> {
+pub(super) fn parquet_files(_: &Path, _: bool) -> Result<RecordWriter> {
     Err(usage(
         "this tcplens was built without Parquet; build it with --features parquet, or write -f jsonl",
     ))

@@ -2,11 +2,10 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::diag::DiagError;
-use tcplens_core::anonymize;
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::message::state;
@@ -19,17 +18,17 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use crate::answer::listen::Listeners;
-use crate::cli::{Anonymize, Format, SocketKind, Sockets, Sort};
+use crate::cli::{Format, SocketKind, Sockets, Sort};
 use crate::live::Live;
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
 use crate::sockets::events::{EventSocket, Patience};
-use crate::sockets::open::{self, Sources};
+use crate::sockets::open::{self, Sources, Wants};
 use crate::sockets::poll::{Poller, When};
-use crate::sockets::pushed::Pushed;
+use crate::sockets::pushed::{NO_CONNECTIONS, Pushed};
 use crate::sockets::{
-    Archiver, Consumer, Counts, EventView, MachineView, MetricsView, Screen, TextOptions, TextView,
-    World,
+    ArchiveCounts, Archiver, Consumer, Counts, EventView, MachineView, MetricsView, Screen,
+    TextOptions, TextView, World,
 };
 use crate::status::{self, usage};
 
@@ -47,9 +46,12 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .collect();
     let text = words.join(" ");
     let mut live = Live::of_output(&command.output, command.which.user.as_deref())?;
-    let wants_ends = is_watching && !command.when.no_destroy;
-    let wants_owners = command.format() != Format::None;
-    let sources = open::open(command.which.netns.as_deref(), wants_ends, wants_owners)?;
+    let wants = Wants {
+        ends: is_watching && !command.when.no_destroy,
+        owners: command.format() != Format::None,
+        inside: command.when.kernel,
+    };
+    let sources = open::open(command.which.netns.as_deref(), wants)?;
     let number = |name: &str| {
         let mut all = sources.interfaces.iter();
         let found = all.find(|(_, known)| *known == name);
@@ -88,19 +90,17 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         command.telling.metrics,
     )?;
     open::give_up_privileges(&mut live, &listeners)?;
-    let anonymize = match command.anonymize {
-        Anonymize::None => anonymize::Anonymize::None,
-        Anonymize::Netblock => anonymize::Anonymize::netblock(sources.addresses.clone()),
-    };
+    let anonymize = command.anonymize.with(sources.addresses.clone());
     // Their threads are started without privileges.
-    consumers.extend(told(command, listeners, &uuid)?);
-    if let Some(directory) = &kept.archive {
+    let written = kept.archive.as_ref().map(|_| Arc::default());
+    consumers.extend(told(command, listeners, &uuid, written.as_ref())?);
+    if let (Some(directory), Some(written)) = (&kept.archive, written) {
         let settings = ArchiveSettings {
             segment: kept.archive_segment,
             flush: kept.archive_flush,
             ..ArchiveSettings::new(directory.clone(), uuid.clone())
         };
-        let archiver = Archiver::start(settings, anonymize.clone(), kept.include_local)?;
+        let archiver = Archiver::start(settings, anonymize.clone(), kept.include_local, written)?;
         consumers.push(Box::new(archiver));
     }
     let stop = signals::stop()?;
@@ -130,7 +130,12 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
 }
 
 /// Whoever is told while it goes on.
-fn told(command: &Sockets, listeners: Listeners, uuid: &Uuid) -> Result<Vec<Box<dyn Consumer>>> {
+fn told(
+    command: &Sockets,
+    listeners: Listeners,
+    uuid: &Uuid,
+    written: Option<&Arc<ArchiveCounts>>,
+) -> Result<Vec<Box<dyn Consumer>>> {
     let mut told: Vec<Box<dyn Consumer>> = Vec::new();
     let (event_socket, metrics) = listeners.into_parts();
     if let Some(bound) = event_socket {
@@ -141,7 +146,7 @@ fn told(command: &Sockets, listeners: Listeners, uuid: &Uuid) -> Result<Vec<Box<
         told.push(Box::new(EventView::new(socket)));
     }
     if let Some(listener) = metrics {
-        let view = MetricsView::start(listener)?;
+        let view = MetricsView::start(listener, written.cloned())?;
         if !command.output.quiet {
             say(&view);
         }
@@ -176,6 +181,11 @@ fn check(command: &Sockets) -> Result<()> {
         return Err(usage(format!(
             "{option} tells of what comes; it takes --watch, or --duration or --polls"
         )));
+    }
+    if command.when.kernel && !command.is_watching() {
+        return Err(usage(
+            "-k (--kernel) tells how connections open and end; it takes --watch, --archive, --duration or --polls",
+        ));
     }
     if command.extended && command.format() != Format::Text {
         return Err(usage(
@@ -249,12 +259,6 @@ fn is_in_place(command: &Sockets) -> bool {
 
 /// What the kernel is asked for.
 fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
-    /// Connections: what `ss` shows without options.
-    const LEFT_OUT: u32 = 1 << state::LISTEN
-        | 1 << state::SYN_RECV
-        | 1 << state::NEW_SYN_RECV
-        | 1 << state::TIME_WAIT
-        | 1 << state::CLOSE;
     let mut pushed = match filter {
         Some(filter) => Pushed::of(&filter.ends()),
         None => Pushed {
@@ -264,7 +268,7 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
     };
     // Who asks for such a state by name wants to see it.
     let names_states = pushed.states != u32::MAX;
-    if command.which.all || names_states && pushed.states & LEFT_OUT != 0 {
+    if command.which.all || names_states && pushed.states & NO_CONNECTIONS != 0 {
         return Pushed {
             states: if command.is_watching() {
                 u32::MAX
@@ -274,10 +278,10 @@ fn pushed(command: &Sockets, filter: Option<&RecordFilter>) -> Pushed {
             ..pushed
         };
     }
-    pushed.states &= !LEFT_OUT;
+    pushed.states &= !NO_CONNECTIONS;
     if command.is_watching() {
         // One that leaves its state is not over.
-        pushed.states = !LEFT_OUT;
+        pushed.states = !NO_CONNECTIONS;
     }
     pushed
 }
@@ -293,7 +297,7 @@ fn poller(
     let destroyed = sources.destroyed.and_then(|opened| match opened {
         Ok(destroyed) => Some(destroyed),
         Err(error) => {
-            say(without_ends(&error));
+            say(open::without_ends(&error));
             None
         }
     });
@@ -317,6 +321,7 @@ fn poller(
     Poller {
         diag: sources.diag,
         destroyed,
+        inside: sources.inside,
         opened: sources.opened,
         pushed,
         is_all,
@@ -326,13 +331,6 @@ fn poller(
         counts,
         others: Vec::new(),
     }
-}
-
-fn without_ends(error: &DiagError) -> String {
-    format!(
-        "the kernel does not tell of the ends of sockets: {error}; what lives shorter than the interval is missed, and how \
-         much that is, is said at the end"
-    )
 }
 
 fn when(command: &Sockets) -> When {
@@ -375,7 +373,8 @@ fn conclude(
     let consumers = &mut poller.consumers;
     let mut end = end;
     if end.is_none() {
-        poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
+        consumers.iter_mut().for_each(|one| one.close());
+        poller.counts.drops(consumers);
         let mut health = poller.counts.health();
         let hits = consumers.iter().flat_map(|one| one.limit_hits());
         health.limit_hits.extend(hits);
@@ -384,7 +383,7 @@ fn conclude(
             .try_for_each(|one| one.health(&health).and_then(|()| one.settle()))
             .err();
     }
-    poller.counts.dropped = consumers.iter().map(|one| one.dropped()).sum();
+    poller.counts.drops(consumers);
     if !is_told {
         print(&format!("{}\n", poller.counts.closing_line()));
     }

@@ -2,6 +2,8 @@
 //! the thread has not taken yet waits here, and beyond a bound it is dropped, and counted.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use tcplens_capture::clock;
 use tcplens_core::anonymize::Anonymize;
 use tcplens_core::record::{Health, Word};
 use tcplens_core::socket::message::{HEAD, Message};
+use tcplens_core::socket::metrics::ArchiveTotals;
 use tcplens_core::socket::{Ended as Why, local};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
@@ -35,10 +38,41 @@ pub(crate) struct Archiver {
     batch: Batch,
     anonymize: Anonymize,
     includes_local: bool,
-    /// Found no room, or could not be written.
-    dropped: u64,
+    counts: Arc<ArchiveCounts>,
     written: ArchiveCounters,
     directory: String,
+}
+
+/// What has become of lines, for whoever asks meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct ArchiveCounts {
+    files: AtomicU64,
+    failures: AtomicU64,
+    /// Could not be written.
+    unwritten: AtomicU64,
+    /// Found no room on their way to the thread.
+    not_taken: AtomicU64,
+}
+
+impl ArchiveCounts {
+    /// So far.
+    pub(crate) fn totals(&self) -> ArchiveTotals {
+        ArchiveTotals {
+            files: self.files.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+            dropped: self.unwritten.load(Relaxed) + self.not_taken.load(Relaxed),
+        }
+    }
+
+    fn lose(&self, lines: u64) {
+        self.not_taken.fetch_add(lines, Relaxed);
+    }
+
+    fn take(&self, counters: &ArchiveCounters) {
+        self.files.store(counters.files, Relaxed);
+        self.failures.store(counters.failures, Relaxed);
+        self.unwritten.store(counters.dropped, Relaxed);
+    }
 }
 
 /// What the loop saw.
@@ -58,7 +92,7 @@ struct Item {
 }
 
 impl Archiver {
-    /// Begins to write.
+    /// Begins to write; `counts` are kept up to date.
     ///
     /// # Errors
     /// The directory cannot be made, or there is no thread or memory for it.
@@ -66,14 +100,16 @@ impl Archiver {
         settings: ArchiveSettings,
         anonymize: Anonymize,
         includes_local: bool,
+        counts: Arc<ArchiveCounts>,
     ) -> Result<Archiver> {
         let directory = settings.directory.display().to_string();
         let archive = Archive::new(settings)
             .with_context(|| format!("cannot begin the archive in {directory}"))?;
         let (queue, batches) = sync_channel(QUEUE);
+        let of_writer = Arc::clone(&counts);
         let writer = Builder::new()
             .name("archive".into())
-            .spawn(move || write(archive, &batches))
+            .spawn(move || write(archive, &batches, &of_writer))
             .context("cannot start the archive's thread")?;
         Ok(Archiver {
             queue: Some(queue),
@@ -81,7 +117,7 @@ impl Archiver {
             batch: Batch::default(),
             anonymize,
             includes_local,
-            dropped: 0,
+            counts,
             written: ArchiveCounters::default(),
             directory,
         })
@@ -100,7 +136,7 @@ impl Archiver {
         if self.batch.bytes.len() >= MOST {
             self.send();
             if self.batch.bytes.len() >= MOST {
-                self.dropped += 1;
+                self.counts.lose(1);
                 return;
             }
         }
@@ -132,7 +168,7 @@ impl Archiver {
             Ok(()) => {}
             Err(TrySendError::Full(batch)) => self.batch = batch,
             // The thread has panicked, which was printed; nothing is written any more.
-            Err(TrySendError::Disconnected(batch)) => self.dropped += batch.items.len() as u64,
+            Err(TrySendError::Disconnected(batch)) => self.counts.lose(batch.items.len() as u64),
         }
     }
 }
@@ -160,7 +196,12 @@ impl Consumer for Archiver {
             polls: Some(summary.polls),
             snapshots: Some(summary.snapshots),
         };
-        self.take(end.at, end.entry.first_seen, end.message, Some(last));
+        // One that no look has seen began when it was opened, where that was told.
+        let first_seen = match end.entry.polls {
+            0 => summary.time,
+            _ => end.entry.first_seen,
+        };
+        self.take(end.at, first_seen, end.message, Some(last));
         Ok(())
     }
 
@@ -186,31 +227,49 @@ impl Consumer for Archiver {
         Ok(())
     }
 
-    /// Waits until all is written: it is the last thing that is done, and nothing else waits for it.
     fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.close();
+        Ok(())
+    }
+
+    /// Waits until all is written.
+    fn close(&mut self) {
         if let Some(queue) = self.queue.take() {
             let batch = std::mem::take(&mut self.batch);
             let lost = batch.items.len() as u64;
             if queue.send(batch).is_err() {
-                self.dropped += lost;
+                self.counts.lose(lost);
             }
         }
         let Some(writer) = self.writer.take() else {
-            return Ok(());
+            return;
         };
         match writer.join() {
-            Ok(counters) => {
-                self.dropped += counters.dropped;
-                self.written = counters;
-            }
+            Ok(counters) => self.written = counters,
             // It has panicked, which was printed: nobody knows how much it had not written.
-            Err(_) => self.dropped += 1,
+            Err(_) => self.counts.lose(1),
         }
-        Ok(())
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped
+        self.counts.totals().dropped
+    }
+
+    fn destination(&self) -> &'static str {
+        "archive"
+    }
+
+    fn limit_hits(&self) -> Vec<(&'static str, u64)> {
+        let ArchiveCounters {
+            forgotten,
+            attributes_left_out,
+            ..
+        } = self.written;
+        let hits = [
+            ("archive_connections", forgotten),
+            ("archive_attributes", attributes_left_out),
+        ];
+        hits.into_iter().filter(|(_, hits)| *hits > 0).collect()
     }
 
     fn finish(self: Box<Self>) -> Result<(), SinkEnd> {
@@ -229,7 +288,11 @@ impl Consumer for Archiver {
 }
 
 /// The writer's thread: until nothing more comes.
-fn write(mut archive: Archive, batches: &Receiver<Batch>) -> ArchiveCounters {
+fn write(
+    mut archive: Archive,
+    batches: &Receiver<Batch>,
+    counts: &ArchiveCounts,
+) -> ArchiveCounters {
     loop {
         let batch = match batches.recv_timeout(TICK) {
             Ok(batch) => batch,
@@ -248,11 +311,13 @@ fn write(mut archive: Archive, batches: &Receiver<Batch>) -> ArchiveCounters {
             }
         }
         archive.tick(clock::now());
+        counts.take(archive.counters());
         if let Some(trouble) = archive.take_trouble() {
             say(trouble);
         }
     }
     let counters = archive.finish();
+    counts.take(&counters);
     if let Some(trouble) = archive.take_trouble() {
         say(trouble);
     }

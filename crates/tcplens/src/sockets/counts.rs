@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use tcplens_capture::kernel::KernelCounts;
 use tcplens_capture::{clock, process};
 use tcplens_core::record::{Health, SCHEMA_VERSION, SocketHealth, Vantage};
 use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
 use tcplens_output::human;
+
+use super::Consumer;
 
 /// What was counted.
 #[derive(Clone, Debug, Default)]
@@ -47,15 +50,36 @@ pub(crate) struct Counts {
     pub opened: Option<u64>,
     /// Whether all sockets were asked for.
     pub is_all: bool,
+    /// What the kernel's own view counted, where it runs.
+    pub kernel: Option<KernelCounts>,
+    /// Ends of sockets that came before the kernel's own view told of them.
+    pub late_facts: u64,
+    /// What it told of sockets and there was no room for.
+    pub forgotten: u64,
     /// What the table of sockets counted.
     pub tracked: tracker::Counts,
     /// Records, by kind.
     pub records: [u64; 2],
-    /// Records or lines that a destination did not take.
-    pub dropped: u64,
+    /// Records or lines that destinations did not take.
+    pub dropped: Vec<(&'static str, u64)>,
 }
 
 impl Counts {
+    /// Brings up to date what was dropped.
+    pub(crate) fn drops(&mut self, consumers: &[Box<dyn Consumer>]) {
+        self.dropped.clear();
+        for one in consumers {
+            let (name, count) = (one.destination(), one.dropped());
+            if count == 0 {
+                continue;
+            }
+            match self.dropped.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, all)) => *all += count,
+                None => self.dropped.push((name, count)),
+            }
+        }
+    }
+
     /// Sockets that were seen, alive or at their end.
     pub(crate) fn seen(&self) -> u64 {
         self.tracked.begun + self.tracked.never_polled
@@ -96,12 +120,19 @@ impl Counts {
             let ns = u64::try_from(all.as_nanos()).unwrap_or(u64::MAX);
             human::Duration(Span::from_ns(ns / by.max(1)))
         };
-        format!(
+        let mut line = format!(
             "asked every {} on average, for {} of CPU time each; {} answers were not whole and repeated",
             each(self.span, self.polls.saturating_sub(1)),
             each(self.cpu, self.polls),
             self.repeated
-        )
+        );
+        if let Some(kernel) = self.kernel {
+            line += &format!(
+                "; {} events read from inside the kernel, {} of them later than the end they told of",
+                kernel.events, self.late_facts
+            );
+        }
+        line
     }
 
     /// What was lost, a sentence each.
@@ -137,19 +168,49 @@ impl Counts {
                 percent(unseen, opened)
             ));
         }
+        let kernel = self.kernel.unwrap_or_default();
+        if kernel.drops > 0 {
+            losses.push(format!(
+                "{} events of the kernel's own view (-k) found no room in its ring buffer: some connections end without what \
+                 it knows",
+                kernel.drops
+            ));
+        }
+        if kernel.storage_failed > 0 {
+            losses.push(format!(
+                "{} connections could not be observed from inside the kernel (-k): there was no memory for them",
+                kernel.storage_failed
+            ));
+        }
+        if self.forgotten > 0 {
+            losses.push(format!(
+                "what the kernel's own view (-k) told of {} sockets found no room",
+                self.forgotten
+            ));
+        }
         if self.tracked.limit_hits + self.others_left_out > 0 {
             losses.push(format!(
                 "there are more than {} sockets: those beyond are not watched",
                 tracker::LIMIT
             ));
         }
-        if self.dropped > 0 {
-            losses.push(format!(
-                "{} records were dropped: output did not take them",
-                self.dropped
-            ));
+        for (name, dropped) in &self.dropped {
+            losses.push(match *name {
+                "archive" => format!(
+                    "{dropped} lines of the archive were dropped: they could not be written, or not in time"
+                ),
+                name => format!("{dropped} records were dropped: {name} did not take them"),
+            });
         }
         losses
+    }
+
+    /// Of these, what the record does not tell.
+    pub(crate) fn other_losses(&self) -> Vec<String> {
+        let mut others = self.clone();
+        others.dropped.clear();
+        (others.tracked.limit_hits, others.others_left_out) = (0, 0);
+        others.losses()
     }
 
     /// The record.
@@ -163,8 +224,12 @@ impl Counts {
             ("sockets", self.tracked.limit_hits),
             ("other_sockets", self.others_left_out),
             ("socket_ends", self.tracked.forgotten),
+            ("socket_facts", self.forgotten),
+            (
+                "kernel_storage",
+                self.kernel.map_or(0, |kernel| kernel.storage_failed),
+            ),
         ];
-        let dropped = (self.dropped > 0).then_some(("output", self.dropped));
         Health {
             time: Some(clock::now()),
             vantage: Vantage::Socket,
@@ -174,8 +239,8 @@ impl Counts {
             datagrams: 0,
             undecoded: Vec::new(),
             kernel_drops: None,
-            kernel_events: None,
-            event_drops: None,
+            kernel_events: self.kernel.map(|kernel| kernel.events),
+            event_drops: self.kernel.map(|kernel| kernel.drops),
             accept_overflows: None,
             probe_runs: Vec::new(),
             probe_ns: Vec::new(),
@@ -196,7 +261,7 @@ impl Counts {
                 ("socket", self.records[0]),
                 ("socket_summary", self.records[1]),
             ],
-            records_dropped: Vec::from_iter(dropped),
+            records_dropped: self.dropped.clone(),
             damaged_at: None,
             cpu_us: process::cpu_time().and_then(|time| each(time, 1)),
             peak_rss_bytes: process::peak_resident_bytes(),
@@ -259,6 +324,19 @@ mod tests {
             ..counts
         };
         assert!(only_some.unseen().is_none() && only_some.losses().is_empty());
+    }
+
+    #[test]
+    fn each_destination_that_did_not_take_all_is_told() {
+        let counts = Counts {
+            is_told: true,
+            dropped: vec![("output", 3), ("archive", 5)],
+            ..counts()
+        };
+        let losses = counts.losses();
+        assert!(losses[0].starts_with("3 records were dropped: output"));
+        assert!(losses[1].starts_with("5 lines of the archive were dropped"));
+        assert_eq!(counts.health().records_dropped, counts.dropped);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 use tcplens_output::prometheus::sockets;
 
-use super::{Consumer, Ended, Polled, Snapshot};
+use super::{ArchiveCounts, Consumer, Ended, Polled, Snapshot};
 use crate::answer::Asked;
 use crate::answer::http::Http;
 
@@ -38,6 +39,8 @@ pub(crate) struct MetricsView {
     /// When they were counted last.
     counted: Option<Instant>,
     rated: Instant,
+    /// Of the archive beside, if there is one.
+    written: Option<Arc<ArchiveCounts>>,
 }
 
 impl MetricsView {
@@ -45,7 +48,10 @@ impl MetricsView {
     ///
     /// # Errors
     /// There is no thread for it.
-    pub(crate) fn start(listener: TcpListener) -> Result<MetricsView> {
+    pub(crate) fn start(
+        listener: TcpListener,
+        written: Option<Arc<ArchiveCounts>>,
+    ) -> Result<MetricsView> {
         let failed = "cannot answer at --metrics";
         let (desk, asked) = sync_channel(QUESTIONS);
         let address = listener.local_addr().context(failed)?;
@@ -58,6 +64,7 @@ impl MetricsView {
             polled: None,
             counted: None,
             rated: Instant::now(),
+            written,
         })
     }
 
@@ -95,6 +102,7 @@ impl MetricsView {
             let Ok(Asked { reply, .. }) = self.asked.try_recv() else {
                 return;
             };
+            self.metrics.archive = self.written.as_ref().map(|counts| counts.totals());
             // There is room for it; who asked may be gone.
             let _ = reply.try_send(sockets::page(&self.metrics).into_bytes());
         }

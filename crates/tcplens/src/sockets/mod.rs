@@ -4,13 +4,14 @@
 
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::metrics::{AnswerError, Family};
-use tcplens_core::socket::{End, Message, Seen, Tracker};
+use tcplens_core::socket::{End, Message, Opened, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 mod archive;
 mod counts;
 pub(crate) mod events;
+mod inside;
 mod machine;
 mod measuring;
 pub(crate) mod open;
@@ -21,7 +22,7 @@ mod tell;
 mod telling;
 mod world;
 
-pub(crate) use archive::Archiver;
+pub(crate) use archive::{ArchiveCounts, Archiver};
 pub(crate) use counts::Counts;
 pub(crate) use machine::MachineView;
 pub(crate) use measuring::MetricsView;
@@ -79,6 +80,9 @@ pub(crate) trait Consumer {
     }
     /// A socket that is new or has changed.
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd>;
+    /// A connection was established just now, with its ends as they are shown: where the kernel's own view tells, and all
+    /// connections are asked for. It is told once more when it is first looked at, or when it ends.
+    fn opened(&mut self, _: &Opened) {}
     /// A connection that is over.
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd>;
     /// All sockets were looked at.
@@ -95,6 +99,12 @@ pub(crate) trait Consumer {
     fn settle(&mut self) -> Result<(), SinkEnd>;
     /// What its destination did not take.
     fn dropped(&self) -> u64;
+    /// What `health` calls this destination.
+    fn destination(&self) -> &'static str {
+        "output"
+    }
+    /// Nothing comes any more but the last record: whoever counts what was lost is to know it now.
+    fn close(&mut self) {}
     /// The kernel has told all sockets of a family: how long that took, and how many there were.
     fn dumped(&mut self, _: Family, _took: Span, _sockets: u64) {}
     /// Its answer was not whole.

@@ -14,6 +14,7 @@ use tcplens_capture::{interfaces, netns};
 use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_output::archive::Uuid;
 
+use super::inside::Inside;
 use crate::answer::listen::Listeners;
 use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
@@ -21,7 +22,7 @@ use crate::status::usage;
 
 /// Room for what is destroyed while a look goes on, as the kernel counts it: 1.3 KiB each. Chosen: 25,000 ends, a quarter of a
 /// second of a host that closes 100,000 connections a second.
-const ROOM: usize = 32 << 20;
+pub(crate) const ROOM: usize = 32 << 20;
 
 /// What is open.
 pub(crate) struct Sources {
@@ -29,6 +30,8 @@ pub(crate) struct Sources {
     pub diag: Diag,
     /// Told; not where the kernel has no such groups, or nobody wants to know.
     pub destroyed: Option<Result<Destroyed, DiagError>>,
+    /// The kernel's own view, where it was asked for.
+    pub inside: Option<Inside>,
     /// The kernel's own count.
     pub opened: Option<Opened>,
     /// Names of interfaces.
@@ -45,19 +48,31 @@ pub(crate) struct Sources {
     pub cgroups: Cgroups,
 }
 
-/// Opens everything, in a network namespace; and looks up processes if `wants_owners`.
+/// What is wanted besides the sockets themselves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wants {
+    /// To be told of their ends.
+    pub ends: bool,
+    /// Their processes.
+    pub owners: bool,
+    /// The kernel's own view.
+    pub inside: bool,
+}
+
+/// Opens everything, in a network namespace; and looks up processes.
 ///
 /// # Errors
 /// What cannot be opened, and what to do.
-pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) -> Result<Sources> {
+pub(crate) fn open(netns: Option<&str>, wants: Wants) -> Result<Sources> {
     let here = || -> Result<Sources> {
-        let destroyed = wants_ends.then(|| Destroyed::open(ROOM));
+        let destroyed = wants.ends.then(|| Destroyed::open(ROOM));
         let diag = Diag::open().context("cannot ask for sockets")?;
         // Without names there are numbers.
         let all = interfaces::list().unwrap_or_default();
         Ok(Sources {
             diag,
             destroyed,
+            inside: None,
             opened: Opened::open().ok(),
             addresses: all
                 .iter()
@@ -78,10 +93,23 @@ pub(crate) fn open(netns: Option<&str>, wants_ends: bool, wants_owners: bool) ->
         None => (here()?, "/proc/self/ns/net"),
     };
     sources.netns = netns::inode(path).ok().map(u64::from);
-    if wants_owners {
+    // The programs see all namespaces: of the others nobody wants to know.
+    sources.inside = match wants.inside {
+        true => Some(Inside::open(sources.netns)?),
+        false => None,
+    };
+    if wants.owners {
         sources.owners.look();
     }
     Ok(sources)
+}
+
+/// That the kernel does not tell of ends, and what that costs.
+pub(crate) fn without_ends(error: &DiagError) -> String {
+    format!(
+        "the kernel does not tell of the ends of sockets: {error}; what lives shorter than the interval is missed, and how \
+         much that is, is said at the end"
+    )
 }
 
 /// Gives up what opening took.

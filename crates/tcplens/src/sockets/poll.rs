@@ -15,6 +15,7 @@ use tcplens_core::socket::{Message, Pace, Pacer, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
+use super::inside::Inside;
 use super::pushed::Pushed;
 use super::tell::{each, ended, snapshot};
 use super::{Consumer, Counts, Polled, World};
@@ -25,6 +26,11 @@ use crate::signals::{Request as Signal, Requests};
 const REPEATS: u64 = 3;
 /// How often to look at signals at least.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same where the kernel's own view runs beside: its programs wake nobody up.
+const LOOK_INSIDE: Duration = Duration::from_millis(20);
+/// How long what was told of ends before the end of the observation is read at most. Chosen: all that finds room takes a second or
+/// two; more comes without an end where connections do.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often listeners are asked for where they only tell whose end is the server's.
 const LISTENERS: Duration = Duration::from_millis(100);
 /// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
@@ -54,6 +60,8 @@ pub(crate) struct Poller {
     pub diag: Diag,
     /// Told.
     pub destroyed: Option<Destroyed>,
+    /// The kernel's own view, where it was asked for.
+    pub inside: Option<Inside>,
     /// The kernel's own count of sockets that were opened.
     pub opened: Option<Opened>,
     /// What the kernel is asked for.
@@ -119,7 +127,7 @@ impl Poller {
         let end = match end {
             None => {
                 // What ended in the last moment is not open.
-                let drained = self.drain()?;
+                let drained = self.drain_all()?;
                 drained.and_then(|()| self.finish()).err()
             }
             end => end,
@@ -136,6 +144,8 @@ impl Poller {
         self.counts.tracked = self.tracker.counts();
         let destroyed = self.destroyed.as_ref();
         self.counts.lost = destroyed.and_then(Destroyed::drops).map(u64::from);
+        self.counts.kernel = self.inside.as_ref().map(Inside::counts);
+        self.counts.forgotten = self.world.known.limit_hits;
     }
 
     /// One look at all sockets.
@@ -145,7 +155,7 @@ impl Poller {
         self.counts.losses_answered = self.counts.times_lost;
         for (family, number) in FAMILIES {
             match self.dump(family, number)? {
-                Ok(true) => {}
+                Ok(true) => self.look_inside(),
                 Ok(false) => {
                     self.counts.abandoned += 1;
                     // What was seen of it is as it was; the table is shown when it is whole.
@@ -166,6 +176,7 @@ impl Poller {
             }
         }
         self.counts.others = self.others.len() as u64;
+        self.counts.drops(&self.consumers);
         let cost = process::cpu_time().zip(cpu).map(|(now, then)| now - then);
         let interval = pacer.interval().max(nanoseconds(when.at_least));
         let mut polled = Polled {
@@ -292,10 +303,19 @@ impl Poller {
         Ok(())
     }
 
+    /// What the kernel's own view told since the last time.
+    fn look_inside(&mut self) {
+        if let Some(inside) = &mut self.inside {
+            inside.read(&self.tracker, &mut self.world, &mut self.consumers);
+        }
+    }
+
     /// What the kernel told of destroyed sockets since the last time.
     fn drain(&mut self) -> Result<Result<(), SinkEnd>> {
+        self.look_inside();
         let Poller {
             destroyed: Some(destroyed),
+            inside,
             tracker,
             world,
             consumers,
@@ -310,16 +330,42 @@ impl Poller {
             let Some(message) = Message::new(bytes) else {
                 return;
             };
-            if let Some(end) = tracker.destroyed(at, message)
-                && shown.is_ok()
-            {
-                shown = ended(consumers, world, counts, &end);
+            // What it told of this end is there by now; and where many ends wait it does not run full.
+            if let Some(inside) = inside {
+                inside.read(tracker, world, consumers);
+                counts.late_facts += u64::from(world.is_late(message.cookie()));
+            }
+            match tracker.destroyed(at, message) {
+                Some(end) if shown.is_ok() => shown = ended(consumers, world, counts, &end),
+                // It was no connection, or its end was known: of that nothing more is to be known.
+                _ => {
+                    world.known.remove(message.cookie());
+                }
             }
         })?;
         counts.damaged += read.damaged;
         counts.has_lost |= read.lost;
         counts.times_lost += u64::from(read.lost);
+        if counts.has_lost {
+            world.known.tidy(clock::now());
+        }
         Ok(shown)
+    }
+
+    /// The same at the end, when much may wait; what comes meanwhile is of no interest.
+    fn drain_all(&mut self) -> Result<Result<(), SinkEnd>> {
+        let begun = Instant::now();
+        loop {
+            if let Err(end) = self.drain()? {
+                return Ok(Err(end));
+            }
+            let Some(destroyed) = &self.destroyed else {
+                return Ok(Ok(()));
+            };
+            if begun.elapsed() >= LAST_WORDS || !wait_readable(destroyed, Duration::ZERO)? {
+                return Ok(Ok(()));
+            }
+        }
     }
 
     /// Until the next look is due: whether there is to be one.
@@ -352,16 +398,21 @@ impl Poller {
                 return Ok(true);
             }
             let left = over.map_or(due, |over| due.min(over)) - now;
+            let look = match &self.inside {
+                Some(_) => LOOK_INSIDE,
+                None => LOOK,
+            };
             match &self.destroyed {
                 Some(destroyed) => {
-                    let is_readable = wait_readable(destroyed, left.min(LOOK));
+                    let is_readable = wait_readable(destroyed, left.min(look));
                     if is_readable.map_err(anyhow::Error::from)? {
                         self.drain()??;
                     }
                 }
                 // A signal ends it at the latest after that.
-                None => std::thread::sleep(left.min(LOOK)),
+                None => std::thread::sleep(left.min(look)),
             }
+            self.look_inside();
             self.idle(requests)?;
         }
     }

@@ -3,6 +3,14 @@
 
 use tcplens_capture::diag::{Bytecode, Condition};
 use tcplens_core::filter::record::EndsCondition;
+use tcplens_core::socket::message::state;
+
+/// States of what is no connection: those that `ss` does not show without options.
+pub(crate) const NO_CONNECTIONS: u32 = 1 << state::LISTEN
+    | 1 << state::SYN_RECV
+    | 1 << state::NEW_SYN_RECV
+    | 1 << state::TIME_WAIT
+    | 1 << state::CLOSE;
 
 /// All states.
 const ALL: u32 = u32::MAX;

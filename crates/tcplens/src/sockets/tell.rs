@@ -45,9 +45,10 @@ pub(super) fn ended(
     let is_over = end.ended != Why::Open;
     if consumers.is_empty() {
         counts.ended += u64::from(is_over);
+        world.known.remove(end.message.cookie());
         return Ok(());
     }
-    world.end(end, |record, summary| {
+    world.end(end, |end, record, summary| {
         counts.ended += u64::from(is_over);
         counts.records[0] += 1;
         counts.records[1] += 1;

@@ -1,8 +1,11 @@
 //! What the loop finds, for who listens at the event socket: connections that open and end, of those that were asked for, with
-//! their addresses as they are shown. A connection that only its end told of opens and ends at once.
+//! their addresses as they are shown. A connection that only its end told of opens and ends at once; with the kernel's own view
+//! each is told when it opens.
+
+use std::collections::BTreeMap;
 
 use tcplens_core::record::{Health, Socket};
-use tcplens_core::socket::{Ended as Why, Message, What};
+use tcplens_core::socket::{Ended as Why, Message, Opened, What};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 use tcplens_output::events::{EventKind, SocketEnds};
@@ -10,15 +13,24 @@ use tcplens_output::events::{EventKind, SocketEnds};
 use super::events::EventSocket;
 use super::{Consumer, Ended, Polled, Snapshot};
 
+/// Connections that were told when they opened, and have not been looked at yet. What is beyond is told at the first look. Chosen:
+/// more than are opened between two looks; 80 bytes each.
+const MOST_AHEAD: usize = 1 << 16;
+
 /// See the module.
 pub(crate) struct EventView {
     socket: EventSocket,
+    /// Told before they were looked at, by their numbers.
+    ahead: BTreeMap<u64, (Timestamp, SocketEnds)>,
 }
 
 impl EventView {
     /// Tells whoever is at this socket.
     pub(crate) fn new(socket: EventSocket) -> EventView {
-        EventView { socket }
+        EventView {
+            socket,
+            ahead: BTreeMap::new(),
+        }
     }
 
     fn event(&mut self, kind: EventKind, time: Timestamp, ends: Option<SocketEnds>) {
@@ -42,17 +54,36 @@ fn ends(record: &Socket<'_>, message: Message<'_>) -> Option<SocketEnds> {
 impl Consumer for EventView {
     fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd> {
         if let (What::New, Some(record)) = (snapshot.seen.what, snapshot.record) {
+            if self.ahead.remove(&snapshot.message.cookie()).is_some() {
+                return Ok(());
+            }
             let ends = ends(record, snapshot.message);
             self.event(EventKind::Open, snapshot.seen.entry.first_seen, ends);
         }
         Ok(())
     }
 
+    fn opened(&mut self, opened: &Opened) {
+        if self.ahead.len() >= MOST_AHEAD {
+            return;
+        }
+        let ends = SocketEnds {
+            local: opened.local,
+            remote: opened.remote,
+            // It is not told.
+            interface: 0,
+            cookie: opened.cookie,
+        };
+        self.ahead.insert(opened.cookie, (opened.at, ends));
+        self.socket.event(EventKind::Open, opened.at, ends);
+    }
+
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {
         let end = ended.end;
         let ends = ends(ended.record, end.message);
-        if end.entry.polls == 0 {
-            self.event(EventKind::Open, end.entry.first_seen, ends);
+        let is_told = self.ahead.remove(&end.message.cookie()).is_some();
+        if end.entry.polls == 0 && !is_told {
+            self.event(EventKind::Open, ended.summary.time, ends);
         }
         // One that is open when the observation ends has not ended.
         if end.ended != Why::Open {
@@ -63,7 +94,11 @@ impl Consumer for EventView {
 
     fn polled(&mut self, polled: &mut Polled<'_>) -> Result<(), SinkEnd> {
         let (tracker, world) = (polled.tracker, &mut *polled.world);
+        let ahead = &self.ahead;
         self.socket.serve(|each| {
+            for &(at, ends) in ahead.values() {
+                each(at, ends);
+            }
             for entry in tracker.entries() {
                 let message = entry.message();
                 let told = world.socket(entry.last_seen, message, None, Some(entry), |record| {

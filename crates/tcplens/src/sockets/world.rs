@@ -17,7 +17,7 @@ use tcplens_core::socket::message::{kind, state};
 use tcplens_core::socket::metrics::{Place, Queue};
 use tcplens_core::socket::summary::summary;
 use tcplens_core::socket::tracker::Polled;
-use tcplens_core::socket::{End, Ended, Entry, Facts, Message};
+use tcplens_core::socket::{End, Ended, Entry, Facts, Known, KnownSockets, Message};
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::ServerKey;
 use tcplens_output::SinkEnd;
@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub anonymize: Anonymize,
     /// There is one look, and no end of a connection is told.
     pub is_once: bool,
+    /// What the kernel's own view told of sockets, where it was asked for.
+    pub known: KnownSockets,
     /// Ports that were listened on; they stay, for connections stay when their listener goes.
     pub listeners: Listeners,
     /// The queues of who listens, where somebody wants to know; with addresses as they are shown.
@@ -64,6 +66,12 @@ impl World {
     /// Whether some sockets only were asked for.
     pub(crate) fn has_filter(&self) -> bool {
         self.filter.is_some() || self.exclude.is_some()
+    }
+
+    /// Whether the kernel's own view has told how a socket was opened, and not yet how it ended.
+    pub(crate) fn is_late(&self, cookie: u64) -> bool {
+        let known = self.known.find(cookie);
+        known.is_some_and(|known| known.finish.is_none())
     }
 
     /// Takes a listener's message; others are left.
@@ -87,7 +95,9 @@ impl World {
         if remote_port == 0 {
             return None;
         }
-        let is_server = self.listeners.has(local_port);
+        let known = self.known.find(message.cookie());
+        let is_server = known.and_then(|known| known.is_server);
+        let is_server = is_server.unwrap_or_else(|| self.listeners.has(local_port));
         let (ip, port) = match is_server {
             true => (local, local_port),
             false => (remote, remote_port),
@@ -116,7 +126,7 @@ impl World {
                 (self.host, self.netns),
                 &self.uuid,
                 &self.listeners,
-                &self.owners,
+                (&self.owners, self.known.find(message.cookie())),
                 &mut self.cgroups,
                 &self.interfaces,
                 (at, message),
@@ -134,27 +144,46 @@ impl World {
     pub(crate) fn end(
         &mut self,
         end: &End<'_>,
-        show: impl FnOnce(&Socket<'_>, &SocketSummary<'_>) -> Result<(), SinkEnd>,
+        show: impl FnOnce(&End<'_>, &Socket<'_>, &SocketSummary<'_>) -> Result<(), SinkEnd>,
     ) -> Result<(), SinkEnd> {
+        // What was missing may be there again.
+        let known = match end.ended {
+            Ended::Vanished => self.known.find(end.message.cookie()).cloned(),
+            _ => self.known.remove(end.message.cookie()),
+        };
+        let head = known
+            .as_ref()
+            .and_then(|known| known.with_ends(end.message));
+        let end = &End {
+            message: match &head {
+                Some(head) => Message::of(head, end.message.attribute_bytes()),
+                None => end.message,
+            },
+            ..*end
+        };
         // A port that nobody listens on may be that of a listener that is gone: then the numbers tell, or nothing does.
         let is_listened = self.listeners.has(end.message.local().1);
+        let facts = known.as_ref().map(Known::facts).unwrap_or_default();
         let facts = Facts {
-            is_server: is_listened.then_some(true),
-            ..Facts::default()
+            is_server: facts.is_server.or(is_listened.then_some(true)),
+            ..facts
         };
         let ending = ending(end, &facts);
         self.name(end.message);
         let context = Context {
             before: (end.entry.polls > 0 && end.is_final_info).then(|| end.entry.polled()),
-            // Of one that was never polled nobody knows how long it was there.
-            first_seen: (end.entry.polls > 0).then_some(end.entry.first_seen),
+            // Of one that was never polled nobody knows how long it was there, unless its opening was told.
+            first_seen: match end.entry.polls {
+                0 => facts.opened,
+                _ => Some(end.entry.first_seen),
+            },
             is_final: end.ended != Ended::Open,
             close: Some(ending.close),
             ..context(
                 (self.host, self.netns),
                 &self.uuid,
                 &self.listeners,
-                &self.owners,
+                (&self.owners, known.as_ref()),
                 &mut self.cgroups,
                 &self.interfaces,
                 (end.at, end.message),
@@ -179,7 +208,7 @@ impl World {
             &mut summary.server_ip,
         ];
         others.into_iter().flatten().for_each(hide);
-        show(&record, &summary)
+        show(end, &record, &summary)
     }
 
     /// Looks up processes again where a socket's is not known, but not so often that it costs more than a look at sockets may.
@@ -206,7 +235,7 @@ fn context<'a>(
     (host, netns): (u32, Option<u64>),
     uuid: &'a str,
     listeners: &'a Listeners,
-    owners: &'a Owners,
+    (owners, known): (&'a Owners, Option<&'a Known>),
     cgroups: &'a mut Cgroups,
     interfaces: &'a HashMap<u32, String>,
     (at, message): (Timestamp, Message<'_>),
@@ -217,6 +246,8 @@ fn context<'a>(
     };
     let number = message.attribute(kind::CGROUP_ID);
     let number = number.and_then(|bytes| bytes.try_into().ok().map(u64::from_ne_bytes));
+    let process = known.and_then(|known| known.process);
+    let number = number.or(process.map(|process| process.cgroup));
     let cgroup = number.and_then(|number| cgroups.path(number));
     let has_name = !matches!(message.cookie(), 0 | u64::MAX);
     Context {
@@ -225,9 +256,16 @@ fn context<'a>(
         uuid: has_name.then_some(uuid),
         netns,
         listeners: Some(listeners),
+        is_server: known.and_then(|known| known.is_server),
         owner: Owner {
-            pid: owner.map(|owner| u64::from(owner.pid)),
-            comm: owner.map(|owner| owner.comm.as_str()),
+            pid: match owner {
+                Some(owner) => Some(owner.pid.into()),
+                None => process.map(|process| process.pid.into()),
+            },
+            comm: match owner {
+                Some(owner) => Some(owner.comm.as_str()),
+                None => known.and_then(Known::comm),
+            },
             cgroup,
             container_id: cgroup.and_then(container_id),
         },

@@ -101,6 +101,81 @@ fn real_archives_come_back_from_records_as_they_were() {
     assert!(count >= 21, "{count}");
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn real_archives_come_back_from_parquet_as_from_json_lines() {
+    let place = Place::new("convert-parquet");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    let mut inputs = vec!["a.jsonl".to_owned()];
+    if let Some(golden) = golden() {
+        for directory in ["own", "upstream"] {
+            let files = fs::read_dir(golden.join(directory)).unwrap();
+            let paths = files.map(|file| file.unwrap().path().to_string_lossy().into_owned());
+            inputs.extend(
+                paths.filter(|name| {
+                    name.ends_with(".jsonl.zst") && !name.contains("archiveRecords")
+                }),
+            );
+        }
+    }
+    for name in &inputs {
+        let records = place.run(&["convert", name]);
+        place.write("records.jsonl", records.out.as_bytes());
+        place
+            .run(&["convert", name, "-f", "parquet", "-o", "records.parquet"])
+            .is_quiet_success();
+        for format in ["jsonl", "archive"] {
+            let expected = place.run(&["convert", "-f", format, "records.jsonl"]);
+            let got = place.run(&["convert", "-f", format, "records.parquet"]);
+            got.is_quiet_success();
+            assert!(!got.out.is_empty());
+            for (got, expected) in got.out.lines().zip(expected.out.lines()) {
+                assert_eq!(got, expected, "{name}");
+            }
+            assert_eq!(got.out.len(), expected.out.len(), "{name}");
+        }
+    }
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn what_is_no_whole_parquet_file_of_sockets_is_told() {
+    let place = Place::new("convert-parquet-bad");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    let convert = ["convert", "a.jsonl", "-f", "parquet"];
+    let to_stdout = place.run(&convert);
+    to_stdout.ends(2, &["Parquet is for files, not for standard output"]);
+    let compressed = place.run(&[&convert[..], &["-o", "a.parquet.zst"]].concat());
+    compressed.ends(2, &["Parquet is compressed inside"]);
+    let whole = place.run(&[&convert[..], &["-o", "a.parquet"]].concat());
+    whole.is_quiet_success();
+    let bytes = fs::read(place.path("a.parquet")).unwrap();
+    place.write("half.parquet", &bytes[..bytes.len() / 2]);
+    let half = place.run(&["convert", "half.parquet"]);
+    half.ends(1, &["cannot read half.parquet"]);
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/shop.pcap");
+    let sample = sample.to_str().unwrap();
+    place
+        .run(&[
+            "handshakes",
+            "-q",
+            sample,
+            "-f",
+            "parquet",
+            "-o",
+            "h.parquet",
+        ])
+        .is_quiet_success();
+    let other = place.run(&["convert", "h.parquet"]);
+    other.ends(
+        1,
+        &[
+            "cannot read h.parquet",
+            "it holds handshake, not records socket",
+        ],
+    );
+}
+
 #[test]
 fn csvtools_table_comes_out_to_the_byte_and_one_of_a_directory_has_one_header() {
     let place = Place::new("convert-csv");
@@ -168,6 +243,46 @@ fn what_cannot_be_read_is_told_with_its_place() {
     let empty = place.run_with_stdin(&["convert", "-f", "tcp-info-csv", "-"], b"");
     empty.is_quiet_success();
     assert_eq!(empty.out.lines().count(), 1);
+}
+
+#[test]
+fn a_file_that_is_there_costs_its_own_segment_and_attributes_without_a_place_are_told() {
+    let place = Place::new("convert-there");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    let convert = ["convert", "-f", "archive", "-o", "new/"];
+    place
+        .run(&[&convert[..], &["a.jsonl"]].concat())
+        .is_quiet_success();
+    // The same, another one, and the same again; and one without a name.
+    let other = ARCHIVE.replace("Sequence\":0", "Sequence\":1");
+    let odd = ARCHIVE.replace("\"host_", "\"a/b_");
+    let all = format!("{ARCHIVE}{other}{ARCHIVE}{odd}");
+    place.write("all.jsonl", all.as_bytes());
+    let run = place.run(&[&convert[..], &["all.jsonl"]].concat());
+    run.ends(
+        3,
+        &[
+            "3 segments not written; the first: new/2026/11/21/",
+            "File exists",
+        ],
+    );
+    let second = NAME.replace("00000.jsonl", "00001.jsonl");
+    assert_eq!(unpacked(&place.path("new").join(second)), other);
+    assert_eq!(unpacked(&place.path("new").join(NAME)), ARCHIVE);
+    // Behind the kinds that there are: 64, of an array with so many places.
+    let end = r#""UgA="]}"#;
+    let more = format!("\"UgA=\"{}", ",null".repeat(41) + ",\"AA==\"]}");
+    place.write("more.jsonl", ARCHIVE.replace(end, &more).as_bytes());
+    for to in ["more", "more/"] {
+        let run = place.run(&["convert", "-f", "archive", "more.jsonl", "-o", to]);
+        run.ends(
+            3,
+            &["1 attribute left out: an archive has places for the kinds 0 to 63"],
+        );
+        if to == "more" {
+            fs::remove_file(place.path(to)).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -140,3 +140,75 @@ fn comes_back(name: &str, threads: u32) {
     let all = text(&place.path("all.jsonl"));
     assert_eq!(of(&all, "request", meanwhile).len(), 2, "{all}");
 }
+
+#[test]
+fn sockets_are_watched_beside_and_what_is_lost_of_them_is_told() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("agent-sockets");
+    let netns = lo.name();
+    let bounds = format!(
+        "sockets: {{archive: kept, include_local: true, netns: {netns}, interval: 20ms, \
+         event_socket: ./told/events.sock, uuid_prefix: here, exclude: 'sport = :6381'}}\n"
+    );
+    let views = view("records", "all.jsonl") + &bounds;
+    let tap = agent(&place, &source(&lo, "lo"), &views);
+    until("sockets are watched", || {
+        tap.err().contains("watching sockets")
+    });
+    let events = Tap::spawn(&mut alone(&place, &["events", "./told/events.sock"]));
+    // Whether it is there is seen by what it is told.
+    until("the client is told", || {
+        pings(&lo, &lo, "127.0.0.1:6380", 1);
+        !events.out().is_empty()
+    });
+    assert!(events.out().contains("here_0"), "{}", events.out());
+    pings(&lo, &lo, "127.0.0.1:6381", 1);
+    tap.interrupt()
+        .is(0, &[" destroy messages lost", " records in "]);
+    events.end().is(0, &[]);
+    let all = text(&place.path("all.jsonl"));
+    let last = all
+        .lines()
+        .rfind(|line| line.contains("\"kind\":\"health\""));
+    assert!(last.unwrap().contains("\"sockets_ended\":"), "{last:?}");
+    let records = Tap::spawn(&mut alone(&place, &["convert", "kept"])).end();
+    records.is(0, &[]);
+    let both = |port: u16| {
+        let ends = [
+            format!("\"local_port\":{port},"),
+            format!("\"remote_port\":{port},"),
+        ];
+        ends.map(|end| records.out.contains(&end))
+    };
+    assert_eq!(both(6380), [true, true], "{}", records.out);
+    // The client's end is none that was excluded.
+    assert_eq!(both(6381), [false, true], "{}", records.out);
+}
+
+#[test]
+fn an_archive_of_sockets_that_cannot_be_written_is_a_loss_of_the_run() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("agent-sockets-lost");
+    let netns = lo.name();
+    let bounds = format!(
+        "sockets: {{archive: kept, include_local: true, netns: {netns}, interval: 20ms}}\n"
+    );
+    let views = view("records", "all.jsonl") + &bounds;
+    let tap = agent(&place, &source(&lo, "lo"), &views);
+    until("sockets are watched", || {
+        tap.err().contains("watching sockets")
+    });
+    // The writer may make it anew in between.
+    until("a file is in the way", || {
+        let _ = fs::remove_dir_all(place.path("kept"));
+        fs::write(place.path("kept"), b"in the way").is_ok()
+    });
+    until("writing fails", || {
+        pings(&lo, &lo, "127.0.0.1:6380", 1);
+        tap.err().contains("cannot write the archive: ")
+    });
+    tap.interrupt()
+        .is(3, &["records were dropped: archive did not take them"]);
+    let all = text(&place.path("all.jsonl"));
+    assert!(all.contains("\"records_dropped\":{\"archive\":"), "{all}");
+}

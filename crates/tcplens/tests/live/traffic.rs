@@ -14,7 +14,7 @@ const PONG: &[u8] = b"+PONG\r\n";
 
 /// Listens in a namespace. A process that another test starts holds the descriptor of the listener before for a moment,
 /// between fork and exec: then the address is in use.
-fn listen(namespace: &Namespace, address: SocketAddr) -> TcpListener {
+pub(crate) fn listen(namespace: &Namespace, address: SocketAddr) -> TcpListener {
     let end = Instant::now() + PATIENCE;
     loop {
         match namespace.within(|| TcpListener::bind(address)) {

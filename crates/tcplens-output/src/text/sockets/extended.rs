@@ -57,6 +57,10 @@ pub(super) fn parts(values: &Values) -> Vec<(&'static str, String)> {
                 .find_map(|unit| field.name.strip_suffix(unit));
             let name = plain.unwrap_or(field.name);
             let text = match value {
+                // A closed window is what many look for.
+                Value::Count(0) if ["snd_wnd", "rcv_wnd"].contains(&field.name) => {
+                    format!("{name} 0")
+                }
                 Value::Absent | Value::Count(0) | Value::Flag(false) => return None,
                 Value::Flag(true) => name.to_owned(),
                 // A number that names something is no amount.

@@ -58,6 +58,18 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
             "a.yaml:4:12: bounds.timeout: it is zero; write seconds, such as 60 or 0.5, or a time such as 250ms",
         ),
         (
+            "SOURCEVIEWsockets:\n  archive: kept\n",
+            "a.yaml:4:3: sockets: sockets are those of now, files have times of their own",
+        ),
+        (
+            "sources: [{interface: any}]\nVIEWsockets:\n  interval: 1\n",
+            "a.yaml:4:3: sockets: neither archive nor event_socket: nobody would see anything",
+        ),
+        (
+            "sources: [{interface: any}]\nVIEWsockets:\n  archive: kept\n  exclude: nosuch == 1\n",
+            "a.yaml:5:12: sockets.exclude: ",
+        ),
+        (
             "SOURCEVIEWbounds:\n  threads: [1]\n",
             "a.yaml:4:12: bounds.threads: it takes one value, this is a list; write a number",
         ),
@@ -350,9 +362,12 @@ user: x
 log_level: debug
 ";
     let live =
-        "sources: [{interface: any, netns: x, promiscuous: true, buffer: 1MiB, snaplen: 64}]\n";
+        "sources: [{interface: any, netns: x, promiscuous: true, buffer: 1MiB, snaplen: 64}]
+sockets: {archive: kept, uuid_prefix: a, include_local: true, interval: 1, cpu_budget: 5, exclude: 'sport = :22', netns: x}
+";
     let kernel = "sources: [{kernel: true, netns: x, buffer: 1MiB, peek: true, flush: 2, first_frame_bytes: [1, 2]}]
 ports: [{port: 443, mode: https, first_frame: true}]
+sockets: {event_socket: ./e, uuid_prefix_file: b, save_when: changed, anonymize: netblock}
 ";
     // In a debug build a key that is there and not asked for is a panic.
     read(files);

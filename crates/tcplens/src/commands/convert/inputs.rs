@@ -1,10 +1,15 @@
 //! What `convert` reads: files as they are named, and of directories what is called like an archive.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+#[cfg(feature = "parquet")]
+use tcplens_core::record::Socket;
+#[cfg(feature = "parquet")]
+use tcplens_output::parquet::ParquetLines;
 
 use crate::cli::Convert;
 use crate::status::usage;
@@ -45,6 +50,39 @@ pub(super) fn gather(command: &Convert) -> Result<Vec<PathBuf>> {
         check(&inputs, output)?;
     }
     Ok(inputs)
+}
+
+/// A file's bytes, of a Parquet file its records as JSON Lines.
+///
+/// # Errors
+/// It cannot be opened, or is a Parquet file of something else.
+pub(super) fn open(input: &Path) -> io::Result<Box<dyn Read>> {
+    /// How Parquet files begin.
+    const MAGIC: &[u8] = b"PAR1";
+    let mut file = File::open(input)?;
+    // A pipe is read once.
+    if file.metadata()?.is_file() {
+        let mut first = Vec::new();
+        file.by_ref().take(4).read_to_end(&mut first)?;
+        file.rewind()?;
+        if first == MAGIC {
+            return rows(file);
+        }
+    }
+    Ok(Box::new(file))
+}
+
+#[cfg(feature = "parquet")]
+fn rows(file: File) -> io::Result<Box<dyn Read>> {
+    Ok(Box::new(ParquetLines::open::<Socket<'_>>(file)?))
+}
+
+/// As it was built.
+#[cfg(not(feature = "parquet"))]
+fn rows(_: File) -> io::Result<Box<dyn Read>> {
+    Err(io::Error::other(
+        "this tcplens was built without Parquet; build it with --features parquet",
+    ))
 }
 
 /// For messages.

@@ -4,13 +4,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use tcplens_core::record::{SocketClose, Word};
+use tcplens_core::record::{Socket, SocketClose, Word};
 use tcplens_core::socket::{Context, Polled, map};
 use tcplens_output::archive::csvtool::{CsvTool, Shape};
 use tcplens_output::archive::{Archive, ArchiveSettings, Entry, Metadata, Rewriter};
 use tcplens_output::rfc3339::Rfc3339;
 use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
 
+use super::super::lines::{parquet_files, tell_left_out};
 use crate::cli::{Convert, ConvertFormat};
 use crate::say::say;
 use crate::status::usage;
@@ -21,13 +22,34 @@ const BATCH: usize = 64 * 1024;
 /// A format and where it goes.
 pub(super) enum Target {
     /// csvtool's columns.
-    Csv(CsvTool, Text),
+    Csv(CsvTool, Box<Text>),
     /// Records `socket`.
     Records(Box<Records>),
     /// Lines, one after another.
-    Lines(Rfc3339, Text),
+    Lines(Box<Lines>),
     /// A directory with a file per connection and segment.
     Layout(Box<Layout>),
+}
+
+/// What was read and is not in what was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Lines that belong nowhere.
+    pub lines: u64,
+    /// Attributes of kinds that an archive has no place for.
+    pub attributes: u64,
+    /// Segments whose file is there already, or cannot be named.
+    pub segments: u64,
+    /// Why, of the first.
+    pub first_segment: Option<String>,
+}
+
+/// Lines of an archive.
+pub(super) struct Lines {
+    clock: Rfc3339,
+    text: Text,
+    /// Attributes.
+    left_out: u64,
 }
 
 /// Text on its way.
@@ -81,22 +103,28 @@ impl Target {
                 unplaced: 0,
             })));
         }
+        if command.format == ConvertFormat::Parquet {
+            let Some(path) = output.filter(|path| path.as_os_str() != "-") else {
+                return Err(usage(
+                    "Parquet is for files, not for standard output; name one with -o FILE",
+                ));
+            };
+            let mut writer = parquet_files(path, false)?;
+            writer.expect::<Socket<'_>>()?;
+            return Ok(Target::Records(Records::to(writer)));
+        }
         let sink = Sink::open(output, None)?;
         let mut text = Text {
             buffer: Vec::new(),
             sink,
         };
-        let records = |format, text: Text| {
-            Target::Records(Box::new(Records {
-                writer: RecordWriter::new(format, text.sink),
-                metadata: None,
-                before: None,
-                untimed: 0,
-            }))
-        };
+        let records =
+            |format, text: Text| Target::Records(Records::to(RecordWriter::new(format, text.sink)));
         Ok(match command.format {
             ConvertFormat::Jsonl => records(MachineFormat::Jsonl, text),
             ConvertFormat::Csv => records(MachineFormat::Csv, text),
+            // It has a destination of its own.
+            ConvertFormat::Parquet => return Err(usage("Parquet is for files")),
             ConvertFormat::TcpInfoCsv => {
                 let shape = match command.compat {
                     true => Shape::Compat,
@@ -104,9 +132,13 @@ impl Target {
                 };
                 let tool = CsvTool::new(shape);
                 tool.header(&mut text.buffer);
-                Target::Csv(tool, text)
+                Target::Csv(tool, Box::new(text))
             }
-            ConvertFormat::Archive => Target::Lines(Rfc3339::default(), text),
+            ConvertFormat::Archive => Target::Lines(Box::new(Lines {
+                clock: Rfc3339::default(),
+                text,
+                left_out: 0,
+            })),
         })
     }
 
@@ -124,8 +156,9 @@ impl Target {
         match self {
             Target::Csv(tool, text) => tool.row(&mut text.buffer, entry),
             Target::Records(records) => return Ok(records.take(entry)?),
-            Target::Lines(clock, text) => {
-                entry.line().write(&mut text.buffer, clock);
+            Target::Lines(lines) => {
+                let buffer = &mut lines.text.buffer;
+                lines.left_out += entry.line().write(buffer, &mut lines.clock);
             }
             Target::Layout(layout) => {
                 return layout.take(entry).context("cannot write the archive");
@@ -143,40 +176,65 @@ impl Target {
         }
     }
 
-    /// All files are read. Returns how many lines had no place.
-    pub(super) fn finish(mut self) -> Result<u64> {
+    /// All files are read. Returns what had no place.
+    pub(super) fn finish(mut self) -> Result<LeftOut> {
         self.hand_over(0)?;
+        let mut left_out = LeftOut::default();
         match self {
-            Target::Csv(_, text) | Target::Lines(_, text) => {
-                text.sink.finish()?;
-                Ok(0)
+            Target::Csv(_, text) => text.sink.finish()?,
+            Target::Lines(lines) => {
+                lines.text.sink.finish()?;
+                left_out.attributes = lines.left_out;
             }
             Target::Records(records) => {
+                tell_left_out(&records.writer);
                 records.writer.finish()?;
-                Ok(records.untimed)
+                left_out.lines = records.untimed;
             }
             Target::Layout(mut layout) => {
                 let counters = layout.archive.finish();
                 layout.trouble();
                 let lost = counters.dropped + counters.without_cookie;
-                Ok(layout.unplaced + lost)
+                left_out.lines = layout.unplaced + lost;
+                let rewriter = &layout.rewriter;
+                left_out.attributes = counters.attributes_left_out + rewriter.attributes_left_out();
+                left_out.segments = rewriter.refused();
+                left_out.first_segment = rewriter.first_refused().map(str::to_owned);
             }
         }
+        Ok(left_out)
     }
 
     fn hand_over(&mut self, beyond: usize) -> Result<(), SinkEnd> {
         match self {
-            Target::Csv(_, text) | Target::Lines(_, text) if text.buffer.len() >= beyond => {
-                let result = text.sink.write(&text.buffer);
-                text.buffer.clear();
-                result
-            }
-            Target::Csv(..) | Target::Lines(..) | Target::Records(_) | Target::Layout(_) => Ok(()),
+            Target::Csv(_, text) => text.hand_over(beyond),
+            Target::Lines(lines) => lines.text.hand_over(beyond),
+            Target::Records(_) | Target::Layout(_) => Ok(()),
         }
     }
 }
 
+impl Text {
+    fn hand_over(&mut self, beyond: usize) -> Result<(), SinkEnd> {
+        if self.buffer.len() < beyond {
+            return Ok(());
+        }
+        let result = self.sink.write(&self.buffer);
+        self.buffer.clear();
+        result
+    }
+}
+
 impl Records {
+    fn to(writer: RecordWriter) -> Box<Records> {
+        Box::new(Records {
+            writer,
+            metadata: None,
+            before: None,
+            untimed: 0,
+        })
+    }
+
     fn take(&mut self, entry: &Entry<'_>) -> Result<(), SinkEnd> {
         if let Some(metadata) = &entry.metadata {
             self.metadata = Some(metadata.clone());
@@ -195,10 +253,7 @@ impl Records {
             time,
             uuid: metadata.map(|metadata| metadata.uuid.as_str()),
             sequence: metadata.map(|metadata| metadata.sequence.into()),
-            // Of one that was never polled nobody knows how long it was there.
-            first_seen: metadata
-                .and_then(|metadata| metadata.start_time.at)
-                .filter(|_| ended.is_none_or(|ended| ended.polls != Some(0))),
+            first_seen: metadata.and_then(|metadata| metadata.start_time.at),
             before: self.before.filter(is_same).map(|(_, before)| before),
             is_final: ended.is_some(),
             close: ended.and_then(|ended| close(ended.reason.as_deref()?)),

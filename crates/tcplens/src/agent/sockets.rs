@@ -1,0 +1,235 @@
+//! The kernel's sockets beside the agent's sources: opened while there is privilege, then watched by a thread of their own until
+//! the run ends. What it finds goes to an archive and to whoever is at its event socket.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tcplens_core::filter::record::RecordFilter;
+use tcplens_core::record::{Health, Socket};
+use tcplens_core::socket::{Pace, Tracker, tracker};
+use tcplens_output::archive::{ArchiveSettings, Uuid};
+
+use super::config::SocketsConfig;
+use crate::answer::listen::Listeners;
+use crate::live::{CGROUPS, Live};
+use crate::log::{Level, log};
+use crate::observe::Observed;
+use crate::signals::Requests;
+use crate::sockets::events::{EventSocket, Patience};
+use crate::sockets::open::{self, Sources, Wants};
+use crate::sockets::poll::{Poller, When};
+use crate::sockets::pushed::{NO_CONNECTIONS, Pushed};
+use crate::sockets::{Archiver, Consumer, Counts, EventView, World};
+
+/// What is open.
+pub(crate) struct OpenSockets {
+    config: SocketsConfig,
+    sources: Sources,
+    exclude: Option<RecordFilter>,
+    uuid: Uuid,
+    listeners: Listeners,
+}
+
+/// The thread.
+pub(crate) struct WatchedSockets {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Told>>,
+}
+
+/// What came of it.
+struct Told {
+    health: Health,
+    /// What `health` does not tell, a sentence each.
+    losses: Vec<String>,
+}
+
+impl OpenSockets {
+    /// Opens everything; `live` gives up privileges later, and is told what is used then.
+    ///
+    /// # Errors
+    /// What cannot be opened, and what to do.
+    pub(crate) fn open(config: &SocketsConfig, live: &mut Live) -> Result<OpenSockets> {
+        // Who has a socket decides nothing but what is left out.
+        let wants = Wants {
+            ends: true,
+            owners: config.exclude.is_some(),
+            inside: false,
+        };
+        let sources = open::open(config.netns.as_deref(), wants)?;
+        let number = |name: &str| {
+            let mut all = sources.interfaces.iter();
+            let found = all.find(|(_, known)| *known == name);
+            found.map(|(number, _)| u64::from(*number))
+        };
+        let parse = |text: &str| RecordFilter::parse_with::<Socket<'_>>(text, &number);
+        let exclude = config.exclude.as_deref().map(parse).transpose()?;
+        let uuid = open::uuid(
+            config.uuid_prefix.as_deref(),
+            config.uuid_prefix_file.as_deref(),
+        )?;
+        if let Some(directory) = &config.archive {
+            live.keeps(directory.clone())?;
+        }
+        let listeners = Listeners::of_sockets(config.event_socket.as_deref(), None)?;
+        live.serves(&listeners)?;
+        live.reads(CGROUPS.into());
+        Ok(OpenSockets {
+            config: config.clone(),
+            sources,
+            exclude,
+            uuid,
+            listeners,
+        })
+    }
+
+    /// Begins to watch. To be called when privileges have been given up.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(crate) fn start(self) -> Result<WatchedSockets> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        let thread = Builder::new().name("sockets".into()).spawn(move || {
+            self.watch(&asked).inspect_err(|error| {
+                log(
+                    Level::Error,
+                    format_args!("sockets: {error:#}; they are not watched any more"),
+                );
+            })
+        });
+        let thread = thread.context("cannot start the thread for sockets")?;
+        Ok(WatchedSockets { stop, thread })
+    }
+
+    fn watch(self, stop: &AtomicBool) -> Result<Told> {
+        let OpenSockets {
+            config,
+            sources,
+            exclude,
+            uuid,
+            listeners,
+        } = self;
+        let anonymize = config.anonymize.with(sources.addresses.clone());
+        let mut consumers: Vec<Box<dyn Consumer>> = Vec::new();
+        if let (Some(bound), _) = listeners.into_parts() {
+            let socket = EventSocket::start(bound, uuid.prefix(), Patience::default())?;
+            log(Level::Info, &socket);
+            consumers.push(Box::new(EventView::new(socket)));
+        }
+        if let Some(directory) = &config.archive {
+            let settings = ArchiveSettings::new(directory.clone(), uuid.clone());
+            let counts = Arc::default();
+            consumers.push(Box::new(Archiver::start(
+                settings,
+                anonymize.clone(),
+                config.include_local,
+                counts,
+            )?));
+        }
+        let destroyed = sources.destroyed.and_then(|opened| {
+            opened
+                .inspect_err(|error| log(Level::Warning, open::without_ends(error)))
+                .ok()
+        });
+        let counts = Counts {
+            is_told: destroyed.is_some(),
+            is_watching: true,
+            is_all: exclude.is_none(),
+            ..Counts::default()
+        };
+        let mut poller = Poller {
+            diag: sources.diag,
+            destroyed,
+            inside: None,
+            opened: sources.opened,
+            // One that leaves its state is not over.
+            pushed: Pushed {
+                states: !NO_CONNECTIONS,
+                bytecode: None,
+            },
+            is_all: false,
+            tracker: Tracker::new(config.save_when.into(), tracker::LIMIT),
+            world: World {
+                exclude,
+                anonymize,
+                prefix: uuid.prefix().to_owned(),
+                host: sources.host,
+                netns: sources.netns,
+                owners: sources.owners,
+                cgroups: sources.cgroups,
+                interfaces: sources.interfaces,
+                ..World::default()
+            },
+            consumers,
+            counts,
+            others: Vec::new(),
+        };
+        let when = When {
+            polls: None,
+            duration: None,
+            count: None,
+            pace: match config.interval {
+                Some(interval) => Pace::Fixed(interval.ns()),
+                None => Pace::Budget(config.cpu_budget / 100.0),
+            },
+            at_least: Duration::ZERO,
+        };
+        let mut started = || log(Level::Info, "watching sockets");
+        let end = poller.run(&when, stop, &Requests::default(), &mut started)?;
+        if let Some(end) = end {
+            return Err(end.into());
+        }
+        conclude(poller)
+    }
+}
+
+fn conclude(mut poller: Poller) -> Result<Told> {
+    let consumers = &mut poller.consumers;
+    consumers.iter_mut().for_each(|one| one.close());
+    poller.counts.drops(consumers);
+    let mut health = poller.counts.health();
+    let hits = consumers.iter().flat_map(|one| one.limit_hits());
+    health.limit_hits.extend(hits);
+    for mut consumer in poller.consumers {
+        consumer.settle()?;
+        consumer.finish()?;
+    }
+    log(
+        Level::Info,
+        format_args!("sockets: {}", poller.counts.closing_line()),
+    );
+    Ok(Told {
+        health,
+        losses: poller.counts.other_losses(),
+    })
+}
+
+impl WatchedSockets {
+    /// Ends it: what is open is written, and what was lost counts as the run's.
+    pub(crate) fn finish(self, observed: &mut Observed) {
+        self.stop.store(true, Ordering::Relaxed);
+        match self.thread.join() {
+            Ok(Ok(Told { health, losses })) => {
+                let whole = &mut observed.health;
+                whole.records_dropped.extend(health.records_dropped);
+                whole.limit_hits.extend(health.limit_hits);
+                whole.sockets = health.sockets;
+                observed.troubles.extend(losses);
+            }
+            // It was told when it happened, as a panic was.
+            Ok(Err(_)) | Err(_) => observed
+                .troubles
+                .push("sockets were not watched until the end".to_owned()),
+        }
+    }
+
+    /// Ends it where nothing came of the run.
+    pub(crate) fn abandon(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // What went wrong was told.
+        let _ = self.thread.join();
+    }
+}
