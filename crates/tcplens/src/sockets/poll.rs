@@ -345,10 +345,10 @@ impl Poller {
         })?;
         counts.damaged += read.damaged;
         counts.has_lost |= read.lost;
-        counts.times_lost += u64::from(read.lost);
         if counts.has_lost {
             world.known.tidy(clock::now());
         }
+        counts.times_lost += u64::from(read.lost);
         Ok(shown)
     }
 
