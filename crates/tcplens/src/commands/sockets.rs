@@ -67,7 +67,9 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         .flatten()
         .any(asks_for_marks)
     {
-        say("the kernel tells marks to who has CAP_NET_ADMIN when it asks, which is given up before: no socket has one here; ss shows them");
+        say(
+            "the kernel tells marks to who has CAP_NET_ADMIN when it asks, which is given up before: no socket has one here; ss shows them",
+        );
     }
     let has_kinds = command.kind.len() != 1;
     if command.format() == Format::Parquet {

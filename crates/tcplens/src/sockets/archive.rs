@@ -193,10 +193,7 @@ impl Consumer for Archiver {
     }
 
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {
-        // One that is open yet was written when it changed last.
-        if ended.end.ended == Why::Open {
-            return Ok(());
-        }
+        // Of one that is open yet the last look is kept, for the save rule may have passed over what it counted.
         let (end, summary) = (ended.end, ended.summary);
         let last = Final {
             reason: summary.close.word().map(str::to_owned),
@@ -209,7 +206,11 @@ impl Consumer for Archiver {
             0 => summary.time,
             _ => end.entry.first_seen,
         };
-        self.take(end.at, first_seen, end.message, Some(last));
+        let at = match end.ended {
+            Why::Open => end.entry.last_seen,
+            Why::Destroyed | Why::Vanished => end.at,
+        };
+        self.take(at, first_seen, end.message, Some(last));
         Ok(())
     }
 

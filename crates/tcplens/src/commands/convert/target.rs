@@ -255,7 +255,7 @@ impl Records {
             sequence: metadata.map(|metadata| metadata.sequence.into()),
             first_seen: metadata.and_then(|metadata| metadata.start_time.at),
             before: self.before.filter(is_same).map(|(_, before)| before),
-            is_final: ended.is_some(),
+            is_final: ended.is_some_and(|ended| ended.reason.as_deref() != Some("open")),
             close: ended.and_then(|ended| close(ended.reason.as_deref()?)),
             ..Context::default()
         };
