@@ -1,6 +1,7 @@
 //! `sockets --archive` on real connections: what its files and its counters say.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use crate::namespace::Namespace;
@@ -70,4 +71,53 @@ fn the_page_of_metrics_tells_files_of_the_archive_and_losses_are_told_everywhere
         health[0].contains("\"records_dropped\":{\"archive\":"),
         "{health:?}"
     );
+}
+
+#[test]
+fn what_is_kept_is_read_back_short_lives_open_ones_and_refused_ones_among_them() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("socket-archive-read");
+    let listener = lo.within(|| TcpListener::bind("127.0.0.1:7001")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let tap = lo.within(|| Tap::start(alone(&place, &WORDS)));
+    until("it keeps", || {
+        connection(&lo, &listener);
+        value(&page(&lo, 9760), "tcpinfo_new_file_total") >= Some(2)
+    });
+    // Nobody listens there: its end is all that the kernel tells of it.
+    assert!(lo.within(|| TcpStream::connect("127.0.0.1:7002")).is_err());
+    let mut stays = lo.within(|| TcpStream::connect(address)).unwrap();
+    let (mut other, _) = listener.accept().unwrap();
+    stays.write_all(b"four").unwrap();
+    other.read_exact(&mut [0; 4]).unwrap();
+    let port = stays.local_addr().unwrap().port();
+    tap.until("it was looked at", |out| {
+        out.lines().any(|line| {
+            line.contains(&format!("\"local_port\":{port},")) && line.contains("\"bytes_sent\":4,")
+        })
+    });
+    tap.interrupt().is(0, &[]);
+    let run = alone(&place, &["convert", "kept", "-f", "jsonl"])
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    let out = String::from_utf8(run.stdout).unwrap();
+    let of = |what: &str| {
+        let lines = out.lines().filter(|line| line.contains(what));
+        lines.collect::<Vec<_>>()
+    };
+    let lasts = of(&format!("\"local_port\":{port},"));
+    let last = lasts.last().unwrap();
+    assert!(
+        last.contains("\"close\":\"open\"") && last.contains("\"final\":false"),
+        "{last}"
+    );
+    assert!(last.contains("\"bytes_sent\":4,"), "{last}");
+    let refused = of("\"close\":\"failed\"");
+    assert!(
+        refused.len() == 1 && refused[0].contains("\"remote_ip\":\"127.0.0.1\""),
+        "{refused:?}"
+    );
+    // Both ends of each that was closed.
+    assert!(of("\"close\":\"fin\"").len() >= 2, "{out}");
 }
