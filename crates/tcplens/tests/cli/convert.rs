@@ -286,6 +286,28 @@ fn a_file_that_is_there_costs_its_own_segment_and_attributes_without_a_place_are
 }
 
 #[test]
+fn a_compressed_record_file_is_read_and_a_capture_is_called_what_it_is() {
+    let place = Place::new("convert-compressed");
+    place.write("a.jsonl", ARCHIVE.as_bytes());
+    place
+        .run(&["convert", "a.jsonl", "-o", "plain.jsonl"])
+        .ends(0, &[]);
+    let plain = place.run(&["convert", "plain.jsonl"]);
+    for name in ["records.jsonl.gz", "records.jsonl.zst"] {
+        place.run(&["convert", "a.jsonl", "-o", name]).ends(0, &[]);
+        let again = place.run(&["convert", name]);
+        again.is_quiet_success();
+        assert_eq!(again.out, plain.out, "{name}");
+    }
+    place.write(
+        "shop.pcap",
+        &[&[0xd4, 0xc3, 0xb2, 0xa1][..], &[0; 20]].concat(),
+    );
+    let capture = place.run(&["convert", "shop.pcap"]);
+    capture.ends(1, &["shop.pcap", "it is a packet capture"]);
+}
+
+#[test]
 fn addresses_are_cut_in_every_format() {
     let place = Place::new("convert-anonymize");
     place.write("a.jsonl", ARCHIVE.as_bytes());
@@ -340,7 +362,7 @@ fn what_makes_no_sense_is_refused() {
                 "--uuid-prefix",
                 "a/b",
             ],
-            "no file name may have",
+            "no file name should have",
         ),
     ] {
         place.run(words).ends(2, &[said]);
