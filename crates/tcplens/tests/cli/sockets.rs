@@ -13,6 +13,8 @@ fn what_makes_no_sense_is_refused_with_what_does() {
         (&["-e", "-f", "jsonl"], "-e (--extended) is for text"),
         (&["--cpu-budget", "0"], "percents from above 0 to 100"),
         (&["--interval", "0"], "it is zero"),
+        (&["--interval", "1us"], "below 1ms"),
+        (&["dev", "nosuch"], "no interface nosuch (have: "),
         (&["--polls", "0"], "it is zero"),
         (&["-f", "tcprt"], "invalid value"),
         (&["rtt_us", ">"], "expected"),
