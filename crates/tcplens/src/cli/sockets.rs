@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::{ArgAction, Args, ValueEnum};
 use tcplens_core::record::Socket;
+use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
 use tcplens_output::text::SocketOrder;
 use tcplens_output::values::position;
@@ -176,6 +177,9 @@ pub(crate) struct When {
     /// Look from inside the kernel as well (eBPF): when and by whom connections were opened, who reset them, exact payload
     #[arg(short, long)]
     pub kernel: bool,
+    /// Connections watched at once, at some 700 bytes each; those beyond are counted [default: 1048576]
+    #[arg(long, value_name = "N", value_parser = values::at_least_one, default_value_t = tracker::LIMIT as u64, hide_default_value = true)]
+    pub limit_connections: u64,
     /// As where the kernel does not tell of ends: for tests.
     #[arg(long, hide = true)]
     pub no_destroy: bool,

@@ -10,7 +10,7 @@ use anyhow::Result;
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::message::state;
-use tcplens_core::socket::{Pace, Tracker, tracker};
+use tcplens_core::socket::{Pace, Tracker};
 use tcplens_core::time::Span;
 use tcplens_output::SinkEnd;
 use tcplens_output::archive::{ArchiveSettings, Uuid};
@@ -358,7 +358,10 @@ fn poller(
         opened: sources.opened,
         pushed,
         is_all,
-        tracker: Tracker::new(command.save_when.into(), tracker::LIMIT),
+        tracker: Tracker::new(
+            command.save_when.into(),
+            usize::try_from(command.when.limit_connections).unwrap_or(usize::MAX),
+        ),
         world,
         consumers,
         counts,

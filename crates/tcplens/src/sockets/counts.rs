@@ -189,10 +189,10 @@ impl Counts {
             ));
         }
         if self.tracked.limit_hits + self.others_left_out > 0 {
-            losses.push(format!(
-                "there are more than {} sockets: those beyond are not watched",
-                tracker::LIMIT
-            ));
+            losses.push(
+                "there are more sockets than --limit-connections: those beyond are not watched"
+                    .to_owned(),
+            );
         }
         for (name, dropped) in &self.dropped {
             losses.push(match *name {

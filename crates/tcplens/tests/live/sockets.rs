@@ -436,3 +436,30 @@ fn on_a_terminal_each_table_takes_the_place_of_the_one_before() {
         "{output:?}"
     );
 }
+
+#[test]
+fn those_beyond_the_limit_are_counted_and_told() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("sockets-limit");
+    let listener = listen(&lo, "127.0.0.1:7001");
+    let _connection = connect(&lo, &listener);
+    let words = [
+        "--polls",
+        "2",
+        "--interval",
+        "20ms",
+        "--limit-connections",
+        "1",
+        "-f",
+        "jsonl",
+    ];
+    let ended = sockets(&lo, &place, &[&["--watch"], &words[..]].concat()).end();
+    ended.is(3, &["there are more sockets than --limit-connections"]);
+    assert_eq!(of_kind(&ended.out, "socket").len(), 1, "{}", ended.out);
+    let health = of_kind(&ended.out, "health");
+    // The other one, at both looks.
+    assert!(
+        health[0].contains("\"limit_hits\":{\"sockets\":2}"),
+        "{health:?}"
+    );
+}
