@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tcplens_core::filter::record::RecordFilter;
-use tcplens_core::record::{Health, Socket};
+use tcplens_core::record::Health;
 use tcplens_core::socket::{Pace, Tracker, tracker};
 use tcplens_output::archive::{ArchiveSettings, Uuid};
 
@@ -59,13 +59,8 @@ impl OpenSockets {
             inside: false,
         };
         let sources = open::open(config.netns.as_deref(), wants)?;
-        let number = |name: &str| {
-            let mut all = sources.interfaces.iter();
-            let found = all.find(|(_, known)| *known == name);
-            found.map(|(number, _)| u64::from(*number))
-        };
-        let parse = |text: &str| RecordFilter::parse_with::<Socket<'_>>(text, &number);
-        let exclude = config.exclude.as_deref().map(parse).transpose()?;
+        let exclude = config.exclude.as_deref();
+        let exclude = exclude.map(|text| sources.filter(text)).transpose()?;
         let uuid = open::uuid(
             config.uuid_prefix.as_deref(),
             config.uuid_prefix_file.as_deref(),

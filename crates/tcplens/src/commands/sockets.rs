@@ -1,6 +1,5 @@
 //! `sockets`: every TCP socket of the kernel, once or watched.
 
-use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -53,28 +52,11 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         inside: command.when.kernel,
     };
     let sources = open::open(command.which.netns.as_deref(), wants)?;
-    let unknown = RefCell::new(None);
-    let number = |name: &str| {
-        let mut all = sources.interfaces.iter();
-        let found = all.find(|(_, known)| *known == name);
-        if found.is_none() {
-            unknown.replace(Some(name.to_owned()));
-        }
-        found.map(|(number, _)| u64::from(*number))
-    };
-    let parse = |text: &str| RecordFilter::parse_with::<Socket<'_>>(text, &number);
     let filter = (!text.trim().is_empty())
-        .then(|| parse(&text))
+        .then(|| sources.filter(&text))
         .transpose()?;
-    let exclude = command.which.exclude.as_deref().map(parse).transpose()?;
-    if let Some(name) = unknown.take() {
-        let mut have: Vec<&str> = sources.interfaces.values().map(String::as_str).collect();
-        have.sort_unstable();
-        return Err(usage(format!(
-            "filter: there is no interface {name} (have: {}); no socket can be bound to it",
-            have.join(", ")
-        )));
-    }
+    let exclude = command.which.exclude.as_deref();
+    let exclude = exclude.map(|text| sources.filter(text)).transpose()?;
     if [Some(text.as_str()), command.which.exclude.as_deref()]
         .into_iter()
         .flatten()

@@ -1,6 +1,7 @@
 //! What is opened while there is privilege, and what is looked up then: netlink in the namespace that was asked for, counters,
 //! names of interfaces, who has which socket. Then privileges go.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use tcplens_capture::diag::{Destroyed, Diag, DiagError};
 use tcplens_capture::opened::Opened;
 use tcplens_capture::owners::Owners;
 use tcplens_capture::{interfaces, netns};
+use tcplens_core::filter::record::RecordFilter;
+use tcplens_core::record::Socket;
 use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_output::archive::Uuid;
 
@@ -46,6 +49,34 @@ pub(crate) struct Sources {
     pub owners: Owners,
     /// Paths of control groups.
     pub cgroups: Cgroups,
+}
+
+impl Sources {
+    /// An expression about sockets, with the interfaces that there are.
+    ///
+    /// # Errors
+    /// The word that does not fit, or an interface that is not there.
+    pub(crate) fn filter(&self, text: &str) -> Result<RecordFilter> {
+        let unknown = RefCell::new(None);
+        let number = |name: &str| {
+            let mut all = self.interfaces.iter();
+            let found = all.find(|(_, known)| *known == name);
+            if found.is_none() {
+                unknown.replace(Some(name.to_owned()));
+            }
+            found.map(|(number, _)| u64::from(*number))
+        };
+        let filter = RecordFilter::parse_with::<Socket<'_>>(text, &number)?;
+        let Some(name) = unknown.take() else {
+            return Ok(filter);
+        };
+        let mut have: Vec<&str> = self.interfaces.values().map(String::as_str).collect();
+        have.sort_unstable();
+        Err(usage(format!(
+            "filter: there is no interface {name} (have: {}); no socket can be bound to it",
+            have.join(", ")
+        )))
+    }
 }
 
 /// What is wanted besides the sockets themselves.

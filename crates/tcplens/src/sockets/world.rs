@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tcplens_capture::cgroup::Cgroups;
@@ -201,14 +202,15 @@ impl World {
         }
         let mut summary = summary(end, &ending, &facts, &context);
         anonymize(&self.anonymize, &mut record);
-        let hide = |ip: &mut std::net::IpAddr| *ip = self.anonymize.ip(*ip);
-        hide(&mut summary.local_ip);
-        let others = [
-            &mut summary.remote_ip,
-            &mut summary.client_ip,
-            &mut summary.server_ip,
-        ];
-        others.into_iter().flatten().for_each(hide);
+        shorten(
+            &self.anonymize,
+            &mut summary.local_ip,
+            [
+                &mut summary.remote_ip,
+                &mut summary.client_ip,
+                &mut summary.server_ip,
+            ],
+        );
         show(end, &record, &summary)
     }
 
@@ -285,12 +287,16 @@ fn is_wanted(
 }
 
 fn anonymize(how: &Anonymize, record: &mut Socket<'_>) {
-    let hide = |ip: &mut std::net::IpAddr| *ip = how.ip(*ip);
-    hide(&mut record.local_ip);
     let others = [
         &mut record.remote_ip,
         &mut record.client_ip,
         &mut record.server_ip,
     ];
-    others.into_iter().flatten().for_each(hide);
+    shorten(how, &mut record.local_ip, others);
+}
+
+fn shorten(how: &Anonymize, own: &mut IpAddr, others: [&mut Option<IpAddr>; 3]) {
+    for ip in others.into_iter().flatten().chain([own]) {
+        *ip = how.ip(*ip);
+    }
 }
