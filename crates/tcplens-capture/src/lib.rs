@@ -8,6 +8,7 @@ pub mod file;
 pub mod interfaces;
 pub mod kernel;
 pub mod landlock;
+mod net_counts;
 pub mod netns;
 pub mod opened;
 pub mod owners;

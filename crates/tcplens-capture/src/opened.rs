@@ -3,7 +3,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use crate::net_counts;
 
 /// Those counts, from when it was opened. They are read on without privileges, and from any namespace.
 #[derive(Debug)]
@@ -41,26 +42,11 @@ impl Opened {
 }
 
 fn read(file: &File) -> io::Result<Option<u64>> {
-    // Some 2 KiB on Linux 6.18.
-    let mut bytes = vec![0; 16 << 10];
-    let mut length = 0;
-    loop {
-        match file.read_at(&mut bytes[length..], length as u64)? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    Ok(count(&String::from_utf8_lossy(&bytes[..length])))
+    Ok(count(&net_counts::read(file)?))
 }
 
-/// Of lines in pairs: names, values.
 fn count(text: &str) -> Option<u64> {
-    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
-    let (names, values) = (lines.next()?, lines.next()?);
-    let value = |name: &str| -> Option<u64> {
-        let mut both = names.split_whitespace().zip(values.split_whitespace());
-        both.find(|(found, _)| *found == name)?.1.parse().ok()
-    };
+    let value = |name| net_counts::value(text, "Tcp:", name);
     value("ActiveOpens")?.checked_add(value("PassiveOpens")?)
 }
 

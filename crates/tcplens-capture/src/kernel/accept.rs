@@ -3,7 +3,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use crate::net_counts;
 
 /// That count, from when it was opened. It is read on without privileges, and from any namespace.
 #[derive(Debug)]
@@ -33,27 +34,11 @@ impl AcceptQueues {
 }
 
 fn read(file: &File) -> io::Result<Option<u64>> {
-    // Some 4 KiB on Linux 6.18.
-    let mut bytes = vec![0; 64 << 10];
-    let mut length = 0;
-    loop {
-        match file.read_at(&mut bytes[length..], length as u64)? {
-            0 => break,
-            more => length += more,
-        }
-    }
-    Ok(count(&String::from_utf8_lossy(&bytes[..length])))
+    Ok(count(&net_counts::read(file)?))
 }
 
-/// Of lines in pairs: names, values.
 fn count(text: &str) -> Option<u64> {
-    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
-    let names = lines.next()?.split_whitespace();
-    let values = lines.next()?.split_whitespace();
-    let (_, value) = names
-        .zip(values)
-        .find(|(name, _)| *name == "ListenOverflows")?;
-    value.parse().ok()
+    net_counts::value(text, "TcpExt:", "ListenOverflows")
 }
 
 #[cfg(test)]
