@@ -564,7 +564,12 @@ impl Shard {
                 return;
             }
             self.close_by_reset(place, seg.from, seg, out);
-        } else if flow.sides[0].finished() && flow.sides[1].finished() {
+            return;
+        }
+        if flow.sides[usize::from(seg.from)].finished() {
+            flow.first_fin = flow.first_fin.or(Some(seg.from));
+        }
+        if flow.sides[0].finished() && flow.sides[1].finished() {
             flow.close = Close::Fin;
             self.linger(place, seg.hash, moment(seg), out);
         }

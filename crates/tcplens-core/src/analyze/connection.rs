@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::flow::{Flow, Phase};
-use crate::record::{Close, Connection, Protocol, Sent};
+use crate::record::{Close, Connection, End, Protocol, Sent};
 use crate::roles::end;
 use crate::tcp::track::{Odd, Side};
 use crate::time::{Span, Timestamp};
@@ -51,6 +51,13 @@ pub fn connection(
         duplicates: u64::from(flow.duplicates),
         client,
         server,
+        first_fin: flow.first_fin.map(|side| {
+            if side == flow.client {
+                End::Client
+            } else {
+                End::Server
+            }
+        }),
         owner: None,
         path: None,
     }

@@ -79,6 +79,8 @@ pub struct Flow {
     pub in_any_context: bool,
     /// Which side's RST closed it, in case it turns out to have been forged.
     pub reset_by: Option<u8>,
+    /// Which side's FIN came first.
+    pub first_fin: Option<u8>,
 }
 
 const _: () = assert!(
@@ -140,6 +142,7 @@ impl Flow {
             late: false,
             in_any_context: false,
             reset_by: None,
+            first_fin: None,
         }
     }
 }

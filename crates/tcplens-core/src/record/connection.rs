@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{
-    Close, ConnectionId, Direction, HandshakeOutcome, PathState, Protocol, RoleFrom, Side,
+    Close, ConnectionId, Direction, End, HandshakeOutcome, PathState, Protocol, RoleFrom, Side,
     SocketOwner, Vantage,
 };
 use crate::time::{Span, Timestamp};
@@ -110,6 +110,8 @@ record! {
         client: Sent = client_part,
         /// What the server sent.
         server: Sent = server_part,
+        /// Whose FIN came first, `client` or `server`; absent where none was seen.
+        first_fin: Option<End> = word,
         /// The socket and whose it is.
         owner: Option<Box<SocketOwner>> = extra,
         /// What the kernel says of the path.

@@ -15,6 +15,7 @@ mod finding;
 mod handshake;
 mod health;
 mod id;
+mod peer;
 mod request;
 mod row;
 mod socket;
@@ -32,6 +33,7 @@ pub use finding::Finding;
 pub use handshake::Handshake;
 pub use health::{Health, SocketHealth};
 pub use id::ConnectionId;
+pub use peer::Peer;
 pub use request::Request;
 pub use row::{RequestRef, RequestRow, Times};
 pub(crate) use row::{budget, stages};
@@ -42,8 +44,8 @@ pub use socket_word::{
     CaState, Limit, SocketClose, SocketFamily, SocketShutdown, SocketState, SocketTimer,
 };
 pub use word::{
-    Close, Direction, EndedBy, HandshakeOutcome, Knows, Outcome, PortMode, Protocol, RoleFrom,
-    Side, Status, Suspect, TagsFrom, Vantage, Verdict, Word,
+    Close, Direction, End, EndedBy, GroupBy, HandshakeOutcome, Knows, Outcome, PortMode, Protocol,
+    RoleFrom, Side, Status, Suspect, TagsFrom, Vantage, Verdict, Word,
 };
 
 /// Version of the record contract, in `health.schema_version`. Adding a field does not change it.

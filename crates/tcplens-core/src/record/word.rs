@@ -167,6 +167,35 @@ words! {
 }
 
 words! {
+    /// What the rows of `top` are.
+    GroupBy {
+        /// The address of the other end: of outbound connections the server's, of inbound ones the client's; the server's
+        /// where the direction is not known.
+        Peer => "peer",
+        /// The server's address and port.
+        Server => "server",
+        /// The client's address.
+        Client => "client",
+        /// The server's port.
+        Port => "port",
+        /// The process on the observed host; of the kernel.
+        Process => "process",
+        /// The container on the observed host; of the kernel.
+        Container => "container",
+    }
+}
+
+words! {
+    /// One of the two ends of a connection.
+    End {
+        /// The client's.
+        Client => "client",
+        /// The server's.
+        Server => "server",
+    }
+}
+
+words! {
     /// How a connection attempt ended.
     Outcome {
         /// SYN, SYN-ACK, and a client segment whose ACK covers the SYN-ACK.

@@ -90,6 +90,15 @@ impl Histogram {
         Some(max)
     }
 
+    /// The buckets in use, ascending: shortest duration, shortest one beyond it, and how often, at least once.
+    pub fn buckets(&self) -> impl Iterator<Item = (Span, Span, u64)> {
+        self.buckets.iter().map(|&(bucket, count)| {
+            let (low, width) = edge_of(bucket);
+            let [from, to] = [low, low.saturating_add(width)].map(Span::from_ns);
+            (from, to, count)
+        })
+    }
+
     fn put(&mut self, bucket: u16, count: u64) {
         match self
             .buckets
@@ -109,10 +118,15 @@ fn bucket_of(ns: u64) -> u16 {
 }
 
 fn middle_of(bucket: u16) -> u64 {
+    let (low, width) = edge_of(bucket);
+    low + (width >> 1)
+}
+
+/// The least value of a bucket, and how many values it has.
+fn edge_of(bucket: u16) -> (u64, u64) {
     let bucket = u64::from(bucket);
     let shift = (bucket >> PRECISION).saturating_sub(1);
-    let lowest = (bucket - (shift << PRECISION)) << shift;
-    lowest + ((1 << shift) >> 1)
+    ((bucket - (shift << PRECISION)) << shift, 1 << shift)
 }
 
 #[cfg(test)]
@@ -147,6 +161,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_value_lies_in_its_bucket(ns in (0..64_u32, any::<u64>()).prop_map(|(shift, ns)| (ns >> shift).min(u64::MAX - 1))) {
+            let histogram = of(&[ns]);
+            let [(from, to, 1)] = histogram.buckets().collect::<Vec<_>>()[..] else { panic!("one bucket") };
+            prop_assert!(from.ns() <= ns && (ns < to.ns() || to.ns() == u64::MAX - 1), "{ns} {from:?} {to:?}");
+        }
+
         #[test]
         fn quantiles_are_within_one_part_in_128_of_the_sorted_values(
             mut values in prop::collection::vec((0..64_u32, any::<u64>()).prop_map(|(shift, ns)| (ns >> shift).min(u64::MAX - 1)), 1..200),

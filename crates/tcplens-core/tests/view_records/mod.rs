@@ -114,6 +114,7 @@ pub(crate) fn connection(second: i64, client: &str, server: &str, port: u64) -> 
         duplicates: 0,
         client: sent(12),
         server: sent(8),
+        first_fin: None,
         owner: None,
         path: None,
     }

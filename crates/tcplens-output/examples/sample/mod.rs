@@ -100,6 +100,7 @@ pub(crate) fn connection(n: u64) -> Connection {
         duplicates: 0,
         client: sent(512),
         server: sent(18_244),
+        first_fin: None,
         owner: None,
         path: None,
     }

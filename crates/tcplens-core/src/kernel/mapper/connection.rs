@@ -4,7 +4,7 @@ use super::task::{micros, path};
 use super::{Mapper, PARTS};
 use crate::batch::{Kind, Records};
 use crate::kernel::event::{self, Closed, Role, RoleBy, Socket};
-use crate::record::{Close, Connection, HandshakeOutcome, Sent, Vantage};
+use crate::record::{Close, Connection, End, HandshakeOutcome, Sent, Vantage};
 use crate::time::Timestamp;
 use crate::wire::segment::Tunnel;
 
@@ -68,6 +68,9 @@ impl Mapper {
             requests: Some(state.tasks),
             client,
             server,
+            first_fin: state
+                .closed
+                .and_then(|closed| first_fin(socket.role, closed)),
             path: Some(Box::new(path(
                 (state.rtt_us, state.cwnd, state.mss),
                 (state.unsent_bytes, state.unacked_bytes),
@@ -107,6 +110,7 @@ impl Mapper {
             duplicates: 0,
             client: Sent::default(),
             server: Sent::default(),
+            first_fin: None,
             owner: Some(Box::new(ends.owner)),
             path: None,
         }
@@ -123,6 +127,20 @@ impl Mapper {
         let part = self.parts.entry(cookie).or_default();
         *part += 1;
         Ok(Some(*part))
+    }
+}
+
+/// Whose FIN came first.
+fn first_fin(role: Role, closed: Closed) -> Option<End> {
+    let (local, remote) = match role {
+        Role::Server => (End::Server, End::Client),
+        Role::Client => (End::Client, End::Server),
+    };
+    match (closed.fin_sent, closed.fin_received) {
+        (false, false) => None,
+        (true, true) if !closed.fin_first => Some(remote),
+        (true, _) => Some(local),
+        (false, true) => Some(remote),
     }
 }
 

@@ -1,0 +1,280 @@
+//! What happened when: counts and latencies by slices of packet time. For plots: a heat map is its slices' histograms side by
+//! side. Bounded: at most [`SLICES`] slices, whose width grows with the time they span; exactly mergeable, whatever the order,
+//! for slices lie at multiples of their width since 1970, and each width divides the next.
+
+use std::collections::BTreeMap;
+
+use super::Histogram;
+use super::requests::{latency, took};
+use crate::batch::AnyRecord;
+use crate::record::{Outcome, Request, Status};
+use crate::time::{SECOND, Span, Timestamp};
+use crate::view::is_undecided;
+
+/// Most slices, from the first to the last, those without anything among them. Chosen: as many as a plot has columns.
+pub const SLICES: i64 = 240;
+
+/// Their widths in ns: the first that holds all in [`SLICES`] slices.
+pub const WIDTHS_NS: [i64; 18] = {
+    let ms = SECOND / 1000;
+    let minute = 60 * SECOND;
+    let day = 1440 * minute;
+    [
+        ms,
+        5 * ms,
+        10 * ms,
+        50 * ms,
+        100 * ms,
+        500 * ms,
+        SECOND,
+        5 * SECOND,
+        10 * SECOND,
+        30 * SECOND,
+        minute,
+        5 * minute,
+        10 * minute,
+        30 * minute,
+        60 * minute,
+        240 * minute,
+        720 * minute,
+        day,
+    ]
+};
+
+/// One slice of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// Requests whose first byte was seen in it.
+    pub requests: u64,
+    /// Of these, answered with an error.
+    pub errors: u64,
+    /// Of these, owed a response, and without one.
+    pub unanswered: u64,
+    /// How long those took that were answered: see [`took`].
+    pub latency: Histogram,
+    /// Attempts to connect that began in it.
+    pub attempts: u64,
+    /// Of these, failed (too young to tell: not among them).
+    pub failed: u64,
+    /// Of these, established: first SYN to the ACK that did it.
+    pub connect: Histogram,
+    /// Payload of its requests and their responses.
+    pub bytes: u64,
+    /// Segments that were repeated while its requests ran.
+    pub retransmits: u64,
+}
+
+impl Slice {
+    fn merge(&mut self, other: &Slice) {
+        let Slice {
+            requests,
+            errors,
+            unanswered,
+            latency,
+            attempts,
+            failed,
+            connect,
+            bytes,
+            retransmits,
+        } = other;
+        self.requests += requests;
+        self.errors += errors;
+        self.unanswered += unanswered;
+        self.latency.merge(latency);
+        self.attempts += attempts;
+        self.failed += failed;
+        self.connect.merge(connect);
+        self.bytes = self.bytes.saturating_add(*bytes);
+        self.retransmits += retransmits;
+    }
+}
+
+/// What happened when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Series {
+    /// By number: start / width.
+    slices: BTreeMap<i64, Slice>,
+    /// Which of [`WIDTHS_NS`].
+    width: usize,
+    /// Records so far from the rest that no width holds both.
+    pub beyond: u64,
+}
+
+impl Series {
+    /// Counts one record; of connections nothing, for they have no one moment.
+    pub fn add(&mut self, record: AnyRecord<'_>) {
+        match record {
+            AnyRecord::Request(request) => self.request(&request.record()),
+            AnyRecord::Handshake(handshake) => {
+                let is_decided = !is_undecided(handshake);
+                let Some(slice) = self.at(handshake.time) else {
+                    return;
+                };
+                slice.attempts += 1;
+                match handshake.outcome {
+                    Outcome::Established => {
+                        let spans = handshake.handshake_us.into_iter();
+                        spans.for_each(|span| slice.connect.add(span));
+                    }
+                    Outcome::OneSided => {}
+                    Outcome::Refused
+                    | Outcome::Unreachable
+                    | Outcome::TimedOut
+                    | Outcome::Unanswered
+                    | Outcome::Aborted
+                    | Outcome::Reset
+                    | Outcome::Unacknowledged => slice.failed += u64::from(is_decided),
+                }
+            }
+            AnyRecord::Connection(_) => {}
+        }
+    }
+
+    /// Counts one request.
+    pub fn request(&mut self, request: &Request<'_>) {
+        let Some(slice) = self.at(request.time) else {
+            return;
+        };
+        slice.requests += 1;
+        match request.status {
+            Status::Error => slice.errors += 1,
+            Status::Unanswered => slice.unanswered += 1,
+            Status::Ok | Status::None => {}
+        }
+        let bytes = request.request_bytes.saturating_add(request.response_bytes);
+        slice.bytes = slice.bytes.saturating_add(bytes);
+        slice.retransmits += request.retransmits;
+        if request.status != Status::Unanswered {
+            let spans = took(request).or_else(|| latency(request)).into_iter();
+            spans.for_each(|span| slice.latency.add(span));
+        }
+    }
+
+    /// Counts everything that `other` counted.
+    pub fn merge(&mut self, other: &Series) {
+        self.beyond += other.beyond;
+        let width = WIDTHS_NS[other.width];
+        for (number, slice) in &other.slices {
+            match self.at(Timestamp(number.saturating_mul(width))) {
+                Some(mine) => mine.merge(slice),
+                None => self.beyond += slice.requests + slice.attempts,
+            }
+        }
+        // What was finer than `other` fits its slices, so that the result does not depend on the order.
+        while self.width < other.width {
+            self.widen();
+        }
+    }
+
+    /// How long a slice is.
+    #[must_use]
+    pub fn width(&self) -> Span {
+        // No width is negative.
+        Span::from_ns(WIDTHS_NS[self.width].unsigned_abs())
+    }
+
+    /// The slices with anything in them, ascending, with their beginnings.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Timestamp, &Slice)> {
+        let width = WIDTHS_NS[self.width];
+        let slices = self.slices.iter();
+        slices.map(move |(number, slice)| (Timestamp(number.saturating_mul(width)), slice))
+    }
+
+    /// From the first slice to the last, those without anything as `None`: at most [`SLICES`].
+    pub fn dense(&self) -> impl Iterator<Item = (Timestamp, Option<&Slice>)> {
+        let width = WIDTHS_NS[self.width];
+        let ends = self
+            .slices
+            .keys()
+            .next()
+            .zip(self.slices.keys().next_back());
+        let numbers = ends.map(|(&first, &last)| first..=last);
+        numbers.into_iter().flatten().map(move |number| {
+            let at = Timestamp(number.saturating_mul(width));
+            (at, self.slices.get(&number))
+        })
+    }
+
+    /// The slice of a moment; `None` if even the widest slices do not reach from there to the rest.
+    fn at(&mut self, time: Timestamp) -> Option<&mut Slice> {
+        loop {
+            let number = time.0.div_euclid(WIDTHS_NS[self.width]);
+            let first = self.slices.keys().next().map_or(number, |&n| n.min(number));
+            let last = self.slices.keys().next_back();
+            let last = last.map_or(number, |&n| n.max(number));
+            if last - first < SLICES {
+                return Some(self.slices.entry(number).or_default());
+            }
+            if self.width + 1 == WIDTHS_NS.len() {
+                self.beyond += 1;
+                return None;
+            }
+            self.widen();
+        }
+    }
+
+    fn widen(&mut self) {
+        let factor = WIDTHS_NS[self.width + 1] / WIDTHS_NS[self.width];
+        self.width += 1;
+        for (number, slice) in std::mem::take(&mut self.slices) {
+            let into = self.slices.entry(number.div_euclid(factor)).or_default();
+            into.merge(&slice);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(times: &[i64]) -> Series {
+        let mut series = Series::default();
+        for &time in times {
+            if let Some(slice) = series.at(Timestamp(time)) {
+                slice.requests += 1;
+            }
+        }
+        series
+    }
+
+    #[test]
+    fn each_width_divides_the_next() {
+        for pair in WIDTHS_NS.windows(2) {
+            assert!(pair[1] > pair[0] && pair[1] % pair[0] == 0, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn slices_grow_with_the_time_that_they_span_and_lose_nothing() {
+        let mut series = of(&[0, 1_000_000, 239_000_000]);
+        assert_eq!(series.width(), Span::from_ns(1_000_000));
+        series.merge(&of(&[3600 * SECOND]));
+        assert_eq!(series.width(), Span::from_ns(30 * SECOND as u64));
+        let counts: Vec<_> = series.iter().map(|(at, it)| (at.0, it.requests)).collect();
+        assert_eq!(counts, [(0, 3), (3600 * SECOND, 1)]);
+        assert_eq!(series.dense().count(), 121);
+    }
+
+    #[test]
+    fn what_no_width_holds_is_counted() {
+        let series = of(&[0, i64::MAX]);
+        assert_eq!((series.iter().count(), series.beyond), (1, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_the_same_as_counting_together(
+            a in prop::collection::vec(-(1_i64 << 45)..(1_i64 << 45), 0..30),
+            b in prop::collection::vec(-(1_i64 << 40)..(1_i64 << 40), 0..30),
+        ) {
+            let mut merged = of(&a);
+            merged.merge(&of(&b));
+            let mut reversed = of(&b);
+            reversed.merge(&of(&a));
+            prop_assert_eq!(&merged, &reversed);
+            prop_assert_eq!(merged, of(&[a, b].concat()));
+        }
+    }
+}

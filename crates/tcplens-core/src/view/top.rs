@@ -1,0 +1,147 @@
+//! `top`: what a screen of destinations asks for, and what it is told. Rows are `peer` records.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::Series;
+use crate::filter::record::RecordFilter;
+use crate::record::{Close, ConnectionId, GroupBy, Peer, Protocol, Status};
+use crate::time::{Span, Timestamp};
+
+/// A row's identity: what of a record it takes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKey {
+    /// By peer, by client.
+    Ip(IpAddr),
+    /// By server.
+    Server(IpAddr, u64),
+    /// By port.
+    Port(u64),
+    /// By process: its number and name.
+    Process(u64, Arc<str>),
+    /// By container: its id. Empty: not in one.
+    Container(Arc<str>),
+    /// Of records that do not tell.
+    Unknown,
+}
+
+/// Which time the numbers are of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Over {
+    /// The sliding window.
+    #[default]
+    Window,
+    /// Since the beginning.
+    Start,
+}
+
+/// What a screen wants to see.
+#[derive(Clone, Debug)]
+pub struct TopQuery {
+    /// What the rows are.
+    pub by: GroupBy,
+    /// Which time the numbers are of.
+    pub over: Over,
+    /// The field of `peer` that decides the order; what has none comes last, and of equals the lower key comes first.
+    pub sort: &'static str,
+    /// The largest first.
+    pub descending: bool,
+    /// Which rows, by their fields.
+    pub filter: Option<RecordFilter>,
+    /// How many rows to pass over.
+    pub skip: usize,
+    /// How many rows at most.
+    pub rows: usize,
+    /// Row to tell more of.
+    pub detail: Option<RowKey>,
+}
+
+/// What it is told.
+#[derive(Clone, Debug)]
+pub struct TopSnapshot {
+    /// The engine clock then.
+    pub at: Option<Timestamp>,
+    /// Rows that pass the filter, of how many.
+    pub passing: usize,
+    /// All rows.
+    pub known: usize,
+    /// The rows asked for.
+    pub rows: Vec<(RowKey, Peer)>,
+    /// All rows together that pass the filter.
+    pub totals: Peer,
+    /// What found no room among the rows, if anything.
+    pub others: Option<Peer>,
+    /// Of the row that more was asked of.
+    pub detail: Option<Detail>,
+}
+
+/// More of one row.
+#[derive(Clone, Debug)]
+pub struct Detail {
+    /// Which.
+    pub key: RowKey,
+    /// The row itself, over the same time as the rest.
+    pub peer: Peer,
+    /// What happened when, of the requests that are remembered.
+    pub series: Series,
+    /// Its latest connections, the latest first.
+    pub connections: Vec<ConnectionLine>,
+    /// Its slowest requests, the slowest first.
+    pub slowest: Vec<RequestLine>,
+    /// Since when requests and connections are remembered: the rest found no room.
+    pub remembered_from: Option<Timestamp>,
+}
+
+/// A connection or attempt in a detail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionLine {
+    /// Joins it with records.
+    pub id: ConnectionId,
+    /// First segment.
+    pub time: Timestamp,
+    /// Client and server.
+    pub client: (IpAddr, u64),
+    /// The other end.
+    pub server: (IpAddr, u64),
+    /// How it ended.
+    pub close: Close,
+    /// First to last segment.
+    pub duration: Option<Span>,
+    /// What it speaks.
+    pub protocol: Option<Protocol>,
+    /// Requests on it.
+    pub requests: Option<u64>,
+    /// Payload of client and server.
+    pub bytes: [u64; 2],
+    /// Repeated segments of client and server.
+    pub retransmits: [u64; 2],
+    /// Mean round trip between here and the server.
+    pub server_rtt: Option<Span>,
+    /// First packet.
+    pub frame: Option<u64>,
+}
+
+/// A request in a detail.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestLine {
+    /// Joins it with records.
+    pub id: ConnectionId,
+    /// T0.
+    pub time: Timestamp,
+    /// Client and server.
+    pub client: (IpAddr, u64),
+    /// The other end.
+    pub server: (IpAddr, u64),
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// What was asked for, cut at 128 bytes.
+    pub summary: Arc<str>,
+    /// How it went.
+    pub status: Status,
+    /// How long it took.
+    pub took: Span,
+    /// The time budget, in the order of `Verdict::ALL`.
+    pub budget: Option<[Span; 7]>,
+    /// Packet of T0.
+    pub frame: Option<u64>,
+}
