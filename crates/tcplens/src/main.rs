@@ -15,6 +15,8 @@ mod pipeline;
 mod progress;
 mod saver;
 mod say;
+#[cfg(feature = "screen")]
+mod screen;
 mod script;
 mod signals;
 mod sockets;

@@ -28,7 +28,7 @@ pub(crate) mod listen;
 pub(crate) mod server;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 /// What is asked.

@@ -27,7 +27,7 @@ mod request;
 mod streaming;
 
 #[path = "../../../tcplens-core/tests/view_records/mod.rs"]
-mod records;
+pub(crate) mod records;
 
 /// Far longer than anything takes.
 const LONG: Duration = Duration::from_secs(60);

@@ -1,0 +1,444 @@
+//! What the screen looks like and what keys do to it, without a terminal. Pictures are in screen/pictures, and `dev/bless`
+//! rewrites them; tests/screen runs the whole program in tmux.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::Rect;
+use tcplens_core::record::{GroupBy, Peer};
+use tcplens_core::view::top::{Over, RowKey};
+use tcplens_output::time_style::TimeStyle;
+
+use super::keys::press;
+use super::link::{Facts, Told};
+use super::look::{Clock, Symbols, Theme};
+use super::paint::paint;
+use super::sample::{answer, peers};
+use super::state::{Begin, Effect, Place, State, Subject};
+use super::thresholds::Thresholds;
+
+/// A screen with somebody who answers at once.
+struct Stage {
+    state: State,
+    all: Vec<(RowKey, Peer)>,
+    facts: Facts,
+}
+
+impl Stage {
+    fn new(count: u64, size: (u16, u16)) -> Stage {
+        let begin = Begin {
+            by: GroupBy::Server,
+            over: Over::Window,
+            sort: None,
+            filter: None,
+            theme: Theme::Dark,
+            thresholds: Thresholds::default(),
+            source: "shop.pcap".to_owned(),
+        };
+        let mut stage = Stage {
+            state: State::new(begin, size),
+            all: peers(count),
+            facts: Facts {
+                packets: Some(1_234_567),
+                is_over: true,
+                ..Facts::default()
+            },
+        };
+        stage.answer();
+        stage
+    }
+
+    /// Answers until nothing is asked.
+    fn answer(&mut self) {
+        let mut is_time = true;
+        for _ in 0..5 {
+            let Some(asked) = self.state.ask(is_time) else { return };
+            is_time = false;
+            self.state.take(Told {
+                epoch: asked.epoch,
+                skip: asked.query.skip,
+                snapshot: answer(&self.all, &asked.query),
+                facts: self.facts.clone(),
+            });
+        }
+        assert!(self.state.ask(false).is_none(), "asks for ever");
+    }
+
+    /// Presses keys, by their names.
+    fn keys(&mut self, keys: &str) -> &mut Stage {
+        for key in keys.split(' ') {
+            assert_eq!(self.state.on(&Event::Key(press(key))), Effect::None, "{key}");
+            self.answer();
+        }
+        self
+    }
+
+    fn types(&mut self, text: &str) -> &mut Stage {
+        for c in text.chars() {
+            let name = if c == ' ' { "Space".to_owned() } else { c.to_string() };
+            self.keys(&name);
+        }
+        self
+    }
+
+    fn mouse(&mut self, kind: MouseEventKind, column: u16, row: u16) -> &mut Stage {
+        let mouse = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+        assert_eq!(self.state.on(&Event::Mouse(mouse)), Effect::None);
+        self.answer();
+        self
+    }
+
+    fn click(&mut self, column: u16, row: u16) -> &mut Stage {
+        self.mouse(MouseEventKind::Down(MouseButton::Left), column, row)
+    }
+
+    fn buffer(&self, symbols: &'static Symbols) -> Buffer {
+        let (width, height) = self.state.size();
+        let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
+        paint(&self.state, symbols, &Clock::new(TimeStyle::Utc), &mut buffer);
+        buffer
+    }
+
+    /// The characters, without blanks at the ends of lines.
+    fn picture(&self, symbols: &'static Symbols) -> String {
+        let buffer = self.buffer(symbols);
+        let mut text = String::new();
+        for y in 0..buffer.area.height {
+            let line: String = (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect();
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+
+    fn line(&self, y: usize) -> String {
+        self.picture(&Symbols::UNICODE).lines().nth(y).unwrap_or_default().to_owned()
+    }
+
+    fn selected(&self) -> Option<RowKey> {
+        self.state.row(self.state.rows.at).map(|(key, _)| key.clone())
+    }
+}
+
+fn pictures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/screen/pictures")
+}
+
+/// Compares with a file, or writes it.
+fn compare(name: &str, picture: &str, wrong: &mut String) {
+    let path = pictures().join(name);
+    if std::env::var_os("TCPLENS_BLESS").is_some() {
+        fs::create_dir_all(pictures()).unwrap();
+        fs::write(&path, picture).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    if picture != expected {
+        let _ = writeln!(wrong, "{name} is\n{picture}\nand was\n{expected}");
+    }
+}
+
+const BOTH: [(&str, &Symbols); 2] = [("unicode", &Symbols::UNICODE), ("ascii", &Symbols::ASCII)];
+
+#[test]
+fn the_table_looks_as_in_the_pictures() {
+    let mut wrong = String::new();
+    for (width, height) in [(80, 24), (120, 30), (200, 50)] {
+        for count in [0, 1, 20, 5000] {
+            let stage = Stage::new(count, (width, height));
+            for (name, symbols) in BOTH {
+                let name = format!("table-{width}-{count}-{name}.txt");
+                compare(&name, &stage.picture(symbols), &mut wrong);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}If this is right: dev/bless");
+}
+
+#[test]
+fn other_places_look_as_in_the_pictures() {
+    let mut wrong = String::new();
+    for (width, height) in [(80, 24), (120, 30), (200, 50)] {
+        for (name, keys) in [
+            ("destination", "Enter"),
+            ("destination-end", "Enter End"),
+            ("request", "Enter Enter"),
+            ("connection", "Enter Tab Down Enter"),
+            ("numbers", "i"),
+            ("help", "?"),
+            ("help-end", "? End"),
+            ("menu", "b"),
+            ("frozen", "f"),
+            ("columns", "Right"),
+            ("ascending", "s r"),
+        ] {
+            let mut stage = Stage::new(20, (width, height));
+            stage.keys(keys);
+            for (kind, symbols) in BOTH {
+                let name = format!("{name}-{width}-{kind}.txt");
+                compare(&name, &stage.picture(symbols), &mut wrong);
+            }
+        }
+        for (name, text) in [
+            ("filter", "requests > 10k and port == 80"),
+            ("filter-error", "requests > 10ks and port == 80"),
+            ("filter-none", "requests > 10M"),
+        ] {
+            let mut stage = Stage::new(20, (width, height));
+            stage.keys("/").types(text);
+            compare(&format!("{name}-{width}.txt"), &stage.picture(&Symbols::UNICODE), &mut wrong);
+        }
+        let mut stage = Stage::new(20, (width, height));
+        stage.facts.drops = 4711;
+        stage.state.silent_s = 7;
+        stage.keys("w");
+        stage.state.silent_s = 7;
+        stage.state.message = Some((1, "cannot write out.jsonl: No space left on device".to_owned()));
+        compare(&format!("loss-{width}.txt"), &stage.picture(&Symbols::UNICODE), &mut wrong);
+    }
+    for (width, height) in [(30, 5), (80, 3), (10, 2), (1, 1), (40, 8), (50, 17)] {
+        let stage = Stage::new(20, (width, height));
+        compare(&format!("small-{width}x{height}.txt"), &stage.picture(&Symbols::UNICODE), &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{wrong}If this is right: dev/bless");
+}
+
+#[test]
+fn no_size_and_no_place_panics_or_draws_beyond_its_end() {
+    for width in [0, 1, 2, 7, 39, 40, 41, 60, 79, 100, 109, 110, 160, 300] {
+        for height in [0, 1, 2, 5, 7, 8, 9, 15, 16, 17, 21, 22, 23, 30, 45, 70] {
+            for (_, symbols) in BOTH {
+                let mut stage = Stage::new(40, (width, height));
+                stage.picture(symbols);
+                for keys in ["End", "Enter", "Tab", "Enter", "Esc", "End", "Esc", "?", "End", "Esc", "b", "Esc", "Right"] {
+                    stage.keys(keys);
+                    stage.picture(symbols);
+                }
+                stage.keys("/").types("ip = = 3");
+                stage.picture(symbols);
+            }
+        }
+    }
+}
+
+#[test]
+fn values_beyond_their_threshold_have_a_mark_and_not_only_a_colour() {
+    let stage = Stage::new(5000, (200, 50));
+    for theme in Theme::ALL {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 200, 50));
+        let state = State { theme, ..Stage::new(5000, (200, 50)).state };
+        paint(&state, &Symbols::UNICODE, &Clock::new(TimeStyle::Utc), &mut buffer);
+        let bad = theme.style(super::look::Tone::Bad);
+        let is_bad = |x, y| buffer[(x, y)].style().fg.unwrap_or_default() == bad.fg.unwrap_or_default()
+            && buffer[(x, y)].modifier.contains(bad.add_modifier);
+        let mut marks = 0;
+        for y in 5..49 {
+            for x in 41..199 {
+                let is_marked = buffer[(x, y)].symbol() == "!";
+                marks += usize::from(is_marked);
+                assert!(!is_marked || is_bad(x, y), "{theme:?} {x} {y}");
+            }
+        }
+        assert!(marks > 10, "{marks} marks");
+    }
+    assert!(stage.line(4).contains('!'), "{}", stage.line(4));
+}
+
+#[test]
+fn keys_move_and_the_selected_destination_is_followed() {
+    let mut stage = Stage::new(5000, (80, 24));
+    assert_eq!((stage.state.rows.at, stage.state.rows.top), (0, 0));
+    stage.keys("j j Down k");
+    assert_eq!(stage.state.rows.at, 2);
+    stage.keys("PgDn");
+    assert_eq!((stage.state.rows.at, stage.state.rows.top), (20, 2));
+    stage.keys("G");
+    assert_eq!((stage.state.rows.at, stage.state.rows.top), (4999, 4981));
+    stage.keys("Ctrl-u g g");
+    assert_eq!((stage.state.rows.at, stage.state.rows.top), (0, 0));
+    stage.keys("j j");
+    let key = stage.selected();
+    // It becomes slower than all others.
+    let at = stage.all.iter().position(|(known, _)| Some(known) == key.as_ref()).unwrap();
+    stage.all[at].1.request_p95_us = Some(tcplens_core::time::Span::from_ns(u64::MAX / 2));
+    stage.answer();
+    assert_eq!((stage.selected(), stage.state.rows.at), (key, 0));
+}
+
+#[test]
+fn keys_order_group_and_choose_numbers() {
+    let mut stage = Stage::new(20, (80, 24));
+    let query = |stage: &Stage| {
+        let query = stage.state.query();
+        (query.sort, query.descending, query.by, query.over)
+    };
+    let (server, window) = (GroupBy::Server, Over::Window);
+    assert_eq!(query(&stage), ("request_p95_us", true, server, window));
+    stage.keys("p");
+    assert_eq!(query(&stage), ("request_p99_us", true, server, window));
+    stage.keys("s");
+    assert_eq!(query(&stage), ("process_p99_us", true, server, window));
+    stage.keys("S S");
+    assert_eq!(query(&stage), ("responses", true, server, window));
+    assert_eq!(stage.state.page, 1, "the column of the order is shown");
+    stage.keys("r w");
+    assert_eq!(query(&stage), ("responses", false, server, Over::Start));
+    stage.keys("b");
+    assert_eq!(stage.state.menu, Some(1));
+    stage.keys("Down Down Enter");
+    assert_eq!(query(&stage), ("responses", false, GroupBy::Port, Over::Start));
+    stage.keys("b q");
+    assert_eq!(stage.state.menu, None);
+    stage.keys("t");
+    assert_eq!(stage.state.theme, Theme::Light);
+}
+
+#[test]
+fn a_filter_works_while_it_is_typed_and_tells_what_is_wrong() {
+    let mut stage = Stage::new(20, (80, 24));
+    stage.keys("/").types("port == 80");
+    assert_eq!((stage.state.count(), stage.state.error.is_some()), (4, false));
+    stage.types(" and");
+    let error = stage.state.error.as_ref().unwrap().message.clone();
+    assert!(stage.picture(&Symbols::UNICODE).contains(&error), "{error}");
+    assert_eq!(stage.state.count(), 20, "the rows before it was typed");
+    // Enter does not hide what is wrong.
+    stage.keys("Enter");
+    assert!(stage.state.input.is_some());
+    stage.types(" requests > 5k").keys("Enter");
+    assert!(stage.state.input.is_none() && stage.state.error.is_none());
+    let passing = stage.state.count();
+    assert!(passing > 0 && passing < 4, "{passing}");
+    assert!(stage.line(23).starts_with("filter: port == 80 and requests > 5k"), "{}", stage.line(23));
+    // q is a letter there, and Esc takes the filter away.
+    stage.keys("/ q Esc");
+    assert_eq!((stage.state.count(), stage.state.filter.is_some()), (20, false));
+}
+
+#[test]
+fn a_frozen_table_stays_and_is_still_ordered_filtered_and_opened() {
+    let mut stage = Stage::new(300, (80, 24));
+    stage.keys("f");
+    let before = stage.line(4);
+    stage.all.iter_mut().for_each(|(_, peer)| peer.requests = 0);
+    stage.answer();
+    assert_eq!(stage.line(4), before);
+    assert!(stage.line(0).contains("FROZEN"), "{}", stage.line(0));
+    stage.keys("G");
+    assert_eq!(stage.state.rows.at, 299);
+    assert!(stage.selected().is_some(), "all rows are kept");
+    stage.keys("s r g");
+    let least: Vec<_> = (0..3).map(|at| stage.state.row(at).unwrap().1.process_p95_us.unwrap()).collect();
+    assert!(least.is_sorted(), "{least:?}");
+    stage.keys("/").types("port == 443").keys("Enter");
+    assert_eq!(stage.state.count(), 60);
+    stage.keys("Enter");
+    assert_eq!(stage.state.place, Place::Destination);
+    assert!(stage.state.detail.is_some());
+    stage.keys("Esc f");
+    assert!(stage.state.row(0).unwrap().1.requests == 0, "it goes on");
+}
+
+#[test]
+fn a_destination_is_opened_and_left_again() {
+    let mut stage = Stage::new(20, (120, 30));
+    stage.keys("j Enter");
+    assert_eq!(stage.state.place, Place::Destination);
+    assert_eq!(stage.state.key, stage.selected());
+    stage.keys("Tab");
+    assert_eq!(stage.state.lines.at, 12);
+    stage.keys("Enter");
+    assert_eq!(stage.state.place, Place::Record(Subject::Connection(0)));
+    stage.keys("Esc Tab Enter");
+    assert_eq!(stage.state.place, Place::Record(Subject::Request(0)));
+    stage.keys("h Backspace");
+    assert_eq!((&stage.state.place, &stage.state.detail.is_some()), (&Place::Table, &false));
+    assert_eq!(stage.state.rows.at, 1);
+    stage.keys("i");
+    assert_eq!(stage.state.place, Place::Record(Subject::Peer));
+    stage.keys("Esc");
+    assert_eq!(stage.state.place, Place::Table);
+}
+
+#[test]
+fn the_verdict_tells_what_is_slow_and_since_when() {
+    let mut stage = Stage::new(20, (120, 30));
+    stage.keys("Enter");
+    let said = stage.line(2);
+    assert!(said.contains("requests slow: p95 "), "{said}");
+    assert!(said.contains(" since 01:07:4"), "{said}");
+    assert!(said.contains("of the slowest's time: server"), "{said}");
+}
+
+#[test]
+fn the_mouse_selects_opens_orders_and_scrolls() {
+    let mut stage = Stage::new(100, (80, 24));
+    stage.click(3, 6);
+    assert_eq!((stage.state.rows.at, &stage.state.place), (2, &Place::Table));
+    stage.click(3, 6);
+    assert_eq!(stage.state.place, Place::Destination);
+    stage.mouse(MouseEventKind::Down(MouseButton::Right), 3, 6);
+    assert_eq!(stage.state.place, Place::Table);
+    stage.mouse(MouseEventKind::ScrollDown, 3, 6);
+    assert_eq!(stage.state.rows.at, 5);
+    let x = stage.line(2).chars().collect::<Vec<_>>();
+    let x = x.windows(5).position(|word| word.iter().collect::<String>() == "SYN/s").unwrap();
+    let x = u16::try_from(x).unwrap();
+    stage.click(x, 2);
+    assert_eq!((stage.state.query().sort, stage.state.descending), ("attempts", true));
+    stage.click(x, 2);
+    assert_eq!((stage.state.query().sort, stage.state.descending), ("attempts", false));
+    // In a destination the line that is clicked is selected, whatever is passed over.
+    stage.keys("Enter");
+    let y = stage.state.plots_height();
+    stage.click(3, u16::try_from(y + 2).unwrap());
+    assert_eq!(stage.state.lines.at, 1);
+    stage.click(3, u16::try_from(y).unwrap());
+    assert_eq!((stage.state.lines.at, &stage.state.place), (1, &Place::Destination));
+    stage.click(3, u16::try_from(y + 2).unwrap());
+    assert_eq!(stage.state.place, Place::Record(Subject::Request(1)));
+}
+
+#[test]
+fn an_answer_to_an_old_question_is_not_shown() {
+    let mut stage = Stage::new(20, (80, 24));
+    let asked = stage.state.ask(true).unwrap();
+    assert_eq!(stage.state.on(&Event::Key(press("r"))), Effect::None);
+    let told = Told {
+        epoch: asked.epoch,
+        skip: 0,
+        snapshot: answer(&stage.all, &asked.query),
+        facts: Facts::default(),
+    };
+    assert!(!stage.state.take(told));
+    assert!(stage.state.ask(false).is_some(), "asked anew");
+}
+
+#[test]
+fn q_and_ctrl_c_end_and_ctrl_z_stops() {
+    for (keys, last, expected) in [
+        ("j", "q", Effect::Quit),
+        ("/", "Ctrl-c", Effect::Quit),
+        ("?", "Ctrl-c", Effect::Quit),
+        ("?", "q", Effect::None),
+        ("Enter", "q", Effect::Quit),
+        ("j", "Ctrl-z", Effect::Suspend),
+        ("j", "Ctrl-l", Effect::Redraw),
+    ] {
+        let mut stage = Stage::new(20, (80, 24));
+        stage.keys(keys);
+        assert_eq!(stage.state.on(&Event::Key(press(last))), expected, "{keys} {last}");
+    }
+}
+
+#[test]
+fn another_size_keeps_the_selected_line_on_the_screen() {
+    let mut stage = Stage::new(100, (200, 50));
+    stage.keys("PgDn j j Right");
+    assert_eq!(stage.state.on(&Event::Resize(60, 12)), Effect::Redraw);
+    stage.answer();
+    let rows = stage.state.rows;
+    assert!((rows.top..rows.top + stage.state.height()).contains(&rows.at), "{rows:?}");
+    assert!(stage.selected().is_some());
+}
