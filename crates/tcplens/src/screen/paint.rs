@@ -223,8 +223,10 @@ fn bottom(state: &State, pen: &mut Pen<'_>) {
                 let wide = columns(error.at.end).saturating_sub(columns(error.at.start)).max(1);
                 let start = u16::try_from(start).unwrap_or(0);
                 pen.text(x + start, y + 1, width, &"^".repeat(wide), Tone::Bad);
-                let message = pen.symbols.printable(error.message.clone());
-                pen.text(x, y + 2, width - x, &message, Tone::Bad);
+                for (y, line) in (y + 2..).zip(state.error_lines()) {
+                    let line = pen.symbols.printable(line);
+                    pen.text(x, y, width - x, &line, Tone::Bad);
+                }
             }
         }
         return;

@@ -87,7 +87,7 @@ pub(super) fn sparkline(values: &[Option<u64>], symbols: &Symbols) -> String {
 pub(super) fn heat(bins: &Bins, lines: usize, symbols: &Symbols) -> Vec<(Span, String)> {
     let least = bins.all.iter().filter_map(|bin| bin.latency.min()).min();
     let most = bins.all.iter().filter_map(|bin| bin.latency.max()).max();
-    let (Some(least), Some(most)) = (least, most) else {
+    let (Some(least), Some(most), 1..) = (least, most, lines) else {
         return Vec::new();
     };
     // Each line spans the same factor.

@@ -16,6 +16,7 @@ use super::input::{Input, Typed};
 use super::keys::{Action, KEYS, MOUSE, action};
 use super::link::{Asked, Facts, Told};
 use super::look::Theme;
+use super::paint::wrapped;
 use super::thresholds::Thresholds;
 
 /// The least terminal that shows a table.
@@ -237,10 +238,24 @@ impl State {
 
     /// Lines below the rows that a filter takes.
     pub(super) fn input_lines(&self) -> u16 {
-        match (&self.input, &self.error) {
-            (Some(_), Some(_)) => 2,
-            _ => 0,
+        if self.input.is_none() {
+            return 0;
         }
+        // What points at the word, and what is wrong with it.
+        let lines = self.error_lines().len();
+        u16::try_from(lines).map_or(0, |lines| if lines > 0 { lines + 1 } else { 0 })
+    }
+
+    /// What is wrong with what is typed.
+    pub(super) fn error_lines(&self) -> Vec<String> {
+        let Some(error) = &self.error else {
+            return Vec::new();
+        };
+        let width = usize::from(self.size.0).saturating_sub(2);
+        let mut lines = wrapped(&error.message, width);
+        // Some rows are still to be seen.
+        lines.truncate(3);
+        lines
     }
 
     /// How wide a row's name is shown.
