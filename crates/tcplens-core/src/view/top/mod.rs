@@ -7,6 +7,7 @@ use std::sync::Arc;
 mod counting;
 mod far;
 mod group;
+mod marks;
 mod memory;
 mod parts;
 mod row;
@@ -17,6 +18,7 @@ mod tally;
 mod tests;
 
 pub use counting::{ROWS, Top, TopSettings};
+pub use marks::{Marks, USUAL_MARKS, whole_of};
 
 use super::Series;
 use crate::filter::record::RecordFilter;

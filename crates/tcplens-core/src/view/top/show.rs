@@ -294,6 +294,14 @@ fn quantile<'t>(
     Histogram::quantile_of(&parts, per_mille)
 }
 
+/// The number in one field of a row.
+pub(super) fn number(peer: &Peer, field: &str) -> Option<u64> {
+    match Pick::of(peer, field)? {
+        Value::Number(number) => Some(number),
+        Value::Time(_) | Value::Ip(_) | Value::Text(_) => None,
+    }
+}
+
 /// The value of one field, by which rows are ordered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
