@@ -28,8 +28,9 @@ impl Pace {
         }
     }
 
-    /// Waits until it is `at`; the first time is now. `meanwhile` is called at least ten times a second.
-    pub(crate) fn wait(&mut self, at: Timestamp, mut meanwhile: impl FnMut()) {
+    /// Waits until it is `at`; the first time is now. `meanwhile` is called at least ten times a second. Whether it is so late:
+    /// not if it is to end before.
+    pub(crate) fn wait(&mut self, at: Timestamp, mut meanwhile: impl FnMut()) -> bool {
         let (began, first) = *self.began.get_or_insert_with(|| (Instant::now(), at));
         // Before the first: no time to wait for.
         let ns = at.since(first).unwrap_or_default().ns();
@@ -41,11 +42,12 @@ impl Pace {
                 .checked_sub(began.elapsed())
                 .filter(|left| !left.is_zero())
             else {
-                return;
+                return true;
             };
             std::thread::sleep(left.min(LOOK));
             meanwhile();
         }
+        false
     }
 }
 
@@ -58,11 +60,11 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         let mut pace = Pace::new(10.0, Arc::clone(&stop));
         let began = Instant::now();
-        pace.wait(Timestamp(5_000_000_000), || {});
-        pace.wait(Timestamp(5_500_000_000), || {});
+        assert!(pace.wait(Timestamp(5_000_000_000), || {}));
+        assert!(pace.wait(Timestamp(5_500_000_000), || {}));
         assert!(began.elapsed() >= Duration::from_millis(50), "{began:?}");
-        pace.wait(Timestamp(4_000_000_000), || {});
+        assert!(pace.wait(Timestamp(4_000_000_000), || {}));
         stop.store(true, Ordering::Relaxed);
-        pace.wait(Timestamp(i64::MAX - 1), || panic!("waits"));
+        assert!(!pace.wait(Timestamp(i64::MAX - 1), || panic!("waits")));
     }
 }

@@ -141,7 +141,8 @@ impl TopText {
 
     /// `4 80%!`: a counter, and its share of what it is a part of.
     fn part(&self, table: &mut Table, peer: &Peer, field: &str, count: u64) {
-        let whole = whole_of(peer, field).filter(|whole| *whole > 0);
+        // What began before the window is no share of what began in it.
+        let whole = whole_of(peer, field).filter(|whole| *whole > 0 && *whole >= count);
         let (paint, mark) = self.mark(peer, field, zero(count));
         table.cell_with(paint, |text| {
             // Writing to a String cannot fail.
@@ -190,7 +191,7 @@ fn columns(by: GroupBy, has_pending: bool) -> Vec<Column> {
         Column::right("SYN", 5).group_of("CONNECTIONS"),
         Column::right("SYN/s", 0),
         Column::right("SYN-ACK", 8),
-        Column::right("ESTABLISHED", 0),
+        Column::right("EST", 0),
         Column::right("RESET", 6),
         Column::right("FIN OUT", 0),
         Column::right("FIN IN", 0),
@@ -279,7 +280,6 @@ impl Display for Percent {
         let tenths = match tenths {
             0 if part > 0 => return f.write_str("<0.1%"),
             1000 if part < whole => 999,
-            1000 if part > whole => 1001,
             tenths => tenths,
         };
         match tenths % 10 {
@@ -301,8 +301,6 @@ mod tests {
             (1, 3, "33.3%"),
             (9999, 10_000, "99.9%"),
             (1, 100_000, "<0.1%"),
-            (10_001, 10_000, "100.1%"),
-            (3, 2, "150%"),
         ] {
             assert_eq!(Percent(part, whole).to_string(), expected, "{part} {whole}");
         }

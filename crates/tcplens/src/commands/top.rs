@@ -108,6 +108,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
         left: command.batch,
         due: None,
         has_news: false,
+        is_over: false,
         is_begun: false,
         pace: command
             .replay
@@ -116,8 +117,12 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
     };
     let mut observed = observe(plan, &mut view)?;
     if !observed.reader_gone {
-        if let Some(at) = observed.health.time.filter(|_| !is_live) {
+        if let Some(at) = observed.health.time.filter(|_| !is_live && !view.is_over) {
             view.top.clock(at);
+        }
+        // What was shown is not shown again, where each table has its own time.
+        if let (Some(due), true) = (view.due, interval >= window) {
+            view.top.window_from(due.plus(-nanoseconds(interval)));
         }
         // What came since the last table, if that was not the last one that was asked for.
         if view.has_news || is_once {
@@ -141,19 +146,16 @@ struct TopView {
     left: Option<u64>,
     /// When the next one is.
     due: Option<Timestamp>,
-    /// Time has gone on since the last one.
+    /// Something came since the last one.
     has_news: bool,
+    /// Nothing more is looked at: all tables were shown, or a replay was ended.
+    is_over: bool,
     is_begun: bool,
     pace: Option<Pace>,
     stop: Arc<AtomicBool>,
 }
 
 impl TopView {
-    /// Whether all tables that were asked for were shown.
-    fn is_done(&self) -> bool {
-        self.left == Some(0)
-    }
-
     /// One table of what there is now.
     fn table(&mut self) -> Result<(), SinkEnd> {
         self.has_news = false;
@@ -182,9 +184,16 @@ impl TopView {
             self.due = self.interval.map(|interval| at.plus(interval));
             self.text.set_origin(at);
             self.top.clock(at);
-            if let Some(pace) = &mut self.pace {
-                pace.wait(at, || {});
-            }
+            self.wait(at);
+        }
+    }
+
+    /// Waits until packet time may be there. What is to end before that is over now.
+    fn wait(&mut self, at: Timestamp) {
+        if let Some(pace) = &mut self.pace
+            && !pace.wait(at, || {})
+        {
+            self.is_over = true;
         }
     }
 
@@ -196,9 +205,10 @@ impl TopView {
         let Some(mut due) = self.due else {
             return Ok(());
         };
-        while due <= at && !self.is_done() {
-            if let Some(pace) = &mut self.pace {
-                pace.wait(due, || {});
+        while due <= at && !self.is_over {
+            self.wait(due);
+            if self.is_over {
+                break;
             }
             self.top.clock(due);
             self.table()?;
@@ -208,6 +218,7 @@ impl TopView {
             if let Some(left) = &mut self.left {
                 *left -= 1;
                 if *left == 0 {
+                    self.is_over = true;
                     self.stop.store(true, Ordering::Relaxed);
                 }
             }
@@ -218,7 +229,7 @@ impl TopView {
 
 impl View for TopView {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
-        if !self.is_done() {
+        if !self.is_over {
             self.top.add(record);
             self.has_news = true;
         }
@@ -231,18 +242,15 @@ impl View for TopView {
 
     fn clock(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
         // Before the first packet there is no time.
-        if self.is_done() || at <= Timestamp::default() {
+        if self.is_over || at <= Timestamp::default() {
             return Ok(());
         }
         self.begin(at);
         self.tables(at)?;
-        if self.is_done() {
-            return Ok(());
+        self.wait(at);
+        if !self.is_over {
+            self.top.clock(at);
         }
-        if let Some(pace) = &mut self.pace {
-            pace.wait(at, || {});
-        }
-        self.top.clock(at);
         Ok(())
     }
 

@@ -52,12 +52,14 @@ impl Default for TopSettings {
 pub struct Top {
     pub(super) vantage: Vantage,
     pub(super) groups: Vec<Group>,
-    slice_ns: i64,
+    window_ns: i64,
     /// When it began: slices are counted from here.
     pub(super) began: Option<Timestamp>,
     pub(super) now: Timestamp,
     /// The latest slice with anything in it.
     filled: i64,
+    /// No window begins before this one.
+    floor: i64,
     pub(super) parts: BTreeMap<ConnectionId, InParts>,
     /// Records of parts that found no room.
     parts_refused: u64,
@@ -81,17 +83,19 @@ impl Top {
         let mut kinds: Vec<GroupBy> = settings.groups;
         kinds.sort();
         kinds.dedup();
-        let slice = settings.window.ns().div_ceil(WINDOW_SLICES.unsigned_abs());
         Top {
             vantage: settings.vantage,
             groups: kinds
                 .into_iter()
                 .map(|by| Group::new(by, settings.rows))
                 .collect(),
-            slice_ns: i64::try_from(slice).unwrap_or(i64::MAX).max(1),
+            window_ns: i64::try_from(settings.window.ns())
+                .unwrap_or(i64::MAX)
+                .max(1),
             began: None,
             now: Timestamp::MIN,
             filled: 0,
+            floor: 0,
             parts: BTreeMap::new(),
             parts_refused: 0,
             memory: settings.details.then(Memory::default),
@@ -115,6 +119,12 @@ impl Top {
             AnyRecord::Request(request) => self.request(&request.record()),
             AnyRecord::Connection(connection) => self.connection(connection),
         }
+    }
+
+    /// The window begins with the slice of `at` at the earliest, for good: so that it has nothing that an earlier one showed.
+    pub fn window_from(&mut self, at: Timestamp) {
+        let began = self.began.unwrap_or(at);
+        self.floor = self.floor.max(self.slice_at(began, at));
     }
 
     /// What nothing has answered, as it is now: rows of those that wait, too.
@@ -159,23 +169,32 @@ impl Top {
 
     /// The slice of now.
     pub(super) fn slice(&self) -> i64 {
-        let began = self.began.unwrap_or(self.now);
-        self.now.0.saturating_sub(began.0).div_euclid(self.slice_ns)
+        self.slice_at(self.began.unwrap_or(self.now), self.now)
     }
 
-    /// The last slice of the window that ends now, and where that window begins. A slice begins with its first moment and
-    /// ends before its last: one that begins just now is not in the window, unless it has something.
+    fn slice_at(&self, began: Timestamp, at: Timestamp) -> i64 {
+        let since = i128::from(at.0) - i128::from(began.0);
+        let number = (since * i128::from(WINDOW_SLICES)).div_euclid(i128::from(self.window_ns));
+        i64::try_from(number).unwrap_or(i64::MAX)
+    }
+
+    /// Where a slice begins: so that six of them are a window, to the nanosecond.
+    fn begins(&self, slice: i64) -> Timestamp {
+        let began = self.began.unwrap_or(self.now);
+        let since = i128::from(slice) * i128::from(self.window_ns);
+        let since = (since + i128::from(WINDOW_SLICES) - 1).div_euclid(i128::from(WINDOW_SLICES));
+        began.plus(i64::try_from(since).unwrap_or(i64::MAX))
+    }
+
+    /// The first slice of the window that ends now, and where that begins. A slice that begins just now is not in the window,
+    /// unless it has something.
     pub(super) fn window(&self) -> (i64, Timestamp) {
-        let Some(began) = self.began else {
-            return (0, self.now);
-        };
-        let since = self.now.0.saturating_sub(began.0);
-        let mut last = since.div_euclid(self.slice_ns);
-        if since.rem_euclid(self.slice_ns) == 0 && last > self.filled.max(0) {
+        let mut last = self.slice();
+        if last > self.filled && self.begins(last) == self.now {
             last -= 1;
         }
-        let first = (last - (WINDOW_SLICES - 1)).max(0);
-        (last, began.plus(first.saturating_mul(self.slice_ns)))
+        let first = (last - (WINDOW_SLICES - 1)).max(self.floor);
+        (first, self.begins(first))
     }
 
     /// The row of a record in each grouping, with its tally and that of all.

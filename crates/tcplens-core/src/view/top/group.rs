@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::RowKey;
-use super::row::Row;
+use super::row::{Row, WINDOW_SLICES};
 use crate::record::GroupBy;
 use crate::time::Timestamp;
 
@@ -113,11 +113,11 @@ impl Group {
         self.names.len()
     }
 
-    /// The window ends with that slice now.
-    pub(super) fn advance(&mut self, slice: i64) {
-        self.rows.iter_mut().for_each(|(_, row)| row.advance(slice));
-        self.others.advance(slice);
-        self.all.advance(slice);
+    /// The window begins with that slice now.
+    pub(super) fn advance(&mut self, first: i64) {
+        self.rows.iter_mut().for_each(|(_, row)| row.advance(first));
+        self.others.advance(first);
+        self.all.advance(first);
     }
 
     /// Gives up an eighth of the rows, those at which nothing has happened for longest; once a slice, for it takes a look at
@@ -127,7 +127,7 @@ impl Group {
             return;
         }
         self.swept = Some(slice);
-        self.advance(slice);
+        self.advance(slice.saturating_sub(WINDOW_SLICES - 1));
         let quiet = self.rows().filter(|(_, row)| row.is_quiet());
         let mut quiet: Vec<_> = quiet.map(|(key, row)| (row.last, key.clone())).collect();
         quiet.sort();

@@ -36,7 +36,7 @@ struct Recent {
 impl Row {
     /// The slice `number`, to count in. Numbers never go back.
     pub(super) fn slice(&mut self, number: i64) -> &mut Tally {
-        self.advance(number);
+        self.advance(number.saturating_sub(WINDOW_SLICES - 1));
         let recent = self.recent.get_or_insert_default();
         let is_new = recent.slices.back().is_none_or(|(last, _)| *last < number);
         if is_new {
@@ -49,12 +49,11 @@ impl Row {
         &mut recent.slices[last].1
     }
 
-    /// The window ends with slice `number` now: what is before it, leaves.
-    pub(super) fn advance(&mut self, number: i64) {
+    /// The window begins with slice `first` now: what is before it, leaves.
+    pub(super) fn advance(&mut self, first: i64) {
         let Some(recent) = &mut self.recent else {
             return;
         };
-        let first = number.saturating_sub(WINDOW_SLICES - 1);
         let is_over = recent.slices.back().is_none_or(|(last, _)| *last < first);
         if is_over {
             for (_, slice) in &recent.slices {

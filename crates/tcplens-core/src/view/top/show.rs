@@ -34,9 +34,9 @@ const QUANTILES: [&str; 12] = [
 impl Top {
     /// What a screen shows now. A grouping that is not kept has no rows.
     pub fn snapshot(&mut self, query: &TopQuery) -> TopSnapshot {
-        let (slice, from) = self.window();
+        let (first, from) = self.window();
         if let Some(group) = self.groups.iter_mut().find(|group| group.by == query.by) {
-            group.advance(slice);
+            group.advance(first);
         }
         let began = self.began.unwrap_or(self.now);
         let show = Show {
