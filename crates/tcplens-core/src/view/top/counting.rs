@@ -236,7 +236,8 @@ impl Top {
         }
     }
 
-    fn request(&mut self, request: &Request<'_>) {
+    /// Counts one request, which became final now.
+    pub fn request(&mut self, request: &Request<'_>) {
         self.began.get_or_insert(self.now);
         let ends = Ends::of_request(request);
         let places = self.count(&ends, |_, tally| tally.request(request));

@@ -14,9 +14,6 @@ mod row;
 mod show;
 mod tally;
 
-#[cfg(test)]
-mod tests;
-
 pub use counting::{ROWS, Top, TopSettings};
 pub use marks::{Marks, USUAL_MARKS, whole_of};
 
