@@ -30,6 +30,8 @@ pub struct Waited {
     pub attempts: u64,
     /// How long ago the first SYN of the oldest was.
     pub oldest: Span,
+    /// Whether it is the observed host itself, which others wait for.
+    pub is_here: bool,
 }
 
 impl Pending {
@@ -42,6 +44,13 @@ impl Pending {
         waited.oldest = waited.oldest.max(age);
     }
 
+    /// The server of an attempt is the observed host.
+    pub fn here(&mut self, server: Server) {
+        if let Some(waited) = self.servers.get_mut(&server) {
+            waited.is_here = true;
+        }
+    }
+
     /// Adds another thread's.
     pub fn add(&mut self, other: &Pending) {
         self.attempts += other.attempts;
@@ -50,6 +59,7 @@ impl Pending {
             let waited = self.servers.entry(server).or_default();
             waited.attempts += more.attempts;
             waited.oldest = waited.oldest.max(more.oldest);
+            waited.is_here |= more.is_here;
         }
     }
 
@@ -58,6 +68,13 @@ impl Pending {
         if self.servers.len() > SERVERS {
             self.servers = self.busiest(SERVERS).into_iter().collect();
         }
+    }
+
+    /// What waits for each server that is told apart, ascending.
+    pub fn servers(&self) -> impl Iterator<Item = (Server, Waited)> {
+        self.servers
+            .iter()
+            .map(|(server, waited)| (*server, *waited))
     }
 
     /// The servers that most attempts wait for, `most` of them; of equals those that were asked first.

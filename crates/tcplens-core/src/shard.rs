@@ -20,7 +20,9 @@ use crate::flow::gone::{Gone, Late};
 use crate::flow::table::{Place, Table};
 use crate::flow::{Flow, NO_OPENING, Phase};
 use crate::pending::Pending;
-use crate::record::{Close, ConnectionId, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage};
+use crate::record::{
+    Close, ConnectionId, Direction, HandshakeOutcome, Outcome, Protocol, RoleFrom, Vantage,
+};
 use crate::roles::{Roles, end};
 use crate::tcp::handshake::{Opening, Step};
 use crate::tcp::seen::Sighting;
@@ -718,6 +720,10 @@ impl Shard {
             let server = end(&flow.key, 1 - flow.client);
             let age = clock.since(opening.first_clock);
             into.attempt(server, age.unwrap_or_default());
+            let direction = self.context.roles.direction(&flow.key, flow.client);
+            if direction == Some(Direction::Inbound) {
+                into.here(server);
+            }
         }
     }
 

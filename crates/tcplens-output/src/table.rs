@@ -21,6 +21,8 @@ pub struct Column {
     align: Align,
     width: usize,
     gap: &'static str,
+    /// Name of the group that it begins.
+    over: Option<&'static str>,
 }
 
 impl Column {
@@ -32,6 +34,7 @@ impl Column {
             align: Align::Left,
             width,
             gap: "  ",
+            over: None,
         }
     }
 
@@ -43,6 +46,7 @@ impl Column {
             align: Align::Right,
             width,
             gap: "  ",
+            over: None,
         }
     }
 
@@ -56,6 +60,16 @@ impl Column {
     #[must_use]
     pub const fn group(self) -> Self {
         Self { gap: " | ", ..self }
+    }
+
+    /// The same of a group with a name, which stands above the header.
+    #[must_use]
+    pub const fn group_of(self, name: &'static str) -> Self {
+        Self {
+            gap: " | ",
+            over: Some(name),
+            ..self
+        }
     }
 }
 
@@ -135,6 +149,7 @@ impl Table {
         }
         if !self.headed {
             self.headed = true;
+            self.groups(out);
             let titles = self
                 .columns
                 .iter()
@@ -152,6 +167,35 @@ impl Table {
         }
         self.text.clear();
         self.cells.clear();
+    }
+
+    /// The names of groups, each where its first column begins; nothing if none has a name.
+    fn groups(&self, out: &mut Vec<u8>) {
+        if self.columns.iter().all(|column| column.over.is_none()) {
+            return;
+        }
+        let (before, after) = if self.color {
+            Paint::Dim.sequences()
+        } else {
+            ("", "")
+        };
+        // Where the cells of the line end, and where the names that are written do.
+        let (mut end, mut written) = (0, 0);
+        for (n, (column, width)) in self.columns.iter().zip(&self.widths).enumerate() {
+            let gap = if n > 0 { column.gap } else { "" };
+            if let Some(name) = column.over {
+                pad(out, end - written);
+                out.extend_from_slice(gap.as_bytes());
+                out.extend_from_slice(before.as_bytes());
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(after.as_bytes());
+                written = end + gap.len() + name.chars().count();
+            }
+            end += gap.len() + width;
+            // A name may be longer than its group.
+            end = end.max(written);
+        }
+        out.push(b'\n');
     }
 
     fn line<'t>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = (&'t str, Paint)>) {

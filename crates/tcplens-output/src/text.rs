@@ -8,6 +8,7 @@ mod handshakes;
 mod request_summary;
 mod requests;
 mod sockets;
+mod top;
 
 pub use connections::ConnectionText;
 pub use handshakes::HandshakeText;
@@ -15,6 +16,7 @@ pub use request_summary::{RequestEnd, histograms, summary};
 pub(crate) use request_summary::{operation_name, time_of};
 pub use requests::{RequestColumn, RequestText};
 pub use sockets::{SocketKey, SocketOrder, SocketText, SocketTotal};
+pub use top::TopText;
 
 /// `nginx[4242]`: whose socket it is, as far as that is known.
 fn process(owner: &SocketOwner) -> Option<String> {

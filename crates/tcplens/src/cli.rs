@@ -20,6 +20,7 @@ pub(crate) use options::{
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
+pub(crate) use top::Top;
 
 mod convert;
 mod events;
@@ -27,6 +28,7 @@ mod kernel;
 mod options;
 mod requests;
 mod sockets;
+mod top;
 pub(crate) mod values;
 
 /// Shows why TCP is slow or failing: every failed handshake, lossy path and stalled connection.
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Connections(Connections),
     /// Every socket of the kernel: what ss -tinem shows, watched, and its end
     Sockets(Box<Sockets>),
+    /// A table of destinations: how connecting to each goes, and how it answers
+    Top(Box<Top>),
     /// Every record, for machines
     Records(Records),
     /// A Lua script over packets and records

@@ -40,6 +40,7 @@ mod script;
 mod sockets;
 mod stat;
 pub(crate) mod summary;
+mod top;
 
 /// Bytes per connection that `--limit-memory` counts with, its parser included (measured; see the bench kit's memory
 /// mode).
@@ -63,6 +64,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Requests(requests) => requests::run(&requests),
         Command::Connections(connections) => connections::run(&connections),
         Command::Sockets(command) => sockets::run(&command),
+        Command::Top(top) => top::run(&top),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
         Command::Convert(convert) => convert::run(&convert),

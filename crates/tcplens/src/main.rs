@@ -11,6 +11,7 @@ mod kernel;
 mod live;
 mod log;
 mod observe;
+mod pace;
 mod pipeline;
 mod progress;
 mod saver;

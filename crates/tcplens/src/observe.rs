@@ -119,6 +119,8 @@ pub(crate) trait View: Send {
     fn clock(&mut self, _at: Timestamp) -> Result<(), SinkEnd> {
         Ok(())
     }
+    /// Attempts that nothing has answered, as it is now; from time to time while packets are captured.
+    fn pending(&mut self, _pending: &Pending) {}
     /// All is open, and packets are looked at from here on.
     fn started(&mut self) {}
     /// Whoever looks wants to know what there is so far.

@@ -38,6 +38,49 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
+    /// Takes away what `other` counted: it must have been counted here. Buckets, count and sum are those of the rest, exactly;
+    /// its shortest and longest cannot be told from them: `rest` are the histograms that this one is then the sum of.
+    pub fn subtract<'h>(
+        &mut self,
+        other: &Histogram,
+        rest: impl IntoIterator<Item = &'h Histogram>,
+    ) {
+        let mut taken = other.buckets.iter().peekable();
+        self.buckets.retain_mut(|(bucket, count)| {
+            if let Some((_, less)) = taken.next_if(|(other, _)| other == bucket) {
+                debug_assert!(*less <= *count, "it was not counted here");
+                *count = count.saturating_sub(*less);
+            }
+            *count > 0
+        });
+        debug_assert!(taken.next().is_none(), "it was not counted here");
+        self.count = self.count.saturating_sub(other.count);
+        self.sum_ns = self.sum_ns.saturating_sub(other.sum_ns);
+        (self.min, self.max) = (None, None);
+        for one in rest {
+            self.min = self.min.into_iter().chain(one.min).min();
+            self.max = self.max.max(one.max);
+        }
+    }
+
+    /// Takes away one that was counted. The shortest and the longest of the rest are those of its buckets: exact below 128 ns.
+    pub fn remove(&mut self, span: Span) {
+        let bucket = bucket_of(span.ns());
+        let found = self.buckets.binary_search_by_key(&bucket, |&(at, _)| at);
+        let Ok(at) = found else {
+            debug_assert!(false, "it was not counted here");
+            return;
+        };
+        self.buckets[at].1 -= 1;
+        if self.buckets[at].1 == 0 {
+            self.buckets.remove(at);
+        }
+        self.count -= 1;
+        self.sum_ns = self.sum_ns.saturating_sub(u128::from(span.ns()));
+        let middle = |of: Option<&(u16, u64)>| of.map(|&(at, _)| Span::from_ns(middle_of(at)));
+        (self.min, self.max) = (middle(self.buckets.first()), middle(self.buckets.last()));
+    }
+
     /// How many durations were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -83,6 +126,36 @@ impl Histogram {
         let mut below = 0;
         for &(bucket, count) in &self.buckets {
             below += u128::from(count);
+            if below >= rank {
+                return Some(Span::from_ns(middle_of(bucket)).clamp(min, max));
+            }
+        }
+        Some(max)
+    }
+
+    /// [`quantile`](Self::quantile) of all of them together, without adding them up.
+    #[must_use]
+    pub fn quantile_of(all: &[&Histogram], per_mille: u64) -> Option<Span> {
+        if let [one] = all {
+            return one.quantile(per_mille);
+        }
+        let min = all.iter().filter_map(|one| one.min).min()?;
+        let max = all.iter().filter_map(|one| one.max).max()?;
+        let count: u128 = all.iter().map(|one| u128::from(one.count)).sum();
+        let rank = (count * u128::from(per_mille)).div_ceil(1000).max(1);
+        if rank >= count {
+            return Some(max);
+        }
+        let mut left: Vec<&[(u16, u64)]> = all.iter().map(|one| &*one.buckets).collect();
+        let mut below = 0;
+        while let Some(bucket) = left.iter().filter_map(|of| of.first()).map(|it| it.0).min() {
+            for of in &mut left {
+                if let Some(((_, count), rest)) = of.split_first().filter(|(it, _)| it.0 == bucket)
+                {
+                    below += u128::from(*count);
+                    *of = rest;
+                }
+            }
             if below >= rank {
                 return Some(Span::from_ns(middle_of(bucket)).clamp(min, max));
             }
@@ -178,6 +251,32 @@ mod tests {
             let rank = (values.len() as u64 * per_mille).div_ceil(1000).max(1) as usize;
             let (exact, got) = (values[rank - 1], histogram.quantile(per_mille).unwrap().ns());
             prop_assert!(exact.abs_diff(got) <= exact / 128, "{exact} {got}");
+        }
+
+        #[test]
+        fn what_is_taken_away_leaves_what_the_rest_counts(
+            all in prop::collection::vec(prop::collection::vec((0..64_u32, any::<u64>()).prop_map(|(shift, ns)| (ns >> shift).min(u64::MAX - 1)), 0..20), 2..6),
+            per_mille in 0..=1000_u64,
+        ) {
+            let all: Vec<_> = all.iter().map(|values| of(values)).collect();
+            let sum = |of: &[Histogram]| {
+                let mut sum = Histogram::default();
+                of.iter().for_each(|one| sum.merge(one));
+                sum
+            };
+            let mut left = sum(&all);
+            left.subtract(&all[0], &all[1..]);
+            prop_assert_eq!(&left, &sum(&all[1..]));
+            let parts: Vec<&Histogram> = all.iter().collect();
+            prop_assert_eq!(Histogram::quantile_of(&parts, per_mille), sum(&all).quantile(per_mille));
+        }
+
+        #[test]
+        fn one_that_is_removed_was_never_there(values in prop::collection::vec(0..128_u64, 1..30), out in any::<prop::sample::Index>()) {
+            let mut left = of(&values);
+            let mut values = values;
+            left.remove(Span::from_ns(values.remove(out.index(values.len()))));
+            prop_assert_eq!(left, of(&values));
         }
 
         #[test]

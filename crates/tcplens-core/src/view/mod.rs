@@ -33,6 +33,7 @@ pub use series::{SLICES, Series, Slice, WIDTHS_NS};
 pub use sightings::{Cause, Few, Sighting};
 pub use standouts::{STANDOUTS, Standouts};
 pub use tallies::{Tallies, TcpeekCounts, TcpeekTotals};
+pub use top::{Top, TopQuery, TopSettings, TopSnapshot};
 pub use troubles::{SlowRequest, SlowestRequests};
 
 use std::collections::BTreeMap;

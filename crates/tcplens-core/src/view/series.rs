@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Histogram;
 use super::requests::{latency, took};
 use crate::batch::AnyRecord;
-use crate::record::{Outcome, Request, Status};
+use crate::record::{Handshake, Outcome, Request, Status};
 use crate::time::{SECOND, Span, Timestamp};
 use crate::view::is_undecided;
 
@@ -89,6 +89,59 @@ impl Slice {
     }
 }
 
+/// What a series takes of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub(super) time: Timestamp,
+    pub(super) status: Status,
+    /// See [`took`].
+    pub(super) took: Option<Span>,
+    pub(super) bytes: u64,
+    pub(super) retransmits: u64,
+}
+
+impl Asked {
+    pub(super) fn of(request: &Request<'_>) -> Asked {
+        Asked {
+            time: request.time,
+            status: request.status,
+            took: took(request).or_else(|| latency(request)),
+            bytes: request.request_bytes.saturating_add(request.response_bytes),
+            retransmits: request.retransmits,
+        }
+    }
+}
+
+/// What it takes of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    pub(super) time: Timestamp,
+    pub(super) has_failed: bool,
+    /// Of one that was established: how long that took.
+    pub(super) connected: Option<Span>,
+}
+
+impl Attempt {
+    pub(super) fn of(handshake: &Handshake) -> Attempt {
+        let (has_failed, connected) = match handshake.outcome {
+            Outcome::Established => (false, handshake.handshake_us),
+            Outcome::OneSided => (false, None),
+            Outcome::Refused
+            | Outcome::Unreachable
+            | Outcome::TimedOut
+            | Outcome::Unanswered
+            | Outcome::Aborted
+            | Outcome::Reset
+            | Outcome::Unacknowledged => (!is_undecided(handshake), None),
+        };
+        Attempt {
+            time: handshake.time,
+            has_failed,
+            connected,
+        }
+    }
+}
+
 /// What happened when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
@@ -105,49 +158,46 @@ impl Series {
     pub fn add(&mut self, record: AnyRecord<'_>) {
         match record {
             AnyRecord::Request(request) => self.request(&request.record()),
-            AnyRecord::Handshake(handshake) => {
-                let is_decided = !is_undecided(handshake);
-                let Some(slice) = self.at(handshake.time) else {
-                    return;
-                };
-                slice.attempts += 1;
-                match handshake.outcome {
-                    Outcome::Established => {
-                        let spans = handshake.handshake_us.into_iter();
-                        spans.for_each(|span| slice.connect.add(span));
-                    }
-                    Outcome::OneSided => {}
-                    Outcome::Refused
-                    | Outcome::Unreachable
-                    | Outcome::TimedOut
-                    | Outcome::Unanswered
-                    | Outcome::Aborted
-                    | Outcome::Reset
-                    | Outcome::Unacknowledged => slice.failed += u64::from(is_decided),
-                }
-            }
+            AnyRecord::Handshake(handshake) => self.attempt(&Attempt::of(handshake)),
             AnyRecord::Connection(_) => {}
         }
     }
 
     /// Counts one request.
     pub fn request(&mut self, request: &Request<'_>) {
-        let Some(slice) = self.at(request.time) else {
+        self.asked(&Asked::of(request));
+    }
+
+    pub(super) fn asked(&mut self, asked: &Asked) {
+        let Some(slice) = self.at(asked.time) else {
             return;
         };
         slice.requests += 1;
-        match request.status {
+        match asked.status {
             Status::Error => slice.errors += 1,
             Status::Unanswered => slice.unanswered += 1,
             Status::Ok | Status::None => {}
         }
-        let bytes = request.request_bytes.saturating_add(request.response_bytes);
-        slice.bytes = slice.bytes.saturating_add(bytes);
-        slice.retransmits += request.retransmits;
-        if request.status != Status::Unanswered {
-            let spans = took(request).or_else(|| latency(request)).into_iter();
-            spans.for_each(|span| slice.latency.add(span));
+        slice.bytes = slice.bytes.saturating_add(asked.bytes);
+        slice.retransmits += asked.retransmits;
+        if asked.status != Status::Unanswered {
+            asked
+                .took
+                .into_iter()
+                .for_each(|span| slice.latency.add(span));
         }
+    }
+
+    pub(super) fn attempt(&mut self, attempt: &Attempt) {
+        let Some(slice) = self.at(attempt.time) else {
+            return;
+        };
+        slice.attempts += 1;
+        slice.failed += u64::from(attempt.has_failed);
+        attempt
+            .connected
+            .into_iter()
+            .for_each(|span| slice.connect.add(span));
     }
 
     /// Counts everything that `other` counted.

@@ -4,6 +4,7 @@
 mod metrics;
 mod requests;
 mod running;
+mod top;
 #[path = "../view_records/mod.rs"]
 mod view_records;
 #[path = "../view_records/requests.rs"]

@@ -20,7 +20,7 @@ use super::show::{Show, finish};
 use crate::answer::server::Servers;
 use crate::answer::{Desk, unanswered};
 use crate::gate::Gate;
-use crate::live::Opened;
+use crate::live::{Live, Opened};
 use crate::observe::{Packets, Plan, Totals, View, health};
 use crate::say::say;
 use crate::signals::Request;
@@ -170,6 +170,10 @@ fn show_all(
                 show.merge.give_back(&mut round.records);
                 if let Some(told) = round.totals.take() {
                     totals[ring] = *told;
+                    // The kernel's view tells of attempts when they are over: none that is pending is known there.
+                    if !plan.live.as_ref().is_some_and(Live::is_kernel) {
+                        show.view.pending(&pending_now(totals));
+                    }
                 }
                 if round.is_ending && show.end.is_none() {
                     show.end = show.view.settle().err();

@@ -299,7 +299,10 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
                     show.idle();
                 }
                 match show.packets {
-                    Packets::None => show.records(&mut round.records, round.watermark),
+                    Packets::None => {
+                        show.records(&mut round.records, round.watermark);
+                        show.clock(round.clock);
+                    }
                     Packets::Plain | Packets::Owned => show.packets_and_records(
                         &mut round.kept,
                         &mut round.owners,

@@ -83,6 +83,14 @@ impl RecordFilter {
         R::KIND == self.schema.kind && evaluate::matches(&self.program, record)
     }
 
+    /// Whether it asks for the field of this name: of those that it does not ask for, the value does not matter.
+    #[must_use]
+    pub fn asks(&self, name: &str) -> bool {
+        let field = self.schema.exactly(name).map(|named| named.index);
+        let asked = self.program.atoms.iter().map(|atom| atom.field);
+        field.is_some_and(|field| asked.into_iter().any(|asked| asked == field))
+    }
+
     /// The expression as it was given.
     #[must_use]
     pub fn text(&self) -> &str {

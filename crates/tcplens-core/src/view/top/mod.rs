@@ -1,7 +1,21 @@
-//! `top`: what a screen of destinations asks for, and what it is told. Rows are `peer` records.
+//! `top`: destinations, each with what was seen of it within a window and since the beginning; what a screen of them asks for,
+//! and what it is told. Rows are `peer` records. Takes every record; see `counting` for how.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+
+mod counting;
+mod far;
+mod group;
+mod marks;
+mod memory;
+mod parts;
+mod row;
+mod show;
+mod tally;
+
+pub use counting::{ROWS, Top, TopSettings};
+pub use marks::{Marks, USUAL_MARKS, whole_of};
 
 use super::Series;
 use crate::filter::record::RecordFilter;
@@ -84,11 +98,12 @@ pub struct Detail {
     pub peer: Peer,
     /// What happened when, of the requests that are remembered.
     pub series: Series,
-    /// Its latest connections, the latest first.
+    /// Its connections: those that are open, of those told of in parts, the latest first; then those that ended, the latest
+    /// first. At most 64.
     pub connections: Vec<ConnectionLine>,
-    /// Its slowest requests, the slowest first.
+    /// Its slowest requests, the slowest first: at most 64.
     pub slowest: Vec<RequestLine>,
-    /// Since when requests and connections are remembered: the rest found no room.
+    /// Since when all requests and connections are remembered: what became known before found no room. Absent: all are.
     pub remembered_from: Option<Timestamp>,
 }
 

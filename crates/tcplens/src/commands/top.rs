@@ -1,0 +1,276 @@
+//! `top`: a table of destinations, once or again and again. Text, or a record for each row.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Result;
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::pending::Pending;
+use tcplens_core::record::{GroupBy, Peer};
+use tcplens_core::time::{SECOND, Span, Timestamp};
+use tcplens_core::view::top::{Over, Top, TopQuery, TopSettings};
+use tcplens_output::SinkEnd;
+use tcplens_output::text::TopText;
+use tcplens_output::time_style::TimeFormat;
+
+use super::lines::Target;
+use super::{Prints, Wanted, nanoseconds, plan, tell};
+use crate::cli::{self, Format, ProtocolChoice};
+use crate::observe::{View, observe};
+use crate::pace::Pace;
+use crate::{sources, status};
+
+/// The window, if nobody says.
+const WINDOW: Span = Span::from_ns(10 * SECOND.unsigned_abs());
+
+/// How often connections tell what was sent meanwhile, where more than one table is shown.
+const ACTIVE: i64 = SECOND;
+
+pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
+    let common = &command.common;
+    let (filter, marks) = (command.filter()?, command.marks()?);
+    let words = sources::sort(common, false)?;
+    let wanted = Wanted {
+        handshakes: true,
+        requests: true,
+        connections: true,
+    };
+    let is_live = words.files.is_empty();
+    // A whole file is one table, unless several are asked for.
+    let is_once = command.once
+        || (!is_live
+            && command.batch.is_none()
+            && command.interval.is_none()
+            && command.replay.is_none()
+            && !common.source.follow);
+    let prints = match command.format {
+        format if !is_once => Prints::of(format),
+        Format::None => Prints::Nothing,
+        Format::Text | Format::Jsonl | Format::Csv | Format::Parquet => Prints::AtEnd,
+    };
+    if let (Some(_), true) = (command.replay, is_live) {
+        return Err(status::usage(
+            "--replay is for files; live packets have their own pace",
+        ));
+    }
+    let window = command.window.or(command.interval).unwrap_or(WINDOW);
+    let interval = command.interval.unwrap_or(window);
+    let mut plan = plan(common, words, wanted, prints)?;
+    let protocols = ProtocolChoice::protocols(&command.protocols);
+    if let (Some(live), true) = (
+        &mut plan.live,
+        ProtocolChoice::looks_at_payload(&command.protocols),
+    ) {
+        live.peeks(&protocols);
+    }
+    plan.settings.protocols = protocols;
+    if !is_once && common.bounds.active.is_none() {
+        plan.settings.active = Some(ACTIVE);
+    }
+    if is_once && is_live && plan.duration.is_none() && plan.count.is_none() {
+        plan.duration = Some(window);
+    }
+    if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
+        live.finishes(&common.output, false)?;
+    }
+    let mut target = Target::open(command.format, &common.output, is_live)?;
+    target.expect::<Peer>()?;
+    let color = target.is_colored(&common.output);
+    let over = match command.over {
+        Some(over) => over.into(),
+        None if is_once => Over::Start,
+        None => Over::Window,
+    };
+    let by = GroupBy::from(command.by);
+    let rows = command.rows.unwrap_or(u64::MAX);
+    let mut view = TopView {
+        top: Top::new(TopSettings {
+            vantage: plan.settings.vantage,
+            groups: vec![by],
+            window,
+            rows: usize::try_from(command.limit_rows).unwrap_or(usize::MAX),
+            details: false,
+        }),
+        query: TopQuery {
+            by,
+            over,
+            sort: command.sort.field,
+            descending: command.sort.descending,
+            filter,
+            skip: 0,
+            rows: usize::try_from(rows).unwrap_or(usize::MAX),
+            detail: None,
+        },
+        text: TopText::new(TimeFormat::new(common.output.time), color, marks),
+        target,
+        interval: (!is_once).then_some(nanoseconds(interval)),
+        left: command.batch,
+        due: None,
+        has_news: false,
+        is_over: false,
+        is_begun: false,
+        pace: command
+            .replay
+            .map(|speed| Pace::new(speed, Arc::clone(&plan.stop))),
+        stop: Arc::clone(&plan.stop),
+    };
+    let mut observed = observe(plan, &mut view)?;
+    if !observed.reader_gone {
+        if let Some(at) = observed.health.time.filter(|_| !is_live && !view.is_over) {
+            view.top.clock(at);
+        }
+        // What was shown is not shown again, where each table has its own time.
+        if let (Some(due), true) = (view.due, interval >= window) {
+            view.top.window_from(due.plus(-nanoseconds(interval)));
+        }
+        // What came since the last table, if that was not the last one that was asked for.
+        if view.has_news || is_once {
+            view.table()?;
+        }
+        view.target.finish()?;
+    }
+    observed.health.limit_hits.extend(view.top.limit_hits());
+    tell(common, &observed.health);
+    Ok(status::of_run(&observed))
+}
+
+struct TopView {
+    top: Top,
+    query: TopQuery,
+    text: TopText,
+    target: Target,
+    /// Between two tables, in ns; none: there is one at the end.
+    interval: Option<i64>,
+    /// Tables that are still to come.
+    left: Option<u64>,
+    /// When the next one is.
+    due: Option<Timestamp>,
+    /// Something came since the last one.
+    has_news: bool,
+    /// Nothing more is looked at: all tables were shown, or a replay was ended.
+    is_over: bool,
+    is_begun: bool,
+    pace: Option<Pace>,
+    stop: Arc<AtomicBool>,
+}
+
+impl TopView {
+    /// One table of what there is now.
+    fn table(&mut self) -> Result<(), SinkEnd> {
+        self.has_news = false;
+        let snapshot = self.top.snapshot(&self.query);
+        match &mut self.target {
+            Target::Text(lines) => {
+                let (text, query) = (&mut self.text, &self.query);
+                lines.write(snapshot.at, |out| text.encode(query, &snapshot, out))
+            }
+            Target::Machine(writer) => {
+                for (_, peer) in &snapshot.rows {
+                    writer.write(peer)?;
+                }
+                if let Some(others) = &snapshot.others {
+                    writer.write(others)?;
+                }
+                writer.write(&snapshot.totals)
+            }
+            Target::None => Ok(()),
+        }
+    }
+
+    /// Time begins.
+    fn begin(&mut self, at: Timestamp) {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            self.due = self.interval.map(|interval| at.plus(interval));
+            self.text.set_origin(at);
+            self.top.clock(at);
+            self.wait(at);
+        }
+    }
+
+    /// Waits until packet time may be there. What is to end before that is over now.
+    fn wait(&mut self, at: Timestamp) {
+        if let Some(pace) = &mut self.pace
+            && !pace.wait(at, || {})
+        {
+            self.is_over = true;
+        }
+    }
+
+    /// The tables that are due by then.
+    fn tables(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
+        let Some(interval) = self.interval else {
+            return Ok(());
+        };
+        let Some(mut due) = self.due else {
+            return Ok(());
+        };
+        while due <= at && !self.is_over {
+            self.wait(due);
+            if self.is_over {
+                break;
+            }
+            self.top.clock(due);
+            self.table()?;
+            self.target.idle()?;
+            due = due.plus(interval);
+            self.due = Some(due);
+            if let Some(left) = &mut self.left {
+                *left -= 1;
+                if *left == 0 {
+                    self.is_over = true;
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl View for TopView {
+    fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
+        if !self.is_over {
+            self.top.add(record);
+            self.has_news = true;
+        }
+        Ok(())
+    }
+
+    fn first_packet(&mut self, at: Timestamp) {
+        self.begin(at);
+    }
+
+    fn clock(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
+        // Before the first packet there is no time.
+        if self.is_over || at <= Timestamp::default() {
+            return Ok(());
+        }
+        self.begin(at);
+        self.tables(at)?;
+        self.wait(at);
+        if !self.is_over {
+            self.top.clock(at);
+        }
+        Ok(())
+    }
+
+    fn pending(&mut self, pending: &Pending) {
+        self.top.pending(pending);
+    }
+
+    fn idle(&mut self) -> Result<(), SinkEnd> {
+        self.target.idle()
+    }
+
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        self.target.reopen()
+    }
+
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        self.target.settle()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.target.dropped()
+    }
+}
