@@ -20,7 +20,7 @@ pub(crate) use options::{
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
-pub(crate) use top::Top;
+pub(crate) use top::{Theme, Top};
 
 mod convert;
 mod events;

@@ -16,7 +16,7 @@ mod pipeline;
 mod progress;
 mod saver;
 mod say;
-#[cfg(feature = "screen")]
+#[cfg_attr(not(feature = "screen"), path = "no_screen.rs")]
 mod screen;
 mod script;
 mod signals;

@@ -111,8 +111,13 @@ pub(crate) fn last_kept() -> Option<(usize, String)> {
 /// The terminal is free again: prints what was said meanwhile, and what is said from here on.
 #[cfg(feature = "screen")]
 pub(crate) fn print_kept() {
-    let kept = KEPT_TEXTS.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Kept { texts, more }) = kept else { return };
+    let kept = KEPT_TEXTS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let Some(Kept { texts, more }) = kept else {
+        return;
+    };
     texts.iter().for_each(|text| print(text));
     if more > 0 {
         say(format_args!("{more} more messages were not kept"));

@@ -36,9 +36,10 @@ pub(crate) struct Top {
     /// How much time the window holds, in packet time [default: the interval; 10s]
     #[arg(long, value_name = "TIME", value_parser = values::seconds, help_heading = "Rows")]
     pub window: Option<Span>,
-    /// Field of the records that orders the rows, the largest first; FIELD:asc: the smallest
-    #[arg(long, value_name = "FIELD[:asc]", value_parser = order, default_value = "attempts", help_heading = "Rows")]
-    pub sort: Order,
+    /// Field of the records that orders the rows, the largest first; FIELD:asc: the smallest [default: attempts; on the screen
+    /// request_p95]
+    #[arg(long, value_name = "FIELD[:asc]", value_parser = order, help_heading = "Rows")]
+    pub sort: Option<Order>,
     /// Rows to show at most, the rest is in the totals
     #[arg(long, value_name = "N", value_parser = values::at_least_one, help_heading = "Rows")]
     pub rows: Option<u64>,
@@ -64,6 +65,17 @@ pub(crate) struct Top {
     #[arg(long, value_name = "SPEED", num_args = 0..=1, require_equals = true, default_missing_value = "1", value_parser = speed)]
     #[arg(help_heading = "Tables")]
     pub replay: Option<f64>,
+    /// Colours of the screen: dark, light or mono [default: dark; mono without colour]
+    #[arg(
+        long,
+        value_name = "THEME",
+        hide_possible_values = true,
+        help_heading = "Screen"
+    )]
+    pub theme: Option<Theme>,
+    /// Only ASCII on the screen [default: as the locale says]
+    #[arg(long, help_heading = "Screen")]
+    pub ascii: bool,
     /// Protocols to recognise, as of requests [default: auto; -k: none]
     #[arg(
         short = 'm',
@@ -159,6 +171,17 @@ impl From<OverChoice> for Over {
             OverChoice::Start => Over::Start,
         }
     }
+}
+
+/// `--theme`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// Light on dark.
+    Dark,
+    /// Dark on light.
+    Light,
+    /// Bold, dim and reversed only.
+    Mono,
 }
 
 /// `--sort`.

@@ -1,5 +1,6 @@
 //! `top`: a table of destinations, once or again and again. Text, or a record for each row.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::pending::Pending;
-use tcplens_core::record::{GroupBy, Peer};
+use tcplens_core::record::{GroupBy, Health, Peer, Vantage};
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::top::{Over, Top, TopQuery, TopSettings};
 use tcplens_output::SinkEnd;
@@ -16,9 +17,11 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use super::{Prints, Wanted, nanoseconds, plan, tell};
-use crate::cli::{self, Format, ProtocolChoice};
-use crate::observe::{View, observe};
+use crate::cli::{self, Common, Format, ProtocolChoice};
+use crate::observe::{Plan, View, observe};
 use crate::pace::Pace;
+use crate::progress::Progress;
+use crate::screen::{self, OnScreen};
 use crate::{sources, status};
 
 /// The window, if nobody says.
@@ -44,6 +47,12 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
             && command.interval.is_none()
             && command.replay.is_none()
             && !common.source.follow);
+    // A screen, unless tables were asked for.
+    let has_tables = command.once
+        || command.batch.is_some()
+        || command.interval.is_some()
+        || command.format != Format::Text
+        || (common.output.write.as_deref()).is_some_and(|path| path.as_os_str() == "-");
     let prints = match command.format {
         format if !is_once => Prints::of(format),
         Format::None => Prints::Nothing,
@@ -84,27 +93,56 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
     };
     let by = GroupBy::from(command.by);
     let rows = command.rows.unwrap_or(u64::MAX);
+    let query = TopQuery {
+        by,
+        over,
+        sort: command.sort.map_or("attempts", |sort| sort.field),
+        descending: command.sort.is_none_or(|sort| sort.descending),
+        filter,
+        skip: 0,
+        rows: usize::try_from(rows).unwrap_or(usize::MAX),
+        detail: None,
+    };
+    let on_screen = match has_tables {
+        true => None,
+        false => screen::open(
+            command,
+            marks.clone(),
+            &query,
+            source(&plan, common),
+            &plan.stop,
+        ),
+    };
+    let has_screen = on_screen.is_some();
+    let groups = match has_screen {
+        true => groups(plan.settings.vantage),
+        false => vec![by],
+    };
+    if has_screen {
+        plan.progress = Progress::hidden();
+        plan.settings.active = Some(common.bounds.active.map_or(ACTIVE, nanoseconds));
+        plan.interval = Some(HEALTH);
+        // `--once` is not what was asked for.
+        if is_once && is_live {
+            plan.duration = common.source.duration;
+        }
+        // Only what is asked for: the table that was shown last, into a file.
+        if common.output.output.is_none() {
+            target = Target::None;
+        }
+    }
     let mut view = TopView {
         top: Top::new(TopSettings {
             vantage: plan.settings.vantage,
-            groups: vec![by],
+            groups,
             window,
             rows: usize::try_from(command.limit_rows).unwrap_or(usize::MAX),
-            details: false,
+            details: has_screen,
         }),
-        query: TopQuery {
-            by,
-            over,
-            sort: command.sort.field,
-            descending: command.sort.descending,
-            filter,
-            skip: 0,
-            rows: usize::try_from(rows).unwrap_or(usize::MAX),
-            detail: None,
-        },
+        query,
         text: TopText::new(TimeFormat::new(common.output.time), color, marks),
         target,
-        interval: (!is_once).then_some(nanoseconds(interval)),
+        interval: (!is_once && !has_screen).then_some(nanoseconds(interval)),
         left: command.batch,
         due: None,
         has_news: false,
@@ -114,8 +152,25 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
             .replay
             .map(|speed| Pace::new(speed, Arc::clone(&plan.stop))),
         stop: Arc::clone(&plan.stop),
+        on_screen,
     };
     let mut observed = observe(plan, &mut view)?;
+    if let Some(on_screen) = &mut view.on_screen {
+        if let Some(at) = observed.health.time.filter(|_| !is_live && !view.is_over) {
+            view.top.clock(at);
+        }
+        on_screen.health(&observed.health);
+        // Live, the end is the end.
+        if !is_live && observed.failure.is_none() {
+            on_screen.stay(|query| view.top.snapshot(query));
+        }
+        if let Some(last) = on_screen.close() {
+            view.query = TopQuery {
+                rows: view.query.rows,
+                ..last
+            };
+        }
+    }
     if !observed.reader_gone {
         if let Some(at) = observed.health.time.filter(|_| !is_live && !view.is_over) {
             view.top.clock(at);
@@ -125,7 +180,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
             view.top.window_from(due.plus(-nanoseconds(interval)));
         }
         // What came since the last table, if that was not the last one that was asked for.
-        if view.has_news || is_once {
+        if view.has_news || is_once || has_screen {
             view.table()?;
         }
         view.target.finish()?;
@@ -153,9 +208,50 @@ struct TopView {
     is_begun: bool,
     pace: Option<Pace>,
     stop: Arc<AtomicBool>,
+    /// In place of tables.
+    on_screen: Option<OnScreen>,
+}
+
+/// How often a screen is told what was counted, live.
+const HEALTH: Span = Span::from_ns(SECOND.unsigned_abs());
+
+/// What the rows of a screen can be: all that this vantage knows.
+fn groups(vantage: Vantage) -> Vec<GroupBy> {
+    let is_known = |by: &GroupBy| match by {
+        GroupBy::Peer | GroupBy::Server | GroupBy::Client | GroupBy::Port => true,
+        GroupBy::Process | GroupBy::Container => !vantage.sees_packets(),
+    };
+    GroupBy::ALL.iter().copied().filter(is_known).collect()
+}
+
+/// What is looked at, in a few words.
+fn source(plan: &Plan, common: &Common) -> String {
+    let names: Vec<_> = match plan.files.as_slice() {
+        [] => common.live.interface.clone(),
+        files => {
+            let name = |path: &PathBuf| path.file_name().unwrap_or(path.as_os_str()).to_owned();
+            let names = files.iter().map(name);
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
+        }
+    };
+    match names.as_slice() {
+        [] => "kernel".to_owned(),
+        [name] if name == "-" => "standard input".to_owned(),
+        [name] => name.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
 }
 
 impl TopView {
+    /// Answers what the screen asks, if it does.
+    fn serve(&mut self) {
+        if let Some(on_screen) = &mut self.on_screen {
+            on_screen.serve(|query| self.top.snapshot(query));
+        }
+    }
+
     /// One table of what there is now.
     fn table(&mut self) -> Result<(), SinkEnd> {
         self.has_news = false;
@@ -190,8 +286,19 @@ impl TopView {
 
     /// Waits until packet time may be there. What is to end before that is over now.
     fn wait(&mut self, at: Timestamp) {
-        if let Some(pace) = &mut self.pace
-            && !pace.wait(at, || {})
+        let TopView {
+            pace,
+            top,
+            on_screen,
+            ..
+        } = self;
+        let meanwhile = || {
+            if let Some(on_screen) = on_screen {
+                on_screen.serve(|query| top.snapshot(query));
+            }
+        };
+        if let Some(pace) = pace
+            && !pace.wait(at, meanwhile)
         {
             self.is_over = true;
         }
@@ -237,7 +344,23 @@ impl View for TopView {
     }
 
     fn first_packet(&mut self, at: Timestamp) {
+        if let Some(on_screen) = &mut self.on_screen {
+            on_screen.first_packet(at);
+        }
         self.begin(at);
+    }
+
+    fn started(&mut self) {
+        if let Some(on_screen) = &mut self.on_screen {
+            on_screen.begin();
+        }
+    }
+
+    fn health(&mut self, health: &Health) -> Result<(), SinkEnd> {
+        if let Some(on_screen) = &mut self.on_screen {
+            on_screen.health(health);
+        }
+        Ok(())
     }
 
     fn clock(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
@@ -251,6 +374,7 @@ impl View for TopView {
         if !self.is_over {
             self.top.clock(at);
         }
+        self.serve();
         Ok(())
     }
 
@@ -259,6 +383,7 @@ impl View for TopView {
     }
 
     fn idle(&mut self) -> Result<(), SinkEnd> {
+        self.serve();
         self.target.idle()
     }
 

@@ -3,10 +3,10 @@
 
 use tcplens_core::record::Peer;
 use tcplens_core::time::Span;
+use tcplens_core::view::top::{Marks, whole_of};
 use tcplens_output::human;
 
 use super::look::{Symbols, percent, rate};
-use super::thresholds::Limit;
 
 /// Which percentile is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,8 +48,8 @@ pub(super) enum Cell {
     Absent,
     /// Things per second: how many, within so long.
     Rate(u64, Option<Span>),
-    /// A share; absent where there is nothing to have a share of.
-    Share(u64, u64),
+    /// Things, and of how many, if that is known.
+    Part(u64, Option<u64>),
     /// A number of things.
     Count(u64),
     /// A duration.
@@ -68,14 +68,20 @@ impl Cell {
     /// As text, and whether there is anything.
     pub(super) fn text(self, symbols: &Symbols) -> (String, bool) {
         match self {
-            Cell::Absent | Cell::Rate(_, None) | Cell::Share(_, 0) => ("-".to_owned(), false),
+            Cell::Absent | Cell::Rate(_, None) | Cell::Part(0, Some(0)) => ("-".to_owned(), false),
             Cell::Rate(count, Some(span)) => {
                 let seconds = span.ns() as f64 / 1e9;
                 let is_some = count > 0 && seconds > 0.0;
-                let text = if is_some { rate(count as f64 / seconds) } else { rate(0.0) };
+                let text = if is_some {
+                    rate(count as f64 / seconds)
+                } else {
+                    rate(0.0)
+                };
                 (text, is_some)
             }
-            Cell::Share(part, of) => (percent(part, of), part > 0),
+            // What began before the window is no share of what began in it: then it is their number.
+            Cell::Part(part, Some(whole)) if part <= whole => (percent(part, whole), part > 0),
+            Cell::Part(part, _) => (human::Short(part).to_string(), part > 0),
             Cell::Count(count) => (human::Short(count).to_string(), count > 0),
             Cell::Span(span) => (symbols.span(span), true),
         }
@@ -119,8 +125,6 @@ pub(super) struct Column {
     pub rank: u8,
     /// The fields of `peer` that order by it, by percentile.
     pub fields: [&'static str; 3],
-    /// From where on it is marked.
-    pub limit: Option<Limit>,
     /// Its value.
     pub cell: fn(&Peer, Percentile) -> Cell,
     /// What it is, for the help.
@@ -147,7 +151,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 2,
         fields: ["attempts"; 3],
-        limit: None,
         cell: |peer, _| Cell::Rate(peer.attempts, peer.window_us),
         doc: "attempts to connect per second",
     },
@@ -157,9 +160,8 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 15,
         fields: ["syn_acks"; 3],
-        limit: Some(Limit::SynAck),
-        cell: |peer, _| Cell::Share(peer.syn_acks, peer.attempts),
-        doc: "of these, answered with SYN-ACK",
+        cell: |peer, _| part(peer, "syn_acks", peer.syn_acks),
+        doc: "attempts that were answered with SYN-ACK",
     },
     Column {
         group: Group::Connections,
@@ -167,9 +169,8 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 6,
         rank: 3,
         fields: ["established"; 3],
-        limit: Some(Limit::Established),
-        cell: |peer, _| Cell::Share(peer.established, peer.attempts),
-        doc: "of these, established",
+        cell: |peer, _| part(peer, "established", peer.established),
+        doc: "attempts that were established",
     },
     Column {
         group: Group::Connections,
@@ -177,7 +178,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 16,
         fields: ["established"; 3],
-        limit: None,
         cell: |peer, _| Cell::Rate(peer.established, peer.window_us),
         doc: "connections established per second",
     },
@@ -187,9 +187,8 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 6,
         rank: 12,
         fields: ["resets"; 3],
-        limit: Some(Limit::Reset),
-        cell: |peer, _| Cell::Share(peer.resets, ends(peer)),
-        doc: "of the connections and attempts that ended, those that a RST ended",
+        cell: |peer, _| part(peer, "resets", peer.resets),
+        doc: "attempts and connections that a RST ended",
     },
     Column {
         group: Group::Connections,
@@ -197,9 +196,8 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 19,
         fields: ["fins_out"; 3],
-        limit: None,
-        cell: |peer, _| Cell::Share(peer.fins_out, ends(peer)),
-        doc: "of the same, closed first by the near end (FIN out)",
+        cell: |peer, _| part(peer, "fins_out", peer.fins_out),
+        doc: "connections that the near end closed first (FIN out)",
     },
     Column {
         group: Group::Connections,
@@ -207,9 +205,8 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 20,
         fields: ["fins_in"; 3],
-        limit: None,
-        cell: |peer, _| Cell::Share(peer.fins_in, ends(peer)),
-        doc: "of the same, closed first by the far end (FIN in)",
+        cell: |peer, _| part(peer, "fins_in", peer.fins_in),
+        doc: "connections that the far end closed first (FIN in)",
     },
     Column {
         group: Group::Connections,
@@ -217,7 +214,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 6,
         rank: 18,
         fields: ["open"; 3],
-        limit: None,
         cell: |peer, _| Cell::Count(peer.open),
         doc: "connections that are open now, of those told of in parts",
     },
@@ -227,7 +223,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 13,
         fields: ["reuse_p95"; 3],
-        limit: Some(Limit::Reuse),
         cell: |peer, _| Cell::count(peer.reuse_p95),
         doc: "requests per connection that ended, of those with at least one: the 95th percentile",
     },
@@ -237,9 +232,14 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 9,
         rank: 1,
         fields: ["connect_p50_us", "connect_p95_us", "connect_p99_us"],
-        limit: Some(Limit::Connect),
         cell: |peer, percentile| {
-            Cell::span([peer.connect_p50_us, peer.connect_p95_us, peer.connect_p99_us][percentile as usize])
+            Cell::span(
+                [
+                    peer.connect_p50_us,
+                    peer.connect_p95_us,
+                    peer.connect_p99_us,
+                ][percentile as usize],
+            )
         },
         doc: "connecting: first SYN to the ACK that established",
     },
@@ -249,7 +249,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 4,
         fields: ["requests"; 3],
-        limit: None,
         cell: |peer, _| Cell::Rate(peer.requests, peer.window_us),
         doc: "requests per second (out)",
     },
@@ -259,7 +258,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 17,
         fields: ["responses"; 3],
-        limit: None,
         cell: |peer, _| Cell::Rate(peer.responses, peer.window_us),
         doc: "responses per second (in)",
     },
@@ -269,9 +267,14 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 9,
         rank: 0,
         fields: ["request_p50_us", "request_p95_us", "request_p99_us"],
-        limit: Some(Limit::Request),
         cell: |peer, percentile| {
-            Cell::span([peer.request_p50_us, peer.request_p95_us, peer.request_p99_us][percentile as usize])
+            Cell::span(
+                [
+                    peer.request_p50_us,
+                    peer.request_p95_us,
+                    peer.request_p99_us,
+                ][percentile as usize],
+            )
         },
         doc: "how long answered requests took, first byte of the request to last byte of the response",
     },
@@ -281,9 +284,14 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 9,
         rank: 8,
         fields: ["process_p50_us", "process_p95_us", "process_p99_us"],
-        limit: None,
         cell: |peer, percentile| {
-            Cell::span([peer.process_p50_us, peer.process_p95_us, peer.process_p99_us][percentile as usize])
+            Cell::span(
+                [
+                    peer.process_p50_us,
+                    peer.process_p95_us,
+                    peer.process_p99_us,
+                ][percentile as usize],
+            )
         },
         doc: "of that, from the last byte of the request to the first of the response",
     },
@@ -293,7 +301,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 8,
         rank: 14,
         fields: ["request_max_us"; 3],
-        limit: None,
         cell: |peer, _| Cell::span(peer.request_max_us),
         doc: "the longest request",
     },
@@ -303,8 +310,7 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 6,
         rank: 5,
         fields: ["errors"; 3],
-        limit: Some(Limit::Error),
-        cell: |peer, _| Cell::Share(peer.errors, peer.requests),
+        cell: |peer, _| part(peer, "errors", peer.errors),
         doc: "requests that were answered with an error",
     },
     Column {
@@ -313,7 +319,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 7,
         rank: 9,
         fields: ["unanswered"; 3],
-        limit: Some(Limit::Unanswered),
         cell: |peer, _| Cell::Count(peer.unanswered),
         doc: "requests that a response was owed to, and that ended without one",
     },
@@ -323,12 +328,8 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 6,
         rank: 6,
         fields: ["retransmits"; 3],
-        limit: Some(Limit::Retransmits),
-        cell: |peer, _| match peer.data_segments {
-            Some(segments) => Cell::Share(peer.retransmits, segments),
-            None => Cell::Count(peer.retransmits),
-        },
-        doc: "segments with payload that were repeated, both ways; of the kernel their number",
+        cell: |peer, _| part(peer, "retransmits", peer.retransmits),
+        doc: "segments with payload that were repeated, both ways",
     },
     Column {
         group: Group::Network,
@@ -336,7 +337,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 8,
         rank: 7,
         fields: ["rtt_mean_us"; 3],
-        limit: Some(Limit::Rtt),
         cell: |peer, _| Cell::span(peer.rtt_mean_us),
         doc: "round trip between here and the far end: the mean",
     },
@@ -346,7 +346,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 9,
         rank: 10,
         fields: ["bytes_out"; 3],
-        limit: None,
         cell: |peer, _| Cell::Rate(peer.bytes_out, peer.window_us),
         doc: "payload that the near end sent, bytes per second",
     },
@@ -356,7 +355,6 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 8,
         rank: 11,
         fields: ["bytes_in"; 3],
-        limit: None,
         cell: |peer, _| Cell::Rate(peer.bytes_in, peer.window_us),
         doc: "payload that the far end sent, bytes per second",
     },
@@ -366,20 +364,53 @@ pub(super) const COLUMNS: &[Column] = &[
         width: 6,
         rank: 9,
         fields: ["capture_losses"; 3],
-        limit: Some(Limit::Lost),
         cell: |peer, _| Cell::Count(peer.capture_losses),
         doc: "connections and requests during which the capture itself lost something: doubt their numbers",
     },
 ];
 
-/// Attempts and connections that came to an end.
-fn ends(peer: &Peer) -> u64 {
-    peer.failed.saturating_add(peer.connections)
+/// Things of which a record tells how many there are in all.
+fn part(peer: &Peer, field: &str, count: u64) -> Cell {
+    Cell::Part(count, whole_of(peer, field))
+}
+
+/// Whether a value is marked. Marks of a 95th percentile are of the one that is shown.
+pub(super) fn is_marked(
+    marks: &Marks,
+    peer: &Peer,
+    column: &Column,
+    percentile: Percentile,
+) -> bool {
+    let [_, p95, _] = column.fields;
+    let field = column.field(percentile);
+    if field == p95 || marks.marks(peer, field) {
+        return marks.marks(peer, field);
+    }
+    let Cell::Span(span) = (column.cell)(peer, percentile) else {
+        return false;
+    };
+    is_span_marked(marks, peer, p95, span)
+}
+
+/// Whether a duration would be marked as the value of a field of this record.
+pub(super) fn is_span_marked(marks: &Marks, peer: &Peer, field: &str, span: Span) -> bool {
+    let mut probe = peer.clone();
+    let value = match field {
+        "connect_p95_us" => &mut probe.connect_p95_us,
+        "request_p95_us" => &mut probe.request_p95_us,
+        "process_p95_us" => &mut probe.process_p95_us,
+        _ => return false,
+    };
+    *value = Some(span);
+    marks.marks(&probe, field)
 }
 
 /// The column that is shown first: how long requests took.
 pub(super) fn slowest_first() -> usize {
-    COLUMNS.iter().position(|column| column.name == "REQ %").unwrap_or_default()
+    COLUMNS
+        .iter()
+        .position(|column| column.name == "REQ %")
+        .unwrap_or_default()
 }
 
 /// Columns that find room in `width`, page by page: the most important on the first, each page from left to right as in

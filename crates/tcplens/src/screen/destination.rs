@@ -6,12 +6,12 @@ use tcplens_core::view::Histogram;
 use tcplens_core::view::top::{ConnectionLine, Detail, RequestLine};
 use tcplens_output::human::{Bytes, Count, Endpoint};
 
+use super::columns::is_span_marked;
 use super::labels;
 use super::look::{Symbols, Tone, percent};
 use super::paint::Pen;
 use super::plot::{Bins, heat, sparkline};
 use super::state::{BELOW, State};
-use super::thresholds::Limit;
 use super::verdict::verdict;
 
 /// Columns of what stands before a plot.
@@ -26,13 +26,23 @@ pub(super) fn paint(state: &State, pen: &mut Pen<'_>) {
         let label = state.key.as_ref().map(labels::row).unwrap_or_default();
         pen.text(0, 1, width, &label, Tone::Head);
         let is_gone = state.snapshot.is_some() && !state.is_stale();
-        let text = if is_gone { "no longer among the rows: Esc goes back" } else { "waiting for its numbers" };
+        let text = if is_gone {
+            "no longer among the rows: Esc goes back"
+        } else {
+            "waiting for its numbers"
+        };
         pen.text(1, 2, width, text, Tone::Dim);
         return;
     };
     let label = pen.symbols.printable(labels::row(&detail.key));
     pen.text(0, 1, width, &label, Tone::Head);
-    let said = verdict(detail, &state.thresholds, state.percentile, pen.symbols, pen.clock);
+    let said = verdict(
+        detail,
+        &state.marks,
+        state.percentile,
+        pen.symbols,
+        pen.clock,
+    );
     if said.is_empty() {
         pen.text(0, 2, width, "nothing is beyond its threshold", Tone::Plain);
     } else {
@@ -66,24 +76,46 @@ fn numbers(detail: &Detail, symbols: &Symbols) -> [String; 3] {
     let peer = &detail.peer;
     let dot = symbols.dot;
     let join = |parts: Vec<Option<String>>| {
-        let parts: Vec<_> = parts.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+        let parts: Vec<_> = parts
+            .into_iter()
+            .flatten()
+            .filter(|text| !text.is_empty())
+            .collect();
         parts.join(dot)
     };
     let some = |n: u64, what: &str| (n > 0).then(|| format!("{} {what}", Count(n)));
     let span = |name: &str, span: Option<Span>| Some(format!("{name} {}", symbols.span(span?)));
     let connecting = join(vec![
-        Some(format!("{} attempts, {} established", Count(peer.attempts), Count(peer.established))),
+        Some(format!(
+            "{} attempts, {} established",
+            Count(peer.attempts),
+            Count(peer.established)
+        )),
         some(peer.refused, "refused"),
         some(peer.silent, "without an answer"),
         some(peer.syn_retransmits, "SYNs repeated"),
-        Some(times(symbols, [peer.connect_p50_us, peer.connect_p95_us, peer.connect_p99_us])),
+        Some(times(
+            symbols,
+            [
+                peer.connect_p50_us,
+                peer.connect_p95_us,
+                peer.connect_p99_us,
+            ],
+        )),
         peer.pending.and_then(|n| some(n, "pending")),
     ]);
     let requests = join(vec![
         Some(format!("{} requests", Count(peer.requests))),
         some(peer.errors, "errors"),
         some(peer.unanswered, "unanswered"),
-        Some(times(symbols, [peer.request_p50_us, peer.request_p95_us, peer.request_p99_us])),
+        Some(times(
+            symbols,
+            [
+                peer.request_p50_us,
+                peer.request_p95_us,
+                peer.request_p99_us,
+            ],
+        )),
         span("max", peer.request_max_us),
         span("server p95", peer.process_p95_us),
         peer.reuse_p95.map(|n| format!("{n} per connection (p95)")),
@@ -93,12 +125,21 @@ fn numbers(detail: &Detail, symbols: &Symbols) -> [String; 3] {
         span("least", peer.rtt_min_us),
         Some(match peer.data_segments {
             Some(segments) if segments > 0 => {
-                format!("{} repeated ({} of {})", percent(peer.retransmits, segments), peer.retransmits, Count(segments))
+                format!(
+                    "{} repeated ({} of {})",
+                    percent(peer.retransmits, segments),
+                    peer.retransmits,
+                    Count(segments)
+                )
             }
             _ => format!("{} repeated", Count(peer.retransmits)),
         }),
         peer.zero_windows.and_then(|n| some(n, "closed windows")),
-        Some(format!("{} out, {} in", Bytes(peer.bytes_out), Bytes(peer.bytes_in))),
+        Some(format!(
+            "{} out, {} in",
+            Bytes(peer.bytes_out),
+            Bytes(peer.bytes_in)
+        )),
         some(peer.resets, "ended by RST"),
         some(peer.capture_losses, "with capture loss"),
     ]);
@@ -125,10 +166,22 @@ fn plots(state: &State, detail: &Detail, y: u16, pen: &mut Pen<'_>) -> u16 {
             let at = pen.text(LEAD, y, width, &first, Tone::Dim);
             let end_wide = u16::try_from(end.len()).unwrap_or(0);
             let from = (LEAD + columns).saturating_sub(8).max(at + 2);
-            pen.text(from.min(width.saturating_sub(end_wide)), y, width, &end, Tone::Dim);
+            pen.text(
+                from.min(width.saturating_sub(end_wide)),
+                y,
+                width,
+                &end,
+                Tone::Dim,
+            );
         }
         None => {
-            pen.text(LEAD, y, width, "no request or attempt is remembered", Tone::Dim);
+            pen.text(
+                LEAD,
+                y,
+                width,
+                "no request or attempt is remembered",
+                Tone::Dim,
+            );
         }
     }
     let per_mille = state.percentile.per_mille();
@@ -138,49 +191,70 @@ fn plots(state: &State, detail: &Detail, y: u16, pen: &mut Pen<'_>) -> u16 {
     let as_span = |ns: u64| symbols.span(Span::from_ns(ns));
     let as_rate = |n: u64| super::look::rate(n as f64 / seconds.max(1e-9)) + "/s";
     type Told<'a> = &'a dyn Fn(u64) -> String;
-    let limit = |limit| state.thresholds.span(limit).map(Span::ns);
+    let is_slow =
+        |field| move |ns| is_span_marked(&state.marks, &detail.peer, field, Span::from_ns(ns));
+    let (is_slow_request, is_slow_connect) = (is_slow("request_p95_us"), is_slow("connect_p95_us"));
+    type Marked<'a> = &'a dyn Fn(u64) -> bool;
     let as_count = |n: u64| Count(n).to_string();
-    let lines: [(String, Vec<Option<u64>>, Told<'_>, Option<u64>); 4] = [
-        ("REQ/s".to_owned(), bins.all.iter().map(|bin| Some(bin.requests)).collect(), &as_rate, None),
+    let lines: [(String, Vec<Option<u64>>, Told<'_>, Marked<'_>); 4] = [
+        (
+            "REQ/s".to_owned(),
+            bins.all.iter().map(|bin| Some(bin.requests)).collect(),
+            &as_rate,
+            &|_| false,
+        ),
         (
             format!("REQ {}", state.percentile.name()),
             bins.all.iter().map(|bin| quantile(&bin.latency)).collect(),
             &as_span,
-            limit(Limit::Request),
+            &is_slow_request,
         ),
         (
             format!("CON {}", state.percentile.name()),
             bins.all.iter().map(|bin| quantile(&bin.connect)).collect(),
             &as_span,
-            limit(Limit::Connect),
+            &is_slow_connect,
         ),
-        ("FAILED".to_owned(), bins.all.iter().map(|bin| Some(bin.failures)).collect(), &as_count, Some(0)),
+        (
+            "FAILED".to_owned(),
+            bins.all.iter().map(|bin| Some(bin.failures)).collect(),
+            &as_count,
+            &|n| n > 0,
+        ),
     ];
     let mut y = y + 1;
-    for (name, values, told, limit) in lines {
+    for (name, values, told, is_marked) in lines {
         pen.text(0, y, LEAD - 1, &name, Tone::Head);
         pen.text(LEAD, y, columns, &sparkline(&values, symbols), Tone::Drawn);
         for (x, value) in (LEAD..).zip(&values) {
-            if limit.zip(*value).is_some_and(|(limit, value)| value > limit) {
+            if value.is_some_and(is_marked) {
                 pen.part(x, y, 1, Tone::Bad);
             }
         }
         if let Some(most) = values.iter().flatten().max().filter(|most| **most > 0) {
-            let is_beyond = limit.is_some_and(|limit| *most > limit);
+            let is_beyond = is_marked(*most);
             let mark = if is_beyond { "!" } else { "" };
             let tone = if is_beyond { Tone::Bad } else { Tone::Dim };
-            pen.text(LEAD + columns + 1, y, TRAIL, &format!("max {}{mark}", told(*most)), tone);
+            pen.text(
+                LEAD + columns + 1,
+                y,
+                TRAIL,
+                &format!("max {}{mark}", told(*most)),
+                tone,
+            );
         }
         y += 1;
     }
     let rows = state.shade_rows();
-    let mut at = y;
-    for (n, (from, line)) in heat(&bins, rows, symbols).into_iter().enumerate() {
+    for (at, (from, line)) in (y..).zip(heat(&bins, rows, symbols)) {
         let least = as_span(from.ns());
-        let name = if n == 0 { format!("REQ {least:>6}") } else { format!("    {least:>6}") };
+        let name = if at == y {
+            format!("REQ {least:>6}")
+        } else {
+            format!("    {least:>6}")
+        };
         pen.text(0, at, LEAD - 1, &name, Tone::Head);
         pen.text(LEAD, at, columns, &line, Tone::Drawn);
-        at += 1;
     }
     y + u16::try_from(rows).unwrap_or(0)
 }
@@ -194,12 +268,23 @@ enum Line<'a> {
 
 fn lists(state: &State, detail: &Detail, from: u16, to: u16, pen: &mut Pen<'_>) {
     let (width, _) = pen.size();
-    let since = detail.remembered_from.map(|at| format!(", since {}", pen.clock.short(at)));
+    let since = detail
+        .remembered_from
+        .map(|at| format!(", since {}", pen.clock.short(at)));
     let since = since.unwrap_or_default();
     let slowest = detail.slowest.len();
     let mut lines = vec![Line::Head(format!("SLOWEST REQUESTS ({slowest}{since})"))];
-    lines.extend(detail.slowest.iter().enumerate().map(|(n, line)| Line::Request(n, line)));
-    lines.push(Line::Head(format!("LATEST CONNECTIONS ({}{since})", detail.connections.len())));
+    lines.extend(
+        detail
+            .slowest
+            .iter()
+            .enumerate()
+            .map(|(n, line)| Line::Request(n, line)),
+    );
+    lines.push(Line::Head(format!(
+        "LATEST CONNECTIONS ({}{since})",
+        detail.connections.len()
+    )));
     let connections = detail.connections.iter().enumerate();
     lines.extend(connections.map(|(n, line)| Line::Connection(slowest + n, line)));
     let skip = state.lines_skipped();
@@ -252,14 +337,16 @@ fn connection(line: &ConnectionLine, pen: &Pen<'_>) -> String {
     pen.symbols.printable(format!(
         " {}  {:>7}  {:<13} {:<9} {:>5} req {:>9} out {:>9} in {:>4} retr  rtt {:>6}  {}",
         pen.clock.short(line.time),
-        line.duration.map_or_else(absent, |span| pen.symbols.span(span)),
+        line.duration
+            .map_or_else(absent, |span| pen.symbols.span(span)),
         line.close.word().unwrap_or_default(),
         line.protocol.and_then(Word::word).unwrap_or("-"),
         line.requests.map_or_else(absent, |n| n.to_string()),
         Bytes(line.bytes[0]).to_string(),
         Bytes(line.bytes[1]).to_string(),
         line.retransmits[0].saturating_add(line.retransmits[1]),
-        line.server_rtt.map_or_else(absent, |span| pen.symbols.span(span)),
+        line.server_rtt
+            .map_or_else(absent, |span| pen.symbols.span(span)),
         Endpoint(line.client.0, line.client.1),
     ))
 }

@@ -40,7 +40,10 @@ pub(super) fn paint(state: &State, subject: Subject, pen: &mut Pen<'_>) {
         },
         Subject::Connection(at) => match detail.connections.get(at) {
             Some(line) => ("a connection", of_connection(line, pen)),
-            None => ("a connection that is no longer among the latest", Vec::new()),
+            None => (
+                "a connection that is no longer among the latest",
+                Vec::new(),
+            ),
         },
     };
     let title = pen.symbols.printable(format!("{label}: {what}"));
@@ -52,20 +55,26 @@ pub(super) fn paint(state: &State, subject: Subject, pen: &mut Pen<'_>) {
     let mut lines = Vec::new();
     for Shown { name, value, doc } in fields {
         let value = pen.symbols.printable(value);
-        let mut docs = wrapped(&pen.symbols.printable(doc.replace(['`', '\n'], " ")), room).into_iter();
-        let value_room = if is_beside { VALUE - 2 } else { width.saturating_sub(NAME + 1) };
+        let mut docs =
+            wrapped(&pen.symbols.printable(doc.replace(['`', '\n'], " ")), room).into_iter();
+        let value_room = if is_beside {
+            VALUE - 2
+        } else {
+            width.saturating_sub(NAME + 1)
+        };
         let mut values = chunks(&value, usize::from(value_room)).into_iter();
         let first = if is_beside { docs.next() } else { None };
         lines.push((Some(name), values.next(), first));
-        while is_beside {
+        if !is_beside {
+            lines.extend(values.by_ref().map(|value| (None, Some(value), None)));
+        }
+        loop {
             let (value, doc) = (values.next(), docs.next());
             if value.is_none() && doc.is_none() {
                 break;
             }
             lines.push((None, value, doc));
         }
-        lines.extend(values.map(|value| (None, Some(value), None)));
-        lines.extend(docs.map(|doc| (None, None, Some(doc))));
     }
     let shown = usize::from(height.saturating_sub(2 + BELOW));
     let skip = state.scroll.min(lines.len().saturating_sub(shown));
@@ -84,9 +93,15 @@ pub(super) fn paint(state: &State, subject: Subject, pen: &mut Pen<'_>) {
 /// Text in pieces of at most so many characters; at least one piece.
 fn chunks(text: &str, width: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
-    let chunks = characters.chunks(width.max(1)).map(|chunk| chunk.iter().collect());
+    let chunks = characters
+        .chunks(width.max(1))
+        .map(|chunk| chunk.iter().collect());
     let chunks: Vec<String> = chunks.collect();
-    if chunks.is_empty() { vec!["-".to_owned()] } else { chunks }
+    if chunks.is_empty() {
+        vec!["-".to_owned()]
+    } else {
+        chunks
+    }
 }
 
 fn of_peer(peer: &Peer, pen: &Pen<'_>) -> Vec<Shown> {
@@ -204,9 +219,10 @@ fn of_connection(line: &ConnectionLine, pen: &Pen<'_>) -> Vec<Shown> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::look::{Clock, Symbols};
     use super::super::sample;
     use super::*;
-    use super::super::look::{Clock, Symbols, Theme};
+    use crate::cli::Theme;
 
     #[test]
     fn every_field_that_is_shown_is_one_of_its_record_and_says_what_it_means() {

@@ -16,7 +16,10 @@ pub(super) fn paint(state: &State, at: usize, pen: &mut Pen<'_>) {
     let head = |text: &str| (text.to_owned(), String::new(), true);
     let mut all = vec![head("KEYS")];
     let explain = |all: &mut Vec<(String, String, bool)>, name: &str, what: &str| {
-        for (n, line) in wrapped(&what.replace('`', ""), room).into_iter().enumerate() {
+        for (n, line) in wrapped(&what.replace('`', ""), room)
+            .into_iter()
+            .enumerate()
+        {
             let name = if n == 0 { name } else { "" };
             all.push((name.to_owned(), line, false));
         }
@@ -33,19 +36,25 @@ pub(super) fn paint(state: &State, at: usize, pen: &mut Pen<'_>) {
         explain(&mut all, &column.heading(state.percentile), column.doc);
     }
     all.push(head("MARKED WITH !"));
-    for told in state.thresholds.told() {
-        let (word, rest) = told.split_once(' ').unwrap_or((&told, ""));
-        all.push((word.to_owned(), rest.to_owned(), false));
+    for (field, text) in state.marks.iter() {
+        let column = COLUMNS.iter().find(|column| column.fields.contains(&field));
+        let name = column.map_or_else(String::new, |column| column.heading(state.percentile));
+        explain(&mut all, &name, text);
     }
     let shown = usize::from(height.saturating_sub(2));
     let last = all.len().saturating_sub(shown);
     let skip = at.min(last);
-    for (y, (name, what, is_head)) in (1..height.saturating_sub(1)).zip(all.into_iter().skip(skip)) {
+    for (y, (name, what, is_head)) in (1..height.saturating_sub(1)).zip(all.into_iter().skip(skip))
+    {
         let tone = if is_head { Tone::Head } else { Tone::Note };
         pen.text(if is_head { 0 } else { 1 }, y, NAME, &name, tone);
         let what = pen.symbols.printable(what);
         pen.text(NAME + 1, y, width, &what, Tone::Plain);
     }
-    let more = if skip < last { "more below, Esc back" } else { "Esc back" };
+    let more = if skip < last {
+        "more below, Esc back"
+    } else {
+        "Esc back"
+    };
     pen.text(0, height - 1, width, more, Tone::Dim);
 }

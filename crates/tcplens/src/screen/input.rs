@@ -33,7 +33,10 @@ impl Input {
     /// Goes on with this text.
     pub(super) fn with(text: &str) -> Input {
         let text: Vec<char> = text.chars().collect();
-        Input { cursor: text.len(), text }
+        Input {
+            cursor: text.len(),
+            text,
+        }
     }
 
     /// The text.
@@ -70,8 +73,14 @@ impl Input {
             }
             KeyCode::Char('w') if is_control => {
                 let before = &self.text[..self.cursor];
-                let end = before.iter().rposition(|c| *c != ' ').map_or(0, |at| at + 1);
-                let start = before[..end].iter().rposition(|c| *c == ' ').map_or(0, |at| at + 1);
+                let end = before
+                    .iter()
+                    .rposition(|c| *c != ' ')
+                    .map_or(0, |at| at + 1);
+                let start = before[..end]
+                    .iter()
+                    .rposition(|c| *c == ' ')
+                    .map_or(0, |at| at + 1);
                 self.text.drain(start..self.cursor);
                 self.cursor = start;
             }
@@ -102,13 +111,13 @@ impl Input {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::press;
+    use super::super::keys::pressed;
     use super::*;
 
     fn typed(keys: &[&str]) -> (String, usize) {
         let mut input = Input::default();
         for key in keys {
-            assert_eq!(input.on(&press(key)), Typed::Changed, "{key}");
+            assert_eq!(input.on(&pressed(key)), Typed::Changed, "{key}");
         }
         (input.text(), input.cursor())
     }
@@ -116,21 +125,33 @@ mod tests {
     #[test]
     fn a_line_is_edited_as_in_a_shell() {
         assert_eq!(typed(&["a", "b", "Left", "c"]), ("acb".to_owned(), 2));
-        assert_eq!(typed(&["a", "b", "Backspace", "Backspace", "Backspace"]), (String::new(), 0));
+        assert_eq!(
+            typed(&["a", "b", "Backspace", "Backspace", "Backspace"]),
+            (String::new(), 0)
+        );
         assert_eq!(
             typed(&["a", "Space", "b", "c", "Space", "Ctrl-w"]),
             ("a ".to_owned(), 2)
         );
-        assert_eq!(typed(&["a", "b", "Home", "x", "End", "y"]), ("xaby".to_owned(), 4));
+        assert_eq!(
+            typed(&["a", "b", "Home", "x", "End", "y"]),
+            ("xaby".to_owned(), 4)
+        );
         assert_eq!(typed(&["a", "b", "Left", "Ctrl-u"]), ("b".to_owned(), 0));
-        assert_eq!(typed(&["a", "Ctrl-x", "Ctrl-a", "Right", "Right"]), ("a".to_owned(), 1));
+        assert_eq!(
+            typed(&["a", "Ctrl-x", "Ctrl-a", "Right", "Right"]),
+            ("a".to_owned(), 1)
+        );
     }
 
     #[test]
     fn what_is_no_expression_says_what_would_be_one() {
         let filter = |text| Input::with(text).filter();
         assert!(filter("  ").unwrap().is_none());
-        assert_eq!(filter("ip in 10.0.0.0/8").unwrap().unwrap().text(), "ip in 10.0.0.0/8");
+        assert_eq!(
+            filter("ip in 10.0.0.0/8").unwrap().unwrap().text(),
+            "ip in 10.0.0.0/8"
+        );
         let error = filter("request_p95 > ").unwrap_err();
         assert_eq!(error.at, 13..13, "{error}");
     }

@@ -72,32 +72,76 @@ pub(super) struct Key {
 }
 
 const fn key(keys: &'static str, what: &'static str, actions: &'static [Action]) -> Key {
-    Key { keys, what, actions }
+    Key {
+        keys,
+        what,
+        actions,
+    }
 }
 
 /// All of them.
 pub(super) const KEYS: &[Key] = &[
     key("Up k", "one line up", &[Action::Up, Action::Up]),
     key("Down j", "one line down", &[Action::Down, Action::Down]),
-    key("PgUp Ctrl-b", "a screen up", &[Action::PageUp, Action::PageUp]),
-    key("PgDn Ctrl-f", "a screen down", &[Action::PageDown, Action::PageDown]),
+    key(
+        "PgUp Ctrl-b",
+        "a screen up",
+        &[Action::PageUp, Action::PageUp],
+    ),
+    key(
+        "PgDn Ctrl-f",
+        "a screen down",
+        &[Action::PageDown, Action::PageDown],
+    ),
     key("Ctrl-u", "half a screen up", &[Action::HalfUp]),
     key("Ctrl-d", "half a screen down", &[Action::HalfDown]),
-    key("Home g", "the first line (also gg)", &[Action::First, Action::First]),
+    key(
+        "Home g",
+        "the first line (also gg)",
+        &[Action::First, Action::First],
+    ),
     key("End G", "the last line", &[Action::Last, Action::Last]),
-    key("Left h", "the columns before these", &[Action::Left, Action::Left]),
-    key("Right l", "the columns that found no room", &[Action::Right, Action::Right]),
-    key("s >", "order by the next column", &[Action::SortNext, Action::SortNext]),
-    key("S <", "order by the column before", &[Action::SortPrevious, Action::SortPrevious]),
+    key(
+        "Left h",
+        "the columns before these",
+        &[Action::Left, Action::Left],
+    ),
+    key(
+        "Right l",
+        "the columns that found no room",
+        &[Action::Right, Action::Right],
+    ),
+    key(
+        "s >",
+        "order by the next column",
+        &[Action::SortNext, Action::SortNext],
+    ),
+    key(
+        "S <",
+        "order by the column before",
+        &[Action::SortPrevious, Action::SortPrevious],
+    ),
     key("r", "the other end first", &[Action::Reverse]),
-    key("b", "what the rows are: peer, server, client, port, process, container", &[Action::Group]),
+    key(
+        "b",
+        "what the rows are: peer, server, client, port, process, container",
+        &[Action::Group],
+    ),
     key(
         "/",
         "which rows: an expression over the fields of `peer`, such as request_p95 > 100ms; Enter keeps it, Esc takes it away",
         &[Action::Filter],
     ),
-    key("Space f", "freeze: keep what is shown, and go on with it", &[Action::Freeze, Action::Freeze]),
-    key("w", "numbers of the window, or since the start", &[Action::Window]),
+    key(
+        "Space f",
+        "freeze: keep what is shown, and go on with it",
+        &[Action::Freeze, Action::Freeze],
+    ),
+    key(
+        "w",
+        "numbers of the window, or since the start",
+        &[Action::Window],
+    ),
     key("p", "the percentile: p50, p95, p99", &[Action::Percentile]),
     key("t", "the theme: dark, light, mono", &[Action::Theme]),
     key(
@@ -105,9 +149,21 @@ pub(super) const KEYS: &[Key] = &[
         "more of the selected destination: when it was slow, its slowest requests and latest connections; there: all of one",
         &[Action::Open],
     ),
-    key("i", "all numbers of the selected destination", &[Action::Fields]),
-    key("Tab", "in a destination: requests, connections", &[Action::NextList]),
-    key("Esc Backspace", "back; in the table: no filter", &[Action::Back, Action::Back]),
+    key(
+        "i",
+        "all numbers of the selected destination",
+        &[Action::Fields],
+    ),
+    key(
+        "Tab",
+        "in a destination: requests, connections",
+        &[Action::NextList],
+    ),
+    key(
+        "Esc Backspace",
+        "back; in the table: no filter",
+        &[Action::Back, Action::Back],
+    ),
     key("?", "these keys, and what the columns are", &[Action::Help]),
     key("Ctrl-l", "draw everything anew", &[Action::Redraw]),
     key("Ctrl-z", "stop; `fg` goes on", &[Action::Suspend]),
@@ -116,91 +172,64 @@ pub(super) const KEYS: &[Key] = &[
 
 /// What the mouse does, for the help.
 pub(super) const MOUSE: [(&str, &str); 3] = [
-    ("click", "selects a line, again: opens it; on a heading: orders by it, again: the other end first"),
+    (
+        "click",
+        "selects a line, again: opens it; on a heading: orders by it, again: the other end first",
+    ),
     ("wheel", "goes up and down"),
     ("right click", "back"),
 ];
 
 /// What a press asks for; `None`: nothing.
 pub(super) fn action(press: &KeyEvent) -> Option<Action> {
-    let is_control = press.modifiers.contains(KeyModifiers::CONTROL);
-    if press.modifiers.contains(KeyModifiers::ALT) {
-        return None;
-    }
-    let action = match press.code {
-        KeyCode::Char(c) if is_control => match c.to_ascii_lowercase() {
-            'b' => Action::PageUp,
-            'f' => Action::PageDown,
-            'u' => Action::HalfUp,
-            'd' => Action::HalfDown,
-            'l' => Action::Redraw,
-            'z' => Action::Suspend,
-            'c' => Action::Quit,
-            _ => return None,
-        },
-        KeyCode::Char(c) => match c {
-            'k' => Action::Up,
-            'j' => Action::Down,
-            'g' => Action::First,
-            'G' => Action::Last,
-            'h' => Action::Left,
-            'l' => Action::Right,
-            's' | '>' => Action::SortNext,
-            'S' | '<' => Action::SortPrevious,
-            'r' => Action::Reverse,
-            'b' => Action::Group,
-            '/' => Action::Filter,
-            ' ' | 'f' => Action::Freeze,
-            'w' => Action::Window,
-            'p' => Action::Percentile,
-            't' => Action::Theme,
-            'i' => Action::Fields,
-            '?' => Action::Help,
-            'q' => Action::Quit,
-            _ => return None,
-        },
-        KeyCode::Up => Action::Up,
-        KeyCode::Down => Action::Down,
-        KeyCode::PageUp => Action::PageUp,
-        KeyCode::PageDown => Action::PageDown,
-        KeyCode::Home => Action::First,
-        KeyCode::End => Action::Last,
-        KeyCode::Left => Action::Left,
-        KeyCode::Right => Action::Right,
-        KeyCode::Enter => Action::Open,
-        KeyCode::Tab => Action::NextList,
-        KeyCode::Esc | KeyCode::Backspace => Action::Back,
-        _ => return None,
+    // That a letter is a capital says it already.
+    let modifiers = press.modifiers.difference(KeyModifiers::SHIFT);
+    let is_it = |name: &str| {
+        self::press(name).is_some_and(|(code, with)| {
+            let is_code = match (press.code, code) {
+                (KeyCode::Char(a), KeyCode::Char(b)) if !with.is_empty() => {
+                    a.eq_ignore_ascii_case(&b)
+                }
+                (a, b) => a == b,
+            };
+            is_code && with == modifiers
+        })
     };
-    Some(action)
+    KEYS.iter().find_map(|key| {
+        let mut keys = key.keys.split(' ').zip(key.actions);
+        keys.find_map(|(name, action)| is_it(name).then_some(*action))
+    })
 }
 
 /// A key by its name in [`KEYS`].
-#[cfg(test)]
-pub(super) fn press(name: &str) -> KeyEvent {
-    let of = |code| KeyEvent::new(code, KeyModifiers::NONE);
-    match name {
-        "Up" => of(KeyCode::Up),
-        "Down" => of(KeyCode::Down),
-        "PgUp" => of(KeyCode::PageUp),
-        "PgDn" => of(KeyCode::PageDown),
-        "Home" => of(KeyCode::Home),
-        "End" => of(KeyCode::End),
-        "Left" => of(KeyCode::Left),
-        "Right" => of(KeyCode::Right),
-        "Enter" => of(KeyCode::Enter),
-        "Tab" => of(KeyCode::Tab),
-        "Esc" => of(KeyCode::Esc),
-        "Backspace" => of(KeyCode::Backspace),
-        "Space" => of(KeyCode::Char(' ')),
-        name => match name.strip_prefix("Ctrl-") {
-            Some(c) => KeyEvent::new(
-                KeyCode::Char(c.chars().next().unwrap()),
-                KeyModifiers::CONTROL,
-            ),
-            None => of(KeyCode::Char(name.chars().next().unwrap())),
-        },
+fn press(name: &str) -> Option<(KeyCode, KeyModifiers)> {
+    if let Some(letter) = name.strip_prefix("Ctrl-") {
+        return Some((KeyCode::Char(letter.chars().next()?), KeyModifiers::CONTROL));
     }
+    let code = match name {
+        "Up" => KeyCode::Up,
+        "Down" => KeyCode::Down,
+        "PgUp" => KeyCode::PageUp,
+        "PgDn" => KeyCode::PageDown,
+        "Home" => KeyCode::Home,
+        "End" => KeyCode::End,
+        "Left" => KeyCode::Left,
+        "Right" => KeyCode::Right,
+        "Enter" => KeyCode::Enter,
+        "Tab" => KeyCode::Tab,
+        "Esc" => KeyCode::Esc,
+        "Backspace" => KeyCode::Backspace,
+        "Space" => KeyCode::Char(' '),
+        letter => KeyCode::Char(letter.chars().next()?),
+    };
+    Some((code, KeyModifiers::NONE))
+}
+
+/// A press of a key by its name.
+#[cfg(test)]
+pub(super) fn pressed(name: &str) -> KeyEvent {
+    let (code, modifiers) = press(name).unwrap();
+    KeyEvent::new(code, modifiers)
 }
 
 #[cfg(test)]
@@ -208,24 +237,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_of_the_help_does_what_it_says_and_no_other_key_does_anything() {
+    fn every_name_is_that_of_one_key_and_has_one_action() {
         let mut told = Vec::new();
         for key in KEYS {
             let names: Vec<_> = key.keys.split(' ').collect();
             assert_eq!(names.len(), key.actions.len(), "{}", key.keys);
             for (name, expected) in names.into_iter().zip(key.actions) {
-                assert_eq!(action(&press(name)), Some(*expected), "{name}");
+                assert!(
+                    name.len() == 1
+                        || name.starts_with("Ctrl-")
+                        || press(name).unwrap().0 != press(&name[..1]).unwrap().0,
+                    "{name}"
+                );
+                assert_eq!(action(&pressed(name)), Some(*expected), "{name}");
+                assert!(!told.contains(&press(name)), "{name} twice");
                 told.push(press(name));
             }
         }
-        for c in ' '..='~' {
-            for modifiers in [KeyModifiers::NONE, KeyModifiers::CONTROL] {
-                let press = KeyEvent::new(KeyCode::Char(c), modifiers);
-                let is_control_of_capital = modifiers == KeyModifiers::CONTROL && c.is_uppercase();
-                if !told.contains(&press) && !is_control_of_capital {
-                    assert_eq!(action(&press), None, "{press:?}");
-                }
-            }
-        }
+    }
+
+    #[test]
+    fn shift_alt_and_capitals_are_told_apart() {
+        let of = |c, modifiers| action(&KeyEvent::new(KeyCode::Char(c), modifiers));
+        assert_eq!(of('G', KeyModifiers::SHIFT), Some(Action::Last));
+        assert_eq!(of('g', KeyModifiers::NONE), Some(Action::First));
+        assert_eq!(of('q', KeyModifiers::ALT), None);
+        assert_eq!(of('C', KeyModifiers::CONTROL), Some(Action::Quit));
+        assert_eq!(of('x', KeyModifiers::NONE), None);
     }
 }

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 use tcplens_core::record::Health;
 use tcplens_core::time::Timestamp;
@@ -58,7 +57,10 @@ impl Facts {
         Facts {
             packets: Some(health.kernel_events.unwrap_or(health.packets)),
             are_events: health.kernel_events.is_some(),
-            drops: health.kernel_drops.or(health.event_drops).unwrap_or_default(),
+            drops: health
+                .kernel_drops
+                .or(health.event_drops)
+                .unwrap_or_default(),
             records_dropped: dropped,
             evicted: health.evicted_connections,
             first: None,
@@ -96,7 +98,14 @@ pub(super) fn link() -> (Questions, Answers) {
         is_asked: Arc::clone(&is_asked),
         facts: Facts::default(),
     };
-    (Questions { asked: ask, told, is_asked }, answers)
+    (
+        Questions {
+            asked: ask,
+            told,
+            is_asked,
+        },
+        answers,
+    )
 }
 
 impl Answers {
@@ -123,19 +132,11 @@ impl Answers {
         self.facts.first = Some(at);
     }
 
-    /// All was read: answers until the screen is closed, or `goes_on` says no; for the thread that has nothing else to do.
-    pub(crate) fn serve_on(
-        &mut self,
-        mut answer: impl FnMut(&TopQuery) -> TopSnapshot,
-        goes_on: impl Fn() -> bool,
-    ) {
+    /// All was read: answers until the screen's thread ends; for the thread that has nothing else to do.
+    pub(crate) fn serve_on(&mut self, mut answer: impl FnMut(&TopQuery) -> TopSnapshot) {
         self.facts.is_over = true;
-        while goes_on() {
-            match self.asked.recv_timeout(Duration::from_millis(100)) {
-                Ok(asked) => self.tell(&asked, &mut answer),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+        while let Ok(asked) = self.asked.recv() {
+            self.tell(&asked, &mut answer);
         }
     }
 

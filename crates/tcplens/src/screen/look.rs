@@ -5,16 +5,7 @@ use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_output::human;
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
-/// Colours for a dark background, for a light one, or none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Theme {
-    /// Light on dark.
-    Dark,
-    /// Dark on light.
-    Light,
-    /// Bold, dim and reversed only.
-    Mono,
-}
+use crate::cli::Theme;
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +31,6 @@ pub(super) enum Tone {
 }
 
 impl Theme {
-    /// All of them, in the order of the key that goes through them.
-    pub(super) const ALL: [Theme; 3] = [Theme::Dark, Theme::Light, Theme::Mono];
-
-    /// Its name.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Theme::Dark => "dark",
-            Theme::Light => "light",
-            Theme::Mono => "mono",
-        }
-    }
-
     /// The one after it.
     pub(super) fn next(self) -> Theme {
         match self {
@@ -80,9 +59,10 @@ impl Theme {
             Tone::Note => colored(Color::LightYellow, Color::Magenta).add_modifier(Modifier::BOLD),
             Tone::Title => plain.add_modifier(Modifier::REVERSED),
             Tone::Alarm => match self {
-                Theme::Dark | Theme::Light => {
-                    plain.fg(Color::White).bg(Color::Red).add_modifier(Modifier::BOLD)
-                }
+                Theme::Dark | Theme::Light => plain
+                    .fg(Color::White)
+                    .bg(Color::Red)
+                    .add_modifier(Modifier::BOLD),
                 Theme::Mono => plain.add_modifier(Modifier::REVERSED | Modifier::BOLD),
             },
             Tone::Selected => match self {
@@ -297,10 +277,17 @@ mod tests {
             (false, Some("C"), false),
             (false, None, false),
         ] {
-            assert_eq!(Symbols::of(is_ascii, locale).is_unicode, is_unicode, "{locale:?}");
+            assert_eq!(
+                Symbols::of(is_ascii, locale).is_unicode,
+                is_unicode,
+                "{locale:?}"
+            );
         }
         assert_eq!(Symbols::ASCII.span(Span::from_ns(12_345)), "12.3us");
-        assert_eq!(Symbols::ASCII.printable("größe\u{1b}[2J".to_owned()), "gr??e?[2J");
+        assert_eq!(
+            Symbols::ASCII.printable("größe\u{1b}[2J".to_owned()),
+            "gr??e?[2J"
+        );
         assert_eq!(Symbols::UNICODE.printable("a\u{1b}[2J".to_owned()), "a [2J");
     }
 }

@@ -5,30 +5,27 @@
 //! run          the thread: keys, questions, frames       terminal   lent, and given back whatever happens
 //!   | state    what is shown, changed by keys and answers (keys, input)
 //!   | link     questions and answers: `Answers` is with the view
-//! paint        state to characters: table, destination (plot, verdict), fields, help; columns, thresholds, look, labels
+//! paint        state to characters: table, destination (plot, verdict), fields, help; columns, look, labels
 //! ```
 //!
 //! Bounds: one question and one answer under way; 4 frames a second, 30 while keys are pressed.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use tcplens_core::filter::record::RecordFilter;
-use tcplens_core::record::GroupBy;
-use tcplens_core::view::top::{Over, TopQuery};
-use tcplens_output::time_style::TimeStyle;
+use tcplens_core::record::Health;
+use tcplens_core::time::Timestamp;
+use tcplens_core::view::top::{Marks, TopQuery, TopSnapshot};
 
-pub(crate) use link::Answers;
-pub(crate) use look::Theme;
-pub(crate) use thresholds::{Highlight, Thresholds};
-
-use self::link::{Questions, link};
+use self::link::{Answers, Questions, link};
 use self::look::{Clock, Symbols};
 use self::state::{Begin, State};
 use self::terminal::Terminal;
+use crate::cli::{self, Theme};
+use crate::say::say;
 
 mod columns;
 mod destination;
@@ -49,122 +46,165 @@ mod table;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod thresholds;
 mod verdict;
 
-/// What a screen begins with.
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    /// What is looked at, in a few words: the file, the interface.
-    pub source: String,
-    /// What the rows are.
-    pub by: GroupBy,
-    /// Of which time.
-    pub over: Over,
-    /// The field of `peer` that orders; else how long requests took.
-    pub sort: Option<String>,
-    /// Which rows.
-    pub filter: Option<RecordFilter>,
-    /// Its colours.
-    pub theme: Theme,
-    /// Only characters that every terminal has.
-    pub is_ascii: bool,
-    /// How times are shown.
-    pub time: TimeStyle,
-    /// From where on values are marked.
-    pub thresholds: Thresholds,
+/// A screen, and the end of its link that is with the numbers. The terminal is as it was when this is dropped.
+pub(crate) struct OnScreen {
+    answers: Answers,
+    /// Until it begins.
+    ready: Option<Ready>,
+    thread: Option<JoinHandle<TopQuery>>,
+    /// Tells the thread to end.
+    is_closed: Arc<AtomicBool>,
 }
 
-/// A screen that is ready and has not begun.
-pub(crate) struct Ready {
+/// What its thread begins with.
+struct Ready {
     terminal: Terminal,
-    settings: Settings,
+    begin: Begin,
+    symbols: &'static Symbols,
+    clock: Clock,
     questions: Questions,
     stop: Arc<AtomicBool>,
 }
 
-/// A screen. The terminal is as it was when this is dropped.
-pub(crate) struct Screen {
-    thread: Option<JoinHandle<TopQuery>>,
-    is_closed: Arc<AtomicBool>,
-    is_over: Arc<AtomicBool>,
-}
-
-/// Makes a screen ready, and the other end of its link; nothing is drawn before it begins. To be called before privileges go.
-/// `stop` ends it, and it sets that when the user ends it.
-///
-/// # Errors
-/// There is no terminal.
-pub(crate) fn ready(settings: Settings, stop: Arc<AtomicBool>) -> Result<(Ready, Answers)> {
-    let terminal = Terminal::open()?;
-    let (questions, answers) = link();
-    let ready = Ready { terminal, settings, questions, stop };
-    Ok((ready, answers))
-}
-
-impl Ready {
-    /// Takes the terminal, and begins a thread.
-    ///
-    /// # Errors
-    /// There can be no thread.
-    pub(crate) fn begin(self) -> Result<Screen> {
-        let Ready { terminal, settings, questions, stop } = self;
-        let is_closed = Arc::<AtomicBool>::default();
-        let is_over = Arc::<AtomicBool>::default();
-        let (closed, over) = (Arc::clone(&is_closed), Arc::clone(&is_over));
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| {
-            std::env::var(name).ok().filter(|value| !value.is_empty())
-        });
-        let symbols = Symbols::of(settings.is_ascii, locale.as_deref());
-        let clock = Clock::new(settings.time);
-        let begin = Begin {
-            by: settings.by,
-            over: settings.over,
-            sort: settings.sort,
-            filter: settings.filter,
-            theme: settings.theme,
-            thresholds: settings.thresholds,
-            source: settings.source,
-        };
-        let thread = std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
-            let state = State::new(begin, terminal.size());
-            let shown = run::Shown { terminal, state, symbols, clock, questions, is_closed: closed, is_over: over, stop };
-            shown.run()
-        });
-        let thread = thread.context("cannot begin the thread of the screen")?;
-        Ok(Screen { thread: Some(thread), is_closed, is_over })
+/// Makes a screen ready, if there is a terminal that can show one; nothing is drawn before it begins. To be called before
+/// privileges go. `stop` ends it, and is set when the user ends it.
+pub(crate) fn open(
+    command: &cli::Top,
+    marks: Marks,
+    query: &TopQuery,
+    source: String,
+    stop: &Arc<AtomicBool>,
+) -> Option<OnScreen> {
+    let output = &command.common.output;
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if is_dumb || !std::io::stdout().is_terminal() {
+        return None;
     }
+    let terminal = match Terminal::open() {
+        Ok(terminal) => terminal,
+        Err(error) => {
+            say(format_args!(
+                "no screen: {error:#}; this is a table instead"
+            ));
+            return None;
+        }
+    };
+    let (questions, answers) = link();
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let theme = match (command.theme, output.color.enabled(true)) {
+        (Some(theme), _) => theme,
+        (None, true) => Theme::Dark,
+        (None, false) => Theme::Mono,
+    };
+    let ready = Ready {
+        terminal,
+        begin: Begin {
+            source,
+            by: query.by,
+            over: query.over,
+            sort: command.sort.map(|sort| (sort.field, sort.descending)),
+            filter: query.filter.clone(),
+            theme,
+            marks,
+        },
+        symbols: Symbols::of(command.ascii, locale.as_deref()),
+        clock: Clock::new(output.time),
+        questions,
+        stop: Arc::clone(stop),
+    };
+    Some(OnScreen {
+        answers,
+        ready: Some(ready),
+        thread: None,
+        is_closed: Arc::default(),
+    })
 }
 
 /// How long the end waits for the screen's thread: a terminal that takes nothing must not keep the program.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-impl Screen {
-    /// Whether the user still looks.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.is_over.load(Ordering::Relaxed)
+impl OnScreen {
+    /// Takes the terminal, and begins its thread.
+    pub(crate) fn begin(&mut self) {
+        let Some(Ready {
+            terminal,
+            begin,
+            symbols,
+            clock,
+            questions,
+            stop,
+        }) = self.ready.take()
+        else {
+            return;
+        };
+        let is_closed = Arc::clone(&self.is_closed);
+        let thread = std::thread::Builder::new()
+            .name("screen".to_owned())
+            .spawn(move || {
+                let state = State::new(begin, terminal.size());
+                run::Shown {
+                    terminal,
+                    state,
+                    symbols,
+                    clock,
+                    questions,
+                    is_closed,
+                    stop,
+                }
+                .run()
+            });
+        match thread {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => say(format_args!("no screen: cannot begin its thread: {error}")),
+        }
     }
 
-    /// Gives the terminal back. What was asked for last, if it is known: a table that is printed afterwards is that one.
-    pub(crate) fn close(mut self) -> Option<TopQuery> {
-        self.end()
+    /// Answers, if the screen asks. Never waits.
+    pub(crate) fn serve(&mut self, answer: impl FnOnce(&TopQuery) -> TopSnapshot) {
+        self.answers.serve(answer);
     }
 
-    fn end(&mut self) -> Option<TopQuery> {
+    /// What was counted so far.
+    pub(crate) fn health(&mut self, health: &Health) {
+        self.answers.health(health);
+    }
+
+    /// The time of the first packet.
+    pub(crate) fn first_packet(&mut self, at: Timestamp) {
+        self.answers.first_packet(at);
+    }
+
+    /// All was read: answers until the user, or a signal, ends it.
+    pub(crate) fn stay(&mut self, answer: impl FnMut(&TopQuery) -> TopSnapshot) {
+        if self.thread.is_some() {
+            self.answers.serve_on(answer);
+        }
+    }
+
+    /// Gives the terminal back. What was asked for last, if it is known, of all rows.
+    pub(crate) fn close(&mut self) -> Option<TopQuery> {
         let thread = self.thread.take()?;
         self.is_closed.store(true, Ordering::Relaxed);
         let begun = Instant::now();
         while !thread.is_finished() && begun.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let query = if thread.is_finished() { thread.join().ok() } else { None };
+        let query = if thread.is_finished() {
+            thread.join().ok()
+        } else {
+            None
+        };
         terminal::give_back();
         query
     }
 }
 
-impl Drop for Screen {
+impl Drop for OnScreen {
     fn drop(&mut self) {
-        self.end();
+        self.close();
     }
 }

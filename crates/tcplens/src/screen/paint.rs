@@ -7,9 +7,10 @@ use tcplens_core::record::{GroupBy, Word};
 use tcplens_core::view::top::Over;
 use tcplens_output::human::Count;
 
-use super::look::{Clock, Symbols, Theme, Tone};
+use super::look::{Clock, Symbols, Tone};
 use super::state::{LEAST, Place, State};
 use super::{destination, fields, help, table};
+use crate::cli::Theme;
 
 /// Draws on a buffer, never beyond it.
 pub(super) struct Pen<'a> {
@@ -29,7 +30,12 @@ impl<'a> Pen<'a> {
         symbols: &'static Symbols,
         clock: &'a Clock,
     ) -> Pen<'a> {
-        Pen { buffer, theme, symbols, clock }
+        Pen {
+            buffer,
+            theme,
+            symbols,
+            clock,
+        }
     }
 
     /// Columns and lines.
@@ -45,9 +51,12 @@ impl<'a> Pen<'a> {
             return x;
         }
         let style = self.theme.style(tone);
-        let (end, _) = self.buffer.set_stringn(x, y, text, usize::from(width), style);
+        let (end, _) = self
+            .buffer
+            .set_stringn(x, y, text, usize::from(width), style);
         if Piece::raw(text).width() > usize::from(width) {
-            self.buffer.set_stringn(x + width - 1, y, self.symbols.cut, 1, style);
+            self.buffer
+                .set_stringn(x + width - 1, y, self.symbols.cut, 1, style);
             return x + width;
         }
         end
@@ -131,17 +140,25 @@ fn title(state: &State, pen: &mut Pen<'_>) {
     let health = format!(" {health} ");
     let room = width / 2;
     pen.right(end, 0, room, &health, tone);
-    end -= u16::try_from(Piece::raw(health.as_str()).width()).unwrap_or(room).min(room);
+    end -= u16::try_from(Piece::raw(health.as_str()).width())
+        .unwrap_or(room)
+        .min(room);
     for (is_so, text) in [
         (state.is_frozen(), " FROZEN ".to_owned()),
-        (state.silent_s > 1, format!(" no answer for {} s ", state.silent_s)),
+        (
+            state.silent_s > 1,
+            format!(" no answer for {} s ", state.silent_s),
+        ),
     ] {
         if is_so {
             pen.right(end, 0, end, &text, Tone::Alarm);
             end = end.saturating_sub(u16::try_from(text.len()).unwrap_or(0));
         }
     }
-    let span = state.snapshot.as_ref().and_then(|snapshot| snapshot.totals.window_us);
+    let span = state
+        .snapshot
+        .as_ref()
+        .and_then(|snapshot| snapshot.totals.window_us);
     let span = span.map(|span| pen.symbols.span(span));
     let over = match (state.over, span) {
         (Over::Window, Some(span)) => format!("last {span}"),
@@ -151,16 +168,34 @@ fn title(state: &State, pen: &mut Pen<'_>) {
     };
     let at = state.at().map(|at| format!("to {}", pen.clock.short(at)));
     let source = pen.symbols.printable(state.source.clone());
-    let parts = [Some(source), Some(format!("by {}", name(state.by))), Some(over), at];
+    let parts = [
+        Some(source),
+        Some(format!("by {}", name(state.by))),
+        Some(over),
+        at,
+    ];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join(dot);
-    pen.text(0, 0, end.saturating_sub(1), &format!(" {text}"), Tone::Title);
+    pen.text(
+        0,
+        0,
+        end.saturating_sub(1),
+        &format!(" {text}"),
+        Tone::Title,
+    );
 }
 
 /// How well the observation itself goes, and whether it lost something.
 fn health(state: &State) -> (String, bool) {
     let facts = &state.facts;
     let losses = [
-        (facts.drops, if facts.are_events { "events dropped" } else { "packets dropped" }),
+        (
+            facts.drops,
+            if facts.are_events {
+                "events dropped"
+            } else {
+                "packets dropped"
+            },
+        ),
         (facts.records_dropped, "records dropped"),
         (facts.evicted, "connections evicted"),
     ];
@@ -172,18 +207,30 @@ fn health(state: &State) -> (String, bool) {
     if !lost.is_empty() {
         return (format!("! {}", lost.join(", ")), true);
     }
-    let all = state.snapshot.as_ref().map_or(0, |snapshot| snapshot.totals.capture_losses);
+    let all = state
+        .snapshot
+        .as_ref()
+        .map_or(0, |snapshot| snapshot.totals.capture_losses);
     if all > 0 {
         return (format!("! capture loss in {} records", Count(all)), true);
     }
-    let what = if facts.are_events { "events" } else { "packets" };
-    let counted = facts.packets.map(|n| format!("{} {what}, none lost", Count(n)));
+    let what = if facts.are_events {
+        "events"
+    } else {
+        "packets"
+    };
+    let counted = facts
+        .packets
+        .map(|n| format!("{} {what}, none lost", Count(n)));
     let read = match facts.is_over {
         true => Some("all read".to_owned()),
         false => counted.is_none().then(|| "reading".to_owned()),
     };
     let parts = [counted, read];
-    (parts.into_iter().flatten().collect::<Vec<_>>().join(", "), false)
+    (
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", "),
+        false,
+    )
 }
 
 /// What the rows are, as a word.
@@ -209,18 +256,31 @@ fn bottom(state: &State, pen: &mut Pen<'_>) {
         pen.part(x + shown, y, 1, Tone::Title);
         match &state.error {
             None => {
-                let hint = format!("{} of {} rows; Enter keeps, Esc clears", state.count(), known(state));
+                let hint = format!(
+                    "{} of {} rows; Enter keeps, Esc clears",
+                    state.count(),
+                    known(state)
+                );
                 if usize::from(width - end) > hint.len() + 2 {
                     pen.right(width - 1, y, width, &hint, Tone::Dim);
                 }
             }
             Some(error) => {
                 let columns = |upto: usize| {
-                    error.expression.get(..upto).map_or(0, |text| text.chars().count())
+                    error
+                        .expression
+                        .get(..upto)
+                        .map_or(0, |text| text.chars().count())
                 };
-                let lead = input.text().chars().take_while(|c| c.is_whitespace()).count();
+                let lead = input
+                    .text()
+                    .chars()
+                    .take_while(|c| c.is_whitespace())
+                    .count();
                 let start = (columns(error.at.start) + lead).saturating_sub(from);
-                let wide = columns(error.at.end).saturating_sub(columns(error.at.start)).max(1);
+                let wide = columns(error.at.end)
+                    .saturating_sub(columns(error.at.start))
+                    .max(1);
                 let start = u16::try_from(start).unwrap_or(0);
                 pen.text(x + start, y + 1, width, &"^".repeat(wide), Tone::Bad);
                 for (y, line) in (y + 2..).zip(state.error_lines()) {
@@ -246,7 +306,11 @@ fn bottom(state: &State, pen: &mut Pen<'_>) {
     };
     pen.right(width, y, width, &right, Tone::Dim);
     let wide = u16::try_from(Piece::raw(right.as_str()).width()).unwrap_or(width);
-    let tone = if state.filter.is_some() && state.place == Place::Table { Tone::Note } else { Tone::Dim };
+    let tone = if state.filter.is_some() && state.place == Place::Table {
+        Tone::Note
+    } else {
+        Tone::Dim
+    };
     let left = pen.symbols.printable(left);
     pen.text(0, y, width.saturating_sub(wide + 1), &left, tone);
 }
@@ -265,7 +329,11 @@ fn menu(at: usize, pen: &mut Pen<'_>) {
     for ((row, by), n) in (y + 1..).zip(GroupBy::ALL).zip(0..) {
         let is_selected = n == at;
         let mark = if is_selected { ">" } else { " " };
-        let tone = if is_selected { Tone::Selected } else { Tone::Plain };
+        let tone = if is_selected {
+            Tone::Selected
+        } else {
+            Tone::Plain
+        };
         pen.text(x, row, wide, &format!(" {mark} {:<13}", name(*by)), tone);
     }
 }

@@ -72,7 +72,9 @@ pub(super) fn sparkline(values: &[Option<u64>], symbols: &Symbols) -> String {
     let largest = values.iter().flatten().max().copied().unwrap_or_default();
     let height = |value: u64| {
         let steps = symbols.heights.len() as u128;
-        let step = (u128::from(value) * steps).div_ceil(u128::from(largest)).max(1);
+        let step = (u128::from(value) * steps)
+            .div_ceil(u128::from(largest))
+            .max(1);
         // At most the number of steps.
         symbols.heights[step as usize - 1]
     };
@@ -92,7 +94,10 @@ pub(super) fn heat(bins: &Bins, lines: usize, symbols: &Symbols) -> Vec<(Span, S
     };
     // Each line spans the same factor.
     let (low, high) = (least.ns().max(1) as f64, most.ns().max(2) as f64);
-    let factor = (high / low).max(1.0).powf(1.0 / lines.max(1) as f64).max(1.02);
+    let factor = (high / low)
+        .max(1.0)
+        .powf(1.0 / lines.max(1) as f64)
+        .max(1.02);
     let from = |line: usize| low * factor.powi(i32::try_from(line).unwrap_or(i32::MAX));
     let line_of = |span: Span| {
         let above = (1..lines).take_while(|&line| span.ns() as f64 >= from(line));
@@ -138,7 +143,10 @@ mod tests {
 
     #[test]
     fn a_heat_map_has_every_duration_once() {
-        let mut bins = Bins { all: vec![Bin::default(); 3], ..Bins::default() };
+        let mut bins = Bins {
+            all: vec![Bin::default(); 3],
+            ..Bins::default()
+        };
         for ms in [1, 1, 1, 1] {
             bins.all[0].latency.add(Span::from_ns(ms * 1_000_000));
         }

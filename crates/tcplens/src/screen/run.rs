@@ -33,25 +33,13 @@ pub(super) struct Shown {
     pub questions: Questions,
     /// The program is about to end.
     pub is_closed: Arc<AtomicBool>,
-    /// The user does not look any more.
-    pub is_over: Arc<AtomicBool>,
     /// Ends the run.
     pub stop: Arc<AtomicBool>,
-}
-
-/// Says that nobody looks any more, however the thread ends.
-struct Over(Arc<AtomicBool>);
-
-impl Drop for Over {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 impl Shown {
     /// Until the user or the run ends it; what was asked for last.
     pub(super) fn run(mut self) -> TopQuery {
-        let _over = Over(Arc::clone(&self.is_over));
         // A terminal that takes nothing any more: nobody looks.
         let _ = self.terminal.take().and_then(|()| self.look());
         give_back();
@@ -79,7 +67,8 @@ impl Shown {
             }
             if is_dirty && drawn.elapsed() >= FRAME {
                 let (state, symbols, clock) = (&self.state, self.symbols, &self.clock);
-                self.terminal.draw(|buffer| paint(state, symbols, clock, buffer))?;
+                self.terminal
+                    .draw(|buffer| paint(state, symbols, clock, buffer))?;
                 (drawn, is_dirty) = (Instant::now(), false);
             }
             let mut wait = if asked.is_some() { ANSWER } else { LOOK };
@@ -102,7 +91,8 @@ impl Shown {
             if effect == Effect::Quit {
                 return Ok(());
             }
-            if self.terminal.stop_and_go_on(effect == Effect::Suspend)? || effect == Effect::Redraw {
+            if self.terminal.stop_and_go_on(effect == Effect::Suspend)? || effect == Effect::Redraw
+            {
                 self.terminal.redraw();
                 is_dirty = true;
             }

@@ -25,7 +25,10 @@ struct Lcg(u64);
 
 impl Lcg {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit.max(1)
     }
 }
@@ -96,7 +99,11 @@ fn peer(n: u64) -> (RowKey, Peer) {
     let port = [80, 6379, 5432, 443, 11211][usize::try_from(n % 5).unwrap()];
     let attempts = random.below(400);
     let failed = if n % 7 == 3 { attempts / 4 } else { 0 };
-    let requests = if n % 11 == 10 { 0 } else { random.below(20_000) };
+    let requests = if n % 11 == 10 {
+        0
+    } else {
+        random.below(20_000)
+    };
     let is_slow = n % 6 == 1;
     let connect = (random.below(3_000) + 80) * 1000 * if n % 9 == 4 { 20 } else { 1 };
     let took = (random.below(30_000) + 200) * 1000 * if is_slow { 9 } else { 1 };
@@ -134,7 +141,11 @@ fn peer(n: u64) -> (RowKey, Peer) {
         bytes_out: requests * 180,
         bytes_in: requests * 4200,
         data_segments: Some(requests * 5),
-        retransmits: if n % 5 == 3 { requests / 9 } else { random.below(2) },
+        retransmits: if n % 5 == 3 {
+            requests / 9
+        } else {
+            random.below(2)
+        },
         rtt_min_us: some(attempts > failed, connect / 4),
         rtt_mean_us: some(attempts > failed, connect / 3),
         capture_losses: u64::from(n % 17 == 16) * 2,
@@ -169,7 +180,10 @@ fn sum(rows: &[(RowKey, Peer)]) -> Peer {
         all.bytes_out += peer.bytes_out;
         all.bytes_in += peer.bytes_in;
         all.retransmits += peer.retransmits;
-        all.data_segments = all.data_segments.zip(peer.data_segments).map(|(a, b)| a + b);
+        all.data_segments = all
+            .data_segments
+            .zip(peer.data_segments)
+            .map(|(a, b)| a + b);
         all.request_p95_us = all.request_p95_us.max(peer.request_p50_us);
         all.connect_p95_us = all.connect_p95_us.max(peer.connect_p50_us);
         all.capture_losses += peer.capture_losses;
@@ -183,16 +197,27 @@ pub(super) fn answer(all: &[(RowKey, Peer)], query: &TopQuery) -> TopSnapshot {
     let mut values = Values::default();
     let mut rows: Vec<(Value, &(RowKey, Peer))> = all
         .iter()
-        .filter(|(_, peer)| query.filter.as_ref().is_none_or(|filter| filter.matches(peer)))
+        .filter(|(_, peer)| {
+            query
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.matches(peer))
+        })
         .map(|row| {
             values.read(&row.1);
             (values.at(at).clone(), row)
         })
         .collect();
     rows.sort_by(|(a, a_row), (b, b_row)| {
-        let by_value = if query.descending { b.order(a) } else { a.order(b) };
+        let by_value = if query.descending {
+            b.order(a)
+        } else {
+            a.order(b)
+        };
         let is_absent = |value: &Value| *value == Value::Absent;
-        (is_absent(a).cmp(&is_absent(b))).then(by_value).then_with(|| a_row.0.cmp(&b_row.0))
+        (is_absent(a).cmp(&is_absent(b)))
+            .then(by_value)
+            .then_with(|| a_row.0.cmp(&b_row.0))
     });
     let passing: Vec<(RowKey, Peer)> = rows.into_iter().map(|(_, row)| row.clone()).collect();
     let detail = query.detail.as_ref().and_then(|key| {
@@ -204,7 +229,11 @@ pub(super) fn answer(all: &[(RowKey, Peer)], query: &TopQuery) -> TopSnapshot {
         passing: passing.len(),
         known: all.len(),
         totals: sum(&passing),
-        rows: passing.into_iter().skip(query.skip).take(query.rows).collect(),
+        rows: passing
+            .into_iter()
+            .skip(query.skip)
+            .take(query.rows)
+            .collect(),
         others: None,
         detail,
     }
@@ -213,32 +242,56 @@ pub(super) fn answer(all: &[(RowKey, Peer)], query: &TopQuery) -> TopSnapshot {
 /// More of one: slow for the last of two minutes if its number says so.
 pub(super) fn detail(n: u64) -> Detail {
     let (key, peer) = peer(n);
-    let RowKey::Server(ip, port) = key else { unreachable!("made so") };
+    let RowKey::Server(ip, port) = key else {
+        unreachable!("made so")
+    };
     let mut random = Lcg(n);
     let client = |n: u64| (IpAddr::V4(Ipv4Addr::new(10, 77, 0, 200)), 40_000 + n);
     let base = peer.request_p50_us.map_or(MS, Span::ns);
     let line = |n: u64, took: u64| {
         let part = |percent: u64| Span::from_ns(took / 100 * percent);
         RequestLine {
-            id: ConnectionId::Packets { first: AT, flow: u32::try_from(n).unwrap() },
+            id: ConnectionId::Packets {
+                first: AT,
+                flow: u32::try_from(n).unwrap(),
+            },
             time: AT.plus(-i64::try_from(n).unwrap() * SECOND * 3),
             client: client(n),
             server: (ip, port),
             protocol: Protocol::Http,
             summary: Arc::from(format!("GET /items/{n}?größe=1")),
-            status: if n % 4 == 3 { Status::Error } else { Status::Ok },
+            status: if n % 4 == 3 {
+                Status::Error
+            } else {
+                Status::Ok
+            },
             took: Span::from_ns(took),
-            budget: Some([part(1), part(0), part(90), part(2), part(0), part(0), part(7)]),
+            budget: Some([
+                part(1),
+                part(0),
+                part(90),
+                part(2),
+                part(0),
+                part(0),
+                part(7),
+            ]),
             frame: Some(1000 + n),
         }
     };
     let slowest = (0..12).map(|n| line(n, base * (40 - n))).collect();
     let connections = (0..8).map(|n| ConnectionLine {
-        id: ConnectionId::Packets { first: AT, flow: u32::try_from(n).unwrap() },
+        id: ConnectionId::Packets {
+            first: AT,
+            flow: u32::try_from(n).unwrap(),
+        },
         time: AT.plus(-i64::try_from(n).unwrap() * SECOND * 7),
         client: client(n),
         server: (ip, port),
-        close: if n % 5 == 4 { Close::RstByServer } else { Close::Fin },
+        close: if n % 5 == 4 {
+            Close::RstByServer
+        } else {
+            Close::Fin
+        },
         duration: span((n + 1) * 800 * MS),
         protocol: Some(Protocol::Http),
         requests: Some(n * 3),

@@ -8,16 +8,15 @@ use tcplens_core::filter::FilterError;
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{GroupBy, Peer};
 use tcplens_core::time::Timestamp;
-use tcplens_core::view::top::{Detail, Over, RowKey, TopQuery, TopSnapshot};
+use tcplens_core::view::top::{Detail, Marks, Over, RowKey, TopQuery, TopSnapshot};
 use tcplens_output::values::{Value, Values, position};
 
-use super::columns::{COLUMNS, Percentile, pages, slowest_first};
+use super::columns::{COLUMNS, Column, Percentile, pages, slowest_first};
 use super::input::{Input, Typed};
 use super::keys::{Action, KEYS, MOUSE, action};
 use super::link::{Asked, Facts, Told};
-use super::look::Theme;
 use super::paint::wrapped;
-use super::thresholds::Thresholds;
+use crate::cli::Theme;
 
 /// The least terminal that shows a table.
 pub(super) const LEAST: (u16, u16) = (40, 8);
@@ -84,7 +83,10 @@ impl Position {
     fn go(&mut self, to: usize, count: usize, height: usize) {
         self.at = to.min(count.saturating_sub(1));
         let least = (self.at + 1).saturating_sub(height.max(1));
-        self.top = self.top.clamp(least, self.at).min(count.saturating_sub(height.max(1)).max(least));
+        self.top = self
+            .top
+            .clamp(least, self.at)
+            .min(count.saturating_sub(height.max(1)).max(least));
     }
 }
 
@@ -95,14 +97,14 @@ pub(super) struct Begin {
     pub by: GroupBy,
     /// Of which time.
     pub over: Over,
-    /// The field of `peer` that orders.
-    pub sort: Option<String>,
+    /// The field of `peer` that orders, and whether the largest is first; else how long requests took.
+    pub sort: Option<(&'static str, bool)>,
     /// Which rows.
     pub filter: Option<RecordFilter>,
     /// Its colours.
     pub theme: Theme,
-    /// From where on a value is marked.
-    pub thresholds: Thresholds,
+    /// Which values are marked.
+    pub marks: Marks,
     /// What is looked at: the first words on the screen.
     pub source: String,
 }
@@ -132,8 +134,8 @@ pub(super) struct State {
     pub percentile: Percentile,
     /// Its colours.
     pub theme: Theme,
-    /// From where on a value is marked.
-    pub thresholds: Thresholds,
+    /// Which values are marked.
+    pub marks: Marks,
     /// Which page of columns.
     pub page: usize,
     /// Where the user is.
@@ -178,22 +180,34 @@ pub(super) struct State {
 impl State {
     /// At the beginning.
     pub(super) fn new(begin: Begin, size: (u16, u16)) -> State {
-        let sort = begin.sort.as_deref().and_then(|field| {
-            COLUMNS.iter().position(|column| column.fields.contains(&field))
+        let sort = begin.sort.and_then(|(field, _)| {
+            let of_field = |column: &Column| column.fields.iter().position(|of| *of == field);
+            let mut columns = COLUMNS.iter().enumerate();
+            columns.find_map(|(at, column)| Some((at, of_field(column)?)))
+        });
+        // Most columns have one field whatever the percentile.
+        let percentile = sort.map_or(Percentile::default(), |(at, of)| {
+            let is_one = COLUMNS[at].fields[0] == COLUMNS[at].fields[2];
+            let all = [Percentile::P50, Percentile::P95, Percentile::P99];
+            if is_one {
+                Percentile::default()
+            } else {
+                all[of]
+            }
         });
         State {
             source: begin.source,
             by: begin.by,
             over: begin.over,
-            sort: sort.unwrap_or_else(slowest_first),
-            descending: true,
+            sort: sort.map_or_else(slowest_first, |(at, _)| at),
+            descending: begin.sort.is_none_or(|(_, descending)| descending),
             filter: begin.filter,
             input: None,
             error: None,
             before: None,
-            percentile: Percentile::default(),
+            percentile,
             theme: begin.theme,
-            thresholds: begin.thresholds,
+            marks: begin.marks,
             page: 0,
             place: Place::Table,
             rows: Position::default(),
@@ -227,13 +241,18 @@ impl State {
     }
 
     /// Columns and lines.
+    #[cfg(test)]
     pub(super) fn size(&self) -> (u16, u16) {
         self.size
     }
 
     /// Rows on the screen.
     pub(super) fn height(&self) -> usize {
-        usize::from(self.size.1.saturating_sub(ABOVE + BELOW + self.input_lines()))
+        usize::from(
+            self.size
+                .1
+                .saturating_sub(ABOVE + BELOW + self.input_lines()),
+        )
     }
 
     /// Lines below the rows that a filter takes.
@@ -274,7 +293,9 @@ impl State {
 
     /// How many rows there are that pass the filter.
     pub(super) fn count(&self) -> usize {
-        self.snapshot.as_ref().map_or(0, |snapshot| snapshot.passing)
+        self.snapshot
+            .as_ref()
+            .map_or(0, |snapshot| snapshot.passing)
     }
 
     /// A row, if it has been told.
@@ -305,7 +326,10 @@ impl State {
             return None;
         }
         self.is_stale = false;
-        Some(Asked { epoch: self.epoch, query: self.query() })
+        Some(Asked {
+            epoch: self.epoch,
+            query: self.query(),
+        })
     }
 
     /// What is asked for.
@@ -316,7 +340,10 @@ impl State {
             (Some(Frozen::Wanted), _) => (0, usize::MAX),
             (Some(Frozen::Rows(_)), _) => (0, 0),
             // A screen before and one behind, so that going there shows rows at once.
-            (None, _) => (self.rows.top.saturating_sub(self.height()), self.height() * 3),
+            (None, _) => (
+                self.rows.top.saturating_sub(self.height()),
+                self.height() * 3,
+            ),
         };
         TopQuery {
             by: self.by,
@@ -340,11 +367,11 @@ impl State {
             return false;
         }
         let mut snapshot = told.snapshot;
-        if let Some(detail) = snapshot.detail.take() {
-            if self.key.as_ref() == Some(&detail.key) {
-                self.detail = Some(detail);
-                self.clamp_lines();
-            }
+        if let Some(detail) = snapshot.detail.take()
+            && self.key.as_ref() == Some(&detail.key)
+        {
+            self.detail = Some(detail);
+            self.clamp_lines();
         }
         match self.frozen {
             Some(Frozen::Rows(_)) => {}
@@ -382,7 +409,11 @@ impl State {
         let mut values = Values::default();
         let mut rows: Vec<_> = all
             .iter()
-            .filter(|(_, peer)| self.filter.as_ref().is_none_or(|filter| filter.matches(peer)))
+            .filter(|(_, peer)| {
+                self.filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.matches(peer))
+            })
             .map(|(key, peer)| {
                 values.read(peer);
                 (values.at(position).clone(), key, peer)
@@ -390,9 +421,15 @@ impl State {
             .collect();
         rows.sort_by(|(a, a_key, _), (b, b_key, _)| {
             let is_absent = |value: &Value| *value == Value::Absent;
-            let by_value = if self.descending { b.order(a) } else { a.order(b) };
+            let by_value = if self.descending {
+                b.order(a)
+            } else {
+                a.order(b)
+            };
             // What has none comes last, whichever end is first.
-            (is_absent(a).cmp(&is_absent(b))).then(by_value).then_with(|| a_key.cmp(b_key))
+            (is_absent(a).cmp(&is_absent(b)))
+                .then(by_value)
+                .then_with(|| a_key.cmp(b_key))
         });
         snapshot.rows = rows
             .into_iter()
@@ -442,7 +479,9 @@ impl State {
                 return Effect::None;
             }
             // What is open over the rest is closed first.
-            Action::Quit if press.modifiers.is_empty() && (self.help.is_some() || self.menu.is_some()) => {
+            Action::Quit
+                if press.modifiers.is_empty() && (self.help.is_some() || self.menu.is_some()) =>
+            {
                 (self.help, self.menu) = (None, None);
                 return Effect::None;
             }
@@ -563,7 +602,9 @@ impl State {
             }
             Action::Filter => {
                 self.before.clone_from(&self.filter);
-                self.input = Some(Input::with(self.filter.as_ref().map_or("", RecordFilter::text)));
+                self.input = Some(Input::with(
+                    self.filter.as_ref().map_or("", RecordFilter::text),
+                ));
             }
             Action::Freeze => self.freeze(),
             Action::Open | Action::Fields => {
@@ -618,7 +659,10 @@ impl State {
                 self.place = Place::Record(Subject::Peer);
             }
             Action::NextList => {
-                let slowest = self.detail.as_ref().map_or(0, |detail| detail.slowest.len());
+                let slowest = self
+                    .detail
+                    .as_ref()
+                    .map_or(0, |detail| detail.slowest.len());
                 let is_in_first = self.lines.at < slowest;
                 self.go_line(if is_in_first { slowest } else { 0 });
             }
@@ -640,7 +684,11 @@ impl State {
             Action::Back | Action::Left => {
                 // Whose numbers were asked for in the table goes back there; its lines were never shown.
                 let is_of_table = subject == Subject::Peer && self.lines == Position::default();
-                self.place = if is_of_table { Place::Table } else { Place::Destination };
+                self.place = if is_of_table {
+                    Place::Table
+                } else {
+                    Place::Destination
+                };
                 if is_of_table {
                     (self.key, self.detail) = (None, None);
                     self.epoch += 1;
@@ -840,7 +888,10 @@ impl State {
 
     /// How many lines of a destination's lists are passed over, their headings among them.
     pub(super) fn lines_skipped(&self) -> usize {
-        let slowest = self.detail.as_ref().map_or(0, |detail| detail.slowest.len());
+        let slowest = self
+            .detail
+            .as_ref()
+            .map_or(0, |detail| detail.slowest.len());
         let top = self.lines.top;
         // Where the second list begins its heading is shown.
         top + usize::from(top > 0 && top >= slowest)
@@ -848,7 +899,10 @@ impl State {
 
     /// Which line that can be selected is the `at`th of the lists, their headings among them.
     fn line_at(&self, at: usize) -> Option<usize> {
-        let slowest = self.detail.as_ref().map_or(0, |detail| detail.slowest.len());
+        let slowest = self
+            .detail
+            .as_ref()
+            .map_or(0, |detail| detail.slowest.len());
         let line = match at.checked_sub(1)? {
             line if line < slowest => line,
             line if line == slowest => return None,

@@ -3,7 +3,7 @@
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::Peer;
 
-use super::columns::COLUMNS;
+use super::columns::{COLUMNS, is_marked};
 use super::labels;
 use super::look::{Symbols, Tone};
 use super::paint::{Pen, known, name};
@@ -63,27 +63,46 @@ fn nothing(state: &State) -> &'static str {
 fn heads(state: &State, columns: &[usize], pen: &mut Pen<'_>) {
     let wide = state.name_width();
     let (groups, headings) = (ABOVE - 3, ABOVE - 2);
-    pen.text(0, headings, wide, &name(state.by).to_uppercase(), Tone::Head);
+    pen.text(
+        0,
+        headings,
+        wide,
+        &name(state.by).to_uppercase(),
+        Tone::Head,
+    );
     let mut x = wide + 1;
     let mut group = None;
     for &at in columns {
         let column = &COLUMNS[at];
         if group != Some(column.group) {
             group = Some(column.group);
-            let same = columns.iter().filter(|&&at| COLUMNS[at].group == column.group);
+            let same = columns
+                .iter()
+                .filter(|&&at| COLUMNS[at].group == column.group);
             let room: u16 = same.map(|&at| COLUMNS[at].width).sum();
             let room = room.saturating_sub(1);
             let line = pen.symbols.line.repeat(usize::from(room));
             pen.text(x, groups, room, &line, Tone::Dim);
             // As much of the word as there is room for.
-            let word: String = column.group.name().chars().take(usize::from(room)).collect();
+            let word: String = column
+                .group
+                .name()
+                .chars()
+                .take(usize::from(room))
+                .collect();
             pen.right(x + room, groups, room, &word, Tone::Dim);
         }
         x += column.width;
         let heading = column.heading(state.percentile);
         if at == state.sort {
             let mark = pen.symbols.sorted[usize::from(!state.descending)];
-            pen.right(x - 1, headings, column.width, &format!("{mark}{heading}"), Tone::Note);
+            pen.right(
+                x - 1,
+                headings,
+                column.width,
+                &format!("{mark}{heading}"),
+                Tone::Note,
+            );
         } else {
             pen.right(x - 1, headings, column.width, &heading, Tone::Head);
         }
@@ -97,7 +116,7 @@ fn cells(state: &State, columns: &[usize], peer: &Peer, y: u16, pen: &mut Pen<'_
         x += column.width;
         let cell = (column.cell)(peer, state.percentile);
         let (text, is_some) = cell.text(pen.symbols);
-        let is_beyond = column.limit.is_some_and(|limit| state.thresholds.is_beyond(limit, cell));
+        let is_beyond = is_marked(&state.marks, peer, column, state.percentile);
         let tone = match (is_beyond, is_some) {
             (true, _) => Tone::Bad,
             (false, true) => tone,
@@ -115,15 +134,24 @@ pub(super) fn foot(state: &State, symbols: &Symbols) -> (String, String) {
     let sorted = COLUMNS[state.sort].heading(state.percentile);
     let pages = state.pages().len();
     let height = state.height();
-    let (first, last) = (state.rows.top + 1, (state.rows.top + height).min(state.count()));
+    let (first, last) = (
+        state.rows.top + 1,
+        (state.rows.top + height).min(state.count()),
+    );
     let left = match state.filter.as_ref().map(RecordFilter::text) {
         Some(filter) => format!("filter: {filter}"),
         None => "Enter opens, / filters, s sorts, b groups, f freezes".to_owned(),
     };
-    let others = state.snapshot.as_ref().and_then(|snapshot| snapshot.others.as_ref());
+    let others = state
+        .snapshot
+        .as_ref()
+        .and_then(|snapshot| snapshot.others.as_ref());
     let others = others.map(|peer| {
         let things = peer.attempts.saturating_add(peer.requests);
-        format!("! {} attempts and requests of more rows than are kept", tcplens_output::human::Short(things))
+        format!(
+            "! {} attempts and requests of more rows than are kept",
+            tcplens_output::human::Short(things)
+        )
     });
     let order = if state.descending { "" } else { ", reversed" };
     let right = [
@@ -133,5 +161,12 @@ pub(super) fn foot(state: &State, symbols: &Symbols) -> (String, String) {
         (pages > 1).then(|| format!("columns {}/{pages} {}", state.page + 1, symbols.arrows)),
         Some("? help".to_owned()),
     ];
-    (left, right.into_iter().flatten().collect::<Vec<_>>().join(symbols.dot))
+    (
+        left,
+        right
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(symbols.dot),
+    )
 }

@@ -2,99 +2,128 @@
 
 use tcplens_core::record::{Verdict, Word};
 use tcplens_core::time::{Span, Timestamp};
-use tcplens_core::view::top::Detail;
+use tcplens_core::view::top::{Detail, Marks};
 use tcplens_core::view::{Histogram, Slice};
 
-use super::columns::{COLUMNS, Percentile};
+use super::columns::{COLUMNS, Percentile, is_marked, is_span_marked};
 use super::look::{Clock, Symbols, percent};
-use super::thresholds::{Limit, Thresholds};
 
-/// What is wrong, the most telling first; empty: nothing is beyond its threshold.
+/// What is wrong, the most telling first; empty: nothing is marked.
 pub(super) fn verdict(
     detail: &Detail,
-    thresholds: &Thresholds,
+    marks: &Marks,
     percentile: Percentile,
     symbols: &Symbols,
     clock: &Clock,
 ) -> Vec<String> {
     let mut said = Vec::new();
     let peer = &detail.peer;
-    let is_beyond = |limit: Limit| {
-        let column = COLUMNS.iter().find(|column| column.limit == Some(limit));
-        column.is_some_and(|column| thresholds.is_beyond(limit, (column.cell)(peer, percentile)))
+    let is_beyond = |field: &str| {
+        let column = COLUMNS.iter().find(|column| column.fields.contains(&field));
+        column.is_some_and(|column| is_marked(marks, peer, column, percentile))
     };
-    let at = percentile as usize;
-    let slow = [
+    type Kind = fn(&Slice) -> &Histogram;
+    let slow: [(_, _, [_; 3], Kind); 2] = [
         (
-            Limit::Request,
+            "request_p95_us",
             "requests",
-            [peer.request_p50_us, peer.request_p95_us, peer.request_p99_us][at],
+            [
+                peer.request_p50_us,
+                peer.request_p95_us,
+                peer.request_p99_us,
+            ],
+            |slice| &slice.latency,
         ),
         (
-            Limit::Connect,
+            "connect_p95_us",
             "connecting",
-            [peer.connect_p50_us, peer.connect_p95_us, peer.connect_p99_us][at],
+            [
+                peer.connect_p50_us,
+                peer.connect_p95_us,
+                peer.connect_p99_us,
+            ],
+            |slice| &slice.connect,
         ),
     ];
-    for (limit, what, span) in slow {
-        let Some((span, least)) = span.zip(thresholds.span(limit)).filter(|_| is_beyond(limit)) else {
+    for (field, what, spans, histogram) in slow {
+        let Some(span) = spans[percentile as usize].filter(|_| is_beyond(field)) else {
             continue;
         };
-        let histogram = |slice: &Slice| match limit {
-            Limit::Connect => slice.connect.clone(),
-            _ => slice.latency.clone(),
-        };
-        let since = since(detail, least, percentile, histogram);
-        let mut text = format!(
-            "{what} slow: {} {} (over {})",
-            percentile.name(),
-            symbols.span(span),
-            symbols.span(least)
-        );
-        if let Some(since) = since {
+        let is_slow = |span| is_span_marked(marks, peer, field, span);
+        let mut text = format!("{what} slow: {} {}", percentile.name(), symbols.span(span));
+        if let Some(since) = since(detail, percentile, histogram, is_slow) {
             text.push_str(&since.told(detail.series.width(), clock));
         }
-        if limit == Limit::Request
+        if field == "request_p95_us"
             && let Some((verdict, share, all)) = mostly(detail)
         {
             let word = verdict.word().unwrap_or_default();
-            text.push_str(&format!(", {} of the slowest's time: {word}", percent(share, all)));
+            text.push_str(&format!(", {} of it {}", percent(share, all), blamed(word)));
         }
         said.push(text);
     }
-    if peer.failed > 0 && (is_beyond(Limit::Established) || is_beyond(Limit::SynAck)) {
+    if peer.failed > 0 && (is_beyond("established") || is_beyond("syn_acks")) {
         let ways = [(peer.refused, "refused"), (peer.silent, "no answer")];
         let ways: Vec<_> = ways
             .iter()
             .filter(|(n, _)| *n > 0)
             .map(|(n, way)| format!("{n} {way}"))
             .collect();
-        let ways = if ways.is_empty() { String::new() } else { format!(" ({})", ways.join(", ")) };
-        said.push(format!("{} of {} attempts failed{ways}", peer.failed, peer.attempts));
+        let ways = if ways.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", ways.join(", "))
+        };
+        said.push(format!(
+            "{} of {} attempts failed{ways}",
+            peer.failed, peer.attempts
+        ));
     }
-    if is_beyond(Limit::Error) {
-        said.push(format!("{} of {} requests answered with an error", peer.errors, peer.requests));
+    if is_beyond("errors") {
+        said.push(format!(
+            "{} of {} requests answered with an error",
+            peer.errors, peer.requests
+        ));
     }
-    if is_beyond(Limit::Unanswered) {
+    if is_beyond("unanswered") {
         said.push(format!("{} requests without a response", peer.unanswered));
     }
-    if is_beyond(Limit::Retransmits)
-        && let Some(segments) = peer.data_segments
-    {
-        said.push(format!("{} of segments repeated", percent(peer.retransmits, segments)));
+    if is_beyond("retransmits") {
+        let segments = peer.data_segments.filter(|segments| *segments > 0);
+        let share = segments.map_or_else(
+            || peer.retransmits.to_string(),
+            |segments| percent(peer.retransmits, segments),
+        );
+        said.push(format!("{share} of segments repeated"));
     }
-    if is_beyond(Limit::Rtt)
+    if is_beyond("rtt_mean_us")
         && let Some(rtt) = peer.rtt_mean_us
     {
         said.push(format!("round trip {}", symbols.span(rtt)));
     }
-    if is_beyond(Limit::Reset) {
+    if is_beyond("resets") {
         said.push(format!("{} ended by RST", peer.resets));
     }
-    if is_beyond(Limit::Lost) {
-        said.push(format!("the capture lost something in {}", peer.capture_losses));
+    if is_beyond("capture_losses") {
+        said.push(format!(
+            "the capture lost something in {}",
+            peer.capture_losses
+        ));
     }
     said
+}
+
+/// Where time went, in words.
+fn blamed(verdict: &str) -> &'static str {
+    match verdict {
+        "client" => "in the client, sending",
+        "queue" => "waiting for an earlier request",
+        "server" => "in the server",
+        "network" => "on the way",
+        "loss" => "in repairing loss",
+        "window" => "for a closed window",
+        _ => "in sending the response",
+    }
 }
 
 /// When something was beyond its threshold, slice by slice.
@@ -122,14 +151,14 @@ impl Since {
 /// Slices without a value say nothing.
 fn since(
     detail: &Detail,
-    least: Span,
     percentile: Percentile,
-    histogram: impl Fn(&Slice) -> Histogram,
+    histogram: impl Fn(&Slice) -> &Histogram,
+    is_slow: impl Fn(Span) -> bool,
 ) -> Option<Since> {
     let mut slices: Vec<(Timestamp, bool)> = Vec::new();
     for (at, slice) in detail.series.iter() {
         if let Some(span) = histogram(slice).quantile(percentile.per_mille()) {
-            slices.push((at, span.ns() > least.ns()));
+            slices.push((at, is_slow(span)));
         }
     }
     let last_good = slices.iter().rposition(|(_, is_slow)| !is_slow);
@@ -153,7 +182,13 @@ fn mostly(detail: &Detail) -> Option<(Verdict, u64, u64)> {
             *sum = sum.saturating_add(part.ns());
         }
     }
-    let all = sums.iter().fold(0, |all: u64, sum| all.saturating_add(*sum));
-    let largest = Verdict::ALL.iter().zip(sums).rev().max_by_key(|(_, sum)| *sum)?;
+    let all = sums
+        .iter()
+        .fold(0, |all: u64, sum| all.saturating_add(*sum));
+    let largest = Verdict::ALL
+        .iter()
+        .zip(sums)
+        .rev()
+        .max_by_key(|(_, sum)| *sum)?;
     (all > 0).then_some((*largest.0, largest.1, all))
 }

@@ -29,6 +29,8 @@ pub struct Marks {
 #[derive(Clone, Debug)]
 struct Mark {
     field: &'static str,
+    /// As it was written.
+    text: String,
     test: Test,
 }
 
@@ -66,6 +68,11 @@ impl Marks {
         self.all.retain(|known| known.field != mark.field);
         self.all.push(mark);
         Ok(())
+    }
+
+    /// All of them, each with its field, as they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.all.iter().map(|mark| (mark.field, mark.text.as_str()))
     }
 
     /// Whether the value of a field is marked. One that is absent is not, and neither is a share of nothing.
@@ -119,6 +126,7 @@ impl Mark {
             let field = field.ok_or_else(|| error(expected()))?;
             return Ok(Mark {
                 field,
+                text: text.to_owned(),
                 test: Test::Filter(Box::new(filter)),
             });
         };
@@ -138,6 +146,7 @@ impl Mark {
         let limit = limit.ok_or_else(|| error(expected()))?;
         Ok(Mark {
             field,
+            text: text.to_owned(),
             test: Test::Share { is_above, limit },
         })
     }
