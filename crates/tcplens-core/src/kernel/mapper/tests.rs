@@ -429,6 +429,36 @@ fn a_connection_shows_what_its_end_knows() {
 }
 
 #[test]
+fn a_connection_speaks_what_its_latest_recognised_request_was() {
+    let mut mapper = mapper();
+    mapper.settings.protocols = vec![Protocol::Http, Protocol::Redis];
+    let asks = |cookie, head: &[u8]| {
+        let task = Task {
+            head: head.to_vec(),
+            ..task(1, 0)
+        };
+        event(server(cookie), 900, What::Task(Box::new(task)))
+    };
+    let ends = |cookie| event(server(cookie), 2000, What::Connection(connection()));
+    let spoken = |mapper: &mut Mapper, events: Vec<Event>| {
+        let said = connections(mapper, events);
+        said.iter().map(|it| it.protocol).collect::<Vec<_>>()
+    };
+    let http = || asks(7, b"GET / HTTP/1.1\r\n\r\n");
+    let unknown = || asks(7, b"\x00\x01\x02");
+    assert_eq!(
+        spoken(&mut mapper, vec![http(), unknown(), ends(7)]),
+        [Some(Protocol::Http)]
+    );
+    // What is over is forgotten.
+    assert_eq!(spoken(&mut mapper, vec![unknown(), ends(7)]), [None]);
+    assert!(mapper.speaking.is_empty());
+    let many = (0..=SPEAKING as u64).map(|n| asks(n + 1, b"GET / HTTP/1.1\r\n\r\n"));
+    connections(&mut mapper, many);
+    assert_eq!(mapper.counts().limit_hits()[3], ("kernel_protocols", 1));
+}
+
+#[test]
 fn how_a_connection_ended() {
     let of = |error, bits: [bool; 4]| Closed {
         fin_sent: bits[0],
