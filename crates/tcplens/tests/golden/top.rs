@@ -79,7 +79,7 @@ fn every_column_of_every_destination_is_the_truth() {
         }
         // T6, T8: rates are of packet time, and the whole capture is a quarter of a second.
         let window = records[0].thousandths("window_us").unwrap() / 1_000_000;
-        assert!((230..250).contains(&window), "{window} ms");
+        assert!((230..260).contains(&window), "{window} ms");
     }
 }
 
@@ -126,7 +126,6 @@ fn no_number_of_threads_and_no_pace_changes_a_byte() {
             &["--replay=20"],
         ] {
             let again = out("top", &capture, &[&words[..], more].concat());
-            // Whoever waits for tables gets what was sent meanwhile, too: `--replay` is as `--interval` there.
             assert_eq!(one, again, "{more:?}");
         }
     }
