@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Connection, Field, Finding, Handshake, Health, Record, Request, SCHEMA_VERSION, Socket,
+    Connection, Field, Finding, Handshake, Health, Peer, Record, Request, SCHEMA_VERSION, Socket,
     SocketSummary,
 };
 
@@ -19,6 +19,7 @@ pub fn record_reference() -> String {
     section::<Connection>(&mut text);
     section::<Socket<'_>>(&mut text);
     section::<SocketSummary<'_>>(&mut text);
+    section::<Peer>(&mut text);
     section::<Finding>(&mut text);
     section::<Health>(&mut text);
     text

@@ -15,6 +15,7 @@ mod packets;
 mod rows;
 mod scripts;
 mod statistics;
+mod top;
 
 /// The golden files of one of the old tools; none, aloud, where they are not there.
 pub(crate) fn golden(tool: &str) -> Option<PathBuf> {

@@ -15,22 +15,76 @@ for line in sys.stdin:
     s.send(bytes.fromhex(line))
 ";
 
+/// The same of lines that begin with how many ns after the first a frame is due.
+const SEND_PACED: &str = "
+import socket, sys, time
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind((sys.argv[1], 0))
+frames = [(int(at), bytes.fromhex(frame)) for at, frame in map(str.split, sys.stdin)]
+began = time.monotonic_ns()
+for at, frame in frames:
+    while (left := began + at - time.monotonic_ns()) > 0:
+        time.sleep(left / 2e9 if left > 200000 else 0)
+    s.send(frame)
+";
+
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const ACK: u8 = 16;
 
 /// Sends frames in an order of their own out of an interface. False: it cannot be done here, which is said.
 pub(crate) fn send(from: &Namespace, interface: &str, frames: &[Vec<u8>]) -> bool {
+    let lines = frames.iter().map(|frame| hex(frame));
+    python(from, interface, SEND, lines)
+}
+
+/// Sends frames when they are due: each so many ns after the first.
+pub(crate) fn send_paced(from: &Namespace, interface: &str, frames: &[(u64, Vec<u8>)]) -> bool {
+    let lines = frames
+        .iter()
+        .map(|(at, frame)| format!("{at} {}", hex(frame)));
+    python(from, interface, SEND_PACED, lines)
+}
+
+/// The frames of a capture (little-endian pcap of microseconds, Ethernet), with ns after the first.
+pub(crate) fn of_capture(capture: &std::path::Path) -> Vec<(u64, Vec<u8>)> {
+    let bytes = std::fs::read(capture).unwrap();
+    assert_eq!(bytes[..4], 0xa1b2_c3d4_u32.to_le_bytes(), "{capture:?}");
+    let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    assert_eq!(word(20), 1, "Ethernet");
+    let (mut at, mut frames) = (24, Vec::new());
+    while at < bytes.len() {
+        let time = u64::from(word(at)) * 1_000_000_000 + u64::from(word(at + 4)) * 1000;
+        let length = word(at + 8) as usize;
+        frames.push((time, bytes[at + 16..at + 16 + length].to_vec()));
+        at += 16 + length;
+    }
+    let first = frames.first().map_or(0, |(time, _)| *time);
+    frames.iter_mut().for_each(|(time, _)| *time -= first);
+    frames
+}
+
+fn hex(frame: &[u8]) -> String {
+    frame.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn python(
+    from: &Namespace,
+    interface: &str,
+    program: &str,
+    lines: impl Iterator<Item = String>,
+) -> bool {
     let mut python = Command::new("python3");
-    python.args(["-c", SEND, interface]).stdin(Stdio::piped());
+    python
+        .args(["-c", program, interface])
+        .stdin(Stdio::piped());
     let Ok(mut child) = from.within(|| python.spawn()) else {
         println!("SKIPPED: no python3");
         return false;
     };
     let mut pipe = child.stdin.take().unwrap();
-    for frame in frames {
-        let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(pipe, "{hex}").unwrap();
+    for line in lines {
+        writeln!(pipe, "{line}").unwrap();
     }
     drop(pipe);
     assert!(child.wait().unwrap().success());

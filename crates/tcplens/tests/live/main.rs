@@ -33,5 +33,6 @@ mod sockets_ends;
 mod sockets_short;
 mod tap;
 mod time;
+mod top;
 mod traffic;
 mod troubles;
