@@ -9,7 +9,7 @@ use tcplens_output::human::{Bytes, Count, Endpoint};
 use super::columns::is_span_marked;
 use super::labels;
 use super::look::{Symbols, Tone, percent};
-use super::paint::Pen;
+use super::paint::{Pen, wrapped};
 use super::plot::{Bins, heat, sparkline};
 use super::state::{BELOW, State};
 use super::verdict::verdict;
@@ -47,9 +47,16 @@ pub(super) fn paint(state: &State, pen: &mut Pen<'_>) {
         pen.text(0, 2, width, "nothing is beyond its threshold", Tone::Plain);
     } else {
         let said = format!("! {}", said.join(pen.symbols.dot));
-        pen.text(0, 2, width, &said, Tone::Bad);
+        let mut lines = wrapped(&said, usize::from(width));
+        if height < 22 {
+            // Cut, and marked so.
+            lines = vec![said];
+        }
+        for (y, line) in (2..4).zip(lines) {
+            pen.text(0, y, width, &line, Tone::Bad);
+        }
     }
-    let mut y = 3;
+    let mut y = if height < 22 { 3 } else { 4 };
     if height >= 22 {
         for line in numbers(detail, pen.symbols) {
             pen.text(0, y, width, &line, Tone::Plain);

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Span as Piece;
 use tcplens_core::record::{GroupBy, Word};
+use tcplens_core::time::{SECOND, Span};
 use tcplens_core::view::top::Over;
 use tcplens_output::human::Count;
 
@@ -11,6 +12,9 @@ use super::look::{Clock, Symbols, Tone};
 use super::state::{LEAST, Place, State};
 use super::{destination, fields, help, table};
 use crate::cli::Theme;
+
+/// What times of the first line are told to.
+const SECOND_LONG: Span = Span::from_ns(SECOND.unsigned_abs());
 
 /// Draws on a buffer, never beyond it.
 pub(super) struct Pen<'a> {
@@ -166,7 +170,9 @@ fn title(state: &State, pen: &mut Pen<'_>) {
         (Over::Start, Some(span)) => format!("since start {span}"),
         (Over::Start, None) => "since start".to_owned(),
     };
-    let at = state.at().map(|at| format!("to {}", pen.clock.short(at)));
+    let at = state
+        .at()
+        .map(|at| format!("to {}", pen.clock.of_slice(at, SECOND_LONG)));
     let source = pen.symbols.printable(state.source.clone());
     let parts = [
         Some(source),

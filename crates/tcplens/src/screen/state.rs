@@ -868,11 +868,12 @@ impl State {
     /// Lines of the plots above them, with the title.
     pub(super) fn plots_height(&self) -> usize {
         let shades = self.shade_rows();
-        // Title, what it is and what is wrong; then times and four sparklines; then three lines of numbers and the map, too.
+        // Title, what it is and what is wrong; then times and four sparklines; then a second line of what is wrong, three of
+        // numbers, and the map, too.
         match self.size.1 {
             0..16 => 3,
             16..22 => 8,
-            _ => 11 + shades,
+            _ => 12 + shades,
         }
     }
 

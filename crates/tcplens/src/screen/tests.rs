@@ -277,8 +277,8 @@ fn small_terminals_look_as_in_the_pictures() {
 
 #[test]
 fn no_size_and_no_place_panics_or_draws_beyond_its_end() {
-    for width in [0, 1, 2, 7, 39, 40, 41, 60, 79, 100, 109, 110, 160, 300] {
-        for height in [0, 1, 2, 5, 7, 8, 9, 15, 16, 17, 21, 22, 23, 30, 45, 70] {
+    for width in [0, 1, 39, 40, 60, 110, 300] {
+        for height in [0, 1, 7, 8, 15, 16, 21, 22, 45] {
             for symbols in [&Symbols::UNICODE, &Symbols::ASCII] {
                 let mut stage = Stage::new(40, (width, height));
                 stage.picture(symbols);
@@ -397,14 +397,14 @@ fn a_filter_works_while_it_is_typed_and_tells_what_is_wrong() {
     );
     stage.types(" and");
     let error = stage.state.error.as_ref().unwrap().message.clone();
-    let shown: Vec<_> = (21..24).map(|y| stage.line(y)).collect();
+    let shown: Vec<_> = (20..24).map(|y| stage.line(y)).collect();
     assert_eq!(shown[0].trim_end(), "/ port == 80 and");
     let words = |text: &str| {
         text.split_whitespace()
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
-    assert_eq!(words(&shown[2]), words(&error));
+    assert_eq!(words(&shown[2..].concat()), words(&error));
     assert_eq!(stage.state.count(), 20, "the rows before it was typed");
     // Enter does not hide what is wrong.
     stage.keys("Enter");
