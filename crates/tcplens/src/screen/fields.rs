@@ -109,15 +109,18 @@ fn of_peer(peer: &Peer, pen: &Pen<'_>) -> Vec<Shown> {
     values.read(peer);
     let shown = values.iter().map(|(field, value)| Shown {
         name: field.name,
-        value: text(value, pen),
+        value: text(field.name, value, pen),
         doc: field.doc,
     });
     shown.collect()
 }
 
-fn text(value: &Value, pen: &Pen<'_>) -> String {
+fn text(name: &str, value: &Value, pen: &Pen<'_>) -> String {
+    // Numbers that are names.
+    let is_name = name.ends_with("port") || name.ends_with("frame") || name == "pid";
     match value {
         Value::Absent => "-".to_owned(),
+        Value::Count(count) if is_name => count.to_string(),
         Value::Count(count) => Count(*count).to_string(),
         Value::Span(span) => pen.symbols.span(*span),
         Value::Time(at) => pen.clock.full(*at),
@@ -143,7 +146,7 @@ fn doc<R: Record>(name: &str) -> &'static str {
 fn shown<R: Record>(fields: Vec<(&'static str, Value)>, pen: &Pen<'_>) -> Vec<Shown> {
     let shown = fields.into_iter().map(|(name, value)| Shown {
         name,
-        value: text(&value, pen),
+        value: text(name, &value, pen),
         doc: doc::<R>(name),
     });
     shown.collect()
