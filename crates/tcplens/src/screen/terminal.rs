@@ -240,3 +240,66 @@ fn restore_after_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+#[path = "../../tests/screen/tmux.rs"]
+mod tmux;
+
+#[cfg(test)]
+mod tests {
+    use super::tmux::Tmux;
+    use super::*;
+
+    /// What makes this very test program panic on a terminal.
+    const CHILD: &str = "TCPLENS_TEST_OF_PANIC";
+
+    /// Not a test of its own: what the next one runs in a terminal.
+    #[test]
+    fn child_that_panics() {
+        let Ok(who) = std::env::var(CHILD) else {
+            return;
+        };
+        let mut terminal = Terminal::open().unwrap();
+        terminal.take().unwrap();
+        terminal
+            .draw(|buffer| {
+                buffer.set_string(0, 0, "it is drawn", ratatui::style::Style::new());
+            })
+            .unwrap();
+        crate::say::say("kept until then");
+        let mut draws = move || {
+            let _ = terminal.draw(|_| panic!("while it draws"));
+        };
+        match who.as_str() {
+            "drawing" => draws(),
+            // Another thread panics; the one that has the screen cannot draw any more.
+            _ => {
+                let other = std::thread::spawn(|| panic!("in another thread"));
+                assert!(other.join().is_err());
+                assert!(!IS_LENT.load(Ordering::SeqCst));
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_in_any_thread_gives_the_terminal_back_and_is_told() {
+        let program = std::env::current_exe().unwrap().display().to_string();
+        for (who, said) in [
+            ("drawing", "while it draws"),
+            ("other", "in another thread"),
+        ] {
+            let Some(tmux) = Tmux::start(&format!("panic-{who}"), 150, 40) else {
+                return;
+            };
+            tmux.line(&format!(
+                "clear; RUST_BACKTRACE=0 {CHILD}={who} {program} --nocapture screen::terminal::tests::child_that_panics"
+            ));
+            tmux.until("it panicked", |text| {
+                text.contains(said) && text.contains("test result")
+            });
+            let shown = tmux.is_as_before();
+            assert!(shown.contains("tcplens: kept until then"), "{shown}");
+            assert!(!shown.contains("it is drawn"), "{shown}");
+        }
+    }
+}
