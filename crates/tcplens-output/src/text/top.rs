@@ -40,6 +40,10 @@ impl TopText {
 
     /// Appends what a snapshot tells that was asked for with `query`.
     pub fn encode(&mut self, query: &TopQuery, snapshot: &TopSnapshot, out: &mut Vec<u8>) {
+        if snapshot.at.is_none() {
+            out.extend_from_slice(b"no packets\n");
+            return;
+        }
         if !std::mem::take(&mut self.is_first) {
             out.push(b'\n');
         }

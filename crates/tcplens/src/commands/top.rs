@@ -145,7 +145,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
         interval: (!is_once && !has_screen).then_some(nanoseconds(interval)),
         left: command.batch,
         due: None,
-        has_news: false,
+        has_news: true,
         is_over: false,
         is_begun: false,
         pace: command
@@ -180,7 +180,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
             view.top.window_from(due.plus(-nanoseconds(interval)));
         }
         // What came since the last table, if that was not the last one that was asked for.
-        if view.has_news || is_once || has_screen {
+        if view.has_news {
             view.table()?;
         }
         view.target.finish()?;
@@ -201,7 +201,7 @@ struct TopView {
     left: Option<u64>,
     /// When the next one is.
     due: Option<Timestamp>,
-    /// Something came since the last one.
+    /// Something came since the last one, or there was none yet.
     has_news: bool,
     /// Nothing more is looked at: all tables were shown, or a replay was ended.
     is_over: bool,
@@ -261,6 +261,8 @@ impl TopView {
                 let (text, query) = (&mut self.text, &self.query);
                 lines.write(snapshot.at, |out| text.encode(query, &snapshot, out))
             }
+            // Without any time there is nothing to tell.
+            Target::Machine(_) if snapshot.at.is_none() => Ok(()),
             Target::Machine(writer) => {
                 for (_, peer) in &snapshot.rows {
                     writer.write(peer)?;
