@@ -8,6 +8,11 @@ import struct
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: close() sends a RST
 
 
+def prompt(made):
+    """As most programs do. asyncio does it only for sockets that were made with IPPROTO_TCP, and accepted ones say nothing."""
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class Services:
     """Servers that are stopped together."""
 
@@ -20,6 +25,7 @@ class Services:
         async def talk(reader, writer):
             task = asyncio.current_task()
             self.conversations.add(task)
+            prompt(writer.get_extra_info("socket"))
             try:
                 await converse(reader, writer)
             except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -54,6 +60,7 @@ class Services:
         loop = asyncio.get_running_loop()
 
         async def converse(made):
+            prompt(made)
             await asyncio.sleep(delay())
             reader = asyncio.StreamReader()
             protocol = asyncio.StreamReaderProtocol(reader)
@@ -141,6 +148,7 @@ def request(method, path, body=b"", close=False):
 async def connect(network, host, address, source=None, rcvbuf=None, sndbuf=None, tls=False, timeout=20):
     """Reader and writer of a new connection of that host."""
     made = network.socket(host)
+    prompt(made)
     if rcvbuf:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
     if sndbuf:
