@@ -53,7 +53,8 @@ part! {
         /// How many were measured.
         rtt_samples: u64 = packet_count,
         /// Of the retransmits, those that the server's accept queue may be behind: a client's first data, sent again before any of it
-        /// was acknowledged; a server's SYN-ACK, sent again though it had been acknowledged here.
+        /// was acknowledged; a server's SYN-ACK, sent again though it had been acknowledged here, and the
+        /// client had repeated nothing.
         opening_retransmits: u64 = packet_count,
         /// Small segments (below 1200 bytes) that were held back until all before them was acknowledged: by Nagle's algorithm (RFC
         /// 896), while the peer delayed that acknowledgment. Counted where a bare ACK of all that was sent came 30 to 500 ms later

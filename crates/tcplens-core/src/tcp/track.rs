@@ -510,7 +510,9 @@ impl Side {
             }
             return Some(Sighting::New);
         }
-        let odd = &mut made(odd)[usize::from(seg.from)];
+        let both = made(odd);
+        let has_peer_repeated = both[usize::from(1 - seg.from)].retransmits > 0;
+        let odd = &mut both[usize::from(seg.from)];
         let first_byte = start.plus(u32::from(seg.flags & flags::SYN != 0));
         let last_byte = first_byte.plus(seg.payload_length);
         let seen_units = odd.holes.overlap(self.low, self.high, start, end);
@@ -522,13 +524,16 @@ impl Side {
         self.bytes += payload - seen_bytes.min(payload);
         let sighting = if seen_units == units {
             odd.retransmits += 1;
-            let is_heard = peer.bits & bit::ACKED != 0 && peer.ack.offset(end) >= 0;
-            let is_first = self.low.plus(1) == start && peer.ack == start;
-            odd.opening_retransmits += u64::from(if seg.flags & flags::SYN != 0 {
-                is_heard
+            let is_unheard = if control & flags::SYN == 0 {
+                payload > 0 && self.low.plus(1) == start && peer.ack == start
             } else {
-                is_first && payload > 0
-            });
+                // Else it may answer what the client repeated.
+                seg.flags & flags::ACK != 0
+                    && peer.bits & bit::ACKED != 0
+                    && peer.ack.offset(end) >= 0
+                    && !has_peer_repeated
+            };
+            odd.opening_retransmits += u64::from(is_unheard);
             Sighting::Repeat
         } else {
             let beyond = odd.holes.fill(start, end);

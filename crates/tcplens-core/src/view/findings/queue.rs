@@ -21,17 +21,17 @@ pub(super) fn find(server: &Server<'_>) -> Option<Draft> {
     let mut seen = Sighting::default();
     let all = [Some(opening), unheard, silent];
     all.into_iter().flatten().for_each(|part| seen.merge(part));
+    let n = |part: Option<&Sighting>| part.map_or(0, |part| part.count);
+    // One attempt may be among those with a repeated SYN and among those with repeated data.
+    seen.count = n(unheard).max(opening.count) + n(silent);
     if seen.count < SYN_DROPS || server.is_path_lossy() || !server.drops_syns(seen.count) {
         return None;
     }
-    // One attempt may be among those with a repeated SYN and among those with repeated data.
-    seen.count = seen.count.min(server.decided);
     let name = server.name();
     let text = format!(
         "{name} accepts connections too slowly: its accept queue is full at times, and its kernel drops what would open another. \
          Connecting takes seconds then, or fails."
     );
-    let n = |part: Option<&Sighting>| part.map_or(0, |part| part.count);
     let evidence = format!(
         "Of {}, {} needed more than one SYN and waited {} longer in all, {} had to send their first data, or to get the SYN-ACK, \
          again, and {} got no answer; by {}; {}; {}.",
