@@ -94,10 +94,11 @@ class Network:
             "--innodb-buffer-pool-size=16M",
         )  # fmt: skip
 
-    def start_capture(self, path, snaplen):
-        command = ["tcpdump", "-i", "eth0", "-n", "-w", str(path), "-Z", "root", "-B", "16384", "-s", str(snaplen)]
+    def start_capture(self, path, snaplen, host):
+        device = "wan" if host == "clients" else "eth0"
+        command = ["tcpdump", "-i", device, "-n", "-w", str(path), "-Z", "root", "-B", "16384", "-s", str(snaplen)]
         command += ["ip and not icmp6 and not igmp"]
-        tcpdump = self.start("web", *command, stderr=subprocess.PIPE)
+        tcpdump = self.start(host, *command, stderr=subprocess.PIPE)
         while "listening" not in (line := tcpdump.stderr.readline()):
             if not line:
                 sys.exit("troubles: tcpdump did not start")

@@ -22,7 +22,7 @@ mod usual;
 mod waits;
 mod words;
 
-pub use findings::{Findings, thresholds};
+pub use findings::{ADVICE, Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
 pub use metrics::Metrics;
