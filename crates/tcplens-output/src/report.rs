@@ -191,6 +191,9 @@ impl Page<'_> {
         );
         self.prose(&indent, finding.text.as_deref().unwrap_or_default());
         self.prose(&indent, finding.evidence.as_deref().unwrap_or_default());
+        if let Some(advice) = &finding.advice {
+            self.prose(&indent, &format!("next: {advice}"));
+        }
         self.show(&indent, finding);
     }
 
@@ -202,13 +205,18 @@ impl Page<'_> {
             | "loss_slows_requests"
             | "window_limited"
             | "queueing"
+            | "slow_tls"
+            | "small_window"
             | "slow_upload"
             | "slow_transfer" => ("requests", " -t 100 --columns budget"),
+            "slow_dns" => ("requests", " -t 200"),
             "request_errors" => ("requests", " --status error"),
             "no_such_name" => ("requests", " --status NXDOMAIN"),
             "unanswered_requests" => ("requests", " --status unanswered"),
             "refused" | "unanswered" | "unreachable" | "aborted" | "reset_in_handshake"
-            | "unacknowledged" | "syn_repeated" | "synack_repeated" => ("handshakes", ""),
+            | "unacknowledged" | "accept_queue" | "syn_repeated" | "synack_repeated" => {
+                ("handshakes", "")
+            }
             _ => ("connections", ""),
         };
         let mut line = format!("{indent}show: tcplens {command}");

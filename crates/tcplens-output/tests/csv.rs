@@ -21,6 +21,7 @@ fn finding(text: &str) -> Finding {
         evidence: None,
         filter: None,
         frames: vec![4, 5],
+        advice: None,
     }
 }
 

@@ -48,6 +48,7 @@ fn text_is_escaped_and_empty_lists_are_absent() {
         evidence: None,
         filter: Some(String::new()),
         frames: vec![1, 20, 300],
+        advice: None,
     };
     let expected = concat!(
         r#"{"kind":"finding","rank":1,"code":"a_code_longer_than_sixteen_letters","harm":12,"suspect":"network","#,
@@ -73,6 +74,7 @@ fn text_longer_than_the_buffer_makes_it_grow() {
         evidence: Some(text),
         filter: None,
         frames: (0..50_000).collect(),
+        advice: None,
     });
 }
 
@@ -273,6 +275,7 @@ proptest! {
             evidence: None,
             filter: Some(text.chars().map(|c| char::from(c as u8 % 128)).collect()),
             frames,
+            advice: None,
         });
     }
 }

@@ -358,6 +358,7 @@ fn large_texts_end_a_row_group_before_it_has_all_rows() {
         evidence: None,
         filter: None,
         frames: Vec::new(),
+        advice: None,
     };
     let records: Vec<_> = (0..600).map(finding).collect();
     let reader = open(written(&records).finish().unwrap());

@@ -19,6 +19,36 @@ fn the_record_reference_is_what_the_records_declare() {
 }
 
 #[test]
+fn the_page_about_findings_has_every_code_and_no_other() {
+    let page = std::fs::read_to_string(root().join("docs/findings.md")).unwrap();
+    let mut written: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|row| row.split(" | ").next())
+        .flat_map(|codes| codes.split('`'))
+        .filter(|code| !code.trim().is_empty())
+        .collect();
+    written.sort_unstable();
+    let mut known: Vec<_> = tcplens_core::view::ADVICE
+        .iter()
+        .map(|(code, _)| *code)
+        .collect();
+    known.sort_unstable();
+    assert_eq!(written, known);
+    // What is drafted somewhere is in that table.
+    let rules = root().join("crates/tcplens-core/src/view/findings");
+    for entry in std::fs::read_dir(rules).unwrap() {
+        let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for draft in source.split("Draft::new(").skip(1) {
+            let code = draft.split(',').nth(1).unwrap().trim().trim_matches('"');
+            let is_word =
+                code.contains('_') && code.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            assert!(!is_word || known.contains(&code), "{code}");
+        }
+    }
+}
+
+#[test]
 fn the_page_about_the_agent_has_the_keys_that_it_reads() {
     let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
         .args(["agent", "--keys"])

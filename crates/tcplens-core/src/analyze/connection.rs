@@ -4,7 +4,7 @@ use super::Context;
 use crate::flow::{Flow, Phase};
 use crate::record::{Close, Connection, End, Protocol, Sent};
 use crate::roles::end;
-use crate::tcp::track::{Odd, Side};
+use crate::tcp::track::Odd;
 use crate::time::{Span, Timestamp};
 
 /// The record of a connection as it stands. `part` is its ordinal if it is reported in parts; the last argument says what
@@ -88,12 +88,12 @@ fn sent(flow: &Flow, side: u8) -> Sent {
         ..Sent::default()
     };
     match odd {
-        Some(odd) => with_odd(plain, here, odd, flow.last),
+        Some(odd) => with_odd(plain, odd, flow.last),
         None => plain,
     }
 }
 
-fn with_odd(plain: Sent, side: &Side, odd: &Odd, last: Timestamp) -> Sent {
+fn with_odd(plain: Sent, odd: &Odd, last: Timestamp) -> Sent {
     Sent {
         retransmits: odd.retransmits,
         partial_retransmits: odd.partial_retransmits,
@@ -105,7 +105,10 @@ fn with_odd(plain: Sent, side: &Side, odd: &Odd, last: Timestamp) -> Sent {
         keepalives: odd.keepalives,
         resets: odd.resets,
         zero_windows: odd.zero_windows,
-        zero_window_us: Span::from_ns(side.zero_window_ns(odd, last)),
+        zero_window_us: Span::from_ns(odd.zero_window_ns(last)),
+        opening_retransmits: odd.opening_retransmits,
+        held_segments: odd.held_segments,
+        held_us: Span::from_ns(odd.held_ns),
         ..plain
     }
 }

@@ -52,6 +52,17 @@ part! {
         rtt_max_us: Option<Span> = span,
         /// How many were measured.
         rtt_samples: u64 = packet_count,
+        /// Of the retransmits, those that the server's accept queue may be behind: a client's first data, sent again before any of it
+        /// was acknowledged; a server's SYN-ACK, sent again though it had been acknowledged here, and the
+        /// client had repeated nothing.
+        opening_retransmits: u64 = packet_count,
+        /// Small segments (below 1200 bytes) that were held back until all before them was acknowledged: by Nagle's algorithm (RFC
+        /// 896), while the peer delayed that acknowledgment. Counted where a bare ACK of all that was sent came 30 to 500 ms later
+        /// than the shortest round trip would have it, and the segment within 2 ms, and that side's shortest round trip, of the
+        /// ACK, with no data of the peer between them.
+        held_segments: u64 = packet_count,
+        /// By how much these acknowledgments were late, all together.
+        held_us: Span = packet_span,
     }
 }
 

@@ -21,5 +21,7 @@ record! {
         filter: Option<String> = text,
         /// Packets to look at.
         frames: Vec<u64> = list,
+        /// What to do next, in a sentence.
+        advice: Option<String> = text,
     }
 }

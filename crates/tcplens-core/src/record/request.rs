@@ -109,6 +109,10 @@ record! {
         request_frame: Option<u64> = count,
         /// Packet number of T2.
         response_frame: Option<u64> = count,
+        /// Largest receive window that the client, for the response, or the server, for the request, had announced by then: where
+        /// that is what limited it. There are six such windows of it at least, and it took between 0.8 and 1.8 round trips
+        /// (client to server and back, the shortest) for each.
+        window_limit_bytes: Option<u64> = count,
         /// The socket and whose it is.
         owner: Option<&'a SocketOwner> = extra,
         /// What the kernel says of the path.

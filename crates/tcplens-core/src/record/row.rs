@@ -75,6 +75,8 @@ pub struct RequestRow {
     pub troubled: Option<Box<[u64; 7]>>,
     /// Packet numbers of T0 and T2; 0 where there is none.
     pub frames: [u64; 2],
+    /// The largest receive windows that client and server announced so far, in bytes; 0 where that is not known.
+    pub windows: [u32; 2],
 }
 
 /// T0 to T4; [`Timestamp::MIN`] for what was not seen.
@@ -152,6 +154,30 @@ impl RequestRow {
         let times = self.times.in_order()?;
         let ns = stages(times, self.queue_end).map(|(from, to)| to.since(from).map_or(0, Span::ns));
         Some(budget(ns, 0, 0, self.rtt[1]?))
+    }
+
+    /// See [`Request::window_limit_bytes`].
+    #[must_use]
+    pub fn window_limit(&self) -> Option<u64> {
+        /// Below, it may be the first flight that decides.
+        const WINDOWS: u64 = 6;
+        let [client, server] = self.windows.map(u64::from);
+        let is_long = |bytes: u64, window: u64| window > 0 && bytes / window >= WINDOWS;
+        let is_response = is_long(self.response_bytes, client);
+        if !is_response && !is_long(self.request_bytes, server) || !self.is_whole() {
+            return None;
+        }
+        let round_trip = u128::from(self.rtt[0]?) + u128::from(self.rtt[1]?);
+        let [t0, t1, t2, t3] = self.times.in_order()?;
+        let is_limited = |bytes: u64, window: u64, from: Timestamp, to: Timestamp| {
+            let took = u128::from(to.since(from).map_or(0, Span::ns)) * u128::from(window);
+            let usual = round_trip * u128::from(bytes);
+            is_long(bytes, window) && (usual * 8..=usual * 18).contains(&(took * 10))
+        };
+        if is_limited(self.response_bytes, client, t2, t3) {
+            return Some(client);
+        }
+        is_limited(self.request_bytes, server, t0, t1).then_some(server)
     }
 }
 
@@ -233,6 +259,7 @@ impl<'a> RequestRef<'a> {
             verdict: all.map(verdict),
             request_frame: in_file(row.frames[0]),
             response_frame: in_file(row.frames[1]),
+            window_limit_bytes: row.window_limit(),
             owner: self.extra.map(|extra| &extra.owner),
             path: self.extra.map(|extra| &extra.path),
             marks: self.extra.map(|extra| &extra.marks),

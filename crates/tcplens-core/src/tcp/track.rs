@@ -20,8 +20,10 @@ mod bit {
     pub(super) const TIMED: u8 = 0x08;
     /// The timed range was sent again since: only a timestamp echo tells which of the two was acknowledged.
     pub(super) const TIMED_AGAIN: u8 = 0x10;
-    /// Its receive window is closed.
-    pub(super) const WINDOW_CLOSED: u8 = 0x20;
+    /// Its next segment wants a closer look: its receive window is closed (`Odd::zero_since`); or, where that is not, and `TIMED`
+    /// is not set either, all that it sent was acknowledged late, and `timed_*` say when, by how much, and how far its peer had
+    /// sent by then.
+    pub(super) const LOOK: u8 = 0x20;
     /// Its FIN was seen.
     pub(super) const FIN: u8 = 0x40;
     /// A segment was seen, be it a RST: `recent` and `interface` are set.
@@ -31,6 +33,16 @@ mod bit {
 /// How far from the current sequence number a segment may be: more than most windows, and a chance in 2^11 for a stray
 /// number.
 const WINDOW: i32 = 1 << 20;
+
+/// How much later than the shortest round trip a bare ACK is a delayed one, in ns: Linux delays by 40 ms and more, Windows by up to
+/// 200 ms, and nobody may by 500 ms (RFC 9293 section 3.8.6.3). See `connection.client_held_segments`.
+const LATE_NS: std::ops::Range<u64> = 30_000_000..500_000_000;
+
+/// How soon after such an ACK a segment was held back for it, in ns, beyond the round trip. Chosen: a busy host needs less.
+const SOON_NS: u64 = 2_000_000;
+
+/// A segment with less payload is a small one: on any usual path a full one has more (RFC 8200 section 5: 1220 bytes).
+const SMALL: u32 = 1200;
 
 /// How far apart two sightings of one packet may be, in ns (docs/records.md: 2 ms).
 const SIGHTING_NS: u32 = 2_000_000;
@@ -101,8 +113,15 @@ pub struct Odd {
     /// Times its window closed.
     pub zero_windows: u64,
     /// How long it was closed, in ns, without a closure that still lasts.
-    pub zero_window_ns: u64,
-    zero_since: Timestamp,
+    zero_window_closed_ns: u64,
+    /// Since when it is closed, if it is.
+    zero_since: Option<Timestamp>,
+    /// See `connection.client_opening_retransmits` and the fields after it.
+    pub opening_retransmits: u64,
+    /// Small segments that were held back until an ACK that came late.
+    pub held_segments: u64,
+    /// By how much, in ns.
+    pub held_ns: u64,
     /// Wraps of the 32-bit counters of [`Side`].
     segments_carry: u64,
     data_segments_carry: u64,
@@ -192,19 +211,6 @@ impl Side {
         // When the peer has closed, the last unit will have been the FIN that answers.
         let unseen_fin = i64::from(peer.finished() && !self.finished());
         holes + u64::try_from(beyond - unseen_fin).unwrap_or(0)
-    }
-
-    /// How long its window was closed until `last`, in ns.
-    #[must_use]
-    pub fn zero_window_ns(&self, odd: &Odd, last: Timestamp) -> u64 {
-        let open = self.bits & bit::WINDOW_CLOSED != 0;
-        let lasting = if open {
-            last.since(odd.zero_since)
-        } else {
-            None
-        };
-        odd.zero_window_ns
-            .saturating_add(lasting.map_or(0, |span| span.ns()))
     }
 
     /// Whether this segment is one that was seen already, by another interface or shortly before. Remembers it if not.
@@ -313,7 +319,7 @@ impl Side {
         self.count(seg, odd);
         let ordinary = seg.flags & (flags::SYN | flags::FIN | flags::RST) == 0
             && Seq(seg.seq) == self.high
-            && self.bits & (bit::STARTED | bit::WINDOW_CLOSED) == bit::STARTED
+            && self.bits & (bit::STARTED | bit::LOOK) == bit::STARTED
             && seg.window != 0
             && seg.has & has::DSACK == 0;
         let sighting = if ordinary {
@@ -382,6 +388,9 @@ impl Side {
         if seg.has & has::DSACK != 0 {
             made(odd)[1 - from].dsacks += 1;
         }
+        if self.bits & bit::LOOK != 0 {
+            self.look(peer, seg, odd);
+        }
         if seg.flags & flags::RST != 0 {
             let odd = &mut made(odd)[from];
             odd.resets += 1;
@@ -394,26 +403,81 @@ impl Side {
         if seg.flags & flags::FIN != 0 {
             self.bits |= bit::FIN;
         }
-        self.place(seg, odd)
+        self.place(peer, seg, odd)
     }
 
     fn window(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
-        let closed = self.bits & bit::WINDOW_CLOSED != 0;
+        // What was acknowledged late was looked at: now the bit is that of the window alone.
+        let closed = self.bits & bit::LOOK != 0;
         if seg.window == 0 && !closed {
             let odd = &mut made(odd)[usize::from(seg.from)];
             odd.zero_windows += 1;
-            odd.zero_since = seg.time;
-            self.bits |= bit::WINDOW_CLOSED;
+            odd.zero_since = Some(seg.time);
+            self.bits |= bit::LOOK;
         } else if seg.window != 0 && closed {
             let odd = &mut made(odd)[usize::from(seg.from)];
-            let closed_ns = seg.time.since(odd.zero_since).map_or(0, |span| span.ns());
-            odd.zero_window_ns = odd.zero_window_ns.saturating_add(closed_ns);
-            self.bits &= !bit::WINDOW_CLOSED;
+            let closed_ns = odd
+                .zero_since
+                .take()
+                .and_then(|since| seg.time.since(since));
+            let closed_ns = closed_ns.map_or(0, |span| span.ns());
+            odd.zero_window_closed_ns = odd.zero_window_closed_ns.saturating_add(closed_ns);
+            self.bits &= !bit::LOOK;
+        }
+    }
+
+    /// A bare ACK of this side came after `silent` ns without any segment. If it is a delayed one, and acknowledges all that `peer`
+    /// sent, the peer's next segment may have waited for it.
+    #[cold]
+    #[inline(never)]
+    pub fn acknowledges_after(&mut self, silent: u64, peer: &mut Side, seg: &Segment) {
+        let is_all = Seq(seg.ack) == peer.high && peer.bits & (bit::TIMED | bit::LOOK) == 0;
+        let late = silent.saturating_sub(u64::from(self.rtt_min));
+        if is_all && self.rtt_samples > 0 && LATE_NS.contains(&late) {
+            peer.bits |= bit::LOOK;
+            peer.timed_at = seg.time;
+            // Below 500 ms in ns: it fits.
+            peer.timed_value = u32::try_from(late).unwrap_or(u32::MAX);
+            peer.timed_end = self.high;
+        }
+    }
+
+    /// The segment after all was acknowledged late, unless it is the window that is closed.
+    fn look(&mut self, peer: &Side, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+        let from = usize::from(seg.from);
+        if odd
+            .as_ref()
+            .is_some_and(|odd| odd[from].zero_since.is_some())
+        {
+            return;
+        }
+        self.bits &= !bit::LOOK;
+        let round_trip = if self.rtt_samples > 0 {
+            self.rtt_min
+        } else {
+            0
+        };
+        let soon = u64::from(round_trip) + SOON_NS;
+        let is_soon = seg
+            .time
+            .since(self.timed_at)
+            .is_some_and(|span| span.ns() <= soon);
+        let is_next = Seq(seg.seq) == self.high && peer.high == self.timed_end;
+        let is_small = (1..SMALL).contains(&seg.payload_length);
+        if is_soon && is_next && is_small {
+            let odd = &mut made(odd)[from];
+            odd.held_segments += 1;
+            odd.held_ns = odd.held_ns.saturating_add(u64::from(self.timed_value));
         }
     }
 
     /// Sorts the segment's range into what was seen.
-    fn place(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) -> Option<Sighting> {
+    fn place(
+        &mut self,
+        peer: &Side,
+        seg: &Segment,
+        odd: &mut Option<Box<[Odd; 2]>>,
+    ) -> Option<Sighting> {
         let (start, units) = (Seq(seg.seq), units(seg));
         let end = start.plus(units);
         if self.bits & bit::STARTED == 0 {
@@ -446,7 +510,9 @@ impl Side {
             }
             return Some(Sighting::New);
         }
-        let odd = &mut made(odd)[usize::from(seg.from)];
+        let both = made(odd);
+        let has_peer_repeated = both[usize::from(1 - seg.from)].retransmits > 0;
+        let odd = &mut both[usize::from(seg.from)];
         let first_byte = start.plus(u32::from(seg.flags & flags::SYN != 0));
         let last_byte = first_byte.plus(seg.payload_length);
         let seen_units = odd.holes.overlap(self.low, self.high, start, end);
@@ -458,6 +524,16 @@ impl Side {
         self.bytes += payload - seen_bytes.min(payload);
         let sighting = if seen_units == units {
             odd.retransmits += 1;
+            let is_unheard = if control & flags::SYN == 0 {
+                payload > 0 && self.low.plus(1) == start && peer.ack == start
+            } else {
+                // Else it may answer what the client repeated.
+                seg.flags & flags::ACK != 0
+                    && peer.bits & bit::ACKED != 0
+                    && peer.ack.offset(end) >= 0
+                    && !has_peer_repeated
+            };
+            odd.opening_retransmits += u64::from(is_unheard);
             Sighting::Repeat
         } else {
             let beyond = odd.holes.fill(start, end);
@@ -548,6 +624,14 @@ impl Side {
 }
 
 impl Odd {
+    /// How long its window was closed until `last`, in ns.
+    #[must_use]
+    pub fn zero_window_ns(&self, last: Timestamp) -> u64 {
+        let lasting = self.zero_since.and_then(|since| last.since(since));
+        self.zero_window_closed_ns
+            .saturating_add(lasting.map_or(0, |span| span.ns()))
+    }
+
     fn remember(&mut self, sighted: Sighted, ttl: u8) {
         if self.sighted.capacity() == 0 {
             return;

@@ -5,6 +5,7 @@
 //! stand out) are the tables below them.
 
 mod blame;
+mod churn;
 pub mod findings;
 mod handshakes;
 mod histogram;
@@ -19,10 +20,11 @@ mod standouts;
 mod tallies;
 pub mod top;
 pub mod troubles;
+mod usual;
 mod waits;
 mod words;
 
-pub use findings::{Findings, thresholds};
+pub use findings::{ADVICE, Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
 pub use metrics::Metrics;
@@ -39,14 +41,16 @@ pub use troubles::{SlowRequest, SlowestRequests};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use churn::Churn;
 use troubles::Troubles;
 use waits::Waits;
 
-use reading::{ending, is_one_sided, legs, lost_to_silence, repeats, syns_after_synack};
+use reading::{ending, is_one_sided, legs, lost_to_silence, openings, repeats, syns_after_synack};
 
 use crate::batch::AnyRecord;
 use crate::record::{
-    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request, Sent, Side,
+    Close, Connection, EndedBy, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request,
+    Sent, Side,
 };
 use crate::time::{Span, Timestamp};
 
@@ -89,6 +93,7 @@ pub struct Report {
     populations: BTreeMap<(ServerKey, Protocol), Population>,
     troubles: Troubles,
     waits: Waits,
+    churn: Churn,
     one_sided: Sighting,
     missing: Sighting,
     first: Option<Timestamp>,
@@ -115,6 +120,7 @@ impl Default for Report {
             populations: BTreeMap::new(),
             troubles: Troubles::default(),
             waits: Waits::default(),
+            churn: Churn::default(),
             one_sided: Sighting::default(),
             missing: Sighting::default(),
             first: None,
@@ -227,6 +233,7 @@ impl Report {
         self.saw(handshake.time);
         self.handshakes.add(handshake);
         self.waits.attempt(handshake);
+        self.churn.handshake(handshake);
         let client = self.clients.at(handshake.client_ip);
         attempt(client, handshake, handshake.synack_to_ack_us);
         let [client_repeats, server_repeats] = repeats(handshake);
@@ -282,7 +289,11 @@ impl Report {
         self.requests.add(request);
         self.troubles.slowest.add(request);
         self.waits.add(request);
+        self.churn.request(request);
         let server = (request.server_ip, request.server_port);
+        if request.ended_by == EndedBy::Reset {
+            self.servers.at(server).cut_requests += 1;
+        }
         if self.requests.server(server).is_some() {
             self.troubles.add(request);
             let population = self.populations.entry((server, request.protocol));
@@ -299,6 +310,7 @@ impl Report {
         self.longest.add(connection);
         self.largest.add(connection);
         self.lossiest.add(connection);
+        self.churn.connection(connection);
         let (client, server) = (&connection.client, &connection.server);
         let is_one_sided = is_one_sided(connection);
         self.count(connection, is_one_sided);
@@ -308,6 +320,7 @@ impl Report {
         } else {
             legs(connection)
         };
+        let openings = openings(connection);
         let key = (connection.server_ip, connection.server_port);
         let ending = if is_one_sided {
             None
@@ -324,6 +337,7 @@ impl Report {
             connection.server_ip,
         );
         peer.resets += u64::from(connection.close == Close::RstByClient);
+        peer.repeats += openings[0];
 
         let peer = self.servers.at(key);
         traffic(
@@ -334,6 +348,21 @@ impl Report {
             connection.client_ip,
         );
         peer.resets += u64::from(connection.close == Close::RstByServer);
+        peer.repeats += openings[1];
+        if client.opening_retransmits + server.opening_retransmits > 0 {
+            let other = connection.client_ip;
+            of_connection(peer, Cause::OpeningUnheard, connection, None, other);
+        }
+        for (n, cause, sent) in [
+            (0, Cause::HeldByClient, client),
+            (1, Cause::HeldByServer, server),
+        ] {
+            if sent.held_segments > 0 {
+                peer.held_segments[n] += sent.held_segments;
+                let other = connection.client_ip;
+                of_connection(peer, cause, connection, Some(sent.held_us), other);
+            }
+        }
         if let Some(cause) = ending {
             of_connection(
                 peer,

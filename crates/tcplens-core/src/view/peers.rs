@@ -80,8 +80,12 @@ pub struct Peer {
     pub causes: Vec<(Cause, Sighting)>,
     /// ICMP errors for attempts: type, code, who sent it.
     pub icmp: Few<(u64, u64, IpAddr), 4>,
-    /// SYNs and SYN-ACKs of established attempts that [`Leg`] has among its losses.
+    /// SYNs, SYN-ACKs of established attempts, and what else opens a connection, that [`Leg`] has among its losses.
     pub(super) repeats: u64,
+    /// Small segments that waited for a late ACK: of the client, of the server. Kept with the server.
+    pub held_segments: [u64; 2],
+    /// Requests that a RST cut off. Kept with the server.
+    pub(super) cut_requests: u64,
 }
 
 impl Peer {
@@ -107,7 +111,7 @@ impl Peer {
         Some(&self.causes[at].1)
     }
 
-    /// The path as connections found it once they were established: without lost SYNs and SYN-ACKs.
+    /// The path as connections found it once they were established: without what opens a connection.
     #[must_use]
     pub fn path_established(&self) -> Leg {
         Leg {

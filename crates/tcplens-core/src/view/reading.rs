@@ -2,7 +2,9 @@
 //! functions of a record; adding up is done in `view`.
 
 use super::{Cause, Leg, thresholds};
-use crate::record::{Close, Connection, Handshake, HandshakeOutcome, Outcome, Sent, Side, Vantage};
+use crate::record::{
+    Close, Connection, Handshake, HandshakeOutcome, Outcome, Protocol, Sent, Side, Vantage,
+};
 use crate::time::Span;
 
 /// Largest payload of a segment over Ethernet with timestamps (RFC 7323).
@@ -35,7 +37,12 @@ pub(super) fn is_one_sided(connection: &Connection) -> bool {
 pub(super) fn ending(connection: &Connection) -> Option<Cause> {
     let (client, server) = (connection.client.bytes, connection.server.bytes);
     let is_missed = connection.handshake == Some(HandshakeOutcome::Missed);
+    let is_read = connection
+        .protocol
+        .is_some_and(|protocol| protocol != Protocol::Turn);
     match (connection.close, client > 0, server > 0) {
+        (Close::RstByClient, _, true) if is_read => Some(Cause::ClientResetRead),
+        (Close::RstByServer, _, true) if is_read => Some(Cause::ResetByServerRead),
         (Close::RstByClient, _, true) => Some(Cause::ClientReset),
         (Close::RstByClient, true, false) => Some(Cause::ClientAbandoned),
         (Close::RstByServer, _, true) => Some(Cause::ResetByServer),
@@ -56,6 +63,20 @@ pub(super) fn repeats(handshake: &Handshake) -> [u64; 2] {
         Side::Client => [0, syn],
         Side::Server => [synack, 0],
         Side::Both | Side::Middle | Side::Unknown => [synack, syn],
+    }
+}
+
+/// What opened a connection and had to be sent again, as far as [`legs`] counts it as lost on the paths to the client and to the
+/// server.
+pub(super) fn openings(connection: &Connection) -> [u64; 2] {
+    let (client, server) = (
+        connection.client.opening_retransmits,
+        connection.server.opening_retransmits,
+    );
+    match connection.tap_side {
+        Side::Client => [0, client],
+        Side::Server => [server, 0],
+        Side::Both | Side::Middle | Side::Unknown => [server, client],
     }
 }
 

@@ -43,6 +43,16 @@ pub enum Cause {
     ClientReset,
     /// This peer closed its receive window.
     ZeroWindow,
+    /// Established as seen here, but the client's first data, or the server's SYN-ACK, had to be sent again.
+    OpeningUnheard,
+    /// The client ended it with a RST after the server had sent, in a protocol that is known.
+    ClientResetRead,
+    /// The server ended it with a RST after both had sent, in a protocol that is known.
+    ResetByServerRead,
+    /// Small segments of the client waited for a late ACK.
+    HeldByClient,
+    /// Small segments of the server did.
+    HeldByServer,
 }
 
 /// The `N` smallest of many values, each once.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::blame::is_of_client;
 use super::requests::{budget, is_slow, is_undecided, took};
-use super::{Sighting, thresholds};
+use super::{Sighting, thresholds, usual};
 use crate::record::{ConnectionId, EndedBy, Protocol, Request, Status, Verdict};
 use crate::time::{Span, Timestamp};
 
@@ -72,6 +72,17 @@ pub struct Slow {
     pub bytes: [u64; 2],
 }
 
+/// Requests that a small receive window made slow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SmallWindow {
+    /// The requests, and the time that the transfer took.
+    pub slow: Slow,
+    /// The smallest of these windows, in bytes.
+    pub least: Option<u64>,
+    /// The longest of the round trips, in ns.
+    pub farthest_ns: u64,
+}
+
 /// Requests that got no answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unanswered {
@@ -111,6 +122,10 @@ pub struct Trouble {
     errors: [Option<Box<Errors>>; 2],
     unanswered: Option<Box<Unanswered>>,
     nameless: Option<Box<Lookups>>,
+    slow_names: Option<Box<Slow>>,
+    slow_handshakes: Option<Box<Slow>>,
+    /// By the receiver: of clients, of the server.
+    small_windows: [Option<Box<SmallWindow>>; 2],
 }
 
 impl Trouble {
@@ -118,6 +133,35 @@ impl Trouble {
     #[must_use]
     pub fn slow(&self, verdict: Verdict) -> Option<&Slow> {
         self.slow[verdict as usize].as_deref()
+    }
+
+    /// Queries for names that took long.
+    #[must_use]
+    pub fn slow_names(&self) -> Option<&Slow> {
+        self.slow_names.as_deref()
+    }
+
+    /// TLS handshakes that took the server long.
+    #[must_use]
+    pub fn slow_handshakes(&self) -> Option<&Slow> {
+        self.slow_handshakes.as_deref()
+    }
+
+    /// Requests that a small receive window made slow: that of clients, or that of the server.
+    #[must_use]
+    pub fn small_window(&self, of_server: bool) -> Option<&SmallWindow> {
+        self.small_windows[usize::from(of_server)].as_deref()
+    }
+
+    /// All slow requests.
+    #[must_use]
+    pub fn all_slow(&self) -> u64 {
+        let by_verdict = self.slow.iter().flatten();
+        let others = [&self.slow_names, &self.slow_handshakes];
+        let slow = by_verdict.chain(others.into_iter().flatten());
+        let windows = self.small_windows.iter().flatten();
+        slow.map(|slow| slow.seen.count).sum::<u64>()
+            + windows.map(|window| window.slow.seen.count).sum::<u64>()
     }
 
     /// Requests that were answered with an error: those that say that the client is wrong, or the others.
@@ -144,21 +188,8 @@ impl Trouble {
             seen.add(request.time, took, frame, client);
         };
         let operation = request.operation.unwrap_or_default();
-        if is_slow(request, Some(slow_from()))
-            && !waits_on_purpose(request)
-            && let (Some(verdict), Some(budget)) = (request.verdict, budget(request))
-            // That the other end of the world is far is worth saying only if it alone is slow.
-            && (verdict != Verdict::Network || budget[verdict as usize] >= slow_from())
-        {
-            let slow = self.slow[verdict as usize].get_or_insert_default();
-            see(&mut slow.seen, Some(budget[verdict as usize]));
-            slow.operations.add(operation);
-            let total = took(request).map_or(0, Span::ns);
-            slow.total_ns = slow.total_ns.saturating_add(total);
-            let bytes = [request.request_bytes, request.response_bytes];
-            for (sum, more) in slow.bytes.iter_mut().zip(bytes) {
-                *sum = sum.saturating_add(more);
-            }
+        if is_slow(request, Some(slow_from())) {
+            self.add_slow(request);
         }
         if request.status == Status::Error {
             let of_client = is_of_client(request);
@@ -181,6 +212,74 @@ impl Trouble {
             unanswered.ended_by[request.ended_by as usize] += 1;
         }
     }
+}
+
+impl Slow {
+    /// Counts a request of which so much time went to the cause.
+    fn add(&mut self, request: &Request<'_>, part: Span) {
+        let (frame, client) = (request.request_frame, request.client_ip);
+        self.seen.add(request.time, Some(part), frame, client);
+        self.operations.add(request.operation.unwrap_or_default());
+        let total = took(request).map_or(0, Span::ns);
+        self.total_ns = self.total_ns.saturating_add(total);
+        let bytes = [request.request_bytes, request.response_bytes];
+        for (sum, more) in self.bytes.iter_mut().zip(bytes) {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+impl Trouble {
+    /// Sorts a request that took long by what made it slow.
+    fn add_slow(&mut self, request: &Request<'_>) {
+        if request.protocol == Protocol::Dns {
+            // Over UDP it has no time budget: nothing tells how far the resolver is.
+            if let Some(total) =
+                took(request).filter(|total| total.ns() >= thresholds::SLOW_NAME_NS)
+            {
+                self.slow_names.get_or_insert_default().add(request, total);
+            }
+            return;
+        }
+        let (Some(verdict), Some(budget)) = (request.verdict, budget(request)) else {
+            return;
+        };
+        let part = budget[verdict as usize];
+        if let Some(window) = small_window(request, verdict) {
+            let of_server = usize::from(verdict == Verdict::Client);
+            let small = self.small_windows[of_server].get_or_insert_default();
+            small.least = Some(small.least.map_or(window, |least| least.min(window)));
+            let far = usual::round_trip_ns(request);
+            small.farthest_ns = small.farthest_ns.max(far);
+            small.slow.add(request, part);
+            return;
+        }
+        let is_handshake =
+            request.protocol == Protocol::Tls && request.operation == Some("handshake");
+        match verdict {
+            _ if waits_on_purpose(request) => {}
+            // That the other end of the world is far is worth saying only if it alone is slow.
+            Verdict::Network if part < slow_from() => {}
+            _ if usual::is_usual(request, verdict, part) => {}
+            Verdict::Server if is_handshake => {
+                let slow = self.slow_handshakes.get_or_insert_default();
+                slow.add(request, part);
+            }
+            _ => {
+                let slow = self.slow[verdict as usize].get_or_insert_default();
+                slow.add(request, part);
+            }
+        }
+    }
+}
+
+/// The receive window that made a request slow, in bytes, if it is a small one for the way.
+fn small_window(request: &Request<'_>, verdict: Verdict) -> Option<u64> {
+    let window = request
+        .window_limit_bytes
+        .filter(|_| matches!(verdict, Verdict::Client | Verdict::Transfer))?;
+    let at_least_ns = window.saturating_mul(usual::NS_PER_BYTE);
+    (usual::round_trip_ns(request) > at_least_ns).then_some(window)
 }
 
 fn slow_from() -> Span {

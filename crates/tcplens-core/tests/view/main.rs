@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 mod metrics;
+mod reasons;
 mod requests;
 mod running;
 mod top;
@@ -68,7 +69,9 @@ fn text(findings: &Findings) -> String {
             evidence,
             filter,
             frames,
+            advice,
         } = finding;
+        assert!(advice.is_some(), "{code}");
         let suspect = suspect.word().unwrap();
         let (what, evidence) = (what.as_deref().unwrap(), evidence.as_deref().unwrap());
         let filter = filter.as_deref().unwrap();

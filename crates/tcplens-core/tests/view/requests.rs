@@ -348,9 +348,10 @@ fn dns_tells_what_has_no_answer_and_what_does_not_exist() {
     ];
     check(records.concat(), "dns_unanswered");
     check(requests(0..9, silent), "dns_answers_nothing");
-    let records = [requests(0..7, query), requests(7..10, nameless)];
+    let records = [requests(0..10, query), requests(10..15, nameless)];
     check(records.concat(), "no_such_name");
-    let records = [requests(0..8, query), requests(8..10, nameless)];
+    // What a search list makes.
+    let records = [requests(0..16, query), requests(16..21, nameless)];
     check(records.concat(), NOTHING);
 }
 

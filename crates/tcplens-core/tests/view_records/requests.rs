@@ -60,6 +60,7 @@ pub(crate) fn request(n: u64, server: &str, port: u64, server_ms: u64) -> Reques
         verdict: Some(Verdict::Server),
         request_frame: Some(100 + 10 * n),
         response_frame: Some(102 + 10 * n),
+        window_limit_bytes: None,
         owner: None,
         path: None,
         marks: None,

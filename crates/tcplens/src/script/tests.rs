@@ -686,6 +686,7 @@ fn request(protocol: Protocol, summary: &str) -> Records {
         queue_end: Timestamp::MIN,
         troubled: None,
         frames: [4, 5],
+        windows: [0; 2],
     };
     let place = Place {
         kind: Kind::Request,

@@ -172,6 +172,7 @@ impl Work<'_, '_> {
             queue_end: task.queue_end,
             troubled,
             frames: task.frames,
+            windows: [0, 1].map(|w| self.core.largest_window(w)),
         };
         let place = Place {
             at: self.desk.now,

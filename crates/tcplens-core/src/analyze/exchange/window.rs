@@ -35,6 +35,16 @@ impl Core {
         self.ways.iter().any(|way| way.bits & bit::NARROW != 0)
     }
 
+    /// The largest window of one side so far, in bytes; 0 where it is not known, for its SYN was not seen.
+    pub(super) fn largest_window(&self, w: usize) -> u32 {
+        let is_scaled = !self.shifts.contains(&NO_SCALE);
+        let shift = if is_scaled { self.shifts[w] } else { 0 };
+        match self.mss[w] {
+            0 => 0,
+            _ => u32::from(self.largest[w]) << shift,
+        }
+    }
+
     /// The largest window of one side is `largest` now. Its peer waits for room for a segment, or for half of the largest
     /// window where segments are larger than that (RFC 1122 section 4.2.3.4): loopback.
     #[inline(never)]

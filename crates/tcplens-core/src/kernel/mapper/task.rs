@@ -147,6 +147,7 @@ impl Mapper {
             queue_end: Timestamp::MIN,
             troubled: None,
             frames: [0; 2],
+            windows: [0; 2],
         };
         let extra = RequestExtra {
             owner: ends.owner,

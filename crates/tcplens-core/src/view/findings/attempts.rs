@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use super::queue;
 use super::server::{Change, Host, Server};
 use super::thresholds::{REPEATED, REPEATED_PER_MILLE, is_share};
 use super::{Class, Draft};
@@ -36,17 +37,21 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
             peer,
             decided: peer.decided(),
         };
+        let queue = queue::find(&server);
         for (cause, rule) in RULES {
-            if let Some(sighting) = peer.cause(*cause) {
+            if let Some(sighting) = peer.cause(*cause)
+                && (queue.is_none() || *cause != Cause::Silent)
+            {
                 drafts.push(rule(&server, sighting).about(key.0));
             }
         }
         if let Some(sighting) = peer
             .cause(Cause::SynUnheard)
-            .filter(|seen| is_often(seen, peer))
+            .filter(|seen| queue.is_none() && is_often(seen, peer))
         {
             drafts.push(syn_unheard(&server, sighting));
         }
+        drafts.extend(queue);
     }
     for (ip, peer) in report.clients.iter() {
         if let Some(sighting) = peer
@@ -337,7 +342,7 @@ fn syn_unheard(server: &Server<'_>, seen: &Sighting) -> Draft {
             "SYN or answer got lost beyond here, or the server dropped the SYN (accept queue full)",
         )
     };
-    let text = format!("Connecting to {name} took more than one SYN: {why}.");
+    let text = format!("Connecting to {name} took more than one try (SYN): {why}.");
     let evidence = format!(
         "{} of {} that it accepted needed a repeated SYN, by {}, waited {} longer in total, {} at most; {}; {}.",
         seen.count,

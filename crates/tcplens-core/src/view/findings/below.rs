@@ -5,9 +5,10 @@ use super::thresholds::{
     LOSS_PER_MILLE, LOST, REPEATED, REQUEST_ERRORS, REQUEST_ERRORS_PER_MILLE, RESETS, SLOW_NS,
     SLOW_PER_MILLE, SLOW_REQUESTS, UNANSWERED, UNANSWERED_PER_MILLE, ZERO_WINDOW_NS,
 };
-use crate::record::{Status, Verdict};
+use crate::record::Status;
 use crate::time::Timestamp;
 use crate::view::Report;
+use crate::view::troubles::Trouble;
 use crate::view::words::{count, duration, percent};
 
 /// A sentence, or nothing if there was nothing.
@@ -56,12 +57,7 @@ fn unanswered(report: &Report, end: Option<Timestamp>) -> Option<String> {
 
 fn slow(report: &Report) -> Option<String> {
     let servers = report.troubles.servers.values();
-    let n: u64 = servers
-        .flat_map(|trouble| {
-            let slow = Verdict::ALL.iter().filter_map(|&why| trouble.slow(why));
-            slow.map(|slow| slow.seen.count)
-        })
-        .sum();
+    let n: u64 = servers.map(Trouble::all_slow).sum();
     let from = from(SLOW_REQUESTS, SLOW_PER_MILLE);
     let least = duration(SLOW_NS);
     (n > 0).then(|| format!("{} that took {least} or more{from}", count(n, "request")))

@@ -50,8 +50,10 @@ const RULES: &[(Cause, Rule)] = &[
     (Cause::ResetEmpty, empty),
     (Cause::ResetStale, stale),
     (Cause::ResetByServer, by_server),
+    (Cause::ResetByServerRead, by_server_read),
     (Cause::ClientAbandoned, abandoned),
     (Cause::ClientReset, by_client),
+    (Cause::ClientResetRead, by_client_read),
 ];
 
 /// `4 of 12 connections, with 1 client (10.0.0.1), open for up to 2.00 s; first .., last ..`
@@ -136,6 +138,16 @@ fn by_server(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {
     )
 }
 
+/// What was asked is known to be answered: then nobody was harmed.
+fn by_server_read(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {
+    by_server(name, peer, seen).filter(|_| peer.cut_requests >= RESETS)
+}
+
+/// The same.
+fn by_client_read(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {
+    by_client(name, peer, seen).filter(|_| peer.cut_requests >= RESETS)
+}
+
 fn abandoned(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {
     let waited = seen.longest_ns >= ABANDONED_NS;
     let (class, suspect) = if waited {
@@ -177,7 +189,7 @@ fn zero_window(what: &str, other: &str, suspect: Suspect, peer: &Peer) -> Option
         .cause(Cause::ZeroWindow)
         .filter(|_| peer.zero_window_ns >= ZERO_WINDOW_NS)?;
     let text = format!(
-        "{what} reads too slowly: it closed its receive window, and the {other} had to wait."
+        "{what} reads too slowly: its receive buffer was full (closed window), and the {other} had to wait."
     );
     let evidence = format!(
         "Window closed {}, for {} in total, {} at most on one connection; on {} of {}; seen {}.",

@@ -5,14 +5,19 @@
 //! capture. Within a class the number of connections or requests concerned times their share decides, then the time lost;
 //! but a server that others seem to wait for comes before these.
 
+mod advice;
 mod attempts;
 mod below;
 mod capture;
+mod churn;
 mod endings;
 mod group;
+mod held;
 mod paths;
+mod queue;
 mod requests;
 mod server;
+mod special;
 pub mod thresholds;
 
 use std::cmp::Reverse;
@@ -21,6 +26,7 @@ use std::net::IpAddr;
 
 use super::{Report, ServerKey, Sighting, words};
 use crate::record::{Finding, Health, Suspect};
+pub use advice::ADVICE;
 use thresholds::FINDINGS;
 
 /// All that is wrong, and what was looked at.
@@ -121,6 +127,8 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     drafts.extend(paths::find(report));
     drafts.extend(group::alike(report, endings::find(report)));
     drafts.extend(requests::find(report, health));
+    drafts.extend(held::find(report));
+    drafts.extend(churn::find(report));
     drafts.extend(capture::find(report, health));
     capture::cast_doubt(report, health, &mut drafts);
     drafts.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.text.cmp(&b.text)));
@@ -181,6 +189,7 @@ impl Draft {
             evidence: Some(self.evidence),
             filter: Some(self.filter),
             frames: self.frames,
+            advice: advice::of(self.code).map(str::to_owned),
         }
     }
 }

@@ -36,6 +36,12 @@ pub(super) fn find(report: &Report, health: &Health) -> Vec<Draft> {
             let slow = trouble.slow(verdict);
             drafts.extend(slow.and_then(|slow| server.slow(verdict, slow)));
         }
+        drafts.extend(server.slow_names(trouble.slow_names()));
+        drafts.extend(server.slow_handshakes(trouble.slow_handshakes()));
+        for of_server in [false, true] {
+            let small = trouble.small_window(of_server);
+            drafts.extend(small.and_then(|small| server.small_window(of_server, small)));
+        }
         drafts.extend(server.errors(trouble));
         drafts.extend(server.unanswered(trouble.unanswered()));
         drafts.extend(server.nameless(trouble.nameless()));
@@ -45,11 +51,11 @@ pub(super) fn find(report: &Report, health: &Health) -> Vec<Draft> {
 }
 
 /// A server and all requests to it.
-struct Server<'r> {
-    name: String,
-    filter: String,
+pub(super) struct Server<'r> {
+    pub(super) name: String,
+    pub(super) filter: String,
     key: ServerKey,
-    group: &'r RequestGroup,
+    pub(super) group: &'r RequestGroup,
     /// What its slow requests seem to wait for.
     wait: Option<&'r Wait>,
 }
@@ -104,7 +110,8 @@ impl Server<'_> {
                 "window_limited",
                 Suspect::Client,
                 format!(
-                    "Clients of {name} read too slowly: most of the time of slow requests their receive window is closed."
+                    "Clients of {name} read too slowly: most of the time of slow requests their receive buffer is full (closed window), and \
+                     {name} must wait."
                 ),
             ),
             Verdict::Window => (
@@ -112,7 +119,8 @@ impl Server<'_> {
                 "window_limited",
                 Suspect::Server,
                 format!(
-                    "{name} reads too slowly: most of the time of slow requests its receive window is closed."
+                    "{name} reads too slowly: most of the time of slow requests its receive buffer is full (closed window), and clients \
+                     must wait."
                 ),
             ),
             Verdict::Queue => (
@@ -143,23 +151,7 @@ impl Server<'_> {
                 ),
             ),
         };
-        let mut evidence = format!(
-            "{} of {} took {} or more, mostly for that: it cost {} of their {} ({}), up to {} of one; the median of all \
-             takes {}",
-            seen.count,
-            count(answered, "answered request"),
-            duration(SLOW_NS),
-            duration(seen.time_ns),
-            duration(slow.total_ns),
-            percent(seen.time_ns, slow.total_ns),
-            duration(seen.longest_ns),
-            duration(
-                self.group
-                    .total
-                    .quantile(500)
-                    .map_or(0, crate::time::Span::ns)
-            ),
-        );
+        let mut evidence = self.cost(slow, "answered request", SLOW_NS);
         mostly(&mut evidence, &slow.operations, seen.count);
         let wait = self.wait.filter(|_| verdict == Verdict::Server);
         if let Some(wait) = wait {
@@ -178,6 +170,24 @@ impl Server<'_> {
             ..Draft::new(class, code, suspect, seen, answered)
         };
         Some(draft.says(text, evidence, self.filter.clone()))
+    }
+
+    /// `4 of 100 answered requests took 100 ms or more, ...; the median of all takes 4.00 ms`
+    pub(super) fn cost(&self, slow: &Slow, what: &str, from_ns: u64) -> String {
+        let (seen, answered) = (&slow.seen, self.group.total.count());
+        let median = self.group.total.quantile(500);
+        format!(
+            "{} of {} took {} or more, mostly for that: it cost {} of their {} ({}), up to {} of one; the median of all \
+             takes {}",
+            seen.count,
+            count(answered, what),
+            duration(from_ns),
+            duration(seen.time_ns),
+            duration(slow.total_ns),
+            percent(seen.time_ns, slow.total_ns),
+            duration(seen.longest_ns),
+            duration(median.map_or(0, crate::time::Span::ns)),
+        )
     }
 
     /// The client's mistakes and the server's failures apart, if these are many; else the more frequent of both.
@@ -344,7 +354,7 @@ impl Server<'_> {
 }
 
 /// `A shop.example. (12), AAAA db.example. (1) and others`.
-fn names(kinds: &Kinds) -> String {
+pub(super) fn names(kinds: &Kinds) -> String {
     let top = kinds.top(4);
     let is_all = kinds.others == 0 && top.len() < 4;
     let named: Vec<_> = top
@@ -356,7 +366,7 @@ fn names(kinds: &Kinds) -> String {
 }
 
 /// Appends `, mostly GET (12)`, if there is a word for them.
-fn mostly(text: &mut String, kinds: &Kinds, of: u64) {
+pub(super) fn mostly(text: &mut String, kinds: &Kinds, of: u64) {
     if let Some((word, n)) = kinds.most().filter(|(word, _)| !word.is_empty()) {
         // Writing to a String cannot fail.
         let _ = match n == of {

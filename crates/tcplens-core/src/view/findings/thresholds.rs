@@ -89,10 +89,41 @@ pub const UNANSWERED_PER_MILLE: u64 = 10;
 /// A query for a name that was not answered within so long, in ns, is unanswered: what the C library waits before it asks
 /// again (resolv.conf(5), `timeout`).
 pub const NAME_SILENCE_NS: i64 = 5_000_000_000;
-/// Queries for names that do not exist: at least so many, and one in ten. Chosen: search lists make some of them.
-pub const NAMELESS: u64 = 3;
+/// Queries for names that do not exist: at least so many, and one in four. Chosen: search lists make some of them.
+pub const NAMELESS: u64 = 5;
 /// See [`NAMELESS`].
-pub const NAMELESS_PER_MILLE: u64 = 100;
+pub const NAMELESS_PER_MILLE: u64 = 250;
+
+/// A query for a name is slow from here on, in ns. Chosen: a resolver that has to ask others needs less, mostly; and who waits
+/// for a name has not even begun to connect.
+pub const SLOW_NAME_NS: u64 = 200_000_000;
+/// Slow queries of one resolver: at least [`SLOW_REQUESTS`], and this share of those it answered, in per mille. Chosen: names
+/// that are in no cache are a few.
+pub const SLOW_NAMES_PER_MILLE: u64 = 50;
+
+/// A receive window limits where it would carry less than this over the shortest round trip: `view::usual` says what is usual.
+/// So many requests of one server, or so much time of any number, in ns. Chosen: one download may have been somebody's test.
+pub const SMALL_WINDOW_NS: u64 = 1_000_000_000;
+
+/// Small segments that waited for a delayed acknowledgment, of one server's clients or of the server: at least so many, and so
+/// much time in all, in ns. Chosen: a few happen by chance, where a program writes just when the ACK comes.
+pub const HELD: u64 = 5;
+/// See [`HELD`].
+pub const HELD_NS: u64 = 200_000_000;
+
+/// Connections with one request each, of one client to one server: at least so many. Chosen: a page and its pictures are
+/// fewer.
+pub const CHURN: u64 = 20;
+/// And this share of its connections, in per mille: nearly all.
+pub const CHURN_SINGLE_PER_MILLE: u64 = 900;
+/// And this share of what the client waits for, in per mille, goes to handshakes. Chosen: a quarter is worth a change.
+pub const CHURN_HANDSHAKES_PER_MILLE: u64 = 250;
+/// And so much of it, in ns. Chosen: near a server it takes thousands of connections.
+pub const CHURN_NS: u64 = 500_000_000;
+
+/// Connections of one server whose opening was not heard although the handshake was over as seen here: at least so many. Chosen:
+/// one may be chance. See `connection.client_opening_retransmits`.
+pub const OPENINGS: u64 = 2;
 
 /// Connections of which one side only was captured, in per mille of all. Chosen.
 pub const ONE_SIDED_PER_MILLE: u64 = 100;

@@ -57,6 +57,7 @@ pub(super) fn request(port: u16, ms: i64) -> Records {
         queue_end: Timestamp::MIN,
         troubled: None,
         frames: [4, 5],
+        windows: [0; 2],
     };
     let place = Place {
         kind: Kind::Request,
