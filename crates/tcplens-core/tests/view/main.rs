@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 mod metrics;
+mod names;
 mod requests;
 mod running;
 #[path = "../view_records/mod.rs"]
