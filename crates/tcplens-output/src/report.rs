@@ -13,6 +13,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_core::view::{Findings, Report};
 
 use crate::color::Paint;
+use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration};
 use crate::time_style::{TimeFormat, TimeStyle};
 
@@ -41,6 +42,8 @@ pub struct ReportOptions<'a> {
     pub rows: usize,
     /// Findings, at most.
     pub findings: usize,
+    /// How to show addresses.
+    pub hosts: Hosts,
 }
 
 impl ReportOptions<'_> {
@@ -59,6 +62,7 @@ impl ReportOptions<'_> {
             first_packet: None,
             rows: 10,
             findings: 20,
+            hosts: Hosts::default(),
         }
     }
 }
@@ -189,8 +193,11 @@ impl Page<'_> {
             ", suspect: {}",
             finding.suspect.word().unwrap_or_default()
         );
-        self.prose(&indent, finding.text.as_deref().unwrap_or_default());
-        self.prose(&indent, finding.evidence.as_deref().unwrap_or_default());
+        let hosts = self.options.hosts.clone();
+        for text in [&finding.text, &finding.evidence] {
+            let text = text.as_deref().unwrap_or_default();
+            self.prose(&indent, &hosts.sentence(text));
+        }
         self.show(&indent, finding);
     }
 
