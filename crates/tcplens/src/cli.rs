@@ -15,8 +15,8 @@ pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use events::{EventFormat, Events};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
-    AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source,
-    Who,
+    AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
+    SideChoice, Source, Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
@@ -86,6 +86,9 @@ pub(crate) struct Report {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text or jsonl (the findings)
     #[arg(
         short,
@@ -105,6 +108,9 @@ pub(crate) struct Handshakes {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,
@@ -124,6 +130,9 @@ pub(crate) struct Connections {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,

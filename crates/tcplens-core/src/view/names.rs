@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::record::{Protocol, Request};
 
@@ -19,7 +20,7 @@ const LONGEST: usize = 253;
 pub struct Names {
     most: usize,
     /// The number of the latest answer, and the name that it is for.
-    names: BTreeMap<IpAddr, (u64, Box<str>)>,
+    names: BTreeMap<IpAddr, (u64, Arc<str>)>,
     /// By the number of the answer.
     addresses: BTreeMap<u64, IpAddr>,
     next: u64,
@@ -51,7 +52,7 @@ impl Names {
         let Some((name, answers)) = answered(request) else {
             return;
         };
-        let name = name.to_ascii_lowercase();
+        let name: Arc<str> = name.to_ascii_lowercase().into();
         for ip in answers.split(' ').filter_map(|text| text.parse().ok()) {
             self.insert(ip, &name);
         }
@@ -59,7 +60,7 @@ impl Names {
 
     /// The name of an address.
     #[must_use]
-    pub fn of(&self, ip: IpAddr) -> Option<&str> {
+    pub fn of(&self, ip: IpAddr) -> Option<&Arc<str>> {
         let (_, name) = self.names.get(&ip.to_canonical())?;
         Some(name)
     }
@@ -82,7 +83,7 @@ impl Names {
         self.forgotten
     }
 
-    fn insert(&mut self, ip: IpAddr, name: &str) {
+    fn insert(&mut self, ip: IpAddr, name: &Arc<str>) {
         let ip = ip.to_canonical();
         let number = self.next;
         self.next += 1;
@@ -90,9 +91,7 @@ impl Names {
             Some((before, known)) => {
                 self.addresses.remove(before);
                 *before = number;
-                if **known != *name {
-                    *known = name.into();
-                }
+                *known = name.clone();
             }
             None => {
                 if self.names.len() >= self.most
@@ -101,7 +100,7 @@ impl Names {
                     self.names.remove(&oldest);
                     self.forgotten += 1;
                 }
-                self.names.insert(ip, (number, name.into()));
+                self.names.insert(ip, (number, name.clone()));
             }
         }
         self.addresses.insert(number, ip);

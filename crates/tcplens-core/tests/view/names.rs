@@ -16,7 +16,8 @@ fn dns(kind: &'static str, summary: &'static str, answers: &'static str) -> Requ
 }
 
 fn of(names: &Names, ip: &str) -> String {
-    names.of(ip.parse().unwrap()).unwrap_or("-").to_owned()
+    let name = names.of(ip.parse().unwrap());
+    name.map_or("-", |name| name).to_owned()
 }
 
 #[test]

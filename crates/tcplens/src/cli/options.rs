@@ -158,6 +158,38 @@ pub(crate) struct Output {
     pub verbose: u8,
 }
 
+/// What text calls addresses.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Naming {
+    /// Names for addresses in text: `seen` in DNS answers of the traffic, or by `lookup` too, which asks the resolver; alone:
+    /// lookup
+    #[arg(
+        long,
+        value_name = "FROM",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "lookup",
+        hide_possible_values = true
+    )]
+    pub names: Option<NamesFrom>,
+    /// Labels for addresses, networks and ports in text, by a file like /etc/hosts; repeatable (docs/names.md)
+    #[arg(long, value_name = "FILE")]
+    pub names_file: Vec<PathBuf>,
+    /// Country, city and owner of addresses in text, by a MaxMind database file; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub geoip: Vec<PathBuf>,
+}
+
+/// `--names`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamesFrom {
+    /// Answers of name servers that were seen.
+    Seen,
+    /// Also the system's resolver.
+    Lookup,
+}
+
 /// What is kept, and for how long.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Bounds")]
