@@ -106,3 +106,150 @@ fn printable(text: &str) -> String {
     let letters = text.chars().filter(|c| !c.is_control());
     letters.take(LONGEST).collect()
 }
+
+#[cfg(test)]
+#[path = "../../tests/mmdb/mod.rs"]
+mod mmdb;
+
+#[cfg(test)]
+mod tests {
+    use super::mmdb::{Value, database, map};
+    use super::*;
+
+    /// A database in a file of its own, removed at once: it is in memory then.
+    fn places(databases: &[Vec<u8>]) -> Result<Places> {
+        let name = |n| format!("tcplens-places-{}-{n}", std::process::id());
+        let own: usize = databases.iter().map(|bytes| bytes.as_ptr().addr()).sum();
+        let files: Vec<PathBuf> = (0..databases.len())
+            .map(|n| std::env::temp_dir().join(name(own + n)))
+            .collect();
+        for (file, bytes) in files.iter().zip(databases) {
+            fs::write(file, bytes).unwrap();
+        }
+        let places = Places::open(&files);
+        for file in &files {
+            fs::remove_file(file).unwrap();
+        }
+        places
+    }
+
+    fn of(places: &Places, ip: &str) -> String {
+        let place = places.of(ip.parse().unwrap());
+        place.as_deref().unwrap_or("-").to_owned()
+    }
+
+    #[test]
+    fn country_city_and_owner_are_told_as_far_as_the_databases_have_them() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let country = |code: &str| map(&[("iso_code", text(code))]);
+        let city = map(&[
+            (
+                "city",
+                map(&[(
+                    "names",
+                    map(&[("de", text("Koeln")), ("en", text("Cologne"))]),
+                )]),
+            ),
+            ("country", country("DE")),
+        ]);
+        let cities = database(&[
+            ("192.0.2.0/24", city),
+            ("198.51.100.0/25", map(&[("country", country("FR"))])),
+            ("2001:db8::/32", map(&[("country", country("JP"))])),
+        ]);
+        let owners = database(&[
+            (
+                "192.0.2.0/25",
+                map(&[
+                    ("autonomous_system_number", Value::Number(64500)),
+                    (
+                        "autonomous_system_organization",
+                        text("Example\u{1b}[2J Net"),
+                    ),
+                ]),
+            ),
+            (
+                "203.0.113.0/24",
+                map(&[("autonomous_system_number", Value::Number(64501))]),
+            ),
+            // As others write it.
+            (
+                "198.51.100.128/25",
+                map(&[
+                    ("country_code", text("NL")),
+                    ("asn", text("AS64502")),
+                    ("as_name", text("Other")),
+                ]),
+            ),
+        ]);
+        let places = places(&[cities, owners]).unwrap();
+        for _ in 0..2 {
+            for (ip, expected) in [
+                ("192.0.2.7", "DE, Cologne, AS64500 Example[2J Net"),
+                ("192.0.2.200", "DE, Cologne"),
+                ("198.51.100.1", "FR"),
+                ("198.51.100.129", "NL, AS64502 Other"),
+                ("203.0.113.9", "AS64501"),
+                ("2001:db8::1", "JP"),
+                ("10.0.0.1", "-"),
+                ("::1", "-"),
+            ] {
+                assert_eq!(of(&places, ip), expected, "{ip}");
+            }
+        }
+        assert_eq!(places.remembered.lock().unwrap().len(), 8);
+    }
+
+    #[test]
+    fn what_is_no_database_is_refused_and_a_damaged_one_harms_nobody() {
+        let whole = database(&[(
+            "192.0.2.0/24",
+            map(&[(
+                "country",
+                map(&[("iso_code", Value::Text("DE".to_owned()))]),
+            )]),
+        )]);
+        let error = places(&[b"no database".to_vec()])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.starts_with("cannot understand the database "),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("; name a file in MaxMind's format (.mmdb) with --geoip"),
+            "{error}"
+        );
+        let missing = Places::open(&[PathBuf::from("/no/such.mmdb")])
+            .err()
+            .unwrap();
+        assert_eq!(
+            missing.to_string(),
+            "cannot open the database /no/such.mmdb; name a file in MaxMind's format (.mmdb) with --geoip"
+        );
+        for at in 0..whole.len() {
+            for byte in [0, 0x20, 0x7f, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] = byte;
+                if let Ok(reader) = Reader::from_source(damaged) {
+                    let places = Places {
+                        databases: vec![reader],
+                        remembered: Mutex::default(),
+                    };
+                    of(&places, "192.0.2.7");
+                    of(&places, "2001:db8::1");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_bound() {
+        let places = places(&[database(&[])]).unwrap();
+        for n in 0..REMEMBERED as u32 + 1 {
+            places.of(std::net::Ipv4Addr::from_bits(n).into());
+        }
+        assert_eq!(places.remembered.lock().unwrap().len(), 1);
+    }
+}
