@@ -79,16 +79,22 @@ impl Hosts {
         self.0.is_none()
     }
 
+    /// What is known of an address; of a port of it, if it is asked for one.
+    #[must_use]
+    pub fn label(&self, ip: IpAddr, port: Option<u16>) -> Label {
+        match &self.0 {
+            Some(labels) => labels.of(ip, port),
+            None => Label::default(),
+        }
+    }
+
     /// An address and a port.
     #[must_use]
     pub fn end(&self, ip: IpAddr, port: u64) -> Shown {
         Shown {
             ip,
             port: Some(port),
-            label: match &self.0 {
-                Some(labels) => labels.of(ip, u16::try_from(port).ok()),
-                None => Label::default(),
-            },
+            label: self.label(ip, u16::try_from(port).ok()),
         }
     }
 
@@ -98,10 +104,7 @@ impl Hosts {
         Shown {
             ip,
             port: None,
-            label: match &self.0 {
-                Some(labels) => labels.of(ip, None),
-                None => Label::default(),
-            },
+            label: self.label(ip, None),
         }
     }
 
