@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Most lines of a text, comments among them. Chosen: about 100 MB of labels.
@@ -93,9 +93,8 @@ impl Labels {
             ));
         }
         let label: Arc<str> = label.into();
-        if let Ok(end) = address.parse::<SocketAddr>() {
-            let key = (end.ip().to_canonical(), end.port());
-            self.ends.entry(key).or_insert(label);
+        if let Some(end) = end(address) {
+            self.ends.entry(end).or_insert(label);
             return Ok(());
         }
         let Some((ip, bits)) = address.split_once('/') else {
@@ -149,6 +148,16 @@ fn width(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { 32 } else { 128 }
 }
 
+/// An address and a port: `10.0.0.1:80`, `[2001:db8::1]:80`.
+fn end(text: &str) -> Option<(IpAddr, u16)> {
+    let (ip, port) = text.rsplit_once(':')?;
+    let ip: IpAddr = match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
+        Some(ip) => ip.parse().ok().filter(IpAddr::is_ipv6)?,
+        None => ip.parse().ok().filter(IpAddr::is_ipv4)?,
+    };
+    Some((ip.to_canonical(), port.parse().ok()?))
+}
+
 /// An address; hosts(5) on some systems names the interface of a link-local one (`fe80::1%lo0`), which no packet tells.
 fn address(text: &str) -> Result<IpAddr, String> {
     let without_zone = text.split('%').next().unwrap_or_default();
@@ -189,9 +198,9 @@ mod tests {
 
     /// `host name`, `network name` or `-`.
     fn of(labels: &Labels, end: &str) -> String {
-        let (ip, port) = match end.parse::<SocketAddr>() {
-            Ok(end) => (end.ip(), Some(end.port())),
-            Err(_) => (end.parse().unwrap(), None),
+        let (ip, port) = match super::end(end) {
+            Some((ip, port)) => (ip, Some(port)),
+            None => (end.parse().unwrap(), None),
         };
         match labels.of(ip, port) {
             Some(Labelled::Host(label)) => format!("host {label}"),
