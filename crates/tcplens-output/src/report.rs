@@ -152,7 +152,8 @@ impl Page<'_> {
                 Some(below) => {
                     self.painted(Paint::Green, "Nothing found that is called wrong.");
                     self.text.push('\n');
-                    self.prose("", below);
+                    let below = self.options.hosts.sentence(below).into_owned();
+                    self.prose("", &below);
                 }
                 None => {
                     self.painted(Paint::Green, "Nothing wrong found.");

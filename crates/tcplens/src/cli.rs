@@ -358,7 +358,8 @@ const REPORT_HELP: &str = "\
 Examples:
   tcplens shop.pcap                    what is wrong
   tcplens report *.pcap host 10.0.0.7  one host's packets in several files
-  tcplens report -f jsonl shop.pcap    the findings, for machines";
+  tcplens report -f jsonl shop.pcap    the findings, for machines
+  tcplens shop.pcap --names=seen       servers by their names";
 
 const HANDSHAKES_HELP: &str = "\
 Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's

@@ -69,6 +69,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         hosts: names::hosts(known.as_ref()),
     };
     let observed = observe(plan, &mut view)?;
+    names::may_wait(known.as_ref());
     let findings = view.report.finish(&observed.health);
     let color = target.is_colored(output);
     match &mut target {

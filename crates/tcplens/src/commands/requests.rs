@@ -109,6 +109,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         slow,
     };
     let observed = observe(plan, &mut view)?;
+    names::may_wait(known.as_ref());
     let saved = match view.slow.take() {
         Some(slow) if !observed.reader_gone => Some(slow.save(&files)?),
         _ => None,

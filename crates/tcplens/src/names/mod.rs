@@ -31,7 +31,7 @@ mod reverse;
 /// Largest file of labels. Chosen: a million lines of 60 letters, and some more.
 const LARGEST_FILE: u64 = 128 << 20;
 
-/// What all names of a run's files may keep it waiting, of its results from a file: nothing is lost by it there.
+/// What all names of a run may keep its results waiting, where nothing is lost by it: those of a file, and the last ones.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// See the module.
@@ -41,6 +41,8 @@ pub(crate) struct Known {
     seen: Option<Mutex<view::Names>>,
     reverse: Option<Reverse>,
     places: Places,
+    /// Nothing waits for a name, for packets may be lost meanwhile.
+    is_live: bool,
 }
 
 impl Known {
@@ -65,7 +67,15 @@ impl Known {
             seen: naming.names.map(|_| Mutex::default()),
             reverse: looks_up.then(|| Reverse::new(System, patience)),
             places: Places::open(&naming.geoip)?,
+            is_live,
         })))
+    }
+
+    /// No packet comes any more: what is shown from here on may wait for names, as the results of files do.
+    pub(crate) fn may_wait(&self) {
+        if let Some(reverse) = self.reverse.as_ref().filter(|_| self.is_live) {
+            reverse.grant(PATIENCE);
+        }
     }
 
     /// Whether names that were answered in the traffic are of use.
@@ -142,6 +152,13 @@ impl hosts::Labels for Known {
                 place,
             },
         }
+    }
+}
+
+/// Nothing is observed any more.
+pub(crate) fn may_wait(known: Option<&Arc<Known>>) {
+    if let Some(known) = known {
+        known.may_wait();
     }
 }
 

@@ -114,6 +114,11 @@ impl Reverse {
         }
     }
 
+    /// From here on all that ask may wait so long together.
+    pub(super) fn grant(&self, patience: Duration) {
+        self.shared.lock().patience = patience;
+    }
+
     /// The name of an address, if it is known by now; else it will be looked up.
     pub(super) fn of(&self, ip: IpAddr) -> Option<Arc<str>> {
         if !is_looked_up(ip) {

@@ -136,6 +136,13 @@ fn the_resolver_is_asked_beside_the_capture_without_privileges_and_confined() {
     // The clients' 127.0.0.1 stands in the file of hosts, so nobody was asked.
     assert!(ended.out.contains(" localhost:"), "{}", ended.out);
     assert_eq!(asked.load(Ordering::Relaxed), 2);
+    // What is printed at the end only can wait for names then.
+    let words = ["report", "-i", "lo", "-B", "4MiB", "--names"];
+    let tap = Tap::start(tcplens(&lo, &place, &words));
+    Connection::open(&lo, &lo, NAMED);
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    assert!(ended.out.contains("\npeer.example:6379 "), "{}", ended.out);
 }
 
 #[test]
