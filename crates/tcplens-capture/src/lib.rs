@@ -15,4 +15,5 @@ pub mod owners;
 pub mod privilege;
 pub mod probe;
 pub mod process;
+pub mod resolve;
 pub mod ring;

@@ -599,7 +599,7 @@ impl Engine {
         Engine {
             front: {
                 let mut front = Front::new(decode, 1);
-                if settings.requests {
+                if settings.reads_payload() {
                     front.keep_packets();
                 }
                 front

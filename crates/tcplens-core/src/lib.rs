@@ -11,6 +11,7 @@ pub mod engine;
 pub mod filter;
 pub mod flow;
 pub mod kernel;
+pub mod labels;
 pub mod packet;
 pub mod pending;
 pub mod proto;

@@ -79,6 +79,9 @@ pub struct Settings {
     pub requests: bool,
     /// Which record kinds are wanted.
     pub connections: bool,
+    /// The names that answers of name servers give to addresses are wanted: requests of DNS over UDP are made, whatever else
+    /// is wanted.
+    pub names: bool,
     /// Protocols that may be recognised; empty for all.
     pub protocols: Vec<Protocol>,
     /// Protocols that may be recognised on some ports of servers instead of `protocols`; the first that names a port decides.
@@ -100,6 +103,14 @@ pub struct PortProtocols {
     pub protocols: Vec<Protocol>,
 }
 
+impl Settings {
+    /// Whether payload is read: of connections, or of datagrams alone.
+    #[must_use]
+    pub fn reads_payload(&self) -> bool {
+        self.requests || self.names
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -114,6 +125,7 @@ impl Default for Settings {
             handshakes: true,
             requests: true,
             connections: true,
+            names: false,
             protocols: Vec::new(),
             port_protocols: Vec::new(),
             limit_held: 256 << 20,
@@ -217,7 +229,7 @@ impl Shard {
             handshakes: settings.handshakes,
             connections: settings.connections,
             hash_key: HashKey::new(settings.hash_seed),
-            requests: settings.requests.then(|| Requests::new(settings)),
+            requests: settings.reads_payload().then(|| Requests::new(settings)),
             table: Table::default(),
             openings: Openings::default(),
             gone: Gone::default(),

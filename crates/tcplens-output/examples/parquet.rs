@@ -129,6 +129,7 @@ fn request(of: &Value) -> Option<Request<'_>> {
         owner: None,
         path: None,
         marks: None,
+        answers: None,
     })
 }
 

@@ -13,6 +13,7 @@ pub mod digits;
 pub mod docs;
 pub mod events;
 pub mod ganglia;
+pub mod hosts;
 pub mod human;
 pub mod json;
 pub mod jsonl;

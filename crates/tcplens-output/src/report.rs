@@ -13,6 +13,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_core::view::{Findings, Report};
 
 use crate::color::Paint;
+use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration};
 use crate::time_style::{TimeFormat, TimeStyle};
 
@@ -41,6 +42,8 @@ pub struct ReportOptions<'a> {
     pub rows: usize,
     /// Findings, at most.
     pub findings: usize,
+    /// How to show addresses.
+    pub hosts: Hosts,
 }
 
 impl ReportOptions<'_> {
@@ -59,6 +62,7 @@ impl ReportOptions<'_> {
             first_packet: None,
             rows: 10,
             findings: 20,
+            hosts: Hosts::default(),
         }
     }
 }
@@ -148,7 +152,8 @@ impl Page<'_> {
                 Some(below) => {
                     self.painted(Paint::Green, "Nothing found that is called wrong.");
                     self.text.push('\n');
-                    self.prose("", below);
+                    let below = self.options.hosts.sentence(below).into_owned();
+                    self.prose("", &below);
                 }
                 None => {
                     self.painted(Paint::Green, "Nothing wrong found.");
@@ -189,10 +194,13 @@ impl Page<'_> {
             ", suspect: {}",
             finding.suspect.word().unwrap_or_default()
         );
-        self.prose(&indent, finding.text.as_deref().unwrap_or_default());
-        self.prose(&indent, finding.evidence.as_deref().unwrap_or_default());
+        let hosts = self.options.hosts.clone();
+        for text in [&finding.text, &finding.evidence] {
+            let text = text.as_deref().unwrap_or_default();
+            self.prose(&indent, &hosts.sentence(text));
+        }
         if let Some(advice) = &finding.advice {
-            self.prose(&indent, &format!("next: {advice}"));
+            self.prose(&indent, &format!("next: {}", hosts.sentence(advice)));
         }
         self.show(&indent, finding);
     }

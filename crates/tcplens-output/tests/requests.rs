@@ -22,6 +22,7 @@ mod view_records {
 use tcplens_core::record::*;
 use tcplens_core::time::Span;
 use tcplens_core::view::RequestSummary;
+use tcplens_output::hosts::Hosts;
 use tcplens_output::tcpkit::{TcpkitExtra, TcpkitShape, document};
 use tcplens_output::tcprt::Tcprt;
 use tcplens_output::text::{RequestColumn, RequestEnd, RequestText, histograms, summary};
@@ -141,12 +142,12 @@ fn the_summary_counts_and_the_histogram_has_tcpkits_buckets() {
     let end = RequestEnd {
         unparsed: &[("redis bad_length".to_owned(), 3)],
         holes: 2,
-        color: false,
+        ..RequestEnd::default()
     };
     let counted = counted(ms(100));
     let mut out = Vec::new();
     summary(&counted, &end, &mut out);
-    histograms(&counted, false, &mut out);
+    histograms(&counted, &Hosts::default(), false, &mut out);
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text, include_str!("requests/summary.txt"));
     let bars = text.lines().filter(|line| line.contains(" % "));
@@ -158,7 +159,12 @@ fn the_summary_counts_and_the_histogram_has_tcpkits_buckets() {
 fn without_requests_the_summary_says_so() {
     let mut out = Vec::new();
     summary(&RequestSummary::default(), &RequestEnd::default(), &mut out);
-    histograms(&RequestSummary::default(), false, &mut out);
+    histograms(
+        &RequestSummary::default(),
+        &Hosts::default(),
+        false,
+        &mut out,
+    );
     assert_eq!(out, b"no requests\n");
 }
 

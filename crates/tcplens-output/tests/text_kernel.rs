@@ -158,7 +158,7 @@ fn first_frames_are_a_list_in_json_and_one_cell_in_csv() {
         json.contains("\"connection_id\":\"00000000_0000000000000050\""),
         "{json}"
     );
-    assert!(csv.ends_with(",F,,,,1448:1448:611;20000::\n"), "{csv}");
+    assert!(csv.ends_with(",F,,,,1448:1448:611;20000::,\n"), "{csv}");
     let columns = |line: &str| line.matches(',').count();
     let mut lines = csv.lines();
     assert_eq!(lines.next().map(columns), lines.next().map(columns));

@@ -15,8 +15,8 @@ pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use events::{EventFormat, Events};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
-    AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, Output, SideChoice, Source,
-    Who,
+    AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
+    SideChoice, Source, Who,
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
@@ -90,6 +90,9 @@ pub(crate) struct Report {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text or jsonl (the findings)
     #[arg(
         short,
@@ -109,6 +112,9 @@ pub(crate) struct Handshakes {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,
@@ -128,6 +134,9 @@ pub(crate) struct Connections {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text, jsonl, csv, parquet (with -o) or none
     #[arg(
         short,
@@ -353,7 +362,8 @@ const REPORT_HELP: &str = "\
 Examples:
   tcplens shop.pcap                    what is wrong
   tcplens report *.pcap host 10.0.0.7  one host's packets in several files
-  tcplens report -f jsonl shop.pcap    the findings, for machines";
+  tcplens report -f jsonl shop.pcap    the findings, for machines
+  tcplens shop.pcap --names=seen       servers by their names";
 
 const HANDSHAKES_HELP: &str = "\
 Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's

@@ -237,6 +237,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         listeners,
         filters: Vec::new(),
         slow_from: None,
+        names: None,
         live,
     })
 }

@@ -10,6 +10,7 @@ mod gate;
 mod kernel;
 mod live;
 mod log;
+mod names;
 mod observe;
 mod pace;
 mod pipeline;

@@ -29,6 +29,7 @@ use crate::commands::Wanted;
 use crate::gate::Gate;
 use crate::kernel::NewPorts;
 use crate::live::Live;
+use crate::names::Known;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
 use crate::say::say;
@@ -84,9 +85,23 @@ pub(crate) struct Plan {
     pub filters: Vec<HandshakeFilter>,
     /// What takes so long is slow, for whoever asks.
     pub slow_from: Option<Span>,
+    /// Takes note of names that records tell.
+    pub names: Option<Arc<Known>>,
 }
 
 impl Plan {
+    /// What addresses are called is to be known, for text.
+    pub(crate) fn named(&mut self, known: Option<&Arc<Known>>) {
+        let Some(known) = known else {
+            return;
+        };
+        self.names = Some(known.clone());
+        self.settings.names = known.sees();
+        if let Some(live) = &mut self.live {
+            known.reads_of(live);
+        }
+    }
+
     /// What whoever asks is told of.
     fn desk(&self, live: &Live) -> DeskSettings {
         DeskSettings {

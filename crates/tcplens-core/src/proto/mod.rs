@@ -23,6 +23,7 @@ pub mod websocket;
 mod text;
 mod unit;
 
+pub(crate) use text::ANSWERS_BEGIN;
 pub use text::{Line, Texts};
 pub use unit::{Asked, Loss, Outcome, Owes, Part, Request, Response, Step, Unit, Way};
 

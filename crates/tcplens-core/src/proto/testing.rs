@@ -146,7 +146,13 @@ pub(crate) fn run<P: Parser>(mut parser: P, said: &[Said<'_>]) -> Vec<String> {
             let text = |range: std::ops::Range<u32>| {
                 String::from_utf8(arena[range.start as usize..range.end as usize].to_vec()).unwrap()
             };
-            let [operation, summary, status_text] = ranges.map(text);
+            let [operation, summary, mut status_text] = ranges.map(text);
+            // What stands behind it has tests of its own.
+            status_text.truncate(
+                status_text
+                    .find(super::ANSWERS_BEGIN)
+                    .unwrap_or(status_text.len()),
+            );
             match step {
                 Step::Wait => {
                     assert!(

@@ -1,14 +1,23 @@
-//! What a parser says in words: operation, summary, status text; one printable line each, bounded.
+//! What a parser says in words: operation, summary, status text, answers; one printable line each, bounded.
 //!
 //! Bytes that are not printable ASCII or valid UTF-8 are escaped as `\xNN` (`\n`, `\r`, `\t` by their letters), and the
 //! backslash as `\\`, so that nothing read off the wire can move a terminal's cursor or break a line.
 
+use std::fmt::Write;
+use std::net::IpAddr;
 use std::ops::Range;
 
 /// Longest operation, in bytes. Chosen: the longest names of any protocol's commands fit.
 const OPERATION: usize = 64;
 /// Longest status text, in bytes. Chosen: what one line can show.
 const STATUS_TEXT: usize = 128;
+/// Longest list of addresses that a name server answered, in bytes. Chosen: what fits in a datagram of 512 bytes, 28 of IPv4
+/// or 15 of IPv6, nearly always has room in it.
+const ANSWERS: usize = 512;
+/// Begins the addresses behind a status text, where else no control character stands.
+pub(crate) const ANSWERS_BEGIN: char = '\0';
+/// Longest address in words, in bytes: all of IPv6 in hexadecimal digits, 39, and what stands before it.
+const ADDRESS: usize = 40;
 
 /// Where the words of the unit that is being read go.
 pub struct Texts<'a> {
@@ -18,7 +27,7 @@ pub struct Texts<'a> {
     pub operation: Range<u32>,
     /// The summary's.
     pub summary: Range<u32>,
-    /// The status text's.
+    /// The status text's, with the answers behind it.
     pub status_text: Range<u32>,
 }
 
@@ -75,6 +84,29 @@ impl<'a> Texts<'a> {
     /// What the response says of itself in words: `-ERR unknown command`, `Not Found`. Cut at 128 bytes.
     pub fn status_text(&mut self, write: impl FnOnce(&mut Line<'_>)) {
         self.status_text = self.write(STATUS_TEXT, write);
+    }
+
+    /// Addresses that a name stands for, behind the status text that was said just before, and with a blank between them; those
+    /// that do not fit in 512 bytes are left out. They share its range, so that requests of other protocols cost no more.
+    pub fn answers(&mut self, addresses: impl Iterator<Item = IpAddr>) {
+        let mut separator = ANSWERS_BEGIN;
+        let said = self.write(ANSWERS, |line| {
+            for ip in addresses {
+                let mut piece = Piece {
+                    bytes: [0; ADDRESS],
+                    length: 0,
+                };
+                // The longest address fits.
+                let _ = write!(piece, "{separator}{ip}");
+                line.whole(piece.bytes.get(..piece.length).unwrap_or_default());
+                separator = ' ';
+            }
+        });
+        debug_assert!(
+            said.start == self.status_text.end,
+            "status text comes first"
+        );
+        self.status_text.end = said.end;
     }
 
     /// Operation and summary that were said elsewhere.
@@ -190,6 +222,23 @@ impl Line<'_> {
         } else {
             self.end = self.end.min(self.out.len());
         }
+    }
+}
+
+/// An address being written: all of it goes to the line, or nothing.
+struct Piece {
+    bytes: [u8; ADDRESS],
+    length: usize,
+}
+
+impl Write for Piece {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        let room = self.bytes.get_mut(self.length..end);
+        room.ok_or(std::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
     }
 }
 

@@ -119,5 +119,8 @@ record! {
         path: Option<&'a PathState> = extra,
         /// TCP-RT's marks.
         marks: Option<&'a TaskMarks> = extra,
+        /// DNS: the addresses that were answered for the name that was asked for, with a blank between them, as far as 512
+        /// bytes hold them.
+        answers: Option<&'a str> = text,
     }
 }

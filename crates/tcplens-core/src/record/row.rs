@@ -7,6 +7,7 @@ use super::{
     ConnectionId, Direction, EndedBy, Protocol, Request, RequestExtra, RoleFrom, Side, Status,
     Vantage, Verdict,
 };
+use crate::proto::ANSWERS_BEGIN;
 use crate::roles::end;
 use crate::time::{Span, Timestamp};
 use crate::wire::segment::{FlowKey, Tunnel};
@@ -52,7 +53,7 @@ pub struct RequestRow {
     pub operation: Range<u32>,
     /// The summary.
     pub summary: Range<u32>,
-    /// The status text.
+    /// The status text; behind it, of DNS, the addresses that were answered (`proto::Texts::answers`).
     pub status_text: Range<u32>,
     /// First request byte, last request byte, first response byte, last response byte, the ACK that covers it.
     pub times: Times,
@@ -211,6 +212,7 @@ impl<'a> RequestRef<'a> {
         let t4 = seen(row.times.acknowledged).filter(|_| is_answered);
         let all = row.budget();
         let budget = |n: usize| all.map(|budget| Span::from_ns(budget[n]));
+        let (status_text, answers) = self.answered();
         let in_file = |frame: u64| (frame > 0 && row.vantage == Vantage::File).then_some(frame);
         Request {
             time: t0,
@@ -231,7 +233,7 @@ impl<'a> RequestRef<'a> {
             summary: self.words(&row.summary),
             status: row.status,
             status_code: row.status_code.map(u64::from),
-            status_text: self.words(&row.status_text),
+            status_text,
             ended_by: row.ended_by,
             request_bytes: row.request_bytes,
             response_bytes: row.response_bytes,
@@ -263,6 +265,20 @@ impl<'a> RequestRef<'a> {
             owner: self.extra.map(|extra| &extra.owner),
             path: self.extra.map(|extra| &extra.path),
             marks: self.extra.map(|extra| &extra.marks),
+            answers,
+        }
+    }
+
+    /// The status text, and the addresses that a name server answered.
+    fn answered(&self) -> (Option<&'a str>, Option<&'a str>) {
+        let text = self.words(&self.row.status_text);
+        let both = match self.row.protocol {
+            Protocol::Dns => text.and_then(|text| text.split_once(ANSWERS_BEGIN)),
+            _ => None,
+        };
+        match both {
+            Some((text, answers)) => (Some(text), Some(answers)),
+            None => (text, None),
         }
     }
 

@@ -99,6 +99,9 @@ impl Shard {
         let Some(requests) = &mut self.requests else {
             return;
         };
+        if !requests.rules.reads_streams {
+            return;
+        }
         let is_concerned = match requests.get_mut(flow.exchange) {
             Some(exchange) => exchange.is_concerned(flow.client, seg, facts),
             None => seg.payload_length > 0,
@@ -143,6 +146,9 @@ impl Shard {
         let Some(requests) = &mut self.requests else {
             return;
         };
+        if !requests.rules.reads_streams {
+            return;
+        }
         if flow.exchange == NO_EXCHANGE {
             flow.exchange = requests.add();
         }
@@ -211,7 +217,7 @@ impl Shard {
 
     /// What a connection speaks, and how many requests there were.
     pub(super) fn spoken(&self, place: Place) -> (Option<Protocol>, Option<u64>) {
-        let Some(requests) = &self.requests else {
+        let Some(requests) = self.requests.as_ref().filter(|all| all.rules.reads_streams) else {
             return (None, None);
         };
         match requests.get(self.table.at(place).exchange) {

@@ -1,6 +1,7 @@
 //! DNS over UDP.
 
 use tcplens_core::record::Protocol;
+use tcplens_core::shard::Settings;
 
 use crate::conversations::{dns_answer, dns_query};
 use crate::pairing::*;
@@ -28,6 +29,8 @@ fn queries_over_udp() {
     ];
     assert_eq!(outcome.lines(), lines);
     let requests: Vec<_> = outcome.requests.iter().map(Got::record).collect();
+    let answers: Vec<_> = requests.iter().map(|request| request.answers).collect();
+    assert_eq!(answers, [Some("10.0.0.1"), Some("10.0.0.1"), None]);
     assert_eq!(
         outcome.requests[0].times()[..4],
         [10, 10, 1020, 1020].map(ms)
@@ -88,4 +91,44 @@ fn queries_over_udp_time_out() {
     assert_eq!(times[..4], [70_000, 70_000, 70_001, 70_001].map(ms));
     assert_eq!(find(again as u64).record().queued, 0);
     assert_eq!(outcome.counts.read.unpaired[Protocol::Dns as usize], 1);
+}
+
+/// Where names alone are wanted, connections are not read, and the names come whatever protocols were asked for.
+#[test]
+fn names_alone_cost_requests_of_dns_alone() {
+    let (client, server) = ("10.0.0.1:40000", "10.0.1.1:53");
+    let mut talk = Talk::open();
+    talk.data(10 * MS, 0, &get("foo"));
+    talk.data(11 * MS, 1, OK);
+    let mut packets = talk.packets;
+    packets.push(datagram(50 * MS, client, server, &dns_query(1, b'a', 1)));
+    packets.push(datagram(
+        51 * MS,
+        server,
+        client,
+        &dns_answer(1, 0, b'a', 1),
+    ));
+    let settings = Settings {
+        requests: false,
+        names: true,
+        protocols: vec![Protocol::Redis],
+        ..Settings::default()
+    };
+    let outcome = run_with(&settings, &packets);
+    assert_eq!(
+        outcome.lines(),
+        [r#"1 Dns A "A a.test." 24 -> Ok 0 "NOERROR" 40"#]
+    );
+    assert_eq!(outcome.requests[0].record().answers, Some("10.0.0.1"));
+    let spoken: Vec<_> = outcome
+        .connections
+        .iter()
+        .map(|one| (one.protocol, one.requests))
+        .collect();
+    assert_eq!(spoken, [(None, None)]);
+    let none = Settings {
+        names: false,
+        ..settings
+    };
+    assert_eq!(run_with(&none, &packets).lines(), [""; 0]);
 }

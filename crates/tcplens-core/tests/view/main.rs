@@ -3,6 +3,7 @@
 
 mod metrics;
 mod reasons;
+mod names;
 mod requests;
 mod running;
 mod top;

@@ -64,6 +64,7 @@ pub(crate) fn request(n: u64, server: &str, port: u64, server_ms: u64) -> Reques
         owner: None,
         path: None,
         marks: None,
+        answers: None,
     }
 }
 

@@ -8,7 +8,7 @@ use tcplens_core::view::{Report, RequestGroup};
 use super::Page;
 use super::tables::{number, quantile, share};
 use crate::color::Paint;
-use crate::human::{Count, Duration, Endpoint};
+use crate::human::{Count, Duration};
 use crate::table::{Column, Table};
 use crate::text::{operation_name, time_of};
 
@@ -101,7 +101,7 @@ fn servers(page: &mut Page<'_>, report: &Report) {
     let mut table = page.table(SERVERS);
     for ((ip, port), protocol, population) in rows.into_iter().take(page.options.rows) {
         let all = population.total_ns();
-        table.cell(Paint::Plain, Endpoint(ip, port));
+        table.cell(Paint::Plain, page.options.hosts.end(ip, port));
         table.cell(Paint::Plain, protocol.word().unwrap_or_default());
         table.cell(Paint::Plain, Count(population.budgeted));
         table.cell(Paint::Plain, Count(population.requests));
@@ -152,10 +152,10 @@ fn slowest(page: &mut Page<'_>, report: &Report) {
     page.heading("Slowest requests", "");
     let mut table = page.table(SLOWEST);
     for slow in &rows[..shown] {
-        let start = &mut page.start;
+        let (start, hosts) = (&mut page.start, &page.options.hosts);
         table.cell_with(Paint::Plain, |text| start.write(text, slow.time));
-        table.cell(Paint::Plain, Endpoint(slow.client.0, slow.client.1));
-        table.cell(Paint::Plain, Endpoint(slow.server.0, slow.server.1));
+        table.cell(Paint::Plain, hosts.end(slow.client.0, slow.client.1));
+        table.cell(Paint::Plain, hosts.end(slow.server.0, slow.server.1));
         table.cell(Paint::Plain, Duration(slow.total));
         match slow.verdict.word() {
             Some(word) => table.cell(Paint::Plain, word),

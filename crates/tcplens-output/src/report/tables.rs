@@ -6,7 +6,7 @@ use tcplens_core::view::{Histogram, Leg, Peer, Report, Standouts};
 
 use super::Page;
 use crate::color::Paint;
-use crate::human::{Bytes, Count, Duration, Endpoint};
+use crate::human::{Bytes, Count, Duration};
 use crate::table::{Column, Table};
 
 pub(super) fn print(page: &mut Page<'_>, report: &Report) {
@@ -206,7 +206,7 @@ fn servers(page: &mut Page<'_>, report: &Report) {
     let all = rows.len();
     let mut table = page.table(SERVERS);
     for ((ip, port), peer) in rows.into_iter().take(page.options.rows) {
-        table.cell(Paint::Plain, Endpoint(ip, port));
+        table.cell(Paint::Plain, page.options.hosts.end(ip, port));
         number(&mut table, peer.decided(), Paint::Plain);
         number(&mut table, peer.outcome(Outcome::Established), Paint::Green);
         number(&mut table, failed(peer), Paint::Red);
@@ -258,7 +258,7 @@ fn clients(page: &mut Page<'_>, report: &Report) {
             lost_to,
             lost_from,
         } = peer.leg;
-        table.cell(Paint::Plain, ip);
+        table.cell(Paint::Plain, page.options.hosts.host(ip));
         number(&mut table, peer.connections, Paint::Plain);
         number(&mut table, segments, Paint::Plain);
         number(&mut table, lost_to, Paint::Red);
@@ -299,15 +299,15 @@ fn connections(page: &mut Page<'_>, title: &str, standouts: &Standouts) {
 }
 
 fn row(page: &mut Page<'_>, table: &mut Table, connection: &Connection) {
-    let time = &mut page.start;
+    let (time, hosts) = (&mut page.start, &page.options.hosts);
     table.cell_with(Paint::Plain, |text| time.write(text, connection.time));
     table.cell(
         Paint::Plain,
-        Endpoint(connection.client_ip, connection.client_port),
+        hosts.end(connection.client_ip, connection.client_port),
     );
     table.cell(
         Paint::Plain,
-        Endpoint(connection.server_ip, connection.server_port),
+        hosts.end(connection.server_ip, connection.server_port),
     );
     span(table, connection.duration_us);
     table.cell(Paint::Plain, connection.close.word().unwrap_or_default());

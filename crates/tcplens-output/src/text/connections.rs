@@ -6,7 +6,8 @@ use tcplens_core::record::{Close, Connection, HandshakeOutcome, Sent, Side, Vant
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::color::Paint;
-use crate::human::{Bytes, Count, Duration, Endpoint};
+use crate::hosts::Hosts;
+use crate::human::{Bytes, Count, Duration};
 use crate::table::{Column, Table};
 use crate::time_style::TimeFormat;
 
@@ -64,6 +65,7 @@ pub struct ConnectionText {
     explained: bool,
     kernel: Table,
     kernel_explained: bool,
+    hosts: Hosts,
 }
 
 impl ConnectionText {
@@ -76,7 +78,14 @@ impl ConnectionText {
             explained: false,
             kernel: Table::new(KERNEL_COLUMNS, color),
             kernel_explained: false,
+            hosts: Hosts::default(),
         }
+    }
+
+    /// Shows addresses so.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Hosts) -> Self {
+        Self { hosts, ..self }
     }
 
     /// Sets time zero of `--time relative`.
@@ -100,9 +109,11 @@ impl ConnectionText {
             self.explained = true;
             out.extend_from_slice(LEGEND.as_bytes());
         }
-        let Self { table, time, .. } = self;
+        let Self {
+            table, time, hosts, ..
+        } = self;
         let both = [&connection.client, &connection.server];
-        begin(table, time, connection);
+        begin(table, (time, hosts), connection);
         for sent in both {
             table.cell(zero_dim(sent.bytes, Paint::Plain), Bytes(sent.bytes));
         }
@@ -135,9 +146,10 @@ impl ConnectionText {
         let Self {
             kernel: table,
             time,
+            hosts,
             ..
         } = self;
-        begin(table, time, connection);
+        begin(table, (time, hosts), connection);
         count(table, connection.requests);
         let (client, server) = (&connection.client, &connection.server);
         for sent in [client, server] {
@@ -178,15 +190,15 @@ fn count(table: &mut Table, count: Option<u64>) {
 }
 
 /// What the tables have in common: time, ends, duration, and how it began and ended.
-fn begin(table: &mut Table, time: &mut TimeFormat, connection: &Connection) {
+fn begin(table: &mut Table, (time, hosts): (&mut TimeFormat, &Hosts), connection: &Connection) {
     table.cell_with(Paint::Plain, |text| time.write(text, connection.time));
     table.cell(
         Paint::Plain,
-        Endpoint(connection.client_ip, connection.client_port),
+        hosts.end(connection.client_ip, connection.client_port),
     );
     table.cell(
         Paint::Plain,
-        Endpoint(connection.server_ip, connection.server_port),
+        hosts.end(connection.server_ip, connection.server_port),
     );
     span(table, connection.duration_us);
     table.cell_with(close_paint(connection.close), |text| {

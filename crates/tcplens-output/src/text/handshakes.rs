@@ -10,7 +10,7 @@ use tcplens_core::record::{Handshake, Knows, Outcome, Side, Word};
 use tcplens_core::time::{SECOND, Timestamp};
 
 use crate::color::Paint;
-use crate::human::Endpoint;
+use crate::hosts::Hosts;
 use crate::table::{Column, Table};
 use crate::time_style::TimeFormat;
 
@@ -29,6 +29,7 @@ static COLUMNS: &[Column] = &[
 pub struct HandshakeText {
     table: Table,
     time: TimeFormat,
+    hosts: Hosts,
 }
 
 impl HandshakeText {
@@ -38,7 +39,14 @@ impl HandshakeText {
         Self {
             table: Table::new(COLUMNS, color),
             time,
+            hosts: Hosts::default(),
         }
+    }
+
+    /// Shows addresses so.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Hosts) -> Self {
+        Self { hosts, ..self }
     }
 
     /// Sets time zero of `--time relative`.
@@ -53,7 +61,7 @@ impl HandshakeText {
 
     /// Appends the line of one handshake; before the first the header.
     pub fn encode(&mut self, handshake: &Handshake, out: &mut Vec<u8>) {
-        let Self { table, time } = self;
+        let Self { table, time, hosts } = self;
         match handshake.wait_us {
             Some(wait) => {
                 let us = wait.ns() / 1000;
@@ -68,13 +76,15 @@ impl HandshakeText {
         table.cell_with(Paint::Plain, |text| time.write(text, handshake.time));
         table.cell(
             Paint::Plain,
-            Endpoint(handshake.client_ip, handshake.client_port),
+            hosts.end(handshake.client_ip, handshake.client_port),
         );
         table.cell(
             Paint::Plain,
-            Endpoint(handshake.server_ip, handshake.server_port),
+            hosts.end(handshake.server_ip, handshake.server_port),
         );
-        table.cell_with(paint(handshake), |text| write_result(text, handshake));
+        table.cell_with(paint(handshake), |text| {
+            write_result(text, handshake, hosts);
+        });
         for (side, retransmits) in [
             (Side::Client, handshake.syn_retransmits),
             (Side::Server, handshake.synack_retransmits),
@@ -113,7 +123,7 @@ fn paint(handshake: &Handshake) -> Paint {
 }
 
 /// Appends the outcome's word, and in brackets what is known about it.
-fn write_result(text: &mut String, handshake: &Handshake) {
+fn write_result(text: &mut String, handshake: &Handshake, hosts: &Hosts) {
     text.push_str(handshake.outcome.word().unwrap_or_default());
     let mut details = Vec::new();
     match handshake.outcome {
@@ -124,7 +134,7 @@ fn write_result(text: &mut String, handshake: &Handshake) {
         Outcome::Aborted => details.push("before SYN-ACK".into()),
         _ => {}
     }
-    if let Some(icmp) = icmp(handshake) {
+    if let Some(icmp) = icmp(handshake, hosts) {
         details.push(icmp);
     } else if let (Outcome::Unreachable, Some(error)) = (handshake.outcome, handshake.error) {
         details.push(error.into());
@@ -142,7 +152,7 @@ fn write_result(text: &mut String, handshake: &Handshake) {
 }
 
 /// `icmp 3/1 from 10.77.0.254`.
-fn icmp(handshake: &Handshake) -> Option<String> {
+fn icmp(handshake: &Handshake, hosts: &Hosts) -> Option<String> {
     let mut text = match handshake.icmp_from.unwrap_or(handshake.client_ip) {
         IpAddr::V4(_) => format!("icmp {}", handshake.icmp_type?),
         IpAddr::V6(_) => format!("icmp6 {}", handshake.icmp_type?),
@@ -152,7 +162,7 @@ fn icmp(handshake: &Handshake) -> Option<String> {
         let _ = write!(text, "/{code}");
     }
     if let Some(from) = handshake.icmp_from {
-        let _ = write!(text, " from {from}");
+        let _ = write!(text, " from {}", hosts.host(from));
     }
     Some(text)
 }

@@ -10,7 +10,8 @@ use tcplens_core::view::{RequestGroup, RequestSummary};
 
 use crate::bars::Bar;
 use crate::color::Paint;
-use crate::human::{Count, Duration, Endpoint};
+use crate::hosts::Hosts;
+use crate::human::{Count, Duration};
 use crate::table::{Column, Table};
 
 /// Rows of each table, at most; what is beyond is counted.
@@ -28,6 +29,8 @@ pub struct RequestEnd<'a> {
     pub holes: u64,
     /// Whether to colour.
     pub color: bool,
+    /// How to show addresses.
+    pub hosts: Hosts,
 }
 
 /// Appends how all requests went, and a table of servers and one of operations.
@@ -59,14 +62,20 @@ pub fn summary(summary: &RequestSummary, end: &RequestEnd<'_>, out: &mut Vec<u8>
         true => (JUDGED_SERVERS, JUDGED_OPERATIONS),
         false => (SERVERS, OPERATIONS),
     };
-    table(by_server, servers(summary), is_judged, end.color, out);
+    table(
+        by_server,
+        servers(summary, &end.hosts),
+        is_judged,
+        end.color,
+        out,
+    );
     table(by_operation, operations(summary), is_judged, end.color, out);
 }
 
 /// Appends tcpkit's buckets with bars, for every server and for every operation; at most 80 columns wide.
-pub fn histograms(summary: &RequestSummary, color: bool, out: &mut Vec<u8>) {
+pub fn histograms(summary: &RequestSummary, hosts: &Hosts, color: bool, out: &mut Vec<u8>) {
     for (what, groups) in [
-        ("server", servers(summary)),
+        ("server", servers(summary, hosts)),
         ("operation", operations(summary)),
     ] {
         let all = groups.len();
@@ -124,10 +133,10 @@ fn exactly(span: Span) -> String {
 type Groups<'s> = Vec<(String, &'s RequestGroup)>;
 
 /// Those with most time first; of equal ones the lower address.
-fn servers(summary: &RequestSummary) -> Groups<'_> {
+fn servers<'s>(summary: &'s RequestSummary, hosts: &Hosts) -> Groups<'s> {
     let mut groups: Groups<'_> = summary
         .servers()
-        .map(|((ip, port), group)| (Endpoint(ip, port).to_string(), group))
+        .map(|((ip, port), group)| (hosts.end(ip, port).to_string(), group))
         .collect();
     sort(&mut groups);
     other(&mut groups, summary.other_servers());

@@ -5,6 +5,7 @@
 //! and a request that was not answered, or with an error, says so after them. What was asked for comes last, whatever
 //! other columns there are: it alone comes from the network.
 
+use std::fmt::Write;
 use std::str::FromStr;
 
 use tcplens_core::record::{EndedBy, Protocol, Request, SocketOwner, Status, Verdict, Word};
@@ -13,6 +14,7 @@ use tcplens_core::view::requests::{budget, took as duration};
 
 use crate::color::Paint;
 use crate::digits;
+use crate::hosts::Hosts;
 use crate::time_style::TimeFormat;
 
 /// A column that is printed only when asked for, between the milliseconds and the summary.
@@ -98,7 +100,8 @@ pub struct RequestText {
     time: TimeFormat,
     columns: Vec<RequestColumn>,
     color: bool,
-    /// Reused for times.
+    hosts: Hosts,
+    /// Reused for times and names.
     scratch: String,
 }
 
@@ -110,8 +113,15 @@ impl RequestText {
             time,
             columns,
             color,
+            hosts: Hosts::default(),
             scratch: String::new(),
         }
+    }
+
+    /// Shows addresses so.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Hosts) -> Self {
+        Self { hosts, ..self }
     }
 
     /// Sets time zero of `--time relative`.
@@ -125,9 +135,9 @@ impl RequestText {
         self.time.write(&mut self.scratch, request.time);
         out.extend_from_slice(self.scratch.as_bytes());
         out.push(b' ');
-        endpoint(out, request.client_ip, request.client_port);
+        self.end(out, request.client_ip, request.client_port);
         out.extend_from_slice(b" => ");
-        endpoint(out, request.server_ip, request.server_port);
+        self.end(out, request.server_ip, request.server_port);
         out.extend_from_slice(b" | ");
         let has_status = self.columns.contains(&RequestColumn::Status);
         self.painted(paint(request), out, |out| took(out, request, !has_status));
@@ -145,6 +155,17 @@ impl RequestText {
         out.extend_from_slice(b" | ");
         what(out, request);
         out.push(b'\n');
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>, ip: std::net::IpAddr, port: u64) {
+        if self.hosts.is_plain() {
+            endpoint(out, ip, port);
+            return;
+        }
+        self.scratch.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(self.scratch, "{}", self.hosts.end(ip, port));
+        printable(out, &self.scratch);
     }
 
     fn painted(&self, paint: Paint, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {

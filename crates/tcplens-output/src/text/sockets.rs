@@ -7,6 +7,7 @@ use tcplens_core::record::{Socket, SocketState, TcpStatistics};
 use tcplens_core::time::Span;
 
 use crate::color::Paint;
+use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration, Endpoint, Short};
 use crate::table::{Column, Table};
 use crate::values::{Value, Values};
@@ -23,6 +24,7 @@ pub struct SocketText {
     values: Values,
     is_extended: bool,
     color: bool,
+    hosts: Hosts,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,14 @@ impl SocketText {
             values: Values::default(),
             is_extended,
             color,
+            hosts: Hosts::default(),
         }
+    }
+
+    /// Shows addresses so.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Hosts) -> SocketText {
+        SocketText { hosts, ..self }
     }
 
     /// The next socket.
@@ -65,10 +74,15 @@ impl SocketText {
             }
             false => Vec::new(),
         };
-        self.rows.push(Row {
-            cells: CHOICES.iter().map(|choice| (choice.cell)(socket)).collect(),
-            extended,
-        });
+        let mut cells: Vec<_> = CHOICES.iter().map(|choice| (choice.cell)(socket)).collect();
+        if !self.hosts.is_plain() {
+            let remote = socket.remote_ip.zip(socket.remote_port);
+            let ends = [Some((socket.local_ip, socket.local_port)), remote];
+            for (cell, end) in cells.iter_mut().skip(LOCAL).zip(ends) {
+                *cell = end.and_then(|(ip, port)| plain(self.hosts.end(ip, port)));
+            }
+        }
+        self.rows.push(Row { cells, extended });
     }
 
     /// Appends a header and the lines of the sockets since the last call, at most `width` wide where that is possible without
@@ -224,6 +238,9 @@ fn trouble(socket: &Socket<'_>) -> [u64; 5] {
         number(|tcp| tcp.unacked),
     ]
 }
+
+/// Where the column of local ends stands; that of remote ends is the next.
+const LOCAL: usize = 1;
 
 static CHOICES: &[Choice] = &[
     Choice {

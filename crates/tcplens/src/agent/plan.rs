@@ -187,6 +187,7 @@ pub(crate) fn plan(
         listeners: None,
         filters: config.handshake_filters.clone(),
         slow_from: None,
+        names: None,
         live: None,
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn document(
     let end = RequestEnd {
         unparsed: &unparsed,
         holes: health.stream_gaps,
-        color: false,
+        ..RequestEnd::default()
     };
     summary(&running.requests, &end, &mut out);
     out.extend_from_slice(connections(&running.connections).as_bytes());

@@ -101,7 +101,7 @@ pub(crate) struct Answering {
     #[arg(short = 'U', long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/tcplens.sock")]
     #[arg(value_parser = values::socket_path)]
     pub socket: Option<PathBuf>,
-    /// Prometheus metrics for whoever asks http://ADDR:PORT/metrics; a port alone is on 127.0.0.1
+    /// Prometheus at http://ADDR:PORT/metrics; a port alone: on 127.0.0.1
     #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen_metrics)]
     pub metrics: Option<SocketAddr>,
 }
@@ -135,7 +135,7 @@ pub(crate) struct Who {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Output {
-    /// Write here, compressed if it ends in .zst or .gz [default: standard output]
+    /// Write here, compressed if .zst or .gz [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Begin new files (-o, -w) after this size (100MiB) or packet time (1h)
@@ -156,6 +156,37 @@ pub(crate) struct Output {
     /// More on stderr: what was read and what was not decoded
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// What text calls addresses.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Naming {
+    /// Names in text: `seen` in DNS answers; alone the resolver is asked, too
+    #[arg(
+        long,
+        value_name = "FROM",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "lookup",
+        hide_possible_values = true
+    )]
+    pub names: Option<NamesFrom>,
+    /// Labels of addresses and networks in text, by a file like /etc/hosts
+    #[arg(long, value_name = "FILE")]
+    pub names_file: Vec<PathBuf>,
+    /// Country, city, owner of addresses in text, by a MaxMind database
+    #[arg(long, value_name = "FILE")]
+    pub geoip: Vec<PathBuf>,
+}
+
+/// `--names`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamesFrom {
+    /// Answers of name servers that were seen.
+    Seen,
+    /// Also the system's resolver.
+    Lookup,
 }
 
 /// What is kept, and for how long.

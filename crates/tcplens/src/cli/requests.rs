@@ -10,7 +10,7 @@ use tcplens_core::time::Span;
 use tcplens_output::tcpkit::TcpkitShape;
 use tcplens_output::text::RequestColumn;
 
-use super::{Common, values};
+use super::{Common, Naming, values};
 
 /// `requests`.
 #[derive(Args, Debug)]
@@ -22,6 +22,9 @@ pub(crate) struct Requests {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text, jsonl, csv, parquet (with -o), tcprt (TCP-RT's V6 and V7 lines), tcprt-stats (its statistics by port) or none
     #[arg(
         short,

@@ -12,7 +12,7 @@ use tcplens_core::time::Span;
 use tcplens_output::text::SocketOrder;
 use tcplens_output::values::position;
 
-use super::{AnonymizeChoice, Format, Output, values};
+use super::{AnonymizeChoice, Format, Naming, Output, values};
 
 /// `sockets`.
 #[derive(Args, Debug)]
@@ -35,6 +35,9 @@ pub(crate) struct Sockets {
     /// Where results go.
     #[command(flatten)]
     pub output: Output,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text, jsonl, csv, parquet or none [default: text, with --archive none]
     #[arg(
         short,

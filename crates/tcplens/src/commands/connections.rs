@@ -13,6 +13,7 @@ use tcplens_output::time_style::TimeFormat;
 use super::lines::Target;
 use super::{Prints, Wanted, plan, tell};
 use crate::cli::{Connections, Format};
+use crate::names::{self, Known};
 use crate::observe::{View, observe};
 use crate::{sources, status};
 
@@ -28,16 +29,23 @@ pub(super) fn run(command: &Connections) -> Result<ExitCode> {
     if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
         live.finishes(&common.output, false)?;
     }
+    let known = match command.format {
+        Format::Text => Known::open(&command.naming, plan.live.is_some())?,
+        _ => None,
+    };
+    plan.named(known.as_ref());
     let mut target = Target::open(command.format, &common.output, plan.live.is_some())?;
     target.expect::<Connection>()?;
     let color = target.is_colored(&common.output);
-    let text = ConnectionText::new(TimeFormat::new(common.output.time), color);
+    let text = ConnectionText::new(TimeFormat::new(common.output.time), color)
+        .with_hosts(names::hosts(known.as_ref()));
     let mut view = ConnectionView { target, text };
     let observed = observe(plan, &mut view)?;
     if !observed.reader_gone {
         view.target.finish()?;
     }
     tell(common, &observed.health);
+    names::tell(known.as_ref(), &common.output);
     Ok(status::of_run(&observed))
 }
 

@@ -16,6 +16,7 @@ use super::lines::Target;
 use super::summary::{self, Period};
 use super::{Prints, Wanted, plan, tell};
 use crate::cli::{Format, Handshakes};
+use crate::names::{self, Known};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
@@ -36,6 +37,11 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     };
     let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
     plan.filters = filters;
+    let known = match command.format {
+        Format::Text => Known::open(&command.naming, plan.live.is_some())?,
+        _ => None,
+    };
+    plan.named(known.as_ref());
     if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
         live.finishes(output, false)?;
     }
@@ -43,7 +49,8 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
     target.expect::<Handshake>()?;
     let color = target.is_colored(output);
     let mut view = HandshakeView {
-        text: HandshakeText::new(TimeFormat::new(output.time), color),
+        text: HandshakeText::new(TimeFormat::new(output.time), color)
+            .with_hosts(names::hosts(known.as_ref())),
         time: TimeFormat::new(output.time),
         target,
         tallies,
@@ -55,6 +62,7 @@ pub(super) fn run(command: &Handshakes) -> Result<ExitCode> {
         view.finish(color, output.quiet)?;
     }
     tell(common, &observed.health);
+    names::tell(known.as_ref(), &common.output);
     Ok(status::of_run(&observed))
 }
 

@@ -8,12 +8,14 @@ use tcplens_core::record::Health;
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::{self, Findings};
 use tcplens_output::SinkEnd;
+use tcplens_output::hosts::Hosts;
 use tcplens_output::report::{ReportOptions, render};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
 use super::lines::Target;
 use super::{Prints, Wanted, no_format, plan, tell};
 use crate::cli::{Format, Report};
+use crate::names::{self, Known};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
@@ -48,6 +50,11 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         plan.duration = Some(BARE);
         say("capturing on all interfaces for 10 s; -i and --duration choose others");
     }
+    let known = match command.format {
+        Format::Text => Known::open(&command.naming, plan.live.is_some())?,
+        _ => None,
+    };
+    plan.named(known.as_ref());
     let mut target = Target::open(command.format, output, plan.live.is_some())?;
     let is_live = plan.live.is_some();
     let mut view = ReportView {
@@ -59,8 +66,10 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         is_kernel: common.kernel.kernel,
         filter,
         netns: common.live.netns.clone(),
+        hosts: names::hosts(known.as_ref()),
     };
     let observed = observe(plan, &mut view)?;
+    names::may_wait(known.as_ref());
     let findings = view.report.finish(&observed.health);
     let color = target.is_colored(output);
     match &mut target {
@@ -78,6 +87,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     }
     target.finish()?;
     tell(common, &observed.health);
+    names::tell(known.as_ref(), &common.output);
     Ok(status::of_run(&observed))
 }
 
@@ -98,6 +108,7 @@ struct ReportView {
     /// The user's own.
     filter: Option<String>,
     netns: Option<String>,
+    hosts: Hosts,
 }
 
 impl ReportView {
@@ -111,6 +122,7 @@ impl ReportView {
             filter: self.filter.as_deref(),
             netns: self.netns.as_deref(),
             first_packet: self.first_packet,
+            hosts: self.hosts.clone(),
             ..ReportOptions::plain(TimeFormat::new(self.time))
         };
         render(&self.report, findings, health, options)

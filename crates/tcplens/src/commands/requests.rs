@@ -9,6 +9,7 @@ use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::RequestSummary;
 use tcplens_core::view::requests::{is_slow, latency};
 use tcplens_output::SinkEnd;
+use tcplens_output::hosts::Hosts;
 use tcplens_output::tcpkit::{self, TcpkitExtra, TcpkitShape};
 use tcplens_output::tcprt::Tcprt;
 use tcplens_output::text::{RequestEnd, RequestText, histograms, summary};
@@ -19,6 +20,7 @@ use self::stats::IntervalStats;
 use super::lines::Target;
 use super::{Prints, Wanted, plan, tell};
 use crate::cli::{Format, ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
+use crate::names::{self, Known};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::status::usage;
@@ -61,6 +63,9 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         ..Wanted::default()
     };
     plan.slow_from = command.which.slower_than;
+    let known = Known::open(&command.naming, plan.live.is_some())?;
+    plan.named(known.as_ref());
+    let hosts = names::hosts(known.as_ref());
     plan.settings.protocols = ProtocolChoice::protocols(&command.which.protocols);
     plan.settings.summary_bytes = usize::try_from(command.summary_bytes).unwrap_or(usize::MAX);
     if let (Some(live), true) = (&mut plan.live, names_protocols(&command.which)) {
@@ -84,7 +89,9 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
     let color = target.is_colored(output);
     let columns = command.columns.clone();
     let mut view = RequestView {
-        text: RequestText::new(TimeFormat::new(output.time), columns, color),
+        text: RequestText::new(TimeFormat::new(output.time), columns, color)
+            .with_hosts(hosts.clone()),
+        hosts,
         stats: interval.map(|interval| {
             let who = &common.who;
             IntervalStats::new(who.ports.clone(), who.peer_ports.clone(), interval)
@@ -102,6 +109,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         slow,
     };
     let observed = observe(plan, &mut view)?;
+    names::may_wait(known.as_ref());
     let saved = match view.slow.take() {
         Some(slow) if !observed.reader_gone => Some(slow.save(&files)?),
         _ => None,
@@ -115,6 +123,7 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
         say(saved);
     }
     tell(common, &observed.health);
+    names::tell(known.as_ref(), &common.output);
     Ok(status::of_run(&observed))
 }
 
@@ -275,6 +284,7 @@ fn status_words(request: &Request<'_>) -> Option<String> {
 struct RequestView<'c> {
     target: Target,
     text: RequestText,
+    hosts: Hosts,
     tcprt: Option<Tcprt>,
     stats: Option<IntervalStats>,
     choice: Choice<'c>,
@@ -325,6 +335,7 @@ impl RequestView<'_> {
             unparsed: &unparsed,
             holes: health.stream_gaps,
             color,
+            hosts: self.hosts.clone(),
         };
         summary(&self.summary, &extra, &mut text);
         text
@@ -369,7 +380,7 @@ impl RequestView<'_> {
             end = self.summary_text(health, color);
         }
         if command.histogram {
-            histograms(&self.summary, color, &mut end);
+            histograms(&self.summary, &self.hosts, color, &mut end);
         }
         match &mut self.target {
             Target::Text(lines) if !is_tcprt => {

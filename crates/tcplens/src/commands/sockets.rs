@@ -20,6 +20,7 @@ use super::lines::Target;
 use crate::answer::listen::Listeners;
 use crate::cli::{Format, SocketKind, Sockets, Sort};
 use crate::live::Live;
+use crate::names::{self, Known};
 use crate::say::{print, say};
 use crate::signals::{self, Requests};
 use crate::sockets::events::{EventSocket, Patience};
@@ -74,7 +75,14 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
         true => Target::open_kinds(command.format(), &command.output, is_watching)?,
         false => Target::open(command.format(), &command.output, is_watching)?,
     };
-    let mut consumers = consumers(command, target)?;
+    let known = match command.format() {
+        Format::Text => Known::open(&command.naming, is_watching)?,
+        _ => None,
+    };
+    if let Some(known) = &known {
+        known.reads_of(&mut live);
+    }
+    let mut consumers = consumers(command, target, known.as_ref())?;
     let owners = sources.owners.counts();
     if (command.output.verbose > 0 || command.processes) && owners.unreadable > 0 {
         say(format_args!(
@@ -135,6 +143,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     // A table ends with its own total.
     let is_told = command.format() == Format::Text && !is_watching;
     let output = &command.output;
+    names::tell(known.as_ref(), output);
     conclude(poller, end, is_told, (output.verbose > 0, output.quiet))
 }
 
@@ -211,7 +220,11 @@ fn check(command: &Sockets) -> Result<()> {
 }
 
 /// Who looks at what is found.
-fn consumers(command: &Sockets, mut target: Target) -> Result<Vec<Box<dyn Consumer>>> {
+fn consumers(
+    command: &Sockets,
+    mut target: Target,
+    known: Option<&Arc<Known>>,
+) -> Result<Vec<Box<dyn Consumer>>> {
     let most = command.when.count;
     let is_watching = command.is_watching();
     Ok(match command.format() {
@@ -233,6 +246,7 @@ fn consumers(command: &Sockets, mut target: Target) -> Result<Vec<Box<dyn Consum
                 is_quiet: command.output.quiet,
                 most,
                 time: TimeFormat::new(command.output.time),
+                hosts: names::hosts(known),
             };
             vec![Box::new(TextView::new(target, options))]
         }

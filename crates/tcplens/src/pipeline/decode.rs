@@ -19,7 +19,7 @@ pub(super) struct Decode {
     pub link: Option<LinkType>,
     /// For the view.
     pub keeps_packets: bool,
-    /// Whether the lanes read requests.
+    /// Whether the lanes read payload.
     pub is_payload_read: bool,
 }
 
@@ -30,7 +30,7 @@ impl Decode {
         let keeps_packets = packets != Packets::None;
         if keeps_packets {
             front.keep_latest();
-        } else if plan.settings.requests {
+        } else if plan.settings.reads_payload() {
             front.keep_packets();
         }
         Decode {
@@ -38,7 +38,7 @@ impl Decode {
             front,
             link: None,
             keeps_packets,
-            is_payload_read: plan.settings.requests,
+            is_payload_read: plan.settings.reads_payload(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Records in their order, and packets among them where a view wants to see them.
 
+use std::sync::Arc;
+
 use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
 use tcplens_core::engine::{Lane, Merge, steps};
 use tcplens_core::record::Health;
@@ -10,6 +12,7 @@ use tcplens_output::SinkEnd;
 use super::decode::{Kept, KeptPacket};
 use crate::answer::Desk;
 use crate::commands::Wanted;
+use crate::names::Known;
 use crate::observe::{Packets, Seen, View};
 
 /// Merge and view.
@@ -24,6 +27,8 @@ pub(super) struct Show<'v> {
     pub end: Option<SinkEnd>,
     /// Counts records for whoever asks.
     pub desk: Option<Desk>,
+    /// Takes note of names that records tell.
+    names: Option<Arc<Known>>,
     /// Records that are still to be shown; `None`: all.
     pub left: Option<u64>,
     /// Which of them are counted down.
@@ -32,7 +37,7 @@ pub(super) struct Show<'v> {
 }
 
 impl<'v> Show<'v> {
-    pub(super) fn new(view: &'v mut dyn View) -> Show<'v> {
+    pub(super) fn new(view: &'v mut dyn View, names: Option<Arc<Known>>) -> Show<'v> {
         Show {
             merge: Merge::default(),
             packets: view.packets(),
@@ -40,6 +45,7 @@ impl<'v> Show<'v> {
             records: [0; 3],
             end: None,
             desk: None,
+            names,
             left: None,
             counted: Wanted::default(),
             is_begun: false,
@@ -67,6 +73,7 @@ impl<'v> Show<'v> {
             records,
             end,
             desk,
+            names,
             left,
             counted,
             ..
@@ -81,6 +88,9 @@ impl<'v> Show<'v> {
             count(records, record);
             if let Some(desk) = desk {
                 desk.record(record);
+            }
+            if let Some(names) = names {
+                names.learn(record);
             }
             if end.is_none() {
                 let shown = view.clock(place.at.clock);
@@ -115,6 +125,7 @@ impl<'v> Show<'v> {
             records,
             end,
             desk,
+            names,
             ..
         } = self;
         // Each lane has them in the order of packets already, which the sort makes use of.
@@ -144,6 +155,9 @@ impl<'v> Show<'v> {
             count(records, record);
             if let Some(desk) = desk {
                 desk.record(record);
+            }
+            if let Some(names) = names {
+                names.learn(record);
             }
             while end.is_none()
                 && let Some(packet) = packets.next_if(|packet| packet.moment() <= place.at)

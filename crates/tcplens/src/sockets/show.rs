@@ -7,6 +7,7 @@ use tcplens_core::record::Health;
 use tcplens_core::socket::tracker::Polled as Counters;
 use tcplens_core::socket::{Ended as Why, Message};
 use tcplens_output::SinkEnd;
+use tcplens_output::hosts::Hosts;
 use tcplens_output::text::{SocketKey, SocketOrder, SocketText, SocketTotal};
 use tcplens_output::time_style::TimeFormat;
 use tcplens_output::values::Values;
@@ -52,6 +53,8 @@ pub(crate) struct TextOptions {
     pub most: Option<u64>,
     /// How times are shown.
     pub time: TimeFormat,
+    /// How addresses are shown.
+    pub hosts: Hosts,
 }
 
 /// See the module.
@@ -79,7 +82,8 @@ impl TextView {
     pub(crate) fn new(target: Target, options: TextOptions) -> TextView {
         TextView {
             target,
-            text: SocketText::new(options.is_extended, options.color),
+            text: SocketText::new(options.is_extended, options.color)
+                .with_hosts(options.hosts.clone()),
             options,
             values: Values::default(),
             before: HashMap::new(),

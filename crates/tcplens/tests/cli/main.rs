@@ -13,6 +13,7 @@ mod doctor;
 mod events;
 mod failures;
 mod kernel;
+mod names;
 mod options;
 mod outputs;
 mod parquet;

@@ -18,6 +18,7 @@ mod kernel_tls;
 mod kernel_wire;
 mod killed;
 mod lines;
+mod names;
 mod namespace;
 mod outputs;
 mod place;

@@ -41,6 +41,10 @@ use crate::wire::segment::{Segment, SynOptions, flags};
 /// What requests are read by.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
+    /// Whether connections are read, and not datagrams alone.
+    pub(crate) reads_streams: bool,
+    /// DNS over UDP is read whatever may be spoken.
+    names: bool,
     /// What may be spoken.
     spoken: Spoken,
     /// What may be spoken on some ports of servers instead; the first that names a port decides.
@@ -64,6 +68,8 @@ impl Rules {
     pub(crate) fn new(settings: &Settings, most_held: usize) -> Rules {
         let ports = settings.port_protocols.iter();
         Rules {
+            reads_streams: settings.requests,
+            names: settings.names,
             spoken: Spoken::of(&settings.protocols),
             ports: ports
                 .map(|rule| (rule.ports.clone(), Spoken::of(&rule.protocols)))
@@ -81,6 +87,9 @@ impl Rules {
 
     /// Whether DNS may be asked between two ports: of datagrams nobody knows at first who asks.
     pub(crate) fn takes_dns(&self, ports: [u16; 2]) -> bool {
+        if self.names {
+            return true;
+        }
         let named = ports.into_iter().find_map(|port| self.at(port));
         let spoken = named.unwrap_or(&self.spoken);
         spoken.protocols.contains(&Protocol::Dns)

@@ -1,5 +1,7 @@
 //! The format of a message (RFC 1035 4): header, question, names with compression, a walk over records.
 
+use std::net::IpAddr;
+
 use super::super::{Guess, Line};
 
 /// Octets of the header.
@@ -15,7 +17,9 @@ const QUERY_ADDITIONALS: u16 = 3;
 
 /// Types that are treated in their own way.
 pub(super) mod kind {
+    pub(in super::super) const A: u16 = 1;
     pub(in super::super) const SOA: u16 = 6;
+    pub(in super::super) const AAAA: u16 = 28;
     pub(in super::super) const OPT: u16 = 41;
     pub(in super::super) const IXFR: u16 = 251;
     pub(in super::super) const AXFR: u16 = 252;
@@ -190,9 +194,23 @@ pub(super) struct Record {
     class: u16,
     ttl: u32,
     data_at: usize,
+    data_length: usize,
 }
 
 impl Record {
+    /// The address, if it is one (RFC 1035 3.4.1, RFC 3596 2.2).
+    pub(super) fn address(&self, message: &[u8]) -> Option<IpAddr> {
+        if self.class != class::IN {
+            return None;
+        }
+        let data = message.get(self.data_at..self.data_at + self.data_length)?;
+        match self.kind {
+            kind::A => <[u8; 4]>::try_from(data).ok().map(IpAddr::from),
+            kind::AAAA => <[u8; 16]>::try_from(data).ok().map(IpAddr::from),
+            _ => None,
+        }
+    }
+
     /// The serial, if it is a SOA.
     pub(super) fn soa_serial(&self, message: &[u8]) -> Option<u32> {
         if self.kind != kind::SOA {
@@ -247,6 +265,7 @@ impl<'a> Records<'a> {
             class: be16(self.message, name_end + 2)?,
             ttl: be32(self.message, name_end + 4)?,
             data_at,
+            data_length,
         })
     }
 }

@@ -1,7 +1,8 @@
 //! DNS over UDP and TCP (RFC 1035; updates RFC 2136, notify RFC 1996, transfers RFC 5936 and RFC 1995, EDNS RFC 6891).
 //!
-//! Read: header, question, the types of all records, OPT for the extended rcode, SOA serials of a transfer. Not read:
-//! what the answers say, EDNS options, signatures. mDNS, LLMNR and NetBIOS names are left out by their ports
+//! Read: header, question, the types of all records, OPT for the extended rcode, SOA serials of a transfer, the addresses of
+//! answers (whoever's name they stand behind a CNAME, RFC 1034 3.6.2: they answer the question). Not read: what other
+//! answers say, EDNS options, signatures. mDNS, LLMNR and NetBIOS names are left out by their ports
 //! ([`is_lookalike_port`]): they are no request with one answer.
 //!
 //! A request is one message with QR clear. Its number is the DNS id together with a hash of opcode and name,
@@ -258,7 +259,14 @@ fn answer(header: Header, message: &[u8], context: &mut Context<'_>) -> Response
             line.piece(" truncated");
         }
     });
-    let key = match header.question(message) {
+    let question = header.question(message);
+    let is_asked = |question: &Question<'_>| matches!(question.kind, kind::A | kind::AAAA);
+    if (header.opcode(), rcode) == (opcode::QUERY, 0) && question.as_ref().is_some_and(is_asked) {
+        let records = Records::new(header, message).take_while(|record| record.section == 0);
+        let addresses = records.filter_map(|record| record.address(message));
+        context.texts.answers(addresses);
+    }
+    let key = match question {
         Some(question) => key(header, Some(&question)),
         // Errors and further messages of a transfer may leave the question out.
         None => waiting_with(context.asked, header.id).unwrap_or_else(|| key(header, None)),

@@ -541,3 +541,97 @@ fn garbage_ends() {
     assert_eq!(tcp(&[(C, b"\x00\x03abc")]), ["lost ToServer Malformed"]);
     assert!(size_of::<Dns>() <= 32);
 }
+
+/// What the texts of an answer say of addresses.
+fn answers_of(message: &[u8]) -> String {
+    struct Nobody;
+    impl super::super::Asked for Nobody {
+        fn nth(&self, _: usize) -> Option<u32> {
+            None
+        }
+        fn with_id(&self, _: u64) -> Option<u32> {
+            None
+        }
+    }
+    let mut arena = Vec::new();
+    let mut context = Context {
+        asked: &Nobody,
+        texts: Texts::new(&mut arena, 128),
+        protocol: None,
+        is_end: false,
+        is_cut: false,
+    };
+    let _ = datagram(Way::ToClient, message, &mut context);
+    let std::ops::Range { start, end } = context.texts.status_text;
+    let said = String::from_utf8(arena[start as usize..end as usize].to_vec()).unwrap();
+    let (_, answers) = said.split_once('\0').unwrap_or_default();
+    answers.to_owned()
+}
+
+#[test]
+fn answers_are_the_addresses_behind_every_alias_of_the_name() {
+    let alias = record(5, &[3, b'w', b'e', b'b', 0xc0, 12]);
+    let (a, b) = (record(1, &[10, 0, 0, 1]), record(1, &[10, 0, 0, 2]));
+    let six = [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[7]].concat();
+    let six = record(28, &six);
+    let ask = |kind| [question("example.test", kind, 1)];
+    let reply = |flags, kind, records: &[Vec<u8>]| {
+        answers_of(&message(7, flags, [&ask(kind), records, &[], &[]]))
+    };
+    assert_eq!(
+        reply(ANSWER, 1, &[alias.clone(), a.clone(), b.clone()]),
+        "10.0.0.1 10.0.0.2"
+    );
+    assert_eq!(reply(ANSWER, 28, &[alias.clone(), six]), "2001:db8::7");
+    // Nothing, where nothing was answered, or something else was asked.
+    assert_eq!(reply(ANSWER, 1, &[]), "");
+    assert_eq!(reply(ANSWER, 1, &[alias]), "");
+    assert_eq!(reply(ANSWER, 15, std::slice::from_ref(&a)), "");
+    assert_eq!(reply(ANSWER | 3, 1, std::slice::from_ref(&a)), "");
+    // An address of another length is none; nor is what stands in other sections.
+    assert_eq!(reply(ANSWER, 1, &[record(1, &[10, 0, 0]), b]), "10.0.0.2");
+    let aside = message(
+        7,
+        ANSWER,
+        [
+            &ask(1),
+            &[],
+            std::slice::from_ref(&a),
+            std::slice::from_ref(&a),
+        ],
+    );
+    assert_eq!(answers_of(&aside), "");
+    let chaos = message(
+        7,
+        ANSWER,
+        [
+            &[question("example.test", 1, 3)],
+            &[record_of_class(3)],
+            &[],
+            &[],
+        ],
+    );
+    assert_eq!(answers_of(&chaos), "");
+}
+
+fn record_of_class(class: u8) -> Vec<u8> {
+    let mut out = record(1, &[10, 0, 0, 1]);
+    out[5] = class;
+    out
+}
+
+#[test]
+fn a_long_answer_says_whole_addresses_as_far_as_there_is_room() {
+    let records: Vec<_> = (0..100)
+        .map(|n| record(1, &[10, 10, 100, 100 + n]))
+        .collect();
+    let ask = [question("example.test", 1, 1)];
+    let said = answers_of(&message(7, ANSWER, [&ask, &records, &[], &[]]));
+    let expected: Vec<_> = (0..36).map(|n| format!("10.10.100.{}", 100 + n)).collect();
+    assert_eq!(said, expected.join(" "));
+    assert!(
+        said.len() <= 512 && said.len() + " 10.10.100.136".len() > 512,
+        "{}",
+        said.len()
+    );
+}

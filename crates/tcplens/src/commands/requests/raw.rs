@@ -65,6 +65,9 @@ fn check(command: &Requests) -> Result<()> {
         ("--histogram", command.histogram),
         ("--stats-format", command.stats_format.is_some()),
         ("--save-slow", command.save_slow.is_some()),
+        ("--names", command.naming.names.is_some()),
+        ("--names-file", !command.naming.names_file.is_empty()),
+        ("--geoip", !command.naming.geoip.is_empty()),
     ];
     match choices.iter().find(|(_, is_given)| *is_given) {
         Some((option, _)) => Err(usage(format!(
