@@ -2,7 +2,7 @@
 //! the judgment itself: that is `tcplens_core::view`. Findings for machines go through `jsonl`.
 
 mod foot;
-mod prose;
+pub(crate) mod prose;
 mod requests;
 mod tables;
 
