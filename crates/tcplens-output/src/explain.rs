@@ -6,23 +6,23 @@ mod json;
 use std::fmt::Write;
 
 use tcplens_core::time::Timestamp;
-use tcplens_core::view::explain::words::{label, note};
+use tcplens_core::view::explain::words::{label, note, time};
 use tcplens_core::view::explain::{Again, End, Event, Late, Story, What, sentences};
 
 pub use json::json;
 
 use crate::color::Paint;
-use crate::human::{Count, Duration, Endpoint};
+use crate::human::{Count, Endpoint};
 use crate::report::prose;
 use crate::time_style::TimeFormat;
 
 /// The narrowest screen that is drawn for.
-const NARROWEST: usize = 60;
+const NARROWEST: usize = 72;
 
 /// How to print it.
 #[derive(Debug)]
 pub struct ExplainOptions<'a> {
-    /// Columns of the terminal: 60 at least.
+    /// Columns of the terminal: 72 at least.
     pub width: usize,
     /// Whether to colour.
     pub color: bool,
@@ -70,11 +70,15 @@ impl Sizes {
         let first = story.head.connection.time;
         let times = story.events.iter().map(|event| seconds(event.time, first));
         let frames = story.events.iter().map(|event| frames(event).len());
+        let time = times.map(|text| text.len()).max().unwrap_or(0).max(8);
+        let frame = frames.max().unwrap_or(0).max(6);
+        // Long numbers of packets leave less for arrows.
+        let room = all.saturating_sub(time + AFTER + frame + 6).max(24);
         Sizes {
             all,
-            time: times.map(|text| text.len()).max().unwrap_or(0).max(8),
-            arrow: (all * 42 / 100).clamp(32, 64),
-            frame: frames.max().unwrap_or(0).max(6),
+            time,
+            arrow: (all * 42 / 100).clamp(32, 64).min(room),
+            frame,
         }
     }
 
@@ -100,18 +104,18 @@ impl Page<'_> {
         let connection = &story.head.connection;
         self.painted(Paint::Bold, &sentences::who(story));
         let id = connection.connection_id.text();
-        let _ = write!(self.text, "; connection {}", String::from_utf8_lossy(&id));
+        let mut rest = format!("; connection {}", String::from_utf8_lossy(&id));
         if let (Some(first), Some(last)) = (connection.first_frame, connection.last_frame) {
-            let _ = write!(self.text, "; packets {first} to {last}");
+            let _ = write!(rest, "; packets {first} to {last}");
         }
-        self.text.push('\n');
+        self.prose(&rest);
         if let Some(chosen) = self.options.chosen {
             self.prose(&format!("Chosen because {chosen}."));
         }
         let mut line = "From ".to_owned();
         self.options.time.write(&mut line, connection.time);
         if let Some(span) = connection.duration_us {
-            let _ = write!(line, ", for {}", Duration(span));
+            let _ = write!(line, ", for {}", time(span));
         }
         let parts = [
             Some(format!("{line}.")),
@@ -164,15 +168,15 @@ impl Page<'_> {
         let sizes = self.sizes;
         let is_silence = matches!(event.what, What::Silence(_));
         let is_fold = matches!(event.what, What::Fold(_));
-        let (mut time, mut after) = (String::new(), String::new());
+        let (mut at, mut after) = (String::new(), String::new());
         if !is_silence {
-            time = seconds(event.time, self.first);
+            at = seconds(event.time, self.first);
             let since = self.before.and_then(|before| event.time.since(before));
-            after = since.map_or_else(String::new, |span| Duration(span).to_string());
+            after = since.map_or_else(String::new, |span| time(span));
             self.before = Some(event.until);
         }
         let paint = paint(event);
-        self.painted(Paint::Dim, &format!("{time:>width$}", width = sizes.time));
+        self.painted(Paint::Dim, &format!("{at:>width$}", width = sizes.time));
         let _ = write!(self.text, "  {after:>AFTER$}  ");
         if is_fold {
             let begun = sizes.indent();

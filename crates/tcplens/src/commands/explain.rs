@@ -83,7 +83,9 @@ pub(super) fn run(mut command: Explain) -> Result<ExitCode> {
         is_done: false,
     };
     let sources = names(&plan);
-    let observed = observe(plan, &mut view)?;
+    let mut observed = observe(plan, &mut view)?;
+    // It is us who had seen enough.
+    observed.reader_gone &= !view.is_done;
     tell(common, &observed.health);
     let status = status::of_run(&observed);
     if observed.failure.is_some() {
@@ -292,7 +294,7 @@ impl View for ExplainView {
             && !self.is_done
             && self.follows(seen, owner.connection_id)
         {
-            self.teller.segment(seen.segment, owner.is_from_client);
+            self.teller.segment(seen.segment, owner);
         }
         Ok(())
     }

@@ -166,6 +166,9 @@ fn worth(connection: &Connection, requests: Requests) -> (Why, u64) {
     if requests.cut > 0 {
         return (Why::CutOff, requests.cut);
     }
+    // A SYN that had no time to be answered, or repeated, says nothing.
+    let is_undecided = connection.handshake == Some(HandshakeOutcome::Unanswered)
+        && connection.client.retransmits == 0;
     let has_failed = connection.close == Close::Failed
         || !matches!(
             connection.handshake,
@@ -175,7 +178,7 @@ fn worth(connection: &Connection, requests: Requests) -> (Why, u64) {
                     | HandshakeOutcome::OneSided
             ) | None
         );
-    if has_failed {
+    if has_failed && !is_undecided {
         return (Why::Failed, duration);
     }
     let trouble: u64 = [&connection.client, &connection.server]

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::event::{Event, Folded, Silence, What};
+use super::event::{Asked, End, Event, Folded, Silence, What};
 use crate::time::Span;
 
 /// The least bound.
@@ -66,7 +66,8 @@ fn weight(event: &Event) -> Option<u64> {
         What::Repeat { .. } | What::Fill { .. } => span.max(1_000_000),
         What::Partial | What::Hole { .. } => 1_000_000,
         What::WindowClosed | What::WindowOpened | What::DelayedAck => span.max(1_000_000),
-        What::Silence(Silence::NoData | Silence::After(super::End::Server)) => 1,
+        // Nobody waited, as far as it shows: a thousandth of one who does.
+        What::Silence(Silence::NoData | Silence::After(End::Server)) => span / 1000,
         What::Silence(_) => span,
         What::DuplicateAcks | What::Spurious | What::Probe { .. } => 1_000,
         What::Data | What::Ack | What::SecondSighting | What::Fold(_) => 0,
@@ -147,10 +148,7 @@ fn count(out: &mut Event, event: &Event) {
 }
 
 /// The request that took longer; of equals the first.
-pub(super) fn longer(
-    a: Option<Arc<super::Asked>>,
-    b: Option<Arc<super::Asked>>,
-) -> Option<Arc<super::Asked>> {
+pub(super) fn longer(a: Option<Arc<Asked>>, b: Option<Arc<Asked>>) -> Option<Arc<Asked>> {
     match (a, b) {
         (Some(a), Some(b)) => Some(if b.total > a.total { b } else { a }),
         (one, other) => one.or(other),
@@ -161,7 +159,7 @@ pub(super) fn longer(
 mod tests {
     use super::*;
     use crate::time::Timestamp;
-    use crate::view::explain::event::{Again, End};
+    use crate::view::explain::event::Again;
 
     fn event(n: i64, what: What, span: u64) -> Event {
         Event {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::event::{Again, Asked, End, Event, Late, Silence, What};
 use super::sent::Sending;
 use crate::record::RequestRow;
+use crate::shard::Owner;
 use crate::tcp::seen::{Sent, Sighting};
 use crate::tcp::seq::Seq;
 use crate::tcp::track::{Odd, Side, units};
@@ -15,8 +16,12 @@ use crate::wire::segment::{Segment, flags, has};
 /// From here on nothing but time is worth a line: 1 s. Chosen: a person waits, and a timeout has passed.
 const SILENCE_NS: u64 = 1_000_000_000;
 
-/// Segments further apart are no run: 200 ms, the least retransmission timeout of Linux (include/net/tcp.h, TCP_RTO_MIN).
-pub(super) const STALL_NS: u64 = 200_000_000;
+/// Segments further apart are no run: 100 ms, from where on a request is called slow. Chosen: a gap that makes it slow shows.
+const RUN_NS: u64 = 100_000_000;
+
+/// What comes again so late was waited for: 200 ms, the least retransmission timeout of Linux (include/net/tcp.h,
+/// TCP_RTO_MIN).
+const TIMEOUT_NS: u64 = 200_000_000;
 
 /// An ACK that took so much longer than the quickest of its side was held back: Linux waits 40 ms (TCP_DELACK_MIN), others
 /// up to 200 ms.
@@ -40,11 +45,9 @@ pub(super) struct Following {
     keep_duplicates: bool,
     /// Which end of the key is the client.
     pub client: u8,
-    /// The attempt is not decided.
+    /// The attempt is not decided by what was seen so far.
     pub is_opening: bool,
     is_begun: bool,
-    /// The first packet was a SYN-ACK.
-    lacks_syn: bool,
     sides: [Side; 2],
     odd: Option<Box<[Odd; 2]>>,
     sending: [Sending; 2],
@@ -63,6 +66,8 @@ pub(super) struct Following {
     pub last: Timestamp,
     /// Bytes and ns of runs, by end of the key.
     pub rates: [(u64, u64); 2],
+    /// Since when what the latest segment repaired had been missing.
+    pub repaired: Option<Timestamp>,
 }
 
 impl Following {
@@ -74,7 +79,6 @@ impl Following {
             client: 0,
             is_opening: false,
             is_begun: false,
-            lacks_syn: false,
             sides: [Side::default(); 2],
             odd: None,
             sending: Default::default(),
@@ -86,18 +90,20 @@ impl Following {
             closed_first: None,
             last: Timestamp::MIN,
             rates: [(0, 0); 2],
+            repaired: None,
         }
     }
 
     /// The next segment.
-    pub(super) fn segment(&mut self, seg: &Segment, is_from_client: bool) {
+    pub(super) fn segment(&mut self, seg: &Segment, owner: &Owner) {
         let from = usize::from(seg.from & 1);
-        self.begin(seg, is_from_client);
+        self.begin(seg, owner);
         self.restart(seg);
         if self.sides[from].is_second_sighting(seg, &mut self.odd) && !self.keep_duplicates {
             if self.is_all {
                 self.push(seg, What::SecondSighting);
             }
+            self.is_opening = owner.is_opening;
             return;
         }
         self.silence(seg);
@@ -120,46 +126,32 @@ impl Following {
         if is_bare && seg.flags & flags::ACK != 0 {
             self.bare_ack(seg, &before, facts.acknowledges);
         }
+        self.is_opening = owner.is_opening;
         self.windows[from] = seg.window;
         self.last = self.last.max(seg.time);
     }
 
     /// Who is who, by the first segment.
-    fn begin(&mut self, seg: &Segment, is_from_client: bool) {
+    fn begin(&mut self, seg: &Segment, owner: &Owner) {
         if self.is_begun {
             return;
         }
         self.is_begun = true;
-        self.client = if is_from_client {
+        self.client = if owner.is_from_client {
             seg.from & 1
         } else {
             1 - (seg.from & 1)
         };
         self.last = seg.time;
-        let both = seg.flags & (flags::SYN | flags::FIN | flags::ACK | flags::RST);
-        self.is_opening = both == flags::SYN;
-        self.lacks_syn = both == flags::SYN | flags::ACK;
     }
 
-    /// What a SYN changes, as in `shard`: another initial sequence number while the handshake is open says that what came before
-    /// was of another connection; the SYN may come after the SYN-ACK that answers it.
+    /// Another initial sequence number while the handshake is open says that what came before was of another connection
+    /// (`shard`).
     fn restart(&mut self, seg: &Segment) {
-        if seg.flags & flags::SYN == 0 {
-            return;
-        }
         let from = usize::from(seg.from & 1);
-        let is_syn = seg.flags & (flags::ACK | flags::RST) == 0;
-        if self.lacks_syn && is_syn && seg.from & 1 == self.client {
-            let (side, peer) = (&self.sides[from], &self.sides[1 - from]);
-            let first = Seq(seg.seq);
-            self.is_opening |= !side.started()
-                && peer.ack.offset(first.plus(1)) >= 0
-                && peer.ack.offset(first.plus(units(seg))) <= 0;
-            self.lacks_syn = false;
-            return;
-        }
         let side = &mut self.sides[from];
-        if !self.is_opening || !side.started() || side.low == Seq(seg.seq) {
+        let is_another = side.started() && side.low != Seq(seg.seq);
+        if seg.flags & flags::SYN == 0 || !self.is_opening || !is_another {
             return;
         }
         side.restart(self.odd.as_deref_mut().map(|odd| &mut odd[from]));
@@ -329,7 +321,7 @@ impl Following {
         let Some(run) = self.events.get_mut(at) else {
             return false;
         };
-        let Some(gap) = seg.time.since(run.until).filter(|gap| gap.ns() < STALL_NS) else {
+        let Some(gap) = seg.time.since(run.until).filter(|gap| gap.ns() < RUN_NS) else {
             return false;
         };
         run.until = seg.time;
@@ -370,12 +362,15 @@ impl Following {
             Again::Fast
         } else {
             match span {
-                Some(span) if span.ns() >= STALL_NS => Again::Timeout,
+                Some(span) if span.ns() >= TIMEOUT_NS => Again::Timeout,
                 Some(_) => Again::Early,
                 None => Again::Unknown,
             }
         };
         let of = last.map_or(0, |last| last.frame);
+        if why != Again::NotNeeded {
+            self.repaired = last.map(|last| last.time);
+        }
         if let Some(event) = self.push(seg, What::Repeat { why, of }) {
             event.span = span;
         }
@@ -394,6 +389,7 @@ impl Following {
             Sent::Unknown => Late::Unknown,
         };
         let seen_at = hole.map_or(0, |(frame, _)| frame);
+        self.repaired = hole.map(|(_, since)| since);
         if let Some(event) = self.push(seg, What::Fill { late, seen_at }) {
             event.span = hole.and_then(|(_, since)| seg.time.since(since));
         }

@@ -24,6 +24,7 @@ use self::follow::Following;
 use self::spent::Ledger;
 use crate::record::{Connection, Handshake, Outcome, RequestRef, Status};
 use crate::roles::end;
+use crate::shard::Owner;
 use crate::time::Span;
 use crate::wire::segment::{FlowKey, Segment};
 
@@ -84,7 +85,7 @@ pub struct Foot {
     pub answered: u64,
     /// The one that took longest.
     pub longest: Option<Arc<Asked>>,
-    /// Bytes per second of client and server while they were sending: of runs of segments less than 200 ms apart, without the
+    /// Bytes per second of client and server while they were sending: of runs of segments less than 100 ms apart, without the
     /// first of each run. `None` below 64 KiB in such runs.
     pub rates: [Option<u64>; 2],
     /// Events that were left out.
@@ -122,10 +123,13 @@ impl Teller {
         }
     }
 
-    /// The next packet of the connection, and who it is taken to be from.
-    pub fn segment(&mut self, seg: &Segment, is_from_client: bool) {
+    /// The next packet of the connection, and whose it is.
+    pub fn segment(&mut self, seg: &Segment, owner: &Owner) {
         self.key.get_or_insert(seg.flow);
-        self.following.segment(seg, is_from_client);
+        self.following.segment(seg, owner);
+        if let Some(since) = self.following.repaired.take() {
+            self.ledger.lost(since, seg.time);
+        }
         let most = self.detail.most();
         if self.following.events.len() >= most {
             let events = std::mem::take(&mut self.following.events);

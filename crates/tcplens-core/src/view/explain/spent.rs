@@ -2,12 +2,14 @@
 //!
 //! A moment belongs to the handshake, to a request that was under way, or to nobody: then the client asked for nothing. Within
 //! a request its time budget says what it went to. Where several were under way, a moment counts once: what was counted
-//! already is taken out of the later request's budget, its wait behind others first.
+//! already is taken out of the later request's budget, its wait behind others first. A request is over when the last byte of
+//! its response was seen here, which may get lost behind this point: what was not yet repaired then is loss as well.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 
 use super::event::Asked;
-use crate::record::Status;
+use crate::record::{EndedBy, Status};
 use crate::time::{Span, Timestamp};
 
 /// Stretches that may still be asked for. Chosen: requests that end out of order are a few, not thousands; what is older is
@@ -94,7 +96,7 @@ impl Share {
 /// The result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// ns by cause, in the order of [`Share::ALL`]; they sum to the lifetime.
+    /// ns by cause, in the order of [`Share::ALL`]; they sum to the lifetime, or all are 0 where that is not known.
     pub ns: [u64; SHARES],
 }
 
@@ -134,6 +136,8 @@ pub(super) struct Ledger {
     taken: Vec<(Timestamp, Timestamp)>,
     /// All before this is settled.
     settled: Timestamp,
+    /// When something lost was not yet repaired: given away last, for within a request its budget says it.
+    lost: VecDeque<(Timestamp, Timestamp)>,
 }
 
 impl Ledger {
@@ -142,12 +146,23 @@ impl Ledger {
             spent: Spent::default(),
             taken: Vec::new(),
             settled: Timestamp::MIN,
+            lost: VecDeque::new(),
         }
     }
 
     pub(super) fn handshake(&mut self, from: Timestamp, to: Timestamp) {
         let Some(span) = to.since(from) else { return };
         self.add(from, to, [(Share::Handshake, span.ns())]);
+    }
+
+    /// Something was lost, or late, and repaired by now.
+    pub(super) fn lost(&mut self, from: Timestamp, to: Timestamp) {
+        self.lost.push_back((from, to));
+        if self.lost.len() > OPEN
+            && let Some((from, to)) = self.lost.pop_front()
+        {
+            self.add(from, to, [(Share::Loss, ns(from, to))]);
+        }
     }
 
     /// A request that has ended; `last` is the time of the latest packet.
@@ -172,6 +187,8 @@ impl Ledger {
             return;
         }
         let (share, end) = match asked.status {
+            // Its answer may have come, and not been seen.
+            Status::Unanswered if asked.ended_by == EndedBy::Gap => (Share::Unknown, last),
             Status::Unanswered => (Share::Unanswered, last),
             Status::None => (Share::Client, times.last_request),
             Status::Ok | Status::Error => (Share::Unknown, times.last_response),
@@ -222,11 +239,16 @@ impl Ledger {
         }
     }
 
-    /// What a lifetime went to: the rest is idleness.
-    pub(super) fn finish(&self, lifetime: Option<Span>) -> Spent {
+    /// What a lifetime went to: the rest is idleness. Nothing where the clock went back, and the lifetime is not known.
+    pub(super) fn finish(mut self, lifetime: Option<Span>) -> Spent {
+        let Some(lifetime) = lifetime else {
+            return Spent::default();
+        };
+        for (from, to) in std::mem::take(&mut self.lost) {
+            self.add(from, to, [(Share::Loss, ns(from, to))]);
+        }
         let mut spent = self.spent;
-        let given = spent.all();
-        spent.ns[Share::Idle as usize] = lifetime.map_or(0, Span::ns).saturating_sub(given);
+        spent.ns[Share::Idle as usize] = lifetime.ns().saturating_sub(spent.all());
         spent
     }
 }
@@ -240,7 +262,7 @@ mod tests {
     use super::*;
 
     fn spent(ledger: &Ledger, lifetime: u64) -> Vec<(&'static str, u64)> {
-        let spent = ledger.finish(Some(Span::from_ns(lifetime)));
+        let spent = ledger.clone().finish(Some(Span::from_ns(lifetime)));
         assert_eq!(spent.all(), lifetime.max(spent.all()));
         let all = Share::ALL.into_iter();
         all.map(|share| (share.word(), spent.of(share)))
@@ -281,6 +303,20 @@ mod tests {
     }
 
     #[test]
+    fn loss_counts_where_no_request_says_it() {
+        let mut ledger = Ledger::new();
+        ledger.lost(Timestamp(10), Timestamp(40));
+        ledger.lost(Timestamp(60), Timestamp(80));
+        ledger.lost(Timestamp(70), Timestamp(90));
+        let parts = [(Share::Server, 5), (Share::Loss, 15)];
+        ledger.add(Timestamp(0), Timestamp(20), parts);
+        assert_eq!(
+            spent(&ledger, 100),
+            [("server", 5), ("loss", 65), ("idle", 30)]
+        );
+    }
+
+    #[test]
     fn thousands_of_stretches_are_settled_and_never_count_twice() {
         let mut ledger = Ledger::new();
         for n in 0..3000 {
@@ -289,7 +325,7 @@ mod tests {
         }
         assert_eq!(ledger.taken.len(), OPEN);
         ledger.add(Timestamp(0), Timestamp(30_000), [(Share::Transfer, 30_000)]);
-        let spent = ledger.finish(Some(Span::from_ns(30_000)));
+        let spent = ledger.clone().finish(Some(Span::from_ns(30_000)));
         assert_eq!(spent.all(), 30_000);
         assert_eq!(spent.of(Share::Server), 15_000);
         assert_eq!(spent.limit(), Some(Share::Server));
@@ -301,6 +337,6 @@ mod tests {
         ledger.handshake(Timestamp(10), Timestamp(0));
         ledger.add(Timestamp(10), Timestamp(0), [(Share::Server, 5)]);
         assert_eq!(spent(&ledger, 10), [("server", 5), ("idle", 5)]);
-        assert_eq!(ledger.finish(None).limit(), Some(Share::Server));
+        assert_eq!(ledger.clone().finish(None), Spent::default());
     }
 }

@@ -85,7 +85,7 @@ pub fn label(event: &Event) -> String {
         What::Fin => "FIN".to_owned(),
         What::Reset => "RST".to_owned(),
         What::SecondSighting => format!("{}, seen a second time", content(event)),
-        What::Fold(folded) => fold(event, folded),
+        What::Fold(folded) => fold(folded),
     }
 }
 
@@ -131,8 +131,8 @@ fn run(event: &Event) -> Option<String> {
     (event.segments > 1).then(|| format!("{} segments, {}", grouped(event.segments), time(span)))
 }
 
-/// `812 lines left out: ...`.
-fn fold(event: &Event, folded: &Folded) -> String {
+/// `812 events left out: 400 requests (up to 4.10 ms), 1.2 MiB from the client`.
+fn fold(folded: &Folded) -> String {
     let mut text = format!("{} left out", count_grouped(folded.events, "event"));
     let mut parts = Vec::new();
     if folded.requests > 0 {
@@ -142,13 +142,10 @@ fn fold(event: &Event, folded: &Folded) -> String {
         }
         parts.push(part);
     }
-    if event.bytes > 0 {
-        let [client, server] = folded.bytes;
-        parts.push(format!(
-            "{} from the client, {} from the server",
-            size(client),
-            size(server)
-        ));
+    for (name, bytes) in ["client", "server"].into_iter().zip(folded.bytes) {
+        if bytes > 0 {
+            parts.push(format!("{} from the {name}", size(bytes)));
+        }
     }
     for (n, what) in [
         (folded.repeats, "segment sent again"),
@@ -332,11 +329,17 @@ fn records(notes: &Notes, story: &Story, said: &mut Vec<String>) {
             None => format!("response to request {} begins", asked.task),
         }));
     }
-    let longest = notes.answered.iter().max_by_key(|asked| asked.total);
+    // Of equals the first.
+    let longest = notes.answered.iter().rev();
+    let longest = longest.max_by_key(|asked| asked.total);
     if let (Some(longest), Some(first)) = (longest, notes.answered.first()) {
         said.push(match notes.answers {
             1 => took(first),
-            n => format!("{} answered; {}", count(n, "request"), took(longest)),
+            n => format!(
+                "{} answered; the longest, {}",
+                count(n, "request"),
+                took(longest)
+            ),
         });
     }
 }
@@ -349,8 +352,8 @@ fn asks(first: &Arc<Asked>, notes: &Notes) -> String {
     let ends: Vec<_> = notes.asked.iter().filter_map(|asked| cut(asked)).collect();
     if let (Some(end), true) = (ends.first(), notes.asks == 1) {
         let _ = write!(text, ": {end}");
-    } else if let Some(end) = ends.first() {
-        let _ = write!(text, ", some {end}");
+    } else if !ends.is_empty() {
+        text.push_str(": not all of them are answered");
     }
     text
 }
