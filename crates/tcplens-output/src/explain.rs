@@ -172,7 +172,7 @@ impl Page<'_> {
         if !is_silence {
             at = seconds(event.time, self.first);
             let since = self.before.and_then(|before| event.time.since(before));
-            after = since.map_or_else(String::new, |span| time(span));
+            after = since.map_or_else(String::new, time);
             self.before = Some(event.until);
         }
         let paint = paint(event);

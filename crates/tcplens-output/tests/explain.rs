@@ -1,6 +1,5 @@
 //! `explain` as text: the diagram at any width, with colour and without, in ASCII, with whatever the network says. What the
 //! lines say is looked at in tests/cases/explain-*.
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use std::sync::Arc;
 
