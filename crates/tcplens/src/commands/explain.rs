@@ -145,7 +145,7 @@ fn names(plan: &Plan) -> String {
         .map(|file| file.display().to_string())
         .collect();
     match files.is_empty() {
-        true => "what was captured".to_owned(),
+        true => name::CAPTURED.to_owned(),
         false => files.join(", "),
     }
 }

@@ -1,7 +1,7 @@
 //! `explain`: which connection is meant, what is said where that cannot be told, and that what is told of segments is what the
 //! records count.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::capture::{ACK, Capture, End, SYN};
 use crate::{Place, Run};
@@ -290,7 +290,7 @@ fn what_is_told_of_segments_sums_to_the_records_in_every_capture() {
 }
 
 /// Compares the connection of a file that has most to tell, if there is one.
-fn sums(place: &Place, file: &PathBuf) -> u64 {
+fn sums(place: &Place, file: &Path) -> u64 {
     let name = file.to_str().unwrap();
     let records = place.run(&[
         "records",

@@ -11,6 +11,9 @@ use crate::status::usage;
 /// The least of an id that is taken for one.
 const LEAST: usize = 4;
 
+/// Live packets, in messages.
+pub(super) const CAPTURED: &str = "what was captured";
+
 /// Which connection is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Named {
@@ -87,10 +90,16 @@ pub(super) fn unknown(named: Option<&Named>, sources: &str) -> String {
             "cannot explain {id}: it is an id of the kernel's view, which has no packets; the same connection in a capture has \
              another"
         ),
+        Some(named) if sources == CAPTURED => {
+            format!("cannot explain {named}: no packet of such a connection in {sources}")
+        }
         Some(named) => format!(
             "cannot explain {named}: there is no such connection in {sources}; tcplens records --kind connection lists all, \
              with their ids and first packets"
         ),
+        None if sources == CAPTURED => {
+            format!("cannot explain anything: no TCP connection began in {sources}")
+        }
         None => format!("cannot explain anything: no TCP connection in {sources}"),
     }
 }
