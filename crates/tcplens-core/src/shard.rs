@@ -178,6 +178,8 @@ pub struct Owner {
     pub connection_id: ConnectionId,
     /// Whether the client sent it.
     pub is_from_client: bool,
+    /// Its handshake is not decided by it yet.
+    pub is_opening: bool,
 }
 
 /// See the module.
@@ -269,6 +271,7 @@ impl Shard {
             frame: seg.frame,
             connection_id: self.context.id(flow),
             is_from_client: seg.from == flow.client,
+            is_opening: flow.phase == Phase::Opening,
         })
     }
 

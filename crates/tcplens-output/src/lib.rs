@@ -12,6 +12,7 @@ pub mod csv;
 pub mod digits;
 pub mod docs;
 pub mod events;
+pub mod explain;
 pub mod ganglia;
 pub mod hosts;
 pub mod human;

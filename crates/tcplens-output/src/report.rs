@@ -2,7 +2,7 @@
 //! the judgment itself: that is `tcplens_core::view`. Findings for machines go through `jsonl`.
 
 mod foot;
-mod prose;
+pub(crate) mod prose;
 mod requests;
 mod tables;
 
@@ -232,6 +232,7 @@ impl Page<'_> {
             line.push_str(" -k");
         }
         let sources = self.options.sources.iter();
+        let mut from = String::new();
         for source in sources.filter(|_| !self.options.is_kernel) {
             let source = if is_stream(source) {
                 "FILE".to_owned()
@@ -239,8 +240,9 @@ impl Page<'_> {
                 quoted(source)
             };
             let option = if self.options.is_live { "-i" } else { "-r" };
-            let _ = write!(line, " {option} {source}");
+            let _ = write!(from, " {option} {source}");
         }
+        line.push_str(&from);
         if let Some(name) = self.options.netns {
             let _ = write!(line, " --netns {}", quoted(name));
         }
@@ -256,11 +258,18 @@ impl Page<'_> {
         line = printable(&line);
         self.painted(Paint::Dim, &line);
         self.text.push('\n');
-        if !finding.frames.is_empty() {
+        if let Some(first) = finding.frames.first() {
             let frames: Vec<_> = finding.frames.iter().map(u64::to_string).collect();
             let line = format!("{indent}first packets: {}", frames.join(", "));
             self.painted(Paint::Dim, &line);
             self.text.push('\n');
+            // Of UDP there is no connection to explain.
+            let is_dns = (finding.filter.iter()).any(|filter| filter.ends_with(" port 53"));
+            if !self.options.is_live && !from.is_empty() && !is_dns {
+                let line = format!("{indent}explain: tcplens explain {first}{from}");
+                self.painted(Paint::Dim, &printable(&line));
+                self.text.push('\n');
+            }
         }
     }
 

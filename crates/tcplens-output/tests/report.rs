@@ -236,7 +236,8 @@ fn colour_adds_nothing_but_colour() {
 #[test]
 fn prose_fits_the_width() {
     let page = page(&shop(), &health(), false, 80);
-    let is_prose = |line: &&str| line.starts_with("   ") && !line.trim_start().starts_with("show:");
+    let is_command = |line: &str| line.starts_with("show:") || line.starts_with("explain:");
+    let is_prose = |line: &&str| line.starts_with("   ") && !is_command(line.trim_start());
     let findings = page
         .split("\nConnection attempts\n")
         .next()

@@ -13,6 +13,7 @@ use tcplens_core::time::Span;
 
 pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use events::{EventFormat, Events};
+pub(crate) use explain::{Explain, ExplainFormat};
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
@@ -24,6 +25,7 @@ pub(crate) use top::{Theme, Top};
 
 mod convert;
 mod events;
+mod explain;
 mod kernel;
 mod options;
 mod requests;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Requests(Box<Requests>),
     /// A line per connection
     Connections(Connections),
+    /// The life of one connection, as a sequence diagram
+    Explain(Box<Explain>),
     /// Every socket of the kernel: what ss -tinem shows, watched, and its end
     Sockets(Box<Sockets>),
     /// A table of destinations: how connecting to each goes, and how it answers

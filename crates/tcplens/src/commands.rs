@@ -30,6 +30,7 @@ mod connections;
 mod convert;
 mod doctor;
 mod events;
+mod explain;
 mod generated;
 mod handshakes;
 pub(crate) mod lines;
@@ -63,6 +64,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Handshakes(handshakes) => handshakes::run(&handshakes),
         Command::Requests(requests) => requests::run(&requests),
         Command::Connections(connections) => connections::run(&connections),
+        Command::Explain(explain) => explain::run(*explain),
         Command::Sockets(command) => sockets::run(&command),
         Command::Top(top) => top::run(&top),
         Command::Records(records) => records::run(&records),

@@ -86,6 +86,18 @@ pub(crate) fn sort(common: &Common, takes_handshake_filters: bool) -> Result<Wor
     Ok(words)
 }
 
+/// Takes the first word that is no file out of a command's words, if `meant` understands it.
+pub(crate) fn take_first<T>(
+    common: &mut Common,
+    meant: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let words = &mut common.source.words;
+    let at = words.iter().position(|word| !is_source(word))?;
+    let found = meant(words.get(at)?.to_str()?)?;
+    words.remove(at);
+    Some(found)
+}
+
 /// The expression that the words make up.
 fn understood<T>(words: &[&OsStr], parse: fn(&str) -> Result<T, FilterError>) -> Result<T> {
     let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();

@@ -137,6 +137,7 @@ fn every_exit_status_command_and_option_of_the_readme_exists() {
         "handshakes",
         "requests",
         "connections",
+        "explain",
         "sockets",
         "records",
     ];

@@ -1,11 +1,13 @@
 //! Views: what records amount to, once they are merged. They see records only, and do not know where these were
-//! observed. Pure, bounded, and the same in every run: nothing depends on map order.
+//! observed; but for [`explain`], which also sees the packets of its one connection. Pure, bounded, and the same in every
+//! run: nothing depends on map order.
 //!
 //! [`Report`] takes every record and ends in ranked [`Findings`]; its parts (summaries, peers, the connections that
 //! stand out) are the tables below them.
 
 mod blame;
 mod churn;
+pub mod explain;
 pub mod findings;
 mod handshakes;
 mod histogram;

@@ -11,7 +11,7 @@ pub(crate) const RST: u8 = 4;
 pub(crate) const ACK: u8 = 16;
 
 /// A segment between a client's port 40000 and a server's port 80.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Seg {
     pub client: [u8; 4],
     pub server: [u8; 4],

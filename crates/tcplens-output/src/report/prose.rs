@@ -1,7 +1,7 @@
 //! Wraps sentences at a width. Columns are counted as characters: nothing we print is wider than one.
 
 /// Columns a line takes, escape sequences of colour left out.
-pub(super) fn columns(line: &str) -> usize {
+pub(crate) fn columns(line: &str) -> usize {
     let mut columns = 0;
     let mut in_escape = false;
     for c in line.chars() {
@@ -16,7 +16,7 @@ pub(super) fn columns(line: &str) -> usize {
 }
 
 /// Appends `text` and a newline; every line begins with `indent`, but for a line that has `begun` columns already.
-pub(super) fn wrap(out: &mut String, begun: usize, indent: &str, text: &str, width: usize) {
+pub(crate) fn wrap(out: &mut String, begun: usize, indent: &str, text: &str, width: usize) {
     let mut column = begun;
     let mut is_first = true;
     for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -142,9 +142,15 @@ pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), clap::Err
     if command == "sockets" {
         return Ok(());
     }
-    if command == "script" {
-        let why = "-k shows no packets, which scripts look at; requests, handshakes, connections, records and report have it";
-        return Err(conflict(why));
+    let what = match command {
+        "script" => Some("scripts look at"),
+        "explain" => Some("explain tells of"),
+        _ => None,
+    };
+    if let Some(what) = what {
+        return Err(conflict(&format!(
+            "-k shows no packets, which {what}; requests, handshakes, connections, records and report have it"
+        )));
     }
     let frames = matches.get_many::<u32>("first_frame");
     if let Some(count @ 5..) = frames.map(Iterator::count) {

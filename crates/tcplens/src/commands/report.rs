@@ -92,7 +92,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
 }
 
 /// Columns of the terminal that standard output is, if it is one.
-fn width() -> usize {
+pub(super) fn width() -> usize {
     let size = terminal_size::terminal_size_of(std::io::stdout());
     size.map_or(COLUMNS, |(width, _)| usize::from(width.0))
 }

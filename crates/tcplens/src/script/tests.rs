@@ -92,6 +92,7 @@ fn give(script: &mut Script, transport: Transport, segment: &Segment, payload: &
             flow: 0xabcd,
         },
         is_from_client: true,
+        is_opening: false,
     };
     script.packet(&Seen {
         transport,

@@ -11,6 +11,7 @@ mod capture;
 mod convert;
 mod doctor;
 mod events;
+mod explain;
 mod failures;
 mod kernel;
 mod names;

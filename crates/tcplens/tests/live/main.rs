@@ -7,6 +7,7 @@ mod agents;
 mod answers;
 mod comparison;
 mod endings;
+mod explain;
 mod filters;
 mod frames;
 mod kernel;
