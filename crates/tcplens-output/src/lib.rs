@@ -16,6 +16,7 @@ pub mod ganglia;
 pub mod human;
 pub mod json;
 pub mod jsonl;
+pub mod page;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod port_stats;

@@ -86,6 +86,9 @@ pub(crate) struct Report {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// Also as a page for a browser, one file with plots; `-`: on standard output, without text
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
     /// Output format: text or jsonl (the findings)
     #[arg(
         short,
@@ -349,7 +352,9 @@ const REPORT_HELP: &str = "\
 Examples:
   tcplens shop.pcap                    what is wrong
   tcplens report *.pcap host 10.0.0.7  one host's packets in several files
-  tcplens report -f jsonl shop.pcap    the findings, for machines";
+  tcplens report -f jsonl shop.pcap    the findings, for machines
+  tcplens report --html shop.html shop.pcap
+                                       also a page with plots";
 
 const HANDSHAKES_HELP: &str = "\
 Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's
