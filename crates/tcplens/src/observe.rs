@@ -96,6 +96,7 @@ impl Plan {
             slow_from: self.slow_from,
             since: clock::now(),
             interfaces: live.interfaces_here(),
+            observed: live.observed(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Options that messages advise, and the keys of the agent's file that mean the same.
-const TERMS: [(&str, &str); 14] = [
+const TERMS: [(&str, &str); 15] = [
     ("with -o FILE", "with output (views)"),
     ("such as -o records.jsonl", "such as output: records.jsonl"),
     ("with -o", "with output (views)"),
@@ -20,6 +20,7 @@ const TERMS: [(&str, &str); 14] = [
     ("--socket", "answering.socket"),
     ("--stats-port", "answering.stats_port"),
     ("--metrics", "answering.metrics"),
+    ("--web", "answering.web"),
 ];
 
 /// Whether who reads messages has written a file and no options.

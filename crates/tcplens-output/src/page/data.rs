@@ -35,6 +35,8 @@ pub struct About<'a> {
     pub netns: Option<&'a str>,
     /// Time of the first packet, or when counting began.
     pub first: Option<Timestamp>,
+    /// What a run that goes on is known by: when counting began.
+    pub run: Option<Timestamp>,
 }
 
 /// A text, and the revision at which it became what it is.
@@ -159,6 +161,10 @@ fn weight_of(peer: &Peer) -> u64 {
 fn head(json: &mut Json, page: &PageView, health: &Health, about: &About<'_>) {
     let report = page.report();
     json.name("version").string(env!("CARGO_PKG_VERSION"));
+    if let Some(run) = about.run {
+        // More digits than a number of JavaScript has.
+        json.name("run").string(&run.0.to_string());
+    }
     json.name("sources").open('[');
     about.sources.iter().for_each(|source| {
         json.string(source);

@@ -166,6 +166,7 @@ impl ReportView {
             filter: self.filter.as_deref(),
             netns: self.netns.as_deref(),
             first: self.first_packet,
+            run: None,
         };
         let (data, _) = Encoder::default().document(page, Some(findings), health, &about, 0);
         Some(page::file(&data))

@@ -89,7 +89,7 @@ async function follow() {
     setTimeout(follow, 2000);
     return;
   }
-  const source = (feed.source = new EventSource("events?since=" + model.revision));
+  const source = (feed.source = new EventSource(`events?since=${model.head.run}.${model.revision}`));
   source.onopen = () => said("● live", false);
   source.onmessage = (event) => {
     const data = JSON.parse(event.data);
