@@ -312,8 +312,8 @@ fn course(json: &mut Json, course: &Course, since: u64, is_late: bool) {
 }
 
 /// Number, requests, errors, unanswered, bytes, retransmits, attempts not yet known; attempts by outcome; the time budget in µs;
-/// cells of latency and of connecting, each a cell (relative to the one before) and its count. Zeros at the end of a list are
-/// left out.
+/// counts of the cells of latency and of connecting, one cell after the other, where a negative number passes over so many. Zeros
+/// at the end of a list are left out.
 fn one(json: &mut Json, number: i64, slot: &Slot) {
     json.open('[').integer(number);
     let counts = [
@@ -331,10 +331,13 @@ fn one(json: &mut Json, number: i64, slot: &Slot) {
     list(json, &slot.budget_ns.map(|ns| ns / 1000));
     for cells in [&slot.latency, &slot.connect] {
         json.open('[');
-        let mut before = 0;
+        let mut next = 0;
         for (cell, count) in cells.iter() {
-            json.number(cell - before).number(count);
-            before = cell;
+            if cell > next {
+                json.integer(i64::from(next) - i64::from(cell));
+            }
+            json.number(count);
+            next = cell + 1;
         }
         json.close(']');
     }

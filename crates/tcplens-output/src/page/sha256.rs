@@ -86,6 +86,13 @@ pub(super) fn source(text: &str) -> String {
     format!("'sha256-{}'", base64(&digest(text.as_bytes())))
 }
 
+/// As sha256sum prints it.
+#[cfg(test)]
+pub(super) fn hex(text: &str) -> String {
+    let digest = digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn digest(bytes: &[u8]) -> [u8; 32] {
     let mut padded = bytes.to_vec();
     padded.push(0x80);

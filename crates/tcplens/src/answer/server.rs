@@ -58,6 +58,12 @@ impl Servers {
         self.addresses[0]
     }
 
+    /// Where `--web` is.
+    #[cfg(test)]
+    pub(crate) fn web_address(&self) -> Option<SocketAddr> {
+        self.addresses[2]
+    }
+
     /// Where the unix socket is.
     #[cfg(test)]
     pub(crate) fn socket_path(&self) -> Option<&std::path::PathBuf> {

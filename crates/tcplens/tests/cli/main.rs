@@ -15,6 +15,7 @@ mod failures;
 mod kernel;
 mod options;
 mod outputs;
+mod page;
 mod parquet;
 mod requests;
 mod running;

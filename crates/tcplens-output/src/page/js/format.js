@@ -44,6 +44,7 @@ function mark(ns) {
 
 /** Bytes: `12.3 MiB`. */
 function bytes(n) {
+  if (n === null || n === undefined) return "–";
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
   while (n >= 1024 && unit < units.length - 1) {

@@ -44,13 +44,17 @@ function take(data) {
 
 function rowOf(r) {
   const [name, protocols, requests, errors, unanswered, p50, p95, p99, max, attempts, failed, undecided, c50, c99, connections, from, to, segments, lost, rtt, budget] = r;
-  return { name, protocols, requests, errors, unanswered, p50, p95, p99, max, attempts, failed, undecided, c50, c99, connections, bytes: from + to, segments, lost, rtt, budget };
+  return { name, protocols, requests, errors, unanswered, p50, p95, p99, max, attempts, failed, undecided, c50, c99, connections, bytes: connections ? from + to : null, segments, lost, rtt, budget };
 }
 
 function slotOf([number, requests, errors, unanswered, bytes, retransmits, undecided, outcomes, budget, latency, connect], width) {
   const cells = (list) => {
     const all = [];
-    for (let n = 0, cell = 0; n < list.length; n += 2) all.push([(cell += list[n]), list[n + 1]]);
+    let cell = 0;
+    for (const n of list) {
+      if (n < 0) cell -= n;
+      else all.push([cell++, n]);
+    }
     return all;
   };
   return { at: number * width, requests, errors, unanswered, bytes, retransmits, undecided, outcomes, budget, latency: cells(latency), connect: cells(connect) };

@@ -4,6 +4,7 @@
 const LEFT = 66; // Where every plot begins, so that moments lie below each other.
 const RIGHT = 12;
 const FAILED = ["refused", "unreachable", "timed out", "unanswered", "aborted", "reset", "unacknowledged"];
+const HUES = ["loss", "server", "queue", "window", "client", "transfer", "network", "unknown"];
 
 /** The lines of each plot: label, colour, value of a slice, and how it is written. */
 function lines() {
@@ -14,26 +15,24 @@ function lines() {
   };
   const seconds = (v) => (v === null || v === undefined ? "–" : duration(v * 1e9));
   const each = (v) => (v === null || v === undefined ? "–" : three(v) + "/s");
-  const hues = ["loss", "window", "queue", "transfer", "unknown", "client", "network"];
-  const seen = OUTCOMES.map((word, at) => [word, at]).filter(([word, at]) => {
-    if (!FAILED.includes(word)) return false;
-    for (const slot of course().slots.values()) if (slot.outcomes[at]) return true;
-    return false;
-  });
+  const troubles = [
+    ["answered with an error", (slot) => slot.errors],
+    ["request unanswered", (slot) => slot.unanswered],
+    ...FAILED.map((word) => ["attempt " + word, (slot) => slot.outcomes[OUTCOMES.indexOf(word)] || 0]),
+    ["segment repeated", (slot) => slot.retransmits],
+  ];
+  const all = [...course().slots.values()];
+  const seen = troubles.filter(([, get], n) => n === 0 || all.some(get));
   return {
     requests: [
       ["requests", "server", rate((slot) => slot.requests), each, "fill"],
-      ["answered with an error", "loss", rate((slot) => slot.errors), each],
-      ["unanswered", "queue", rate((slot) => slot.unanswered), each, "dash"],
+      ["attempts to connect", "network", rate((slot) => attempts(slot.outcomes) + slot.undecided), each, "dash"],
     ],
+    trouble: seen.map(([label, get], n) => [label, HUES[n % HUES.length], rate(get), each, n < HUES.length ? null : "dash"]),
     latency: [
       ["50 %", "network", part(0.5), seconds],
       ["95 %", "queue", part(0.95), seconds],
       ["99 %", "loss", part(0.99), seconds, "dash"],
-    ],
-    attempts: [
-      ["established", "network", rate((slot) => slot.outcomes[0] || 0), each, "fill"],
-      ...seen.map(([word, at]) => [word, hues[FAILED.indexOf(word)], rate((slot) => slot.outcomes[at] || 0), each, "points"]),
     ],
   };
 }
@@ -74,7 +73,7 @@ function newPlot(name, specs, data, range) {
   const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "12px system-ui, sans-serif" };
   const plot = new uPlot(
     {
-      width: box.clientWidth, height: name === "attempts" ? 150 : 190, padding: [8, RIGHT, 0, 0],
+      width: box.clientWidth, height: name === "latency" ? 190 : 160, padding: [8, RIGHT, 0, 0],
       tzDate: (s) => (clock.local ? new Date(s * 1e3) : uPlot.tzDate(new Date(s * 1e3), "Etc/UTC")),
       cursor: { sync: { key: "time" }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       legend: { live: true },
@@ -144,14 +143,14 @@ function shade(share) {
   return `rgb(${mix.join(",")})`;
 }
 
-/** First and last duration (ns) of slices, at whole powers of ten or their halves. */
+/** First and last duration (ns) of slices, at edges of rows of the heat map, with a row to spare. */
 function durationRange(list) {
   let [low, high] = [Infinity, 0];
   for (const slot of list) {
     const cells = latencyOf(slot);
     if (!cells.length) continue;
-    low = Math.min(low, cellLow(cells[0][0]));
-    high = Math.max(high, cellLow(cells[cells.length - 1][0] + 1));
+    low = Math.min(low, cellLow(2 * heatRow(cells[0][0])));
+    high = Math.max(high, cellLow(2 * heatRow(cells[cells.length - 1][0]) + 4));
   }
   return high ? [Math.max(low, 1), Math.max(high, low * 2)] : null;
 }
@@ -337,7 +336,7 @@ function drawHistogram(total) {
     context.fillText(`${share * 100} %`, at + (at > width - 50 ? -4 : 4), top + 12 + 13 * n);
   }
   const all = cells.reduce((n, cell) => n + cell[1], 0);
-  const text = `${count(all)} ${what}: half took at most ${duration(parts[0][1])}, 95 % ${duration(parts[1][1])}, 99 % ${duration(parts[2][1])}.`;
+  const text = `${count(all)} ${what}: half took at most about ${duration(parts[0][1])}, 95 % ${duration(parts[1][1])}, 99 % ${duration(parts[2][1])}.`;
   byId("quantiles").textContent = text;
   element.setAttribute("aria-label", text);
 }

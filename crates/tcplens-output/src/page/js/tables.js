@@ -102,13 +102,13 @@ const COLUMNS = [
   ["p95", "p95", "95 % of the requests took at most this", (r) => r.p95, duration],
   ["p99", "p99", "99 % of the requests took at most this", (r) => r.p99, duration],
   ["max", "longest", "The longest took this", (r) => r.max, duration],
+  ["budget", "time went to", "Parts of the time of its requests, as above", (r) => r.budget.reduce((n, ns) => n + ns, 0), null],
   ["attempts", "attempts", "Attempts to connect", (r) => r.attempts, count],
   ["failed", "failed", "Attempts that failed", (r) => r.failed, count],
   ["connect", "connect p99", "99 % of the handshakes took at most this", (r) => r.c99, duration],
-  ["bytes", "bytes", "Payload, both ways", (r) => r.bytes, bytes],
+  ["bytes", "bytes", "Payload of connections that are over, both ways", (r) => r.bytes, bytes],
   ["loss", "lost", "Segments lost between here and it, of those that have to be acknowledged", (r) => (r.segments ? r.lost / r.segments : null), (v) => (v === null ? "–" : percent(v, 1))],
   ["rtt", "round trip", "Mean round trip between here and it", (r) => r.rtt, duration],
-  ["budget", "time went to", "Parts of the time of its requests, as above", (r) => r.budget.reduce((n, ns) => n + ns, 0), null],
 ];
 const WHOLE = ["max", "connect", "bytes", "loss", "rtt"]; // Not known by time.
 const ALARM = ["errors", "unanswered", "failed"];

@@ -64,13 +64,10 @@ impl Html {
                 fs::rename(&part, &path).with_context(|| failed(&path))
             }
             Html::Open(path, mut file) => {
-                let written = file.rewind().and_then(|()| file.set_len(0));
-                match written {
-                    // A pipe has no length.
-                    Err(error) if error.raw_os_error().is_none() => {
-                        return Err(error).with_context(|| failed(&path));
-                    }
-                    _ => {}
+                // A pipe or a device has no length.
+                if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+                    let emptied = file.rewind().and_then(|()| file.set_len(0));
+                    emptied.with_context(|| failed(&path))?;
                 }
                 file.write_all(page.as_bytes())
                     .with_context(|| failed(&path))
