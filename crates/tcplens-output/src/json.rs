@@ -50,6 +50,16 @@ impl Json {
         self.value(value.into())
     }
 
+    /// A number that may be negative.
+    pub fn integer(&mut self, value: i64) -> &mut Json {
+        self.value(value)
+    }
+
+    /// A value that is JSON already.
+    pub fn raw(&mut self, json: &str) -> &mut Json {
+        self.value(json)
+    }
+
     /// What is not known is `null`, for a reader that looks for the name.
     pub fn or_null(&mut self, value: Option<u64>) -> &mut Json {
         match value {

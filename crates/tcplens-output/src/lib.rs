@@ -18,6 +18,7 @@ pub mod hosts;
 pub mod human;
 pub mod json;
 pub mod jsonl;
+pub mod page;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod port_stats;

@@ -97,6 +97,9 @@ pub(crate) struct Report {
     /// What addresses are called.
     #[command(flatten)]
     pub naming: Naming,
+    /// Also as a page for a browser, one file with plots; `-`: on standard output, without text
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
     /// Output format: text or jsonl (the findings)
     #[arg(
         short,
@@ -367,7 +370,9 @@ Examples:
   tcplens shop.pcap                    what is wrong
   tcplens report *.pcap host 10.0.0.7  one host's packets in several files
   tcplens report -f jsonl shop.pcap    the findings, for machines
-  tcplens shop.pcap --names=seen       servers by their names";
+  tcplens shop.pcap --names=seen       servers by their names
+  tcplens report --html shop.html shop.pcap
+                                       also a page with plots";
 
 const HANDSHAKES_HELP: &str = "\
 Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's

@@ -256,6 +256,11 @@ fn answers(answering: &Answering, is_live: bool) -> Result<Option<Listeners>> {
             "nothing is answered while files are read: -P, -U and --metrics are for live packets (-i)",
         );
     }
+    if answering.web.is_some() {
+        say(
+            "no page is served while files are read: --web is for live packets (-i); `report --html FILE` makes one of files",
+        );
+    }
     Ok(None)
 }
 

@@ -12,6 +12,7 @@ use tcplens_core::roles::Network;
 use tcplens_core::shard::Settings;
 
 use crate::answer::listen::Listeners;
+use crate::answer::page::Observed;
 use crate::cli::{self, Common};
 use crate::kernel::{self, InKernel, KernelSource};
 use crate::say::say;
@@ -239,6 +240,36 @@ impl Live {
     /// A script may open files and run programs.
     pub(crate) fn unconfined(&mut self) {
         self.is_confined = false;
+    }
+
+    /// What is observed, for people. Where several sources have filters of their own, none is told.
+    pub(crate) fn observed(&self) -> Observed {
+        let filters = self
+            .sources
+            .iter()
+            .filter_map(|source| source.options.filter.as_ref());
+        let mut filters = filters.map(|filter| filter.text().to_owned());
+        let kernel = self.kernel.as_ref();
+        let mut netns = self
+            .sources
+            .iter()
+            .filter_map(|source| source.netns.clone());
+        let names = self.sources.iter();
+        let names = names.flat_map(|source| source.options.interfaces.iter().cloned());
+        let of_kernel = kernel.and_then(|kernel| kernel.filter.as_ref());
+        Observed {
+            sources: names
+                .chain(kernel.map(|_| "the kernel".to_owned()))
+                .collect(),
+            is_kernel: kernel.is_some(),
+            filter: filters
+                .next()
+                .filter(|_| self.sources.len() == 1)
+                .or_else(|| of_kernel.map(|filter| filter.text().to_owned())),
+            netns: netns
+                .next()
+                .or_else(|| kernel.and_then(|kernel| kernel.netns.clone())),
+        }
     }
 
     /// Names of interfaces, if all are in this network namespace.

@@ -111,6 +111,7 @@ impl Plan {
             slow_from: self.slow_from,
             since: clock::now(),
             interfaces: live.interfaces_here(),
+            observed: live.observed(),
         }
     }
 }

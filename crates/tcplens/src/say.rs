@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Options that messages advise, and the keys of the agent's file that mean the same.
-const TERMS: [(&str, &str); 14] = [
+const TERMS: [(&str, &str); 15] = [
     ("with -o FILE", "with output (views)"),
     ("such as -o records.jsonl", "such as output: records.jsonl"),
     ("with -o", "with output (views)"),
@@ -22,6 +22,7 @@ const TERMS: [(&str, &str); 14] = [
     ("--socket", "answering.socket"),
     ("--stats-port", "answering.stats_port"),
     ("--metrics", "answering.metrics"),
+    ("--web", "answering.web"),
 ];
 
 /// Whether who reads messages has written a file and no options.

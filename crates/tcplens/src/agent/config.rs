@@ -155,6 +155,8 @@ pub(crate) struct Answering {
     pub socket: Option<PathBuf>,
     /// Prometheus.
     pub metrics: Option<SocketAddr>,
+    /// Browsers.
+    pub web: Option<SocketAddr>,
 }
 
 /// What is kept, and for how long.
@@ -225,6 +227,7 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         stats_port: section.one("stats_port", values::listen),
         socket: section.one("socket", path_with_slash),
         metrics: section.one("metrics", values::listen_metrics),
+        web: section.one("web", values::listen_web),
     });
     let sockets = match top.has("sockets") {
         true => Some(top.section("sockets", &keys::SOCKETS, |section| {

@@ -424,6 +424,12 @@ pub(crate) static ANSWERING: Table = Table {
             None,
             "Prometheus metrics at /metrics; a port alone is on 127.0.0.1",
         ),
+        key(
+            "web",
+            "an address and port",
+            None,
+            "the page for browsers, updated each second (page.md); a port alone is on 127.0.0.1",
+        ),
     ],
 };
 

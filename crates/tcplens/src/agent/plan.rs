@@ -70,8 +70,8 @@ pub(crate) fn from(config: &AgentConfig) -> From {
 pub(crate) fn wanted(config: &AgentConfig) -> Wanted {
     let mut wanted = Wanted::default();
     let answers = &config.answering;
-    // tcpkit's statistics are of requests; the socket and metrics count everything.
-    if answers.socket.is_some() || answers.metrics.is_some() {
+    // tcpkit's statistics are of requests; the socket, metrics and the page count everything.
+    if answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some() {
         wanted = Wanted {
             handshakes: true,
             requests: true,
@@ -278,6 +278,7 @@ pub(crate) fn answering(config: &AgentConfig) -> cli::Answering {
         stats_shape: TcpkitShape::Tcpkit,
         socket: config.answering.socket.clone(),
         metrics: config.answering.metrics,
+        web: config.answering.web,
     }
 }
 

@@ -18,6 +18,7 @@ use tcplens_output::{Jsonl, prometheus, running, tcpeek, tcpkit};
 
 use super::conversation::error;
 use super::interfaces::InterfaceDrops;
+use super::page::{LivePage, Observed};
 use super::server::Room;
 use super::streams::{STREAMS, Streams};
 use super::{Asked, Question, text};
@@ -46,6 +47,17 @@ pub(crate) struct DeskSettings {
     pub since: Timestamp,
     /// The interfaces that are captured on, if they are in this network namespace; `any` is all of them.
     pub interfaces: Vec<String>,
+    /// What is observed, for the page.
+    pub observed: Observed,
+}
+
+/// Who may ask beside clients of statistics and of the socket.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    /// Whoever wants metrics.
+    pub(super) is_measured: bool,
+    /// Browsers: where those are counted who were turned away.
+    pub(super) browsers: Option<Arc<Room>>,
 }
 
 /// What was counted so far, and who wants to know.
@@ -54,6 +66,9 @@ pub(crate) struct Desk {
     running: Running,
     /// Where metrics are asked for.
     metrics: Option<Box<Metrics>>,
+    /// Where the page is.
+    page: Option<Box<LivePage>>,
+    browsers: Option<Arc<Room>>,
     streams: Streams,
     /// tcpeek's numbers when a name last asked.
     baselines: BTreeMap<String, (TcpeekTotals, PcapCounts)>,
@@ -73,7 +88,7 @@ impl Desk {
         settings: DeskSettings,
         asked: Receiver<Asked>,
         rooms: Vec<Arc<Room>>,
-        is_measured: bool,
+        others: Others,
     ) -> Desk {
         let DeskSettings {
             filters,
@@ -82,11 +97,20 @@ impl Desk {
             slow_from,
             since,
             interfaces,
+            observed,
         } = settings;
+        let Others {
+            is_measured,
+            browsers,
+        } = others;
         Desk {
             asked,
             running: Running::new(filters, is_local_known, slow_from),
             metrics: is_measured.then(Box::default),
+            page: browsers
+                .is_some()
+                .then(|| Box::new(LivePage::new(observed, since))),
+            browsers,
             streams: Streams::default(),
             baselines: BTreeMap::new(),
             ports,
@@ -103,6 +127,9 @@ impl Desk {
     pub(crate) fn record(&mut self, record: AnyRecord<'_>) {
         if let Some(metrics) = &mut self.metrics {
             metrics.record(record);
+        }
+        if let Some(page) = &mut self.page {
+            page.record(record);
         }
         // Without a socket nobody can ask for more.
         if self.rooms.is_empty() {
@@ -175,7 +202,8 @@ impl Desk {
 
     /// Askers that were turned away at a bound, by bound.
     pub(crate) fn refused(&self) -> Vec<(&'static str, u64)> {
-        let rooms = self.rooms.iter().map(|room| (room.bound, room.refused()));
+        let rooms = self.rooms.iter().chain(&self.browsers);
+        let rooms = rooms.map(|room| (room.bound, room.refused()));
         let own = [
             ("socket_streams", self.refused_streams),
             ("socket_names", self.refused_names),
@@ -215,6 +243,14 @@ impl Desk {
                     }
                     prometheus::page(metrics)
                 }
+                None => String::new(),
+            },
+            Question::Page => match &mut self.page {
+                Some(page) => page.document(health),
+                None => String::new(),
+            },
+            Question::PageSince(known) => match &mut self.page {
+                Some(page) => page.event(*known, health),
                 None => String::new(),
             },
             Question::Records(_) => String::new(),

@@ -1,18 +1,22 @@
-//! The page of metrics over HTTP/1.1 (RFC 9112), on one thread for all clients. One request per connection: a scrape every
-//! few seconds needs no more. Not a web server: it knows two pages, reads no bodies, and sends no dates.
+//! The page of metrics, or the page for browsers and what changes on it, over HTTP/1.1 (RFC 9112), on one thread for all clients.
+//! One request per connection: a scrape every few seconds needs no more. Not a web server: it knows a few pages, reads no bodies,
+//! and sends no dates.
 //!
 //! No client can harm another, or whoever has the records: no call blocks, each step of a client has a deadline, and at most
 //! [`CLIENTS`] are served; when one more comes, the one goes that has asked nothing for longest, or, where all have asked, has
 //! been there for longest. The desk is asked over a bounded channel that never makes this thread wait.
 
 mod client;
+mod events;
 mod head;
+mod pages;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -20,10 +24,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Asked;
+use super::server::Room;
 use client::{Client, Next};
+pub(crate) use head::Known;
+use pages::Pages;
 
 /// Most clients at a time. Chosen: one monitoring system, a second one, and people who look.
-const CLIENTS: usize = 16;
+pub(super) const CLIENTS: usize = 16;
 /// How often to look whether the desk has answered; it does so ten times a second.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long not to accept after that failed: out of file descriptors, say, which passes.
@@ -42,10 +49,31 @@ impl Http {
     /// # Errors
     /// No thread or no socket can be had.
     pub(crate) fn start(listener: TcpListener, desk: SyncSender<Asked>) -> io::Result<Http> {
+        Http::of("metrics", listener, desk, Pages::metrics())
+    }
+
+    /// The same for browsers; who is turned away, or reads too slowly, is counted in `room`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) fn start_page(
+        listener: TcpListener,
+        desk: SyncSender<Asked>,
+        room: Arc<Room>,
+    ) -> io::Result<Http> {
+        Http::of("web", listener, desk, Pages::browser(room))
+    }
+
+    fn of(
+        name: &str,
+        listener: TcpListener,
+        desk: SyncSender<Asked>,
+        pages: Pages,
+    ) -> io::Result<Http> {
         listener.set_nonblocking(true)?;
         let (wake, told) = UnixStream::pair()?;
-        let thread = Builder::new().name("metrics".into());
-        let thread = thread.spawn(move || serve(&listener, &told, &desk))?;
+        let thread = Builder::new().name(name.into());
+        let thread = thread.spawn(move || serve(&listener, &told, &desk, &pages))?;
         Ok(Http {
             wake: Some(wake),
             thread: Some(thread),
@@ -63,7 +91,7 @@ impl Drop for Http {
     }
 }
 
-fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>) {
+fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>, pages: &Pages) {
     let mut clients: Vec<Client> = Vec::with_capacity(CLIENTS);
     let mut accept_from = Instant::now();
     loop {
@@ -94,6 +122,7 @@ fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>) {
         }
         let mut seen = events.iter().map(PollFd::revents);
         if seen.next().is_none_or(|flags| !flags.is_empty()) {
+            clients.iter_mut().for_each(Client::say_goodbye);
             return;
         }
         let has_guest = seen.next().is_some_and(|flags| !flags.is_empty());
@@ -102,16 +131,21 @@ fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>) {
         let mut seen = seen.into_iter();
         clients.retain_mut(|client| {
             let flags = seen.next().unwrap_or(PollFlags::empty());
-            client.go_on(flags, now, desk) == Next::Stay
+            client.go_on(flags, now, desk, pages) == Next::Stay
         });
         if has_guest {
-            accept_from = accept(listener, &mut clients, now);
+            accept_from = accept(listener, &mut clients, pages, now);
         }
     }
 }
 
 /// Takes in who has come. Returns from when on to look for more.
-fn accept(listener: &TcpListener, clients: &mut Vec<Client>, now: Instant) -> Instant {
+fn accept(
+    listener: &TcpListener,
+    clients: &mut Vec<Client>,
+    pages: &Pages,
+    now: Instant,
+) -> Instant {
     // As many as there is room for, then the others get their turn.
     for _ in 0..CLIENTS {
         let stream = match listener.accept() {
@@ -133,6 +167,7 @@ fn accept(listener: &TcpListener, clients: &mut Vec<Client>, now: Instant) -> In
             // In the order in which they came.
             let idle = clients.iter().position(Client::is_idle);
             clients.remove(idle.unwrap_or(0));
+            pages.refuse();
         }
         clients.push(Client::new(stream, now));
     }

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
@@ -16,10 +17,12 @@ use tcplens_output::tcpkit::TcpkitShape;
 
 use super::client::Stop;
 use super::conversation::{self, Asker};
+use super::desk::Others;
 use super::http::Http;
 use super::server::{Room, Servers};
 use super::{Desk, DeskSettings, Kinds};
 use crate::cli::Answering;
+use crate::say::say;
 
 /// Clients of `--stats-port` at once. Each is a thread for as long as it reads.
 pub(super) const STATS_CLIENTS: usize = 64;
@@ -31,6 +34,7 @@ pub(crate) struct Listeners {
     stats: Option<(TcpListener, TcpkitShape)>,
     socket: Option<(UnixListener, SocketFile)>,
     metrics: Option<TcpListener>,
+    web: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -43,6 +47,14 @@ impl Listeners {
         let stats = stats.transpose()?;
         let metrics = answering.metrics.map(|at| bind(at, "--metrics"));
         let metrics = metrics.transpose()?;
+        let web = answering.web.map(|at| bind(at, "--web"));
+        let web = web.transpose()?;
+        if let Some(at) = answering.web.filter(|at| !at.ip().is_loopback()) {
+            say(format_args!(
+                "--web at {at} is open to everybody who reaches it: there is no password and no TLS, and the page tells \
+                 addresses and what was asked for; 127.0.0.1 is for this host only"
+            ));
+        }
         let socket = answering.socket.as_deref().map(|path| {
             let stop = "stop it (`tcplens stat` tells what it counts)";
             bind_socket(path, "--socket", stop)
@@ -52,6 +64,7 @@ impl Listeners {
             stats: stats.map(|listener| (listener, answering.stats_shape)),
             socket,
             metrics,
+            web,
         })
     }
 
@@ -69,6 +82,7 @@ impl Listeners {
             stats: None,
             socket: socket.transpose()?,
             metrics: metrics.transpose()?,
+            web: None,
         })
     }
 
@@ -83,8 +97,9 @@ impl Listeners {
             stats,
             socket,
             metrics,
+            web,
         } = self;
-        stats.is_none() && socket.is_none() && metrics.is_none()
+        stats.is_none() && socket.is_none() && metrics.is_none() && web.is_none()
     }
 
     /// The directory of the unix socket, from which it is removed at the end.
@@ -96,7 +111,7 @@ impl Listeners {
     /// Which records whoever asks is told of: only these need to be made, beside what else wants them.
     pub(crate) fn wanted(&self) -> Kinds {
         match (&self.socket, &self.stats) {
-            _ if self.metrics.is_some() => Kinds::ALL,
+            _ if self.metrics.is_some() || self.web.is_some() => Kinds::ALL,
             (Some(_), _) => Kinds::ALL,
             (None, Some((_, shape))) => Kinds {
                 handshakes: false,
@@ -125,7 +140,7 @@ impl Listeners {
     /// There is no thread for it.
     pub(crate) fn start(self, settings: DeskSettings) -> Result<(Desk, Servers)> {
         // Room for whoever may ask at once: each client asks once.
-        let (desk, asked) = sync_channel(STATS_CLIENTS + SOCKET_CLIENTS);
+        let (desk, asked) = sync_channel(STATS_CLIENTS + SOCKET_CLIENTS + super::http::CLIENTS);
         let stop = Stop::default();
         let asker = Asker {
             desk,
@@ -146,7 +161,17 @@ impl Listeners {
             None => None,
         };
         let http = http.transpose().context("cannot answer at --metrics")?;
-        let mut servers = Servers::new(stop, [address, metrics], file, http);
+        let browsers = Room::new("web_clients", super::http::CLIENTS);
+        let at = self.web.as_ref().map(TcpListener::local_addr).transpose()?;
+        let web = self
+            .web
+            .map(|listener| Http::start_page(listener, asker.desk.clone(), Arc::clone(&browsers)));
+        let web = web.transpose().context("cannot answer at --web")?;
+        let others = Others {
+            is_measured,
+            browsers: web.is_some().then_some(browsers),
+        };
+        let mut servers = Servers::new(stop, [address, metrics, at], file, [http, web]);
         let mut rooms = Vec::new();
         if let Some((listener, shape)) = self.stats {
             let room = Room::new("stats_port_clients", STATS_CLIENTS);
@@ -165,7 +190,7 @@ impl Listeners {
                 .serve("socket", listener, room, talk)
                 .context("cannot answer at --socket")?;
         }
-        Ok((Desk::new(settings, asked, rooms, is_measured), servers))
+        Ok((Desk::new(settings, asked, rooms, others), servers))
     }
 }
 

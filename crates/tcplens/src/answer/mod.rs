@@ -25,6 +25,7 @@ mod desk;
 pub(crate) mod http;
 mod interfaces;
 pub(crate) mod listen;
+pub(crate) mod page;
 pub(crate) mod server;
 mod streams;
 #[cfg(test)]
@@ -36,6 +37,10 @@ mod text;
 pub(crate) enum Question {
     /// The page of metrics.
     Metrics,
+    /// What the page for browsers shows.
+    Page,
+    /// What changed of that since what a browser knows, as an event.
+    PageSince(http::Known),
     /// tcpkit's statistics.
     Stats(TcpkitShape),
     /// tcpeek's totals since the beginning.

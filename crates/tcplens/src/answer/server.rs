@@ -21,12 +21,12 @@ const STACK: usize = 256 * 1024;
 pub(crate) struct Servers {
     stop: Stop,
     accepting: Vec<Accepting>,
-    /// Where `--stats-port` and `--metrics` really are: port 0 is any.
-    addresses: [Option<SocketAddr>; 2],
+    /// Where `--stats-port`, `--metrics` and `--web` really are: port 0 is any.
+    addresses: [Option<SocketAddr>; 3],
     /// The unix socket's file, removed at the end.
     socket: Option<SocketFile>,
-    /// Serves metrics until it is dropped.
-    _http: Option<Http>,
+    /// Serve metrics and the page until they are dropped.
+    _http: [Option<Http>; 2],
 }
 
 struct Accepting {
@@ -39,9 +39,9 @@ struct Accepting {
 impl Servers {
     pub(crate) fn new(
         stop: Stop,
-        addresses: [Option<SocketAddr>; 2],
+        addresses: [Option<SocketAddr>; 3],
         socket: Option<SocketFile>,
-        http: Option<Http>,
+        http: [Option<Http>; 2],
     ) -> Servers {
         Servers {
             stop,
@@ -56,6 +56,12 @@ impl Servers {
     #[cfg(test)]
     pub(crate) fn stats_address(&self) -> Option<SocketAddr> {
         self.addresses[0]
+    }
+
+    /// Where `--web` is.
+    #[cfg(test)]
+    pub(crate) fn web_address(&self) -> Option<SocketAddr> {
+        self.addresses[2]
     }
 
     /// Where the unix socket is.
@@ -120,12 +126,13 @@ impl Servers {
 
 impl Display for Servers {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let [stats, metrics] = self.addresses;
+        let [stats, metrics, web] = self.addresses;
         let file = self.socket.as_ref();
         let all = [
             stats.map(|at| at.to_string()),
             file.map(|file| file.path.display().to_string()),
             metrics.map(|at| format!("http://{at}/metrics")),
+            web.map(|at| format!("http://{at}/")),
         ];
         let all: Vec<_> = all.into_iter().flatten().collect();
         write!(f, "answering at {}", all.join(", "))?;
@@ -222,7 +229,7 @@ impl Room {
         Some(Seat(Arc::clone(self)))
     }
 
-    fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 

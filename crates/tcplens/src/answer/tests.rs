@@ -25,6 +25,7 @@ mod asking;
 mod binding;
 mod request;
 mod streaming;
+mod web;
 
 #[path = "../../../tcplens-core/tests/view_records/mod.rs"]
 pub(crate) mod records;
@@ -199,6 +200,7 @@ impl Place {
             stats_shape: "tcpkit".parse().unwrap(),
             socket: Some(self.socket()),
             metrics: None,
+            web: None,
         }
     }
 }

@@ -104,6 +104,10 @@ pub(crate) struct Answering {
     /// Prometheus at http://ADDR:PORT/metrics; a port alone: on 127.0.0.1
     #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen_metrics)]
     pub metrics: Option<SocketAddr>,
+    /// The page of `report --html`, updated each second, for browsers; alone: at http://127.0.0.1:9317
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:9317")]
+    #[arg(value_parser = values::listen_web)]
+    pub web: Option<SocketAddr>,
 }
 
 /// Who is who.

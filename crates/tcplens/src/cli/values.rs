@@ -117,6 +117,11 @@ pub(crate) fn listen_metrics(text: &str) -> Result<SocketAddr, String> {
     address(text, 9760)
 }
 
+/// The same for the page.
+pub(crate) fn listen_web(text: &str) -> Result<SocketAddr, String> {
+    address(text, 9317)
+}
+
 fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());

@@ -6,9 +6,10 @@ use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::Health;
 use tcplens_core::time::{SECOND, Span, Timestamp};
-use tcplens_core::view::{self, Findings};
+use tcplens_core::view::{self, Findings, PageView};
 use tcplens_output::SinkEnd;
 use tcplens_output::hosts::Hosts;
+use tcplens_output::page::{self, About, Encoder};
 use tcplens_output::report::{ReportOptions, render};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
@@ -19,6 +20,8 @@ use crate::names::{self, Known};
 use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
+
+mod html;
 
 /// Columns where nothing tells how wide the reader's screen is.
 const COLUMNS: usize = 100;
@@ -33,6 +36,11 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         return Err(no_format("report", command.format, "write text or jsonl"));
     }
     let words = sources::sort(common, false)?;
+    let page = command.html.as_deref();
+    let is_page_only = page.is_some_and(|path| path.as_os_str() == "-");
+    if let Some(path) = page.filter(|_| !is_page_only) {
+        sources::check(&words.files, common.source.follow, [Some(path), None])?;
+    }
     let files = words.files.iter().map(|file| file.display().to_string());
     let kernel = common.kernel.kernel.then(|| "the kernel".to_owned());
     let interfaces = words.interfaces.iter().cloned();
@@ -55,10 +63,20 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         _ => None,
     };
     plan.named(known.as_ref());
-    let mut target = Target::open(command.format, output, plan.live.is_some())?;
     let is_live = plan.live.is_some();
+    let mut target = match is_page_only && output.output.is_none() {
+        // Standard output is the page's.
+        true => Target::None,
+        false => Target::open(command.format, output, is_live)?,
+    };
+    let page = page
+        .map(|path| html::Html::open(path, is_live))
+        .transpose()?;
     let mut view = ReportView {
-        report: view::Report::default(),
+        seen: match page {
+            Some(_) => Observation::Page(Box::default()),
+            None => Observation::Report(Box::default()),
+        },
         first_packet: None,
         time: output.time,
         sources,
@@ -70,7 +88,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     };
     let observed = observe(plan, &mut view)?;
     names::may_wait(known.as_ref());
-    let findings = view.report.finish(&observed.health);
+    let findings = view.seen.report().finish(&observed.health);
     let color = target.is_colored(output);
     match &mut target {
         Target::Text(lines) => {
@@ -86,6 +104,9 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         Target::None => {}
     }
     target.finish()?;
+    if let (Some(page), Some(text)) = (page, view.page(&findings, &observed.health)) {
+        page.write(&text)?;
+    }
     tell(common, &observed.health);
     names::tell(known.as_ref(), &common.output);
     Ok(status::of_run(&observed))
@@ -97,8 +118,25 @@ pub(super) fn width() -> usize {
     size.map_or(COLUMNS, |(width, _)| usize::from(width.0))
 }
 
+/// What is kept of the records.
+enum Observation {
+    /// What the text says.
+    Report(Box<view::Report>),
+    /// That, and what a page shows.
+    Page(Box<PageView>),
+}
+
+impl Observation {
+    fn report(&self) -> &view::Report {
+        match self {
+            Observation::Report(report) => report,
+            Observation::Page(page) => page.report(),
+        }
+    }
+}
+
 struct ReportView {
-    report: view::Report,
+    seen: Observation,
     first_packet: Option<Timestamp>,
     time: TimeStyle,
     /// Names of files or interfaces.
@@ -125,13 +163,34 @@ impl ReportView {
             hosts: self.hosts.clone(),
             ..ReportOptions::plain(TimeFormat::new(self.time))
         };
-        render(&self.report, findings, health, options)
+        render(self.seen.report(), findings, health, options)
+    }
+
+    /// The page, if one is asked for.
+    fn page(&mut self, findings: &Findings, health: &Health) -> Option<String> {
+        let Observation::Page(page) = &mut self.seen else {
+            return None;
+        };
+        let about = About {
+            sources: &self.sources,
+            is_live: self.is_live,
+            is_kernel: self.is_kernel,
+            filter: self.filter.as_deref(),
+            netns: self.netns.as_deref(),
+            first: self.first_packet,
+            run: None,
+        };
+        let (data, _) = Encoder::default().document(page, Some(findings), health, &about, 0);
+        Some(page::file(&data))
     }
 }
 
 impl View for ReportView {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
-        self.report.add(record);
+        match &mut self.seen {
+            Observation::Report(report) => report.add(record),
+            Observation::Page(page) => page.add(record),
+        }
         Ok(())
     }
 
@@ -140,7 +199,7 @@ impl View for ReportView {
     }
 
     fn summary(&mut self, health: &Health) {
-        let findings = self.report.finish(health);
+        let findings = self.seen.report().finish(health);
         print(&self.text(&findings, health, COLUMNS, false));
     }
 }

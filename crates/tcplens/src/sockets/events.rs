@@ -99,7 +99,7 @@ impl EventSocket {
     ) -> Result<EventSocket> {
         let hub = Arc::new(Hub::new(patience.behind));
         let path = file.path.clone();
-        let mut servers = Servers::new(Stop::default(), [None, None], Some(file), None);
+        let mut servers = Servers::new(Stop::default(), [None; 3], Some(file), [None, None]);
         let room = Room::new("event_clients", CLIENTS);
         let lines = EventLines::new(prefix);
         let inside = Arc::clone(&hub);

@@ -17,6 +17,7 @@ mod kernel;
 mod names;
 mod options;
 mod outputs;
+mod page;
 mod parquet;
 mod requests;
 mod running;

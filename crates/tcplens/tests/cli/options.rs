@@ -120,6 +120,7 @@ fn values_that_make_no_sense_say_how_to_write_them() {
         ("--rotate", "1h", "--output"),
         ("--nonsense", "1", "--nonsense"),
         ("--metrics", "nonsense", "127.0.0.1:9760"),
+        ("--web", "nonsense", "127.0.0.1:9317"),
         ("-P", "nonsense", "127.0.0.1:33333"),
     ] {
         let run = place.run(&["records", "a.pcap", option, value]);

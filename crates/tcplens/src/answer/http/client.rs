@@ -1,5 +1,5 @@
-//! One client: its request comes in, the desk is asked, the response goes out, the connection closes. Never blocks; each
-//! step has a deadline.
+//! One client: its request comes in, the desk is asked, the response goes out, the connection closes; or events go out until it
+//! has gone (`events`). Never blocks; each step has a deadline.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,9 @@ use rustix::event::PollFlags;
 use tcplens_output::prometheus;
 
 use super::LOOK;
-use super::head::{self, Page, Refused, Request};
+use super::events::{Events, Went};
+use super::head::{self, Page, Refused, Request, Site};
+use super::pages::Pages;
 use crate::answer::{Asked, Question};
 
 /// Time for a request to come in. Chosen: it is one segment, over loopback.
@@ -24,6 +26,8 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const WELCOME: &str = "tcplens: metrics for Prometheus are at /metrics\n";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
 
 /// Whether a client is to be served any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,8 @@ enum Step {
     Read(Vec<u8>),
     /// The desk will answer, or has too many who ask; and whether the client wants no more than the head.
     Ask(Option<Receiver<Vec<u8>>>, bool),
+    /// It follows what changes.
+    Follow(Box<Events>),
     /// The response, and how much of it is sent.
     Write(Vec<u8>, usize),
     /// Everything is sent. Closing now, with something unread, would be a RST, and might take the response away.
@@ -69,7 +75,8 @@ impl Client {
     }
 
     pub(super) fn waits_for(&self) -> PollFlags {
-        match self.step {
+        match &self.step {
+            Step::Follow(events) => events.waits_for(),
             Step::Read(_) | Step::Leave => PollFlags::IN,
             Step::Ask(..) => PollFlags::empty(),
             Step::Write(..) => PollFlags::OUT,
@@ -78,7 +85,8 @@ impl Client {
 
     /// When to look at it again although nothing has come.
     pub(super) fn look_at(&self, now: Instant) -> Instant {
-        match self.step {
+        match &self.step {
+            Step::Follow(events) => events.look_at(now),
             Step::Ask(..) => self.deadline.min(now + LOOK),
             Step::Read(_) | Step::Write(..) | Step::Leave => self.deadline,
         }
@@ -90,15 +98,24 @@ impl Client {
         seen: PollFlags,
         now: Instant,
         desk: &SyncSender<Asked>,
+        pages: &Pages,
     ) -> Next {
         let is_late = now >= self.deadline;
         let went = match &mut self.step {
             // It has closed both ways: nobody waits for the answer any more.
             Step::Ask(..) if !seen.is_empty() => return Next::Go,
-            Step::Ask(..) => self.ask(is_late, now, desk),
+            Step::Ask(..) => self.ask(is_late, now, desk, pages),
+            Step::Follow(events) => match events.go_on(&mut self.stream, seen, now, desk) {
+                Ok(Went::On) => Ok(()),
+                Ok(Went::Slow) => {
+                    pages.refuse();
+                    return Next::Go;
+                }
+                Err(error) => Err(error),
+            },
             Step::Read(_) | Step::Write(..) | Step::Leave if is_late => return Next::Go,
             _ if seen.is_empty() => Ok(()),
-            Step::Read(_) => self.read(now, desk),
+            Step::Read(_) => self.read(now, desk, pages),
             Step::Write(..) => self.send(now),
             Step::Leave => self.leave(),
         };
@@ -111,7 +128,7 @@ impl Client {
         }
     }
 
-    fn read(&mut self, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
+    fn read(&mut self, now: Instant, desk: &SyncSender<Asked>, pages: &Pages) -> io::Result<()> {
         let Step::Read(got) = &mut self.step else {
             return Ok(());
         };
@@ -121,22 +138,27 @@ impl Client {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         got.extend_from_slice(&some[..length]);
-        match head::read(got) {
+        match head::read(got, pages.site) {
             None => Ok(()),
-            Some(Ok(request)) => self.answer(request, now, desk),
+            Some(Ok(request)) => self.answer(request, now, desk, pages),
             Some(Err(refused)) => {
                 let (status, more) = match refused {
                     Refused::Malformed => ("400 Bad Request", ""),
                     Refused::TooLong => ("431 Request Header Fields Too Large", ""),
                     Refused::Unknown => ("404 Not Found", ""),
                     Refused::Method => ("405 Method Not Allowed", "Allow: GET, HEAD\r\n"),
+                    Refused::Strange => ("403 Forbidden", ""),
                 };
-                let body = format!("{status}; {WELCOME}");
+                let body = match (pages.site, refused) {
+                    (Site::Metrics, _) => format!("{status}; {WELCOME}"),
+                    (Site::Page, Refused::Strange) => format!(
+                        "{status}; ask by address, such as http://127.0.0.1, and not from another site's page\n"
+                    ),
+                    (Site::Page, _) => format!("{status}; tcplens: the page is at /\n"),
+                };
                 let kind = format!("{TEXT}\r\n{more}");
-                self.write(
-                    response(status, kind.trim_end(), body.as_bytes(), false),
-                    now,
-                )
+                let body = body.as_bytes();
+                self.write(pages.response(status, kind.trim_end(), body, false), now)
             }
         }
     }
@@ -146,38 +168,60 @@ impl Client {
         request: Request,
         now: Instant,
         desk: &SyncSender<Asked>,
+        pages: &Pages,
     ) -> io::Result<()> {
         let Request { page, is_head } = request;
+        let whole = |kind, body: &[u8]| pages.response("200 OK", kind, body, is_head);
         match page {
-            Page::Welcome => self.write(response("200 OK", TEXT, WELCOME.as_bytes(), is_head), now),
-            Page::Metrics => {
+            Page::Welcome => self.write(whole(TEXT, WELCOME.as_bytes()), now),
+            Page::Browser => self.write(whole(HTML, &pages.page), now),
+            Page::Metrics | Page::Data => {
                 self.step = Step::Ask(None, is_head);
                 self.deadline = now + ASKING;
-                self.ask(false, now, desk)
+                self.ask(false, now, desk, pages)
+            }
+            Page::Events(_) if is_head => self.write(pages.stream(true), now),
+            Page::Events(known) => {
+                let events = Events::new(pages.stream(false), known, now);
+                self.step = Step::Follow(Box::new(events));
+                Ok(())
             }
         }
     }
 
     /// Asks the desk, or looks whether it has answered.
-    fn ask(&mut self, is_late: bool, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
+    fn ask(
+        &mut self,
+        is_late: bool,
+        now: Instant,
+        desk: &SyncSender<Asked>,
+        pages: &Pages,
+    ) -> io::Result<()> {
         let Step::Ask(asked, is_head) = &mut self.step else {
             return Ok(());
         };
         let is_head = *is_head;
         let reply = asked.as_ref().map(Receiver::try_recv);
+        let (question, kind) = match pages.site {
+            Site::Metrics => (Question::Metrics, prometheus::CONTENT_TYPE),
+            Site::Page => (Question::Page, JSON),
+        };
+        let busy = || {
+            let body = b"503 Service Unavailable; no answer in time, try again\n";
+            pages.response("503 Service Unavailable", TEXT, body, is_head)
+        };
         let response = match reply {
-            Some(Ok(page)) => response("200 OK", prometheus::CONTENT_TYPE, &page, is_head),
-            Some(Err(TryRecvError::Disconnected)) => busy(is_head),
-            _ if is_late => busy(is_head),
+            Some(Ok(page)) => pages.response("200 OK", kind, &page, is_head),
+            Some(Err(TryRecvError::Disconnected)) => busy(),
+            _ if is_late => busy(),
             Some(Err(TryRecvError::Empty)) => return Ok(()),
             None => {
                 let (reply, answer) = sync_channel(1);
-                let question = Question::Metrics;
                 match desk.try_send(Asked { question, reply }) {
                     Ok(()) => *asked = Some(answer),
                     // Others are before it: once more when it is looked at again.
                     Err(TrySendError::Full(_)) => {}
-                    Err(TrySendError::Disconnected(_)) => return self.write(busy(is_head), now),
+                    Err(TrySendError::Disconnected(_)) => return self.write(busy(), now),
                 }
                 return Ok(());
             }
@@ -207,6 +251,13 @@ impl Client {
         Ok(())
     }
 
+    /// The run is over.
+    pub(super) fn say_goodbye(&mut self) {
+        if let Step::Follow(events) = &mut self.step {
+            events.say_goodbye(&mut self.stream);
+        }
+    }
+
     /// Reads what nobody wants, until the client closes.
     fn leave(&mut self) -> io::Result<()> {
         match self.stream.read(&mut [0; 2048])? {
@@ -214,21 +265,4 @@ impl Client {
             _ => Ok(()),
         }
     }
-}
-
-fn busy(is_head: bool) -> Vec<u8> {
-    let body = b"503 Service Unavailable; no answer in time, try again\n";
-    response("503 Service Unavailable", TEXT, body, is_head)
-}
-
-fn response(status: &str, kind: &str, body: &[u8], is_head: bool) -> Vec<u8> {
-    let length = body.len();
-    let mut response = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
-    )
-    .into_bytes();
-    if !is_head {
-        response.extend_from_slice(body);
-    }
-    response
 }

@@ -14,6 +14,7 @@ fn at(path: &Path) -> Answering {
         stats_shape: "tcpkit1".parse().unwrap(),
         socket: Some(path.to_owned()),
         metrics: None,
+        web: None,
     }
 }
 

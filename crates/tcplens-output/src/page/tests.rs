@@ -1,0 +1,280 @@
+//! The page as a text: that all of it is in it, that nothing of the traffic is markup, and that what changed adds up. Whether a
+//! browser shows it is looked at by dev/page-test.
+
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::{
+    ConnectionId, EndedBy, Handshake, Outcome, Protocol, Request, RoleFrom, Side, Status, Vantage,
+    Verdict, Word,
+};
+use tcplens_core::time::{SECOND, Span, Timestamp};
+use tcplens_core::view::PageView;
+use tcplens_core::wire::segment::Tunnel;
+
+use self::records::{START, handshake, health};
+use super::*;
+
+#[expect(dead_code, reason = "other tests make other records")]
+#[path = "../../../tcplens-core/tests/view_records/mod.rs"]
+mod records;
+
+const HOSTILE: &str = "</script><script>alert(1)</script><!--";
+
+fn about(sources: &[String]) -> About<'_> {
+    About {
+        sources,
+        ..About::default()
+    }
+}
+
+/// Attempts, one each second.
+fn seen(outcomes: &[Outcome]) -> PageView {
+    let mut page = PageView::default();
+    add(&mut page, outcomes, START);
+    page
+}
+
+fn add(page: &mut PageView, outcomes: &[Outcome], start: Timestamp) {
+    for (&outcome, n) in outcomes.iter().zip(0..) {
+        let attempt = Handshake {
+            outcome,
+            time: start.plus(n * SECOND),
+            ..handshake(0, "10.0.0.1", "10.0.0.2", 80)
+        };
+        page.add(AnyRecord::Handshake(&attempt));
+    }
+}
+
+#[test]
+fn a_page_is_one_file_that_asks_nobody_for_anything() {
+    let page = file("{}");
+    // Names of XML, and where uPlot comes from: nothing that a browser fetches.
+    let known = [
+        "http://www.w3.org/2000/svg",
+        "https://github.com/leeoniya/uPlot",
+    ];
+    let mut rest = page.clone();
+    for name in known {
+        rest = rest.replace(name, "");
+    }
+    assert!(!rest.contains("http://") && !rest.contains("https://"));
+    for attribute in ["src=", "@import", "url(", "<iframe", "<object", "<form"] {
+        assert!(!rest.contains(attribute), "{attribute}");
+    }
+    assert!(page.contains("connect-src 'none'") && !live().contains("connect-src"));
+    assert!(!page.contains("@@"));
+    // No markup is made of text anywhere.
+    for way in [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+    ] {
+        assert!(!SCRIPT.contains(way), "{way}");
+    }
+}
+
+#[test]
+fn the_policy_names_what_is_in_the_page_and_nothing_else() {
+    let page = live();
+    let policy = live_policy();
+    for (open, close) in [("<style>", "</style>"), ("<script>", "</script>")] {
+        let pieces: Vec<_> = page
+            .split(open)
+            .skip(1)
+            .filter_map(|piece| piece.split(close).next())
+            .collect();
+        assert_eq!(pieces.len(), 2, "{open}");
+        for piece in pieces {
+            assert!(policy.contains(&sha256::source(piece)), "{open}");
+        }
+    }
+    assert_eq!(policy.matches("'sha256-").count(), 4);
+    assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+    assert!(
+        !policy.contains("unsafe") && !policy.contains('*'),
+        "{policy}"
+    );
+}
+
+#[test]
+fn what_a_file_is_called_or_what_was_asked_for_is_never_markup() {
+    let sources = [HOSTILE.to_owned()];
+    let mut page = seen(&[Outcome::Refused; 3]);
+    let about = About {
+        filter: Some(HOSTILE),
+        ..about(&sources)
+    };
+    let findings = page.report().finish(&health());
+    let (data, _) = Encoder::default().document(&mut page, Some(&findings), &health(), &about, 0);
+    let file = file(&data);
+    let before = super::file("");
+    assert_eq!(
+        file.matches("<script").count(),
+        before.matches("<script").count()
+    );
+    assert!(file.contains("\\u003c/script>\\u003cscript>alert(1)"));
+    let start = file.find("id=\"data\">").unwrap();
+    let end = file[start..].find("</script>").unwrap();
+    assert_eq!(&file[start + 10..start + end], data.replace('<', "\\u003c"));
+}
+
+#[test]
+fn a_document_of_what_changed_has_that_and_no_more() {
+    let (sources, health) = ([], health());
+    let mut page = seen(&[Outcome::Refused, Outcome::Established]);
+    let mut encoder = Encoder::default();
+    let findings = page.report().finish(&health);
+    let (all, first) = encoder.document(&mut page, Some(&findings), &health, &about(&sources), 0);
+    assert!(all.starts_with("{\"revision\":1,\"since\":0,"), "{all}");
+    assert!(
+        all.contains("\"findings\":{") && all.contains("\"rows\":[["),
+        "{all}"
+    );
+    let (nothing, second) =
+        encoder.document(&mut page, Some(&findings), &health, &about(&sources), first);
+    assert_eq!(second, first + 1);
+    assert!(!nothing.contains("\"findings\""), "{nothing}");
+    assert!(nothing.contains("\"rows\":[],"), "{nothing}");
+    assert!(nothing.contains("\"*\":[5,0,0,0,[]]"), "{nothing}");
+    // One more in the second slice: that slice comes, as it is now, and the row of its server.
+    add(&mut page, &[Outcome::Refused], START.plus(SECOND));
+    let (change, _) = encoder.document(&mut page, None, &health, &about(&sources), second);
+    assert_eq!(change.matches("\"rows\":[[").count(), 1, "{change}");
+    let slot = START.plus(SECOND).0 / 5_000_000;
+    assert!(
+        change.contains(&format!("\"*\":[5,0,0,0,[[{slot},0,0,0,0,0,0,[1,1],[],[],")),
+        "{change}"
+    );
+    // Who knows nothing is told all.
+    let (again, _) = encoder.document(&mut page, None, &health, &about(&sources), 0);
+    assert!(
+        again.contains("\"findings\":{") && again.contains("\"*\":[5,1,0,0,[["),
+        "{again}"
+    );
+}
+
+#[test]
+fn the_script_reads_words_in_the_order_of_the_records() {
+    let listed = |words: Vec<Option<&str>>| {
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        format!("[\"{}\"]", words.join("\", \"").replace('_', " "))
+    };
+    let outcomes = listed(Outcome::ALL.iter().map(|&outcome| outcome.word()).collect());
+    let outcomes = outcomes.replace("one sided", "one-sided");
+    assert!(
+        SCRIPT.contains(&format!("const OUTCOMES = {outcomes};")),
+        "{outcomes}"
+    );
+    let parts = listed(Verdict::ALL.iter().map(|&part| part.word()).collect());
+    assert!(
+        SCRIPT.contains(&format!("const PARTS = {parts};")),
+        "{parts}"
+    );
+}
+
+#[test]
+fn uplot_is_what_its_readme_says() {
+    let readme = include_str!("uplot/README");
+    for text in [UPLOT, UPLOT_STYLE, UPLOT_LICENSE] {
+        assert!(readme.contains(&sha256::hex(text)), "{}", sha256::hex(text));
+    }
+    assert!(live().contains("Permission is hereby granted, free of charge"));
+}
+
+/// A request of the `n`th server, which took so long inside it.
+fn request(n: u8, time: Timestamp, task: u64, took: Span) -> Request<'static> {
+    let (nothing, connection) = (Some(Span::default()), u32::from(n));
+    Request {
+        time,
+        vantage: Vantage::File,
+        connection_id: ConnectionId::Packets {
+            first: START,
+            flow: connection,
+        },
+        client_ip: [10, 0, 1, n].into(),
+        client_port: 40_000,
+        server_ip: [10, 0, 0, n].into(),
+        server_port: 6379,
+        role_from: RoleFrom::Syn,
+        direction: None,
+        tap_side: Side::Client,
+        vlan: None,
+        tunnel: Tunnel::None,
+        capture_loss: false,
+        protocol: Protocol::Redis,
+        operation: Some("GET"),
+        summary: Some("GET a:key:that:is:neither:short:nor:long:0123456789"),
+        status: Status::Ok,
+        status_code: None,
+        status_text: None,
+        ended_by: EndedBy::Response,
+        request_bytes: 60,
+        response_bytes: 1000,
+        upload_us: nothing,
+        process_us: Some(took),
+        transfer_us: nothing,
+        total_us: Some(took),
+        delivered_us: Some(took),
+        queued: 1,
+        task,
+        retransmits: 0,
+        reordered: false,
+        cut: false,
+        gap: false,
+        early: false,
+        client_rtt_us: nothing,
+        server_rtt_us: nothing,
+        in_client_us: nothing,
+        in_queue_us: nothing,
+        in_server_us: Some(took),
+        in_network_us: nothing,
+        in_loss_us: nothing,
+        in_window_us: nothing,
+        in_transfer_us: nothing,
+        verdict: Some(Verdict::Server),
+        request_frame: Some(task),
+        response_frame: Some(task),
+        owner: None,
+        path: None,
+        marks: None,
+    }
+}
+
+/// The page with everything that it can hold: as many destinations and slices as there are, and in each of them durations of
+/// all sizes from 10 µs to 1 s. A million requests of one capture cannot have more cells than this.
+#[test]
+fn a_full_page_is_below_3_mb_and_has_a_waterfall_of_its_slowest() {
+    let mut page = PageView::default();
+    let mut task = 0;
+    for slice in 0..60 {
+        for step in 0..90_u32 {
+            // An eighth of a power of two further each time.
+            let took =
+                Span::from_ns((10_000.0 * f64::from(step).mul_add(0.125, 0.0).exp2()) as u64);
+            task += 1;
+            for server in 0..64 {
+                let at = START.plus(i64::from(slice) * SECOND + i64::from(step) * 1_000_000);
+                page.request(&request(server, at, task, took));
+            }
+        }
+    }
+    let findings = page.report().finish(&health());
+    let (data, _) =
+        Encoder::default().document(&mut page, Some(&findings), &health(), &about(&[]), 0);
+    let file = file(&data);
+    assert!(file.len() < 3_000_000, "{}", file.len());
+    assert_eq!(page.destinations().seats().count(), 64);
+    // 8 of each connection at most, so 64 connections; around each slow request what came before and after.
+    let slow: Vec<_> = page.slow().iter().collect();
+    assert_eq!(slow.len(), 100 + 64 * 4);
+    for slow in slow {
+        let lane = page
+            .slow()
+            .lanes()
+            .find(|(id, _)| *id == slow.connection_id);
+        let tasks = &lane.unwrap().1.tasks;
+        assert!(tasks.len() > 8 && tasks.is_sorted_by_key(|task| task.task));
+        assert!(tasks.iter().any(|task| task.task == slow.task));
+    }
+}

@@ -1,0 +1,77 @@
+//! What a server serves that does not change, and what each of its responses says in its head.
+
+use std::sync::Arc;
+
+use tcplens_output::page;
+
+use super::head::Site;
+use crate::answer::server::Room;
+
+/// See the module.
+pub(super) struct Pages {
+    /// Who is served.
+    pub(super) site: Site,
+    /// Header fields of every response, each with its end.
+    fields: String,
+    /// The page for browsers.
+    pub(super) page: Vec<u8>,
+    /// Counts who was turned away.
+    room: Option<Arc<Room>>,
+}
+
+impl Pages {
+    /// For monitoring systems: they run no scripts.
+    pub(super) fn metrics() -> Pages {
+        Pages {
+            site: Site::Metrics,
+            fields: String::new(),
+            page: Vec::new(),
+            room: None,
+        }
+    }
+
+    /// For browsers, which are told that nothing but the page's own scripts runs, that no other page may show it or load it, and
+    /// that nothing of it is kept.
+    pub(super) fn browser(room: Arc<Room>) -> Pages {
+        let policy = page::live_policy();
+        Pages {
+            site: Site::Page,
+            fields: format!(
+                "Content-Security-Policy: {policy}\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
+                 Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n\
+                 Cross-Origin-Opener-Policy: same-origin\r\nCache-Control: no-store\r\n"
+            ),
+            page: page::live().into_bytes(),
+            room: Some(room),
+        }
+    }
+
+    /// Somebody was turned away.
+    pub(super) fn refuse(&self) {
+        if let Some(room) = &self.room {
+            room.refuse();
+        }
+    }
+
+    /// A whole response.
+    pub(super) fn response(&self, status: &str, kind: &str, body: &[u8], is_head: bool) -> Vec<u8> {
+        let (length, fields) = (body.len(), &self.fields);
+        let mut response = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n{fields}Connection: close\r\n\r\n"
+        )
+        .into_bytes();
+        if !is_head {
+            response.extend_from_slice(body);
+        }
+        response
+    }
+
+    /// The beginning of one that does not end, and when a browser that lost it tries again.
+    pub(super) fn stream(&self, is_head: bool) -> Vec<u8> {
+        let (fields, retry) = (&self.fields, if is_head { "" } else { "retry: 2000\n\n" });
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{fields}Connection: close\r\n\r\n{retry}"
+        )
+        .into_bytes()
+    }
+}

@@ -1,0 +1,76 @@
+//! `report --html`: where the page goes. What is in it is tested with the page, and in a browser by dev/page-test.
+
+use std::path::Path;
+
+use super::capture::Capture;
+use super::{Place, read};
+
+#[test]
+fn a_page_is_written_beside_the_text_and_is_the_same_with_any_number_of_threads() {
+    let place = Place::new("page");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/shop.pcap");
+    std::fs::copy(sample, place.path("shop.pcap")).unwrap();
+    let plain = place.run(&["report", "shop.pcap"]);
+    let mut pages = Vec::new();
+    for threads in ["1", "2"] {
+        let run = place.run(&[
+            "report",
+            "shop.pcap",
+            "--html",
+            "a.html",
+            "--threads",
+            threads,
+        ]);
+        run.is_quiet_success();
+        assert_eq!(run.out, plain.out);
+        // What a run measures about itself differs.
+        let page = read(place.path("a.html"));
+        let (head, rest) = page.split_once(",\"cpu_us\":").unwrap();
+        let (_, rest) = rest.split_once(",\"schema_version\"").unwrap();
+        pages.push(format!("{head}{rest}"));
+        assert!(!place.path("a.html.part").exists());
+    }
+    assert_eq!(pages[0], pages[1]);
+    assert!(pages[0].contains("10.20.0.40:8080 refuses every connection"));
+    assert!(pages[0].len() < 300_000, "{}", pages[0].len());
+
+    let run = place.run(&["report", "shop.pcap", "--html", "-"]);
+    run.is_quiet_success();
+    assert!(run.out.starts_with("<!DOCTYPE html>") && run.out.ends_with("</html>\n"));
+    let run = place.run(&["report", "shop.pcap", "--html", "-", "-o", "text"]);
+    run.is_quiet_success();
+    assert!(run.out.starts_with("<!DOCTYPE html>"));
+    assert_eq!(read(place.path("text")), plain.out);
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_told_before_anything_is_read() {
+    let place = Place::new("page-refused");
+    Capture::usual(2).save(place.path("a.pcap"));
+    let run = place.run(&["report", "a.pcap", "--html", "none/a.html"]);
+    run.ends(1, &["cannot write the page to none/a.html", "--html"]);
+    assert_eq!(run.out, "");
+    let run = place.run(&["report", "a.pcap", "--html", "a.pcap"]);
+    run.ends(2, &["cannot write a.pcap: it is read"]);
+    // A page that is there stays until there is another one.
+    place.write("old.html", b"old");
+    let run = place.run(&["report", "b.pcap", "--html", "old.html"]);
+    assert_eq!(
+        (run.status, read(place.path("old.html")).as_str()),
+        (Some(1), "old")
+    );
+}
+
+#[test]
+fn beside_files_no_page_is_served_and_what_makes_one_is_said() {
+    let place = Place::new("page-served");
+    Capture::usual(2).save(place.path("a.pcap"));
+    let run = place.run(&["report", "a.pcap", "--web", "127.0.0.1:0"]);
+    run.ends(
+        0,
+        &[
+            "no page is served while files are read",
+            "report --html FILE",
+        ],
+    );
+}
