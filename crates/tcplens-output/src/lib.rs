@@ -13,6 +13,7 @@ pub mod digits;
 pub mod docs;
 pub mod events;
 pub mod ganglia;
+pub mod glyphs;
 pub mod human;
 pub mod json;
 pub mod jsonl;

@@ -5,6 +5,7 @@
 //! stand out) are the tables below them.
 
 mod blame;
+pub mod compare;
 pub mod findings;
 mod handshakes;
 mod histogram;
@@ -90,6 +91,7 @@ pub struct Report {
     waits: Waits,
     one_sided: Sighting,
     missing: Sighting,
+    series: Series,
     first: Option<Timestamp>,
 }
 
@@ -116,6 +118,7 @@ impl Default for Report {
             waits: Waits::default(),
             one_sided: Sighting::default(),
             missing: Sighting::default(),
+            series: Series::default(),
             first: None,
         }
     }
@@ -191,6 +194,12 @@ impl Report {
         &self.troubles.slowest
     }
 
+    /// What happened when.
+    #[must_use]
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
     /// Counts of connections.
     #[must_use]
     pub fn totals(&self) -> &Totals {
@@ -224,6 +233,7 @@ impl Report {
 
     fn handshake(&mut self, handshake: &Handshake) {
         self.saw(handshake.time);
+        self.series.add(AnyRecord::Handshake(handshake));
         self.handshakes.add(handshake);
         self.waits.attempt(handshake);
         let client = self.clients.at(handshake.client_ip);
@@ -278,6 +288,7 @@ impl Report {
     /// Takes one request.
     pub fn request(&mut self, request: &Request<'_>) {
         self.saw(request.time);
+        self.series.request(request);
         self.requests.add(request);
         self.troubles.slowest.add(request);
         self.waits.add(request);

@@ -8,6 +8,7 @@ use tcplens_core::record::Health;
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::{self, Findings};
 use tcplens_output::SinkEnd;
+use tcplens_output::glyphs::Glyphs;
 use tcplens_output::report::{ReportOptions, render};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
@@ -54,6 +55,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         report: view::Report::default(),
         first_packet: None,
         time: output.time,
+        glyphs: Glyphs::choose(output.ascii),
         sources,
         is_live,
         is_kernel: common.kernel.kernel,
@@ -91,6 +93,7 @@ struct ReportView {
     report: view::Report,
     first_packet: Option<Timestamp>,
     time: TimeStyle,
+    glyphs: Glyphs,
     /// Names of files or interfaces.
     sources: Vec<String>,
     is_live: bool,
@@ -104,6 +107,7 @@ impl ReportView {
     fn text(&self, findings: &Findings, health: &Health, width: usize, color: bool) -> String {
         let options = ReportOptions {
             width,
+            glyphs: self.glyphs,
             color,
             sources: &self.sources,
             is_live: self.is_live,
