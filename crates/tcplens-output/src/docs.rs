@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Connection, Field, Finding, Handshake, Health, Record, Request, SCHEMA_VERSION, Socket,
+    Change, Connection, Field, Finding, Handshake, Health, Record, Request, SCHEMA_VERSION, Socket,
     SocketSummary,
 };
 
@@ -20,6 +20,7 @@ pub fn record_reference() -> String {
     section::<Socket<'_>>(&mut text);
     section::<SocketSummary<'_>>(&mut text);
     section::<Finding>(&mut text);
+    section::<Change>(&mut text);
     section::<Health>(&mut text);
     text
 }

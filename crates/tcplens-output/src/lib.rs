@@ -19,6 +19,7 @@ pub mod json;
 pub mod jsonl;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+pub mod period;
 pub mod port_stats;
 pub mod prometheus;
 pub mod report;

@@ -1,6 +1,7 @@
 //! `report` as text for a terminal: what is wrong first, then plots, then the tables behind it, then what the observation lost. Not
 //! the judgment itself: that is `tcplens_core::view`. Findings for machines go through `jsonl`.
 
+mod compare;
 mod foot;
 mod heat;
 mod plots;
@@ -8,6 +9,8 @@ mod prose;
 mod requests;
 mod scale;
 mod tables;
+
+pub use compare::{ComparedSide, render_comparison};
 
 use std::fmt::Write;
 
@@ -279,13 +282,7 @@ impl Page<'_> {
         // What is on the line already: a painted beginning, without its escape sequences.
         let width = self.width();
         let begun = self.text.rsplit('\n').next().map_or(0, prose::columns);
-        prose::wrap(
-            &mut self.text,
-            begun,
-            indent,
-            &printable(text),
-            width,
-        );
+        prose::wrap(&mut self.text, begun, indent, &printable(text), width);
     }
 
     /// Columns of prose and plots.

@@ -22,7 +22,7 @@ pub(crate) struct Traffic {
     pub connection_level: f64,
     pub moment_level: f64,
     pub request_level: f64,
-    /// Share of connections of which every request is an error.
+    /// Share of connections of which every request is an error; of fewer than 10 connections share of requests.
     pub errors: f64,
     /// Share of attempts that fail.
     pub failing: f64,
@@ -153,24 +153,34 @@ impl Traffic {
         for n in 0..self.connections {
             let (begin, mut chance) = self.begins(seed, n, start, length);
             let own = chance.normal() * self.connection_level;
-            let is_failing = chance.share() < self.errors;
-            let lasts = if self.connections < 10 { length } else { length / 10 };
+            // Where there are few connections, what fails is not theirs.
+            let is_failing = self.connections >= 10 && chance.share() < self.errors;
+            let lasts = if self.connections < 10 {
+                length
+            } else {
+                length / 10
+            };
             for task in 0..self.requests {
-                let after = lasts * i64::try_from(task).unwrap() / i64::try_from(self.requests).unwrap();
+                let after =
+                    lasts * i64::try_from(task).unwrap() / i64::try_from(self.requests).unwrap();
                 let offset = (begin.0 - start.0 + after) % length;
                 let at = start.plus(offset);
                 let moment = levels[usize::try_from(offset / (10 * SECOND)).unwrap() % 64];
                 let log = own + moment * self.moment_level + chance.normal() * self.request_level;
+                let is_error = is_failing || self.connections < 10 && chance.share() < self.errors;
                 let server = (5e6 * self.factor * log.exp()) as u64;
-                let total = Span::from_ns(server + 4_000_000);
+                let total = Span::from_ns(server + 300_000);
                 take(&Request {
                     time: at,
                     connection_id: self.id(n, begin),
                     operation: Some(["GET", "SET"][usize::from(chance.share() < 0.3)]),
                     protocol: Protocol::Redis,
-                    status: if is_failing { Status::Error } else { Status::Ok },
+                    status: if is_error { Status::Error } else { Status::Ok },
                     in_server_us: Some(Span::from_ns(server)),
-                    process_us: Some(Span::from_ns(server + 2_000_000)),
+                    in_client_us: Some(Span::from_ns(100_000)),
+                    in_network_us: Some(Span::from_ns(100_000)),
+                    in_transfer_us: Some(Span::from_ns(100_000)),
+                    process_us: Some(Span::from_ns(server + 100_000)),
                     total_us: Some(total),
                     task: task + 1,
                     ..request(0, self.server, 80, 0)

@@ -28,8 +28,8 @@ pub(super) struct Map {
     pub what: &'static str,
     /// Of a slice.
     pub latency: fn(&Slice) -> &Histogram,
-    /// Rows below it.
-    pub marks: &'static [(&'static str, fn(&Slice) -> u64)],
+    /// Rows below it: their name, what they count in the legend's words, and how many.
+    pub marks: &'static [(&'static str, &'static str, fn(&Slice) -> u64)],
 }
 
 /// Draws a map, if there are slices enough.
@@ -72,13 +72,13 @@ pub(super) fn print(page: &mut Page<'_>, series: &Series, map: &Map) {
         page.text.push('\n');
     }
     axis(page, from, &columns, wide, series.width(), together);
-    let mut has_marks = false;
-    for (name, count) in map.marks {
+    let mut marks = Vec::new();
+    for (name, what, count) in map.marks {
         let counts: Vec<u64> = columns.iter().map(|column| column.sum(*count)).collect();
         if counts.iter().all(|&count| count == 0) {
             continue;
         }
-        has_marks = true;
+        marks.push(*what);
         let mut line = String::new();
         for count in counts {
             let mark = match count {
@@ -100,8 +100,12 @@ pub(super) fn print(page: &mut Page<'_>, series: &Series, map: &Map) {
         "A column is {column}, a row what took so long or longer, {}.",
         shades.legend(map.what)
     );
-    if has_marks {
-        legend.push_str(" Below: how many so (* 10 or more).");
+    if !marks.is_empty() {
+        let _ = write!(
+            legend,
+            " Below: how many {} (* 10 or more).",
+            marks.join(", ")
+        );
     }
     if series.beyond > 0 {
         let _ = write!(

@@ -21,9 +21,11 @@ static REQUESTS: Map = Map {
     what: "requests",
     latency: |slice| &slice.latency,
     marks: &[
-        ("errors", |slice| slice.errors),
-        ("no answer", |slice| slice.unanswered),
-        ("unconn.", |slice| slice.failed),
+        ("errors", "errors", |slice| slice.errors),
+        ("no answer", "requests without an answer", |slice| slice.unanswered),
+        ("connect", "failed attempts to connect", |slice| {
+            slice.failed
+        }),
     ],
 };
 
@@ -31,7 +33,7 @@ static ATTEMPTS: Map = Map {
     title: "How long connecting took, over time",
     what: "connections",
     latency: |slice| &slice.connect,
-    marks: &[("failed", |slice| slice.failed)],
+    marks: &[("failed", "failed attempts to connect", |slice| slice.failed)],
 };
 
 pub(super) fn print(page: &mut Page<'_>, report: &Report) {
@@ -88,7 +90,10 @@ fn histogram(page: &mut Page<'_>, title: &str, histogram: &Histogram) {
     let width = page.width().min(120).saturating_sub(9 + digits + 12 + note);
     let mut row = 0;
     while row < counts.len() {
-        let empty = counts[row..].iter().take_while(|&&count| count == 0).count();
+        let empty = counts[row..]
+            .iter()
+            .take_while(|&&count| count == 0)
+            .count();
         if empty >= LEAST_GAP {
             page.text.push_str("      ...\n");
             row += empty;
@@ -109,14 +114,14 @@ fn histogram(page: &mut Page<'_>, title: &str, histogram: &Histogram) {
             width: width.max(10),
         };
         let bar = bar.with(page.options.glyphs);
+        if count == 0 {
+            page.text.truncate(page.text.trim_end().len());
+        }
         let is_slow = scale::step(number) >= thresholds::SLOW_NS;
         page.painted(if is_slow { Paint::Yellow } else { Paint::Plain }, &bar);
         if !marks[row].is_empty() {
             page.text.push(' ');
             page.painted(Paint::Bold, &marks[row]);
-        }
-        while page.text.ends_with(' ') {
-            page.text.pop();
         }
         page.text.push('\n');
         row += 1;
@@ -185,7 +190,10 @@ pub(super) fn budgets(page: &mut Page<'_>, rows: &[(ServerKey, Protocol, &Popula
         .collect();
     page.prose(
         "",
-        &format!("A bar is all the time of a server's requests: {}.", used.join(", ")),
+        &format!(
+            "A bar is all the time of a server's requests: {}.",
+            used.join(", ")
+        ),
     );
     page.text.push('\n');
 }
@@ -205,6 +213,7 @@ fn largest(population: &Population) -> String {
 }
 
 fn per_cent(part: u64, whole: u64) -> String {
-    let per_mille = (u128::from(part) * 1000 + u128::from(whole.max(1)) / 2) / u128::from(whole.max(1));
+    let per_mille =
+        (u128::from(part) * 1000 + u128::from(whole.max(1)) / 2) / u128::from(whole.max(1));
     format!("{}.{} %", per_mille / 10, per_mille % 10)
 }

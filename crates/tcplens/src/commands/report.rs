@@ -1,5 +1,7 @@
 //! `report`: what is wrong, ranked, with the tables behind it.
 
+mod compare;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -30,6 +32,9 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     let output = &common.output;
     if let Format::Csv | Format::Parquet | Format::None = command.format {
         return Err(no_format("report", command.format, "write text or jsonl"));
+    }
+    if !command.compare.is_empty() {
+        return compare::run(command);
     }
     let words = sources::sort(common, false)?;
     let files = words.files.iter().map(|file| file.display().to_string());

@@ -55,7 +55,7 @@ struct Difference {
     mean: f64,
     variance: f64,
     df: f64,
-    /// Effective numbers of units, before and now.
+    /// Units, before and now; where these are unequal, fewer.
     units: [f64; 2],
     which: Units,
 }
@@ -136,13 +136,16 @@ fn differences(before: &Sample, now: &Sample) -> impl Iterator<Item = Difference
 
 /// The larger probability counts.
 fn strictest(all: impl Iterator<Item = (f64, Units)>) -> Option<Judged> {
-    all.fold(None, |strictest: Option<Judged>, (p, units)| match strictest {
-        Some(it) => Some(Judged {
-            p: it.p.max(p),
-            units: Units::Both,
-        }),
-        None => Some(Judged { p, units }),
-    })
+    all.fold(
+        None,
+        |strictest: Option<Judged>, (p, units)| match strictest {
+            Some(it) => Some(Judged {
+                p: it.p.max(p),
+                units: Units::Both,
+            }),
+            None => Some(Judged { p, units }),
+        },
+    )
 }
 
 impl Difference {
@@ -206,7 +209,8 @@ fn average(units: &[Unit], which: Units) -> Option<Average> {
     let mean = mean(units)?;
     let (weight, _) = sums(units);
     let squares: f64 = units.iter().map(|unit| unit.weight * unit.weight).sum();
-    let mut effective = weight * weight / squares;
+    let units_alike = weight * weight / squares;
+    let mut effective = units_alike;
     let is_time = which != Units::Connections;
     if effective < LEAST[usize::from(is_time)] {
         return None;
@@ -226,7 +230,7 @@ fn average(units: &[Unit], which: Units) -> Option<Average> {
         mean,
         variance,
         df: effective - 1.0,
-        units: effective,
+        units: units_alike,
     })
 }
 
@@ -352,7 +356,10 @@ mod tests {
     fn small_counts_are_judged_exactly_and_a_burst_is_one_event() {
         let attempts = |hits: &[f64], weight: f64| by_connection(hits, weight);
         // 0 of 500 before, 17 of 17 now, each in a unit of its own.
-        let p = shares(&attempts(&[0.0; 32], 500.0 / 32.0), &attempts(&[1.0; 17], 1.0));
+        let p = shares(
+            &attempts(&[0.0; 32], 500.0 / 32.0),
+            &attempts(&[1.0; 17], 1.0),
+        );
         assert!(p.unwrap().p < 1e-12);
         // 500 of 2,000 in one unit of 32.
         let mut burst = vec![0.0; 32];

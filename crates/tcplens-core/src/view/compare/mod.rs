@@ -52,7 +52,9 @@ pub struct Comparison {
 impl Comparison {
     /// What changed, the worst first.
     pub fn told(&self) -> impl Iterator<Item = &Change> {
-        self.changes.iter().take_while(|change| change.rank.is_some())
+        self.changes
+            .iter()
+            .take_while(|change| change.rank.is_some())
     }
 }
 
@@ -96,7 +98,10 @@ pub fn compare(before: &Period, now: &Period) -> Comparison {
             Draft::new(pair, p)
         })
         .collect();
-    let small = drafts.iter().filter(|it| it.is_significant && !it.is_told).count();
+    let small = drafts
+        .iter()
+        .filter(|it| it.is_significant && !it.is_told)
+        .count();
     let told = drafts.iter().filter(|it| it.is_told).count();
     fold(&mut drafts);
     let parts = told - drafts.iter().filter(|it| it.is_told).count();
@@ -111,7 +116,9 @@ pub fn compare(before: &Period, now: &Period) -> Comparison {
     });
     let mut judged: Vec<(Metric, u64)> = Vec::new();
     for &metric in Metric::ALL {
-        let of = drafts.iter().filter(|it| it.pair.metric == metric && it.p.is_some());
+        let of = drafts
+            .iter()
+            .filter(|it| it.pair.metric == metric && it.p.is_some());
         let count = of.count() as u64;
         if count > 0 {
             judged.push((metric, count));
@@ -160,10 +167,9 @@ fn fold(drafts: &mut [Draft]) {
                 && (other.rise > 0.0) == (pair.rise > 0.0);
             let is_tail = pair.metric == Metric::SlowShare && other.metric == Metric::Latency;
             let is_whole = other.operation.is_none() && pair.operation.is_some();
-            let is_same = other.operation == pair.operation;
             *other_at != at
                 && is_alike
-                && ((is_tail && (is_same || is_whole))
+                && (is_tail
                     || (is_whole && other.metric == pair.metric && pair.metric != Metric::Presence))
         };
         if draft.is_told && told.iter().any(is_said) {
@@ -263,7 +269,11 @@ fn per_mille(ratio: f64) -> u64 {
 /// Whether anyone would act on it.
 fn is_large(pair: &Pair) -> bool {
     let changed = |[before, now]: [f64; 2], percent: u64| {
-        let (less, more) = if pair.rise > 0.0 { (before, now) } else { (now, before) };
+        let (less, more) = if pair.rise > 0.0 {
+            (before, now)
+        } else {
+            (now, before)
+        };
         more >= less * (100 + percent) as f64 / 100.0
     };
     match pair.metric {
@@ -316,10 +326,9 @@ fn suspect(pair: &Pair) -> Option<Suspect> {
         },
         Metric::Errors | Metric::Unanswered => Some(Suspect::Server),
         Metric::Loss | Metric::ServerRtt | Metric::ClientRtt => Some(Suspect::Network),
-        Metric::FailedConnects
-        | Metric::ConnectTime
-        | Metric::RequestRate
-        | Metric::Presence => None,
+        Metric::FailedConnects | Metric::ConnectTime | Metric::RequestRate | Metric::Presence => {
+            None
+        }
     }
 }
 
@@ -328,7 +337,9 @@ fn grown(pair: &Pair) -> Option<(Verdict, f64, f64)> {
     let [before, now] = pair.parts?;
     let sign = if pair.rise > 0.0 { 1.0 } else { -1.0 };
     let parts = Verdict::ALL.iter().zip(before.iter().zip(now));
-    let parts: Vec<_> = parts.map(|(&part, (a, b))| (part, (b - a) * sign)).collect();
+    let parts: Vec<_> = parts
+        .map(|(&part, (a, b))| (part, (b - a) * sign))
+        .collect();
     let all: f64 = parts.iter().map(|(_, ns)| ns).sum();
     let (part, ns) = parts.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     (all > 0.0 && ns > 0.0).then_some((part, ns, all))

@@ -80,10 +80,14 @@ pub(super) fn all(before: &Period, now: &Period) -> Vec<Pair> {
             both => {
                 let together = both.map(|operations| {
                     let mut all = Operation::default();
-                    operations.into_iter().flat_map(|it| it.values()).for_each(|one| all.merge(one));
+                    operations
+                        .into_iter()
+                        .flat_map(|it| it.values())
+                        .for_each(|one| all.merge(one));
                     operations.map(|_| all)
                 });
-                let spreads = [&together[0], &together[1]].map(|side| side.as_ref().map(|it| &it.spread));
+                let spreads =
+                    [&together[0], &together[1]].map(|side| side.as_ref().map(|it| &it.spread));
                 let pair = presence(sides, server, spreads, |cell| cell.all);
                 pairs.push(Pair {
                     protocol: Some(protocol),
@@ -116,9 +120,15 @@ pub(super) fn all(before: &Period, now: &Period) -> Vec<Pair> {
 /// Slices of all groups as wide as the whole period needs: what lasted shortly is one event.
 fn widen(period: &mut Period) {
     let (first, last) = (period.spans.first(), period.spans.last());
-    let whole = first.zip(last).and_then(|(first, last)| last.1.since(first.0));
+    let whole = first
+        .zip(last)
+        .and_then(|(first, last)| last.1.since(first.0));
     let width = width_for(whole.map_or(0, Span::ns));
-    for operation in period.operations.values_mut().flat_map(|it| it.values_mut()) {
+    for operation in period
+        .operations
+        .values_mut()
+        .flat_map(|it| it.values_mut())
+    {
         operation.spread.widen_to(width);
     }
     for server in period.servers.values_mut() {
@@ -143,7 +153,13 @@ fn requests(
         })
     };
     let histograms = both.map(|it| &it.latency);
-    let latency = times(Metric::Latency, server, spreads, |cell| &cell.latency, histograms);
+    let latency = times(
+        Metric::Latency,
+        server,
+        spreads,
+        |cell| &cell.latency,
+        histograms,
+    );
     let latency = latency.map(|pair| {
         let parts = both.map(Operation::parts);
         Pair {
@@ -153,7 +169,9 @@ fn requests(
     });
     pairs.extend(of(latency));
     pairs.extend(of(tail(server, spreads)));
-    let errors = shares(Metric::Errors, server, spreads, |cell: &Requests| (cell.errors, cell.decided));
+    let errors = shares(Metric::Errors, server, spreads, |cell: &Requests| {
+        (cell.errors, cell.decided)
+    });
     pairs.extend(of(errors));
     let unanswered = |cell: &Requests| (cell.unanswered, cell.decided);
     pairs.extend(of(shares(Metric::Unanswered, server, spreads, unanswered)));
@@ -165,13 +183,31 @@ fn paths(pairs: &mut Vec<Pair>, key: ServerKey, both: Both<&Server>) {
     let failed = |cell: &Paths| (cell.failed, cell.attempts);
     pairs.extend(shares(Metric::FailedConnects, key, spreads, failed));
     let histograms = both.map(|it| &it.connect);
-    pairs.extend(times(Metric::ConnectTime, key, spreads, |cell| &cell.connect, histograms));
+    pairs.extend(times(
+        Metric::ConnectTime,
+        key,
+        spreads,
+        |cell| &cell.connect,
+        histograms,
+    ));
     let lost = |cell: &Paths| (cell.lost, cell.segments);
     pairs.extend(shares(Metric::Loss, key, spreads, lost));
     let histograms = both.map(|it| &it.server_rtt);
-    pairs.extend(times(Metric::ServerRtt, key, spreads, |cell| &cell.server_rtt, histograms));
+    pairs.extend(times(
+        Metric::ServerRtt,
+        key,
+        spreads,
+        |cell| &cell.server_rtt,
+        histograms,
+    ));
     let histograms = both.map(|it| &it.client_rtt);
-    pairs.extend(times(Metric::ClientRtt, key, spreads, |cell| &cell.client_rtt, histograms));
+    pairs.extend(times(
+        Metric::ClientRtt,
+        key,
+        spreads,
+        |cell| &cell.client_rtt,
+        histograms,
+    ));
 }
 
 impl Pair {
@@ -225,7 +261,11 @@ impl Pair {
             | Metric::FailedConnects
             | Metric::Loss => {
                 let share = judge::detectable_share(before, now, level)?;
-                Some(if self.means[0] > 0.0 { share / self.means[0] } else { share })
+                Some(if self.means[0] > 0.0 {
+                    share / self.means[0]
+                } else {
+                    share
+                })
             }
             Metric::RequestRate => {
                 let by = judge::detectable(before, now, level)?;
@@ -241,7 +281,11 @@ fn sample<C: Cell>(spread: &Spread<C>, of: impl Fn(&C) -> Unit) -> Sample {
     let is_some = |unit: &Unit| unit.weight > 0.0;
     Sample {
         connections: spread.connections().map(&of).filter(is_some).collect(),
-        slices: spread.slices().map(|(_, cell)| of(cell)).filter(is_some).collect(),
+        slices: spread
+            .slices()
+            .map(|(_, cell)| of(cell))
+            .filter(is_some)
+            .collect(),
         are_places: false,
     }
 }
@@ -293,7 +337,9 @@ fn times<C: Cell>(
 fn tail(server: ServerKey, spreads: Both<&Spread<Requests>>) -> Option<Pair> {
     let mut all = Coarse::default();
     for spread in spreads {
-        spread.connections().for_each(|cell| all.merge(&cell.latency));
+        spread
+            .connections()
+            .for_each(|cell| all.merge(&cell.latency));
     }
     let edge = all.quantile_bucket(950)?;
     let pair = shares(Metric::SlowShare, server, spreads, |cell| {
@@ -383,7 +429,11 @@ fn seconds(period: &Period, spread: &Spread<Requests>) -> Vec<Unit> {
             }
         }
     }
-    units.into_iter().map(|(_, unit)| unit).filter(|unit| unit.weight > 0.0).collect()
+    units
+        .into_iter()
+        .map(|(_, unit)| unit)
+        .filter(|unit| unit.weight > 0.0)
+        .collect()
 }
 
 /// What is there before or now only: how likely that is if it comes as often as ever. Connections, or slices of time if these
@@ -442,7 +492,9 @@ impl Places {
     }
 
     fn sum(&self, of: &Coarse) -> f64 {
-        of.buckets().map(|(bucket, n)| n as f64 * self.at(bucket)).sum()
+        of.buckets()
+            .map(|(bucket, n)| n as f64 * self.at(bucket))
+            .sum()
     }
 
     fn mean(&self, of: &Coarse) -> f64 {

@@ -151,7 +151,10 @@ impl Period {
         self.vantage = Some(request.vantage);
         let key = ((request.server_ip, request.server_port), request.protocol);
         let name = request.operation.unwrap_or_default();
-        let known = self.operations.get(&key).is_some_and(|all| all.contains_key(name));
+        let known = self
+            .operations
+            .get(&key)
+            .is_some_and(|all| all.contains_key(name));
         if !known {
             if self.operations_known >= GROUPS {
                 self.left_out += 1;
@@ -162,7 +165,8 @@ impl Period {
         let operation = self.operations.entry(key).or_default();
         let operation = operation.entry(name.into()).or_default();
         let took = took(request);
-        took.into_iter().for_each(|span| operation.latency.add(span));
+        took.into_iter()
+            .for_each(|span| operation.latency.add(span));
         operation.population.add(request);
         let is_decided = request.status != Status::None && !is_undecided(request);
         let spread = &mut operation.spread;
@@ -271,7 +275,10 @@ impl Split {
                 let lasted = connection.duration_us.map_or(0, Span::ns);
                 let lasted = i64::try_from(lasted).unwrap_or(i64::MAX);
                 let (begin, end) = (connection.time, connection.time.plus(lasted));
-                if [self.from, self.to].iter().any(|&edge| begin < edge && end >= edge) {
+                if [self.from, self.to]
+                    .iter()
+                    .any(|&edge| begin < edge && end >= edge)
+                {
                     self.astride += u64::from(connection.is_final);
                     return;
                 }

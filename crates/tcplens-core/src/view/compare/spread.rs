@@ -89,7 +89,9 @@ impl<C: Cell> Spread<C> {
             let number = number >> (self.width - other.width);
             self.slices.entry(number).or_default().merge(cell);
         }
-        while self.ends().is_some_and(|(first, last)| last - first >= TIME_UNITS)
+        while self
+            .ends()
+            .is_some_and(|(first, last)| last - first >= TIME_UNITS)
             && self.width < WIDEST
         {
             self.widen();
@@ -122,7 +124,12 @@ impl<C: Cell> Spread<C> {
     ) -> impl Iterator<Item = (Timestamp, Timestamp)> {
         let width = self.width;
         let numbers = (from.0 >> width)..=(to.0 >> width);
-        numbers.map(move |n| (Timestamp(n << width), Timestamp((n + 1).saturating_mul(1 << width))))
+        numbers.map(move |n| {
+            (
+                Timestamp(n << width),
+                Timestamp((n + 1).saturating_mul(1 << width)),
+            )
+        })
     }
 
     /// The slice at a time.

@@ -58,9 +58,9 @@ pub(super) fn said(
              as long as ever.",
             if is_more { "more" } else { "fewer" }
         ),
-        Metric::Errors => format!(
-            "{now} of the {them} are answered with an error now, {before} before."
-        ),
+        Metric::Errors => {
+            format!("{now} of the {them} are answered with an error now, {before} before.")
+        }
         Metric::Unanswered => format!("{now} of the {them} get no answer now, {before} before."),
         Metric::FailedConnects => {
             format!("{now} of the attempts to connect to {name} fail now, {before} before.")
@@ -70,9 +70,9 @@ pub(super) fn said(
             if is_more { "takes longer" } else { "is faster" },
             times(pair)
         ),
-        Metric::Loss => format!(
-            "{now} of the packets to and from {name} get lost now, {before} before."
-        ),
+        Metric::Loss => {
+            format!("{now} of the packets to and from {name} get lost now, {before} before.")
+        }
         Metric::ServerRtt => format!(
             "{name} is {} from here than before: {}.",
             if is_more { "farther" } else { "less far" },
@@ -89,7 +89,9 @@ pub(super) fn said(
             rate(pair.means[1]),
             rate(pair.means[0])
         ),
-        Metric::Presence if is_more => format!("{} are new: there were none before.", capital(&them)),
+        Metric::Presence if is_more => {
+            format!("{} are new: there were none before.", capital(&them))
+        }
         Metric::Presence => format!("{} are gone: there are none now.", capital(&them)),
     };
     (text, evidence(pair, p, compared, parts))
@@ -171,7 +173,7 @@ fn evidence(pair: &Pair, p: Option<f64>, compared: usize, parts: &[&Pair]) -> St
         let on = match (pair.connections[at], pair.metric) {
             (_, Metric::ConnectTime | Metric::ServerRtt | Metric::ClientRtt) => String::new(),
             (_, Metric::FailedConnects) => String::new(),
-            (64.., _) => " on 64 connections or more".to_owned(),
+            (64.., _) => " on 64 or more connections".to_owned(),
             (n, _) => format!(" on {}", count(n, "connection")),
         };
         format!("{}{all}{on}", hits.unwrap_or_default())
@@ -184,20 +186,30 @@ fn evidence(pair: &Pair, p: Option<f64>, compared: usize, parts: &[&Pair]) -> St
     if let (Metric::Latency, Some((part, ns, all))) = (pair.metric, grown(pair)) {
         // Means of a request in ns, far below 2^64.
         let (ns, all) = (ns as u64, all as u64);
-        let _ = write!(
-            text,
-            "; of {} that a request takes {} on average, {} {}",
-            duration(all),
-            if pair.rise > 0.0 { "more" } else { "less" },
-            duration(ns.min(all)),
-            place(part)
-        );
+        let more = if pair.rise > 0.0 { "more" } else { "less" };
+        let (whole, place) = (duration(all), place(part));
+        let _ = if ns >= all / 20 * 19 {
+            write!(
+                text,
+                "; the {whole} that a request takes {more} on average {place}"
+            )
+        } else {
+            let ns = duration(ns);
+            write!(
+                text,
+                "; of {whole} that a request takes {more} on average, {ns} {place}"
+            )
+        };
     }
     operations(&mut text, pair, parts);
     if let Some(p) = p {
         let _ = write!(text, "; p {}", probability(p));
         if compared > 1 {
-            let _ = write!(text, ", corrected for {}", count(compared as u64, "comparison"));
+            let _ = write!(
+                text,
+                ", corrected for {}",
+                count(compared as u64, "comparison")
+            );
         }
     }
     match pair.judged.map(|judged| judged.units) {
@@ -220,15 +232,20 @@ fn operations(text: &mut String, pair: &Pair, parts: &[&Pair]) {
         return;
     }
     if parts.is_empty() {
-        text.push_str("; none of its operations alone changed beyond chance: it may be another mix of them");
+        text.push_str(
+            "; none of its operations alone changed beyond chance: it may be another mix of them",
+        );
         return;
     }
-    let _ = write!(text, "; ");
+    text.push_str("; by operation: ");
     for (n, part) in parts.iter().take(3).enumerate() {
         let operation = part.operation.as_deref().unwrap_or_default();
         let _ = write!(text, "{}{operation}", if n == 0 { "" } else { ", " });
         if let Some([a, b]) = part.p50 {
             let _ = write!(text, " {} to {}", duration(a.ns()), duration(b.ns()));
+        } else if let Some([a, b]) = part.hits {
+            let [before, now] = part.counts;
+            let _ = write!(text, " {} to {}", share(a, before), share(b, now));
         }
     }
     if parts.len() > 3 {
