@@ -358,7 +358,9 @@ fn without_unicode_everything_is_ascii_and_says_the_same() {
         let words = page.replace('µ', "u");
         let words = words.split(|c: char| !plain(c)).map(str::to_owned);
         // `o` is a shade of ASCII.
-        words.filter(|word| word.trim_matches('o') != "").collect()
+        words
+            .filter(|word| !word.trim_matches('o').is_empty())
+            .collect()
     };
     assert_eq!(words(&ascii), words(&unicode));
 }

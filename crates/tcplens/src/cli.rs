@@ -354,18 +354,12 @@ Exit status: 0 complete, 1 failed, 2 usage, 3 partial: the input was
 damaged or something was lost, and stderr says what.";
 
 const REPORT_HELP: &str = "\
---compare tells what changed from a baseline to now, as far as it is
-beyond chance: docs/report.md. The baseline is one or more captures, or
-a period of the one that is looked at, and then now is the rest of it.
-
 Examples:
   tcplens shop.pcap                    what is wrong
   tcplens report *.pcap host 10.0.0.7  one host's packets in several files
   tcplens report -f jsonl shop.pcap    the findings, for machines
   tcplens report --compare mon.pcap tue.pcap
-                                       what changed from Monday to Tuesday
-  tcplens report --compare 10:00..10:05 shop.pcap
-                                       from these five minutes to the rest";
+                                       what changed, beyond chance";
 
 const HANDSHAKES_HELP: &str = "\
 Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's

@@ -94,6 +94,27 @@ fn the_readme_shows_the_head_of_the_report_as_it_is() {
     }
 }
 
+/// A block that begins with `$ tcplens ...` has lines of what that prints.
+#[test]
+fn the_page_about_the_report_shows_what_is_printed() {
+    let page = std::fs::read_to_string(root().join("docs/report.md")).unwrap();
+    let blocks: Vec<_> = page.split("```text\n$ tcplens ").skip(1).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let (command, rest) = block.split_once('\n').unwrap();
+        let (shown, _) = rest.split_once("```").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+            .args(command.split(' '))
+            .current_dir(root())
+            .env_clear()
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains(shown), "{command} prints:\n{printed}");
+    }
+}
+
 #[test]
 fn every_exit_status_command_and_option_of_the_readme_exists() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();

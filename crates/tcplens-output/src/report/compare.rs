@@ -45,15 +45,6 @@ pub fn render_comparison(
     };
     page.side("before", before);
     page.side("now", now);
-    if before.period.vantage != now.period.vantage
-        && before.period.vantage.is_some()
-        && now.period.vantage.is_some()
-    {
-        page.prose(
-            "",
-            "One of them was told by the kernel and the other one by packets: times have other ends (docs/kernel.md).",
-        );
-    }
     page.changes(comparison);
     page.perhaps(comparison);
     page.table_of(comparison);
@@ -289,7 +280,12 @@ impl Page<'_> {
     fn compared(&mut self, comparison: &Comparison, sides: [&Period; 2], astride: u64) {
         self.heading("What was compared", "");
         let all: u64 = comparison.judged.iter().map(|(_, n)| n).sum();
-        let mut text = format!("{}: ", things(all, "comparison"));
+        let mut text = things(all, "comparison");
+        if comparison.never > 0 {
+            let never = Count(comparison.never);
+            let _ = write!(text, " ({never} of what never happened, before or now)");
+        }
+        text.push_str(": ");
         for (n, (metric, count)) in comparison.judged.iter().enumerate() {
             let comma = if n == 0 { "" } else { ", " };
             let _ = write!(text, "{comma}{} {}", Count(*count), name(*metric));

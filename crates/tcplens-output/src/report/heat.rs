@@ -28,8 +28,18 @@ pub(super) struct Map {
     pub what: &'static str,
     /// Of a slice.
     pub latency: fn(&Slice) -> &Histogram,
-    /// Rows below it: their name, what they count in the legend's words, and how many.
-    pub marks: &'static [(&'static str, &'static str, fn(&Slice) -> u64)],
+    /// Rows below it.
+    pub marks: &'static [Mark],
+}
+
+/// A row of how many.
+pub(super) struct Mark {
+    /// At most 9 characters.
+    pub name: &'static str,
+    /// What is counted, in the legend's words.
+    pub what: &'static str,
+    /// How many of a slice.
+    pub count: fn(&Slice) -> u64,
 }
 
 /// Draws a map, if there are slices enough.
@@ -73,7 +83,7 @@ pub(super) fn print(page: &mut Page<'_>, series: &Series, map: &Map) {
     }
     axis(page, from, &columns, wide, series.width(), together);
     let mut marks = Vec::new();
-    for (name, what, count) in map.marks {
+    for Mark { name, what, count } in map.marks {
         let counts: Vec<u64> = columns.iter().map(|column| column.sum(*count)).collect();
         if counts.iter().all(|&count| count == 0) {
             continue;

@@ -7,7 +7,7 @@ use tcplens_core::record::{Protocol, Verdict, Word};
 use tcplens_core::time::Span;
 use tcplens_core::view::{Histogram, Population, Report, ServerKey, thresholds};
 
-use super::heat::{self, Map};
+use super::heat::{self, Map, Mark};
 use super::{Page, scale};
 use crate::bars::{Bar, Stack};
 use crate::color::Paint;
@@ -21,11 +21,21 @@ static REQUESTS: Map = Map {
     what: "requests",
     latency: |slice| &slice.latency,
     marks: &[
-        ("errors", "errors", |slice| slice.errors),
-        ("no answer", "requests without an answer", |slice| slice.unanswered),
-        ("connect", "failed attempts to connect", |slice| {
-            slice.failed
-        }),
+        Mark {
+            name: "errors",
+            what: "errors",
+            count: |slice| slice.errors,
+        },
+        Mark {
+            name: "no answer",
+            what: "requests without an answer",
+            count: |slice| slice.unanswered,
+        },
+        Mark {
+            name: "connect",
+            what: "failed attempts to connect",
+            count: |slice| slice.failed,
+        },
     ],
 };
 
@@ -33,7 +43,11 @@ static ATTEMPTS: Map = Map {
     title: "How long connecting took, over time",
     what: "connections",
     latency: |slice| &slice.connect,
-    marks: &[("failed", "failed attempts to connect", |slice| slice.failed)],
+    marks: &[Mark {
+        name: "failed",
+        what: "failed attempts to connect",
+        count: |slice| slice.failed,
+    }],
 };
 
 pub(super) fn print(page: &mut Page<'_>, report: &Report) {
@@ -63,6 +77,10 @@ fn histogram(page: &mut Page<'_>, title: &str, histogram: &Histogram) {
     for (low, high, count) in histogram.buckets() {
         let middle = Span::from_ns(low.ns() + (high.ns() - low.ns()) / 2);
         counts[row_of(middle)] += count;
+    }
+    // One bar is no distribution.
+    if counts.iter().filter(|&&count| count > 0).count() < 2 {
+        return;
     }
     let mut marks = vec![String::new(); counts.len()];
     for (name, per_mille) in [("p50", 500), ("p90", 900), ("p99", 990), ("max", 1000)] {

@@ -41,6 +41,8 @@ pub struct Comparison {
     pub changes: Vec<Change>,
     /// How many pairs of each metric were judged.
     pub judged: Vec<(Metric, u64)>,
+    /// Of these, of what never happened, before or now: they take nothing from the others.
+    pub never: u64,
     /// Pairs of which there was too little of either side to say anything.
     pub too_few: u64,
     /// Beyond chance, but too small to be told.
@@ -124,6 +126,7 @@ pub fn compare(before: &Period, now: &Period) -> Comparison {
             judged.push((metric, count));
         }
     }
+    let judged_all: u64 = judged.iter().map(|(_, count)| count).sum();
     let too_few = drafts.iter().filter(|it| it.p.is_none()).count() as u64;
     let level = LEVEL / compared.max(1) as f64;
     let observed = [before.observed(), now.observed()];
@@ -137,6 +140,7 @@ pub fn compare(before: &Period, now: &Period) -> Comparison {
     Comparison {
         changes,
         judged,
+        never: judged_all - compared as u64,
         too_few,
         small: small as u64,
         parts: parts as u64,
@@ -305,7 +309,10 @@ fn harm(pair: &Pair) -> (Class, f64) {
             return (Class::Note, weight);
         }
         _ if pair.rise < 0.0 => Class::Better,
-        Metric::Errors | Metric::Unanswered | Metric::FailedConnects => Class::Failed,
+        Metric::Errors | Metric::Unanswered | Metric::FailedConnects => {
+            // All of few is worse than few of many.
+            return (Class::Failed, more * pair.rise);
+        }
         Metric::Latency | Metric::SlowShare | Metric::ConnectTime => Class::Slow,
         Metric::Loss => Class::Lossy,
         Metric::ServerRtt | Metric::ClientRtt => Class::Note,

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use super::coarse::Coarse;
 use super::spread::{Cell, Spread};
 use crate::batch::AnyRecord;
-use crate::record::{
-    Close, Connection, Handshake, Outcome, Protocol, Request, Status, Vantage, Verdict,
-};
+use crate::record::{Close, Connection, Handshake, Outcome, Protocol, Request, Status, Verdict};
 use crate::time::{Span, Timestamp};
 use crate::view::reading::{is_one_sided, legs};
 use crate::view::requests::{is_undecided, took};
@@ -33,8 +31,6 @@ pub struct Period {
     pub attempts: u64,
     /// Connections, failed attempts not among them.
     pub connections: u64,
-    /// Where they were observed.
-    pub vantage: Option<Vantage>,
 }
 
 /// Requests of one operation of one server.
@@ -148,7 +144,6 @@ impl Period {
     /// Takes one request.
     pub fn request(&mut self, request: &Request<'_>) {
         self.requests += 1;
-        self.vantage = Some(request.vantage);
         let key = ((request.server_ip, request.server_port), request.protocol);
         let name = request.operation.unwrap_or_default();
         let known = self
@@ -184,7 +179,6 @@ impl Period {
             return;
         }
         self.attempts += 1;
-        self.vantage = Some(handshake.vantage);
         let key = (handshake.server_ip, handshake.server_port);
         let is_failed = handshake.outcome != Outcome::Established;
         let took = handshake.handshake_us.filter(|_| !is_failed);
@@ -206,7 +200,6 @@ impl Period {
             return;
         }
         self.connections += 1;
-        self.vantage = Some(connection.vantage);
         // Both legs have the same segments.
         let [client, server] = legs(connection);
         let lost = client.lost() + server.lost();

@@ -44,19 +44,16 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     let files = words.files.iter().map(|file| file.display().to_string());
     let interfaces = words.interfaces.iter().cloned();
     let mut sources: Vec<_> = files.chain(interfaces).collect();
-    if sources.is_empty() && !common.kernel.kernel {
-        return Err(usage(
-            "nothing to compare with the baseline; name what to look at now: a file (-r) or an interface (-i)",
-        ));
-    }
     let is_live = words.files.is_empty();
+    let name = named(&command.compare);
+    // Privileges are given up before anything is read, and files of a baseline may need them.
+    if let (Baseline::Files(_), true) = (&baseline, is_live) {
+        return Err(usage(format!(
+            "cannot compare live packets with {name} in one run; save them first (-w now.pcap) and compare the files \
+             (--compare {name} -r now.pcap), or compare periods (--compare 300s)"
+        )));
+    }
     let mut earlier = match &baseline {
-        Baseline::Files(_) if common.kernel.kernel => {
-            return Err(usage(
-                "cannot compare what the kernel tells with a capture: their times have other ends; capture with -i instead of -k, \
-                 or compare periods (--compare 300s)",
-            ));
-        }
         Baseline::Files(files) => {
             let mut words = sources::sort(common, false)?;
             words.files.clone_from(files);
@@ -91,7 +88,6 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         }
         (Baseline::Files(_), None) => bail!("no baseline was planned"),
     };
-    let name = named(&command.compare);
     let shown = sources.join(", ");
     let split = &view.split;
     let (earlier, later, is_period) = match &before {
