@@ -1,6 +1,8 @@
-//! Bars and sparklines of block characters, for histograms in text.
+//! Bars and sparklines of block characters, for histograms in text; bars also of ASCII.
 
 use std::fmt::{self, Display, Formatter};
+
+use crate::glyphs::Glyphs;
 
 const EIGHTHS_RIGHTWARD: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const EIGHTHS_UPWARD: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -15,6 +17,44 @@ pub struct Bar {
     pub max: u64,
     /// Columns of a full bar.
     pub width: usize,
+}
+
+impl Bar {
+    /// The bar of such characters; in ASCII of whole columns, and what is not zero is at least one.
+    #[must_use]
+    pub fn with(self, glyphs: Glyphs) -> String {
+        match glyphs {
+            Glyphs::Unicode => self.to_string(),
+            Glyphs::Ascii => "#".repeat(scaled(self.value, self.max, self.width)),
+        }
+    }
+}
+
+/// A bar that is divided as its parts are.
+#[derive(Clone, Copy, Debug)]
+pub struct Stack<'a> {
+    /// What it is made of.
+    pub parts: &'a [u64],
+    /// Columns of all of it.
+    pub width: usize,
+}
+
+impl Stack<'_> {
+    /// Columns of each part: together `width`, unless all parts are zero. Each ends where all up to it end, rounded.
+    #[must_use]
+    pub fn columns(self) -> Vec<usize> {
+        let all: u128 = self.parts.iter().map(|&part| u128::from(part)).sum();
+        let (mut sum, mut done) = (0_u128, 0);
+        let ends = self.parts.iter().map(|&part| {
+            sum += u128::from(part);
+            let end = (sum * self.width as u128 + all / 2).checked_div(all);
+            let end = end.map_or(0, |end| usize::try_from(end).unwrap_or(self.width));
+            let columns = end - done;
+            done = end;
+            columns
+        });
+        ends.collect()
+    }
 }
 
 impl Display for Bar {
@@ -86,6 +126,31 @@ mod tests {
                 expected,
                 "{value} of {max}"
             );
+        }
+    }
+
+    #[test]
+    fn bars_of_ascii_are_whole_columns() {
+        for (value, expected) in [(0, ""), (1, "#"), (50, "##"), (100, "####")] {
+            let bar = Bar {
+                value,
+                max: 100,
+                width: 4,
+            };
+            assert_eq!(bar.with(Glyphs::Ascii), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_divided_bar_is_full() {
+        for (parts, expected) in [
+            (&[1, 1, 1][..], &[3, 4, 3][..]),
+            (&[0, 1000, 1], &[0, 10, 0]),
+            (&[0, 0], &[0, 0]),
+            (&[u64::MAX, u64::MAX], &[5, 5]),
+        ] {
+            let stack = Stack { parts, width: 10 };
+            assert_eq!(stack.columns(), expected, "{parts:?}");
         }
     }
 

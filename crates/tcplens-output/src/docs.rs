@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Connection, Field, Finding, Handshake, Health, Peer, Record, Request, SCHEMA_VERSION, Socket,
+    Change, Connection, Field, Finding, Handshake, Health, Peer, Record, Request, SCHEMA_VERSION, Socket,
     SocketSummary,
 };
 
@@ -21,6 +21,7 @@ pub fn record_reference() -> String {
     section::<SocketSummary<'_>>(&mut text);
     section::<Peer>(&mut text);
     section::<Finding>(&mut text);
+    section::<Change>(&mut text);
     section::<Health>(&mut text);
     text
 }

@@ -14,6 +14,7 @@ pub mod docs;
 pub mod events;
 pub mod explain;
 pub mod ganglia;
+pub mod glyphs;
 pub mod hosts;
 pub mod human;
 pub mod json;
@@ -21,6 +22,7 @@ pub mod jsonl;
 pub mod page;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+pub mod period;
 pub mod port_stats;
 pub mod prometheus;
 pub mod report;

@@ -1,10 +1,16 @@
-//! `report` as text for a terminal: what is wrong first, then the tables behind it, then what the observation lost. Not
+//! `report` as text for a terminal: what is wrong first, then plots, then the tables behind it, then what the observation lost. Not
 //! the judgment itself: that is `tcplens_core::view`. Findings for machines go through `jsonl`.
 
+mod compare;
 mod foot;
+mod heat;
+mod plots;
 pub(crate) mod prose;
 mod requests;
+mod scale;
 mod tables;
+
+pub use compare::{ComparedSide, render_comparison};
 
 use std::fmt::Write;
 
@@ -13,6 +19,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_core::view::{Findings, Report};
 
 use crate::color::Paint;
+use crate::glyphs::Glyphs;
 use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration};
 use crate::time_style::{TimeFormat, TimeStyle};
@@ -20,8 +27,10 @@ use crate::time_style::{TimeFormat, TimeStyle};
 /// How to print a report.
 #[derive(Debug)]
 pub struct ReportOptions<'a> {
-    /// Columns of the terminal; prose is wrapped there (at least 60), tables are as wide as they must be.
+    /// Columns of the terminal; prose is wrapped there and plots fit (at least 60), tables are as wide as they must be.
     pub width: usize,
+    /// What plots are drawn with, and whether other text is more than ASCII.
+    pub glyphs: Glyphs,
     /// Whether to colour.
     pub color: bool,
     /// How to print the time span. Tables count seconds from the first packet; findings are in UTC.
@@ -47,11 +56,12 @@ pub struct ReportOptions<'a> {
 }
 
 impl ReportOptions<'_> {
-    /// 100 columns, no colour, 10 rows, 20 findings.
+    /// 100 columns, Unicode, no colour, 10 rows, 20 findings.
     #[must_use]
     pub fn plain(time: TimeFormat) -> Self {
         Self {
             width: 100,
+            glyphs: Glyphs::Unicode,
             color: false,
             time,
             sources: &[],
@@ -87,9 +97,10 @@ pub fn render(
         page.text
             .push_str("\nNo TCP connection seen, and no request.\n");
     }
+    plots::print(&mut page, report);
     tables::print(&mut page, report);
     foot::print(&mut page, report, health);
-    page.text
+    page.options.glyphs.fit(&page.text).into_owned()
 }
 
 /// What has been printed so far, and how.
@@ -294,14 +305,21 @@ impl Page<'_> {
 
     fn prose(&mut self, indent: &str, text: &str) {
         // What is on the line already: a painted beginning, without its escape sequences.
+        let width = self.width();
         let begun = self.text.rsplit('\n').next().map_or(0, prose::columns);
-        prose::wrap(
-            &mut self.text,
-            begun,
-            indent,
-            &printable(text),
-            self.options.width.max(60),
-        );
+        prose::wrap(&mut self.text, begun, indent, &printable(text), width);
+    }
+
+    /// Columns of prose and plots.
+    fn width(&self) -> usize {
+        self.options.width.max(60)
+    }
+
+    fn glyph(&self, unicode: char, ascii: char) -> char {
+        match self.options.glyphs {
+            Glyphs::Unicode => unicode,
+            Glyphs::Ascii => ascii,
+        }
     }
 }
 

@@ -71,6 +71,12 @@ impl TimeFormat {
         }
     }
 
+    /// Which style it prints.
+    #[must_use]
+    pub fn style(&self) -> TimeStyle {
+        self.style
+    }
+
     /// Sets time zero of the relative style: the first packet. Unless it is set, the first time
     /// printed is zero.
     pub fn set_origin(&mut self, first_packet: Timestamp) {

@@ -5,6 +5,7 @@ use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::*;
 use tcplens_core::time::SECOND;
 use tcplens_core::view::Report;
+use tcplens_output::glyphs::Glyphs;
 use tcplens_output::report::{ReportOptions, render};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
@@ -174,10 +175,7 @@ fn kitchen() -> Report {
 
 #[test]
 fn a_report_says_which_requests_are_slow_and_where_their_time_went() {
-    assert_eq!(
-        page(&kitchen(), &health(), false, 100),
-        include_str!("report/kitchen.txt")
-    );
+    expect("kitchen.txt", &page(&kitchen(), &health(), false, 100));
 }
 
 #[test]
@@ -272,4 +270,164 @@ fn rows_beyond_the_limit_are_counted() {
     let text = page(&report, &health(), false, 100);
     assert!(text.contains("\n... and 10 more.\n"), "{text}");
     assert!(text.contains("\n... and 20 more.\n"), "{text}");
+}
+
+/// A minute of a shop: a redis that stalls for five seconds, one error, one server that refuses.
+fn minute() -> Report {
+    let mut report = Report::default();
+    for n in 0..600_u64 {
+        let stalls = (300..350).contains(&n) && n % 3 == 0;
+        let server_ms = if stalls { 400 + n % 7 * 30 } else { n % 5 };
+        let plain = request(0, "10.0.0.1", 6379, server_ms);
+        report.request(&Request {
+            time: at(0).plus(i64::try_from(n).unwrap() * SECOND / 10),
+            status: if n == 440 { Status::Error } else { Status::Ok },
+            ..plain
+        });
+        if n % 10 == 0 {
+            report.request(&Request {
+                time: at(n / 10),
+                protocol: Protocol::Http,
+                operation: Some("GET"),
+                in_transfer_us: ms(30),
+                ..request(n, "2001:db8::1", 80, 20)
+            });
+        }
+        if (200..230).contains(&n) {
+            let attempt = handshake(
+                i64::try_from(n / 10).unwrap(),
+                "192.0.2.7",
+                "10.0.0.2",
+                8080,
+            );
+            let refused = failed(Outcome::Refused, 1, attempt);
+            report.add(AnyRecord::Handshake(&refused));
+        }
+    }
+    report
+}
+
+fn plots(report: &Report, width: usize, glyphs: Glyphs) -> String {
+    let options = ReportOptions {
+        width,
+        glyphs,
+        first_packet: Some(START),
+        rows: 3,
+        ..ReportOptions::plain(TimeFormat::new(TimeStyle::Utc))
+    };
+    render(report, &report.finish(&health()), &health(), options)
+}
+
+/// With TCPLENS_BLESS what is expected is written anew.
+fn expect(name: &str, page: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/report")
+        .join(name);
+    if std::env::var_os("TCPLENS_BLESS").is_some() {
+        std::fs::write(&path, page).unwrap();
+    }
+    assert_eq!(
+        page,
+        std::fs::read_to_string(&path).unwrap_or_default(),
+        "{name}"
+    );
+}
+
+#[test]
+fn plots_fit_the_width() {
+    for width in [80, 120, 200] {
+        let page = plots(&minute(), width, Glyphs::Unicode);
+        expect(&format!("minute{width}.txt"), &page);
+        let (_, drawn) = page
+            .split_once("\nHow long requests took, over time\n")
+            .unwrap();
+        let (drawn, _) = drawn.split_once("\nConnection attempts\n").unwrap();
+        for line in drawn.lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn without_unicode_everything_is_ascii_and_says_the_same() {
+    let unicode = plots(&minute(), 80, Glyphs::Unicode);
+    let ascii = plots(&minute(), 80, Glyphs::Ascii);
+    expect("minute80ascii.txt", &ascii);
+    assert!(ascii.is_ascii());
+    let words = |page: &str| -> Vec<String> {
+        let plain = |c: char| c.is_alphanumeric() || c == '%';
+        let words = page.replace('µ', "u");
+        let words = words.split(|c: char| !plain(c)).map(str::to_owned);
+        // `o` is a shade of ASCII.
+        words
+            .filter(|word| !word.trim_matches('o').is_empty())
+            .collect()
+    };
+    assert_eq!(words(&ascii), words(&unicode));
+}
+
+#[test]
+fn too_little_is_not_drawn() {
+    let mut few = Report::default();
+    for n in 0..9 {
+        few.request(&request(n, "10.0.0.1", 6379, n));
+    }
+    for report in [&few, &Report::default()] {
+        let page = plots(report, 80, Glyphs::Unicode);
+        assert!(!page.contains("How long requests took"), "{page}");
+        assert!(!page.contains("A bar is"), "{page}");
+    }
+    // All within one moment: no course of time, but a histogram.
+    let mut moment = Report::default();
+    for n in 0..20 {
+        moment.request(&Request {
+            time: at(0),
+            ..request(n, "10.0.0.1", 6379, n)
+        });
+    }
+    let page = plots(&moment, 80, Glyphs::Unicode);
+    assert!(!page.contains("over time"), "{page}");
+    assert!(page.contains("\nHow long requests took\n"), "{page}");
+}
+
+/// Without requests it is connecting that is drawn.
+#[test]
+fn of_attempts_alone_it_is_shown_how_long_connecting_took() {
+    let mut report = Report::default();
+    for n in 0..40 {
+        let mut attempt = handshake(n, "192.0.2.7", "10.0.0.1", 80);
+        attempt.handshake_us = ms(if n % 10 == 0 { 1020 } else { 20 });
+        if n % 13 == 1 {
+            attempt = failed(Outcome::Unanswered, 3000, attempt);
+        }
+        report.add(AnyRecord::Handshake(&attempt));
+    }
+    let page = plots(&report, 80, Glyphs::Unicode);
+    let (_, drawn) = page
+        .split_once("\nHow long connecting took, over time\n")
+        .unwrap();
+    let (drawn, _) = drawn.split_once("\nConnection attempts\n").unwrap();
+    expect("attempts80.txt", drawn);
+}
+
+/// Shades and marks are told apart without colour, and colour is added around them.
+#[test]
+fn plots_are_the_same_without_colour() {
+    let colored = ReportOptions {
+        color: true,
+        width: 80,
+        first_packet: Some(START),
+        rows: 3,
+        ..ReportOptions::plain(TimeFormat::new(TimeStyle::Utc))
+    };
+    let page = render(&minute(), &minute().finish(&health()), &health(), colored);
+    assert!(page.contains("\x1b[33m"), "slow rows are yellow: {page}");
+    let mut plain = String::new();
+    for (n, piece) in page.split("\x1b[").enumerate() {
+        plain.push_str(match n {
+            0 => piece,
+            _ => piece.split_once('m').map_or("", |(_, text)| text),
+        });
+    }
+    assert_eq!(plain, plots(&minute(), 80, Glyphs::Unicode));
 }

@@ -100,7 +100,15 @@ pub(crate) struct Report {
     /// Also as a page for a browser, one file with plots; `-`: on standard output, without text
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
-    /// Output format: text or jsonl (the findings)
+    /// What changed since: a capture (repeatable), or a period: 300s, 5m..10m, 10:00..10:05
+    #[arg(
+        long,
+        value_name = "FILE|PERIOD",
+        help_heading = "Output",
+        display_order = 0
+    )]
+    pub compare: Vec<PathBuf>,
+    /// Output format: text or jsonl (the findings; with --compare what changed)
     #[arg(
         short,
         long,
@@ -372,7 +380,9 @@ Examples:
   tcplens report -f jsonl shop.pcap    the findings, for machines
   tcplens shop.pcap --names=seen       servers by their names
   tcplens report --html shop.html shop.pcap
-                                       also a page with plots";
+                                       also a page with plots
+  tcplens report --compare mon.pcap tue.pcap
+                                       what changed, beyond chance";
 
 const HANDSHAKES_HELP: &str = "\
 Words such as web:RX@%:80:443 or db:TX@10.0.0.0/8:3306 are tcpeek's

@@ -121,6 +121,8 @@ impl Said {
                 .args(more)
                 .current_dir(case)
                 .env_clear()
+                // What plots are drawn with.
+                .env("LC_ALL", "C.UTF-8")
                 .stdin(stdin)
                 .output()
                 .unwrap();

@@ -104,11 +104,15 @@ fn the_readme_shows_the_head_of_the_report_as_it_is() {
         .args(["report", "-r", "samples/shop.pcap"])
         .current_dir(root())
         .env_clear()
+        .env("LC_ALL", "C.UTF-8")
         .output()
         .unwrap();
     assert_eq!(report.status.code(), Some(0));
     let report = String::from_utf8(report.stdout).unwrap();
-    let (findings, _) = report.split_once("\nConnection attempts\n").unwrap();
+    // The first screen: whole findings within 24 lines.
+    let screen: String = report.split_inclusive('\n').take(24).collect();
+    let (findings, _) = screen.rsplit_once("\n\n").unwrap();
+    let findings = &format!("{findings}\n");
     let start = "\n```text\n";
     let from = readme.find(start).unwrap() + start.len();
     let to = from + readme[from..].find("```\n").unwrap();
@@ -117,6 +121,27 @@ fn the_readme_shows_the_head_of_the_report_as_it_is() {
         std::fs::write(&path, &readme).unwrap();
     } else {
         assert_eq!(&readme[from..to], findings, "dev/bless rewrites it");
+    }
+}
+
+/// A block that begins with `$ tcplens ...` has lines of what that prints.
+#[test]
+fn the_page_about_the_report_shows_what_is_printed() {
+    let page = std::fs::read_to_string(root().join("docs/report.md")).unwrap();
+    let blocks: Vec<_> = page.split("```text\n$ tcplens ").skip(1).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        let (command, rest) = block.split_once('\n').unwrap();
+        let (shown, _) = rest.split_once("```").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_tcplens"))
+            .args(command.split(' '))
+            .current_dir(root())
+            .env_clear()
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.contains(shown), "{command} prints:\n{printed}");
     }
 }
 

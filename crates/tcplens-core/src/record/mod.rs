@@ -9,6 +9,7 @@ use crate::time::{Span, Timestamp};
 
 #[macro_use]
 mod declare;
+mod change;
 mod connection;
 mod extra;
 mod finding;
@@ -27,6 +28,7 @@ mod word;
 #[cfg(test)]
 pub(crate) use record;
 
+pub use change::Change;
 pub use connection::{Connection, Sent};
 pub use extra::{FirstFrame, PathState, RequestExtra, Short, SocketOwner, TaskMarks};
 pub use finding::Finding;
@@ -44,8 +46,8 @@ pub use socket_word::{
     CaState, Limit, SocketClose, SocketFamily, SocketShutdown, SocketState, SocketTimer,
 };
 pub use word::{
-    Close, Direction, End, EndedBy, GroupBy, HandshakeOutcome, Knows, Outcome, PortMode, Protocol,
-    RoleFrom, Side, Status, Suspect, TagsFrom, Vantage, Verdict, Word,
+    Close, Direction, End, EndedBy, GroupBy, HandshakeOutcome, Knows, Metric, Outcome, PortMode,
+    Protocol, RoleFrom, Side, Status, Suspect, TagsFrom, Units, Vantage, Verdict, Word,
 };
 
 /// Version of the record contract, in `health.schema_version`. Adding a field does not change it.

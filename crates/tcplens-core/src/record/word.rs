@@ -381,6 +381,46 @@ words! {
     }
 }
 
+words! {
+    /// What is compared between a baseline and now.
+    Metric {
+        /// How long answered requests took.
+        Latency => "latency",
+        /// The share of requests that took longer than 95 % of all of both.
+        SlowShare => "slow_share",
+        /// The share of requests answered with an error.
+        Errors => "errors",
+        /// The share of requests without an answer.
+        Unanswered => "unanswered",
+        /// The share of attempts to connect that failed.
+        FailedConnects => "failed_connects",
+        /// First SYN to the ACK that established.
+        ConnectTime => "connect_time",
+        /// The share of segments that was lost.
+        Loss => "loss",
+        /// Shortest round trip of a connection between here and the server.
+        ServerRtt => "server_rtt",
+        /// Shortest round trip of a connection between here and the client.
+        ClientRtt => "client_rtt",
+        /// Requests in a second.
+        RequestRate => "request_rate",
+        /// Whether it is there at all.
+        Presence => "presence",
+    }
+}
+
+words! {
+    /// What a comparison takes for independent.
+    Units {
+        /// Connections.
+        Connections => "connections",
+        /// Slices of time.
+        Time => "time",
+        /// Either, and the more cautious answer counts.
+        Both => "both",
+    }
+}
+
 impl Word for Tunnel {
     const WORDS: &'static [&'static str] =
         &["gre", "vxlan", "geneve", "gtp", "ipip", "6in4", "teredo"];

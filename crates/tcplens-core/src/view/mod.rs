@@ -7,6 +7,7 @@
 
 mod blame;
 mod churn;
+pub mod compare;
 pub mod explain;
 pub mod findings;
 mod handshakes;
@@ -102,6 +103,7 @@ pub struct Report {
     churn: Churn,
     one_sided: Sighting,
     missing: Sighting,
+    series: Series,
     first: Option<Timestamp>,
 }
 
@@ -129,6 +131,7 @@ impl Default for Report {
             churn: Churn::default(),
             one_sided: Sighting::default(),
             missing: Sighting::default(),
+            series: Series::default(),
             first: None,
         }
     }
@@ -204,6 +207,12 @@ impl Report {
         &self.troubles.slowest
     }
 
+    /// What happened when.
+    #[must_use]
+    pub fn series(&self) -> &Series {
+        &self.series
+    }
+
     /// Counts of connections.
     #[must_use]
     pub fn totals(&self) -> &Totals {
@@ -237,6 +246,7 @@ impl Report {
 
     fn handshake(&mut self, handshake: &Handshake) {
         self.saw(handshake.time);
+        self.series.add(AnyRecord::Handshake(handshake));
         self.handshakes.add(handshake);
         self.waits.attempt(handshake);
         self.churn.handshake(handshake);
@@ -292,6 +302,7 @@ impl Report {
     /// Takes one request.
     pub fn request(&mut self, request: &Request<'_>) {
         self.saw(request.time);
+        self.series.request(request);
         self.requests.add(request);
         self.troubles.slowest.add(request);
         self.waits.add(request);

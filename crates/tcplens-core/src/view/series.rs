@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::Histogram;
-use super::requests::{latency, took};
+use super::requests::{self, latency, took};
 use crate::batch::AnyRecord;
 use crate::record::{Handshake, Outcome, Request, Status};
 use crate::time::{SECOND, Span, Timestamp};
@@ -48,7 +48,7 @@ pub struct Slice {
     pub requests: u64,
     /// Of these, answered with an error.
     pub errors: u64,
-    /// Of these, owed a response, and without one.
+    /// Of these, owed a response, and without one (cut off by the end of the observation: not among them).
     pub unanswered: u64,
     /// How long those took that were answered: see [`took`].
     pub latency: Histogram,
@@ -175,7 +175,9 @@ impl Series {
         slice.requests += 1;
         match asked.status {
             Status::Error => slice.errors += 1,
-            Status::Unanswered => slice.unanswered += 1,
+            Status::Unanswered => {
+                slice.unanswered += u64::from(!requests::is_undecided(request));
+            }
             Status::Ok | Status::None => {}
         }
         slice.bytes = slice.bytes.saturating_add(asked.bytes);

@@ -98,6 +98,8 @@ fn servers(page: &mut Page<'_>, report: &Report) {
          sending the response.",
     );
     let all = rows.len();
+    let shown = rows.len().min(page.options.rows);
+    super::plots::budgets(page, &rows[..shown]);
     let mut table = page.table(SERVERS);
     for ((ip, port), protocol, population) in rows.into_iter().take(page.options.rows) {
         let all = population.total_ns();

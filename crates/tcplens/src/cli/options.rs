@@ -154,6 +154,9 @@ pub(crate) struct Output {
     /// Colour text: auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
+    /// Draw with ASCII only [default: by the locale, LC_ALL, LC_CTYPE or LANG]
+    #[arg(long)]
+    pub ascii: bool,
     /// Less: no progress, no summary on stderr; `handshakes`, `requests`: the summary only
     #[arg(short, long)]
     pub quiet: bool,

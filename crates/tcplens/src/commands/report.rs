@@ -1,5 +1,7 @@
 //! `report`: what is wrong, ranked, with the tables behind it.
 
+mod compare;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -8,6 +10,7 @@ use tcplens_core::record::Health;
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::{self, Findings, PageView};
 use tcplens_output::SinkEnd;
+use tcplens_output::glyphs::Glyphs;
 use tcplens_output::hosts::Hosts;
 use tcplens_output::page::{self, About, Encoder};
 use tcplens_output::report::{ReportOptions, render};
@@ -34,6 +37,9 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     let output = &common.output;
     if let Format::Csv | Format::Parquet | Format::None = command.format {
         return Err(no_format("report", command.format, "write text or jsonl"));
+    }
+    if !command.compare.is_empty() {
+        return compare::run(command);
     }
     let words = sources::sort(common, false)?;
     let page = command.html.as_deref();
@@ -79,6 +85,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         },
         first_packet: None,
         time: output.time,
+        glyphs: Glyphs::choose(output.ascii),
         sources,
         is_live,
         is_kernel: common.kernel.kernel,
@@ -139,6 +146,7 @@ struct ReportView {
     seen: Observation,
     first_packet: Option<Timestamp>,
     time: TimeStyle,
+    glyphs: Glyphs,
     /// Names of files or interfaces.
     sources: Vec<String>,
     is_live: bool,
@@ -153,6 +161,7 @@ impl ReportView {
     fn text(&self, findings: &Findings, health: &Health, width: usize, color: bool) -> String {
         let options = ReportOptions {
             width,
+            glyphs: self.glyphs,
             color,
             sources: &self.sources,
             is_live: self.is_live,

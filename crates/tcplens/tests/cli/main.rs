@@ -8,6 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 mod agent;
 mod capture;
+mod compare;
 mod convert;
 mod doctor;
 mod events;
