@@ -94,6 +94,8 @@ impl Slice {
 pub(super) struct Asked {
     pub(super) time: Timestamp,
     pub(super) status: Status,
+    /// The observation ended, or lost bytes, before an answer could have been seen.
+    pub(super) is_undecided: bool,
     /// See [`took`].
     pub(super) took: Option<Span>,
     pub(super) bytes: u64,
@@ -105,6 +107,7 @@ impl Asked {
         Asked {
             time: request.time,
             status: request.status,
+            is_undecided: requests::is_undecided(request),
             took: took(request).or_else(|| latency(request)),
             bytes: request.request_bytes.saturating_add(request.response_bytes),
             retransmits: request.retransmits,
@@ -176,7 +179,7 @@ impl Series {
         match asked.status {
             Status::Error => slice.errors += 1,
             Status::Unanswered => {
-                slice.unanswered += u64::from(!requests::is_undecided(request));
+                slice.unanswered += u64::from(!asked.is_undecided);
             }
             Status::Ok | Status::None => {}
         }

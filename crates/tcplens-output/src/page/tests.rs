@@ -236,6 +236,8 @@ fn request(n: u8, time: Timestamp, task: u64, took: Span) -> Request<'static> {
         request_frame: Some(task),
         response_frame: Some(task),
         owner: None,
+        answers: None,
+        window_limit_bytes: None,
         path: None,
         marks: None,
     }
