@@ -27,6 +27,8 @@ use crate::say::say;
 
 mod places;
 mod reverse;
+#[cfg(test)]
+mod tests;
 
 /// Largest file of labels. Chosen: a million lines of 60 letters, and some more.
 const LARGEST_FILE: u64 = 128 << 20;
