@@ -12,7 +12,6 @@ pub mod filter;
 pub mod flow;
 pub mod kernel;
 pub mod labels;
-pub mod mmdb;
 pub mod packet;
 pub mod pending;
 pub mod proto;

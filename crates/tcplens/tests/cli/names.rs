@@ -130,7 +130,7 @@ fn what_cannot_be_read_is_said_with_its_line_before_anything_is() {
         ),
         (
             ["--geoip", "names"],
-            "cannot understand the database names: it has no metadata; name a file in MaxMind's format (.mmdb) with --geoip",
+            "cannot understand the database names; name a file in MaxMind's format (.mmdb) with --geoip",
         ),
     ] {
         let run = place.run(&[&["handshakes", "a.pcap"], &words[..]].concat());
