@@ -15,6 +15,7 @@ mod reading;
 pub mod requests;
 mod running;
 mod sightings;
+mod silence;
 mod standouts;
 mod tallies;
 pub mod troubles;
@@ -45,8 +46,7 @@ use reading::{ending, is_one_sided, legs, lost_to_silence, openings, repeats, sy
 
 use crate::batch::AnyRecord;
 use crate::record::{
-    Close, Connection, EndedBy, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request,
-    Sent, Side,
+    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request, Sent, Side,
 };
 use crate::time::{Span, Timestamp};
 
@@ -287,9 +287,6 @@ impl Report {
         self.waits.add(request);
         self.churn.request(request);
         let server = (request.server_ip, request.server_port);
-        if request.ended_by == EndedBy::Reset {
-            self.servers.at(server).cut_requests += 1;
-        }
         if self.requests.server(server).is_some() {
             self.troubles.add(request);
             let population = self.populations.entry((server, request.protocol));
