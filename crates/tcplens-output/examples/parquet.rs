@@ -126,6 +126,7 @@ fn request(of: &Value) -> Option<Request<'_>> {
         verdict: word(Verdict::ALL, text("verdict")),
         request_frame: count("request_frame"),
         response_frame: count("response_frame"),
+        window_limit_bytes: count("window_limit_bytes"),
         owner: None,
         path: None,
         marks: None,

@@ -32,11 +32,11 @@ fn a_finding_is_a_header_and_a_line() {
     csv.encode(&finding("two\nlines"));
     csv.encode(&finding("plain"));
     csv.encode(&finding(""));
-    let expected = "kind,rank,code,harm,suspect,text,evidence,filter,frames\n\
-        finding,1,refused,3,server,\"said \"\"no\"\", twice\",,,4;5\n\
-        finding,1,refused,3,server,\"two\nlines\",,,4;5\n\
-        finding,1,refused,3,server,plain,,,4;5\n\
-        finding,1,refused,3,server,\"\",,,4;5\n";
+    let expected = "kind,rank,code,harm,suspect,text,evidence,filter,frames,advice\n\
+        finding,1,refused,3,server,\"said \"\"no\"\", twice\",,,4;5,\n\
+        finding,1,refused,3,server,\"two\nlines\",,,4;5,\n\
+        finding,1,refused,3,server,plain,,,4;5,\n\
+        finding,1,refused,3,server,\"\",,,4;5,\n";
     assert_eq!(text(&csv), expected);
 }
 

@@ -21,6 +21,7 @@ pub mod requests;
 mod running;
 mod series;
 mod sightings;
+mod silence;
 mod standouts;
 mod tallies;
 pub mod top;
@@ -56,8 +57,7 @@ use reading::{ending, is_one_sided, legs, lost_to_silence, openings, repeats, sy
 
 use crate::batch::AnyRecord;
 use crate::record::{
-    Close, Connection, EndedBy, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request,
-    Sent, Side,
+    Close, Connection, Handshake, HandshakeOutcome, Health, Outcome, Protocol, Request, Sent, Side,
 };
 use crate::time::{Span, Timestamp};
 
@@ -308,9 +308,6 @@ impl Report {
         self.waits.add(request);
         self.churn.request(request);
         let server = (request.server_ip, request.server_port);
-        if request.ended_by == EndedBy::Reset {
-            self.servers.at(server).cut_requests += 1;
-        }
         if self.requests.server(server).is_some() {
             self.troubles.add(request);
             let population = self.populations.entry((server, request.protocol));

@@ -84,8 +84,6 @@ pub struct Peer {
     pub(super) repeats: u64,
     /// Small segments that waited for a late ACK: of the client, of the server. Kept with the server.
     pub held_segments: [u64; 2],
-    /// Requests that a RST cut off. Kept with the server.
-    pub(super) cut_requests: u64,
 }
 
 impl Peer {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::blame::is_of_client;
 use super::requests::{budget, is_slow, is_undecided, took};
+use super::silence::Silence;
 use super::{Sighting, thresholds, usual};
 use crate::record::{ConnectionId, EndedBy, Protocol, Request, Status, Verdict};
 use crate::time::{Span, Timestamp};
@@ -126,6 +127,8 @@ pub struct Trouble {
     slow_handshakes: Option<Box<Slow>>,
     /// By the receiver: of clients, of the server.
     small_windows: [Option<Box<SmallWindow>>; 2],
+    /// Requests that a RST cut off.
+    pub(super) cut_off: u64,
 }
 
 impl Trouble {
@@ -188,6 +191,7 @@ impl Trouble {
             seen.add(request.time, took, frame, client);
         };
         let operation = request.operation.unwrap_or_default();
+        self.cut_off += u64::from(request.ended_by == EndedBy::Reset);
         if is_slow(request, Some(slow_from())) {
             self.add_slow(request);
         }
@@ -337,7 +341,7 @@ pub(super) fn is_silent(request: &Request<'_>) -> bool {
 }
 
 /// `A shop.example.`
-fn name_words(request: &Request<'_>) -> String {
+pub(super) fn name_words(request: &Request<'_>) -> String {
     let name = request.summary.unwrap_or_default();
     name.chars().take(KIND_CHARS).collect()
 }
@@ -447,6 +451,7 @@ impl Troubles {
     pub(super) fn add(&mut self, request: &Request<'_>) {
         self.silence.add(request);
         let is_fine = matches!(request.status, Status::Ok | Status::None)
+            && request.ended_by != EndedBy::Reset
             && !is_slow(request, Some(slow_from()))
             && !is_nameless(request);
         if !is_fine {
@@ -460,66 +465,5 @@ impl Troubles {
         let mut silence = self.silence.clone();
         silence.settle(end);
         silence.servers
-    }
-}
-
-/// Queries for names without an answer. Nothing ends these but time: those that began shortly before the end may still be
-/// answered, and wait here until something later is seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Silence {
-    servers: BTreeMap<super::ServerKey, Lookups>,
-    young: BTreeMap<(Timestamp, ConnectionId, u64), Young>,
-    /// Start of the latest request.
-    latest: Option<Timestamp>,
-}
-
-/// Young queries that are remembered; beyond, the latest stay undecided. Chosen: with about 150 bytes each, 600 KB.
-const YOUNG: usize = 4096;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Young {
-    server: super::ServerKey,
-    client: IpAddr,
-    frame: Option<u64>,
-    name: String,
-}
-
-impl Silence {
-    fn add(&mut self, request: &Request<'_>) {
-        self.latest = self.latest.max(Some(request.time));
-        if !is_silent(request) {
-            return;
-        }
-        let young = Young {
-            server: (request.server_ip, request.server_port),
-            client: request.client_ip,
-            frame: request.request_frame,
-            name: name_words(request),
-        };
-        let place = (request.time, request.connection_id, request.task);
-        self.young.insert(place, young);
-        if self.young.len() > YOUNG {
-            self.settle(self.latest);
-        }
-        if self.young.len() > YOUNG {
-            self.young.pop_last();
-        }
-    }
-
-    /// Counts those that are not young any more.
-    fn settle(&mut self, now: Option<Timestamp>) {
-        let Some(now) = now.max(self.latest) else {
-            return;
-        };
-        while let Some(oldest) = self.young.first_entry() {
-            let (time, ..) = *oldest.key();
-            if time.plus(thresholds::NAME_SILENCE_NS) > now {
-                return;
-            }
-            let young = oldest.remove();
-            let lookups = self.servers.entry(young.server).or_default();
-            lookups.seen.add(time, None, young.frame, young.client);
-            lookups.names.add(&young.name);
-        }
     }
 }

@@ -145,7 +145,7 @@ fn nothing_is_wrong_with_good_connections_and_the_report_says_what_was_checked()
     assert_eq!(findings.findings, []);
     assert_eq!(
         findings.checked,
-        "5 connection attempts (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), 5 connections (loss, reset, closed window, delay) with 1 server and 1 client, and the capture itself (bytes missing, one direction only, packets twice, clock going back)."
+        "5 connection attempts (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), 5 connections (loss, reset, closed window, delay, pieces that wait for acknowledgments, one request each) with 1 server and 1 client, and the capture itself (bytes missing, one direction only, packets twice, clock going back)."
     );
 }
 

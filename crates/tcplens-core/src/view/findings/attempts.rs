@@ -301,7 +301,7 @@ fn unacknowledged(server: &Server<'_>, seen: &Sighting) -> Draft {
             Class::Failed,
             Suspect::Network,
             format!(
-                "{} answers {client}, but nothing acknowledges its SYN-ACK: it does not arrive there, or {client} is gone.",
+                "{} answers {client} (SYN-ACK), and {client} never goes on: the answer does not arrive there, or {client} is gone.",
                 server.name()
             ),
         ),

@@ -16,7 +16,14 @@ pub(super) fn find(report: &Report) -> Vec<Draft> {
             endpoint(ip, port),
             format!("tcp and host {ip} and port {port}"),
         );
+        let trouble = report.troubles.servers.get(&(ip, port));
+        let was_cut_off = trouble.is_some_and(|trouble| trouble.cut_off >= RESETS);
         for (cause, rule) in RULES {
+            // Where all that was asked is known to be answered, nobody was harmed.
+            let is_read = matches!(cause, Cause::ResetByServerRead | Cause::ClientResetRead);
+            if is_read && !was_cut_off {
+                continue;
+            }
             let draft = peer.cause(*cause).and_then(|seen| rule(&name, peer, seen));
             drafts.extend(draft.map(|draft| {
                 Draft {
@@ -50,10 +57,10 @@ const RULES: &[(Cause, Rule)] = &[
     (Cause::ResetEmpty, empty),
     (Cause::ResetStale, stale),
     (Cause::ResetByServer, by_server),
-    (Cause::ResetByServerRead, by_server_read),
+    (Cause::ResetByServerRead, by_server),
     (Cause::ClientAbandoned, abandoned),
     (Cause::ClientReset, by_client),
-    (Cause::ClientResetRead, by_client_read),
+    (Cause::ClientResetRead, by_client),
 ];
 
 /// `4 of 12 connections, with 1 client (10.0.0.1), open for up to 2.00 s; first .., last ..`
@@ -136,16 +143,6 @@ fn by_server(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {
         )
         .says(text, share(peer, seen), String::new()),
     )
-}
-
-/// What was asked is known to be answered: then nobody was harmed.
-fn by_server_read(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {
-    by_server(name, peer, seen).filter(|_| peer.cut_requests >= RESETS)
-}
-
-/// The same.
-fn by_client_read(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {
-    by_client(name, peer, seen).filter(|_| peer.cut_requests >= RESETS)
 }
 
 fn abandoned(name: &str, peer: &Peer, seen: &Sighting) -> Option<Draft> {

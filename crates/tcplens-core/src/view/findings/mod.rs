@@ -204,7 +204,7 @@ fn checked(report: &Report) -> String {
     };
     let mut text = format!(
         "{} (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), {requests}{} (loss, reset, closed \
-         window, delay) with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
+         window, delay, pieces that wait for acknowledgments, one request each) with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
         words::count(report.handshakes.attempts(), "connection attempt"),
         words::count(report.totals.connections, "connection"),
         words::count(report.servers.len() as u64, "server"),
