@@ -437,14 +437,12 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         .filter(|(_, n)| *n > 0)
         .collect();
     let kernel = totals.kernel.as_ref();
-    let of_kernel = kernel.map_or([("", 0); 5], |kernel| {
-        [
+    let of_kernel = kernel.into_iter().flat_map(|kernel| {
+        let programs = [
             ("kernel_storage", kernel.counts.storage_failed),
             ("kernel_heads", kernel.counts.heads_missed),
-            ("kernel_attempts", kernel.mapped.early_attempts),
-            ("kernel_tasks", kernel.mapped.early_tasks),
-            ("kernel_parts", kernel.mapped.parts),
-        ]
+        ];
+        programs.into_iter().chain(kernel.mapped.limit_hits())
     });
     let costs = || {
         kernel

@@ -1,9 +1,10 @@
 //! From events to records: what the kernel tells of tasks, connections and attempts becomes requests, connections and
 //! handshakes of vantage `kernel`. Reads nothing else: where a cgroup lies is asked of the caller.
 //!
-//! Nearly every event becomes its record at once. Three things wait, each with a bound: a task that was cut off waits for
+//! Nearly every event becomes its record at once. Some things wait, each with a bound: a task that was cut off waits for
 //! its connection's end, which comes right behind it and says what cut it off; a server's attempt whose SYN-ACK was sent
-//! again waits for what becomes of it; and of a connection that is reported in parts it is remembered how many there were.
+//! again waits for what becomes of it; and of a connection it is remembered what it speaks, and, where it is reported in
+//! parts, how many there were.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -29,6 +30,9 @@ use task::Held;
 const CGROUPS: usize = 4096;
 /// Connections in parts whose number of parts is remembered.
 const PARTS: usize = 65_536;
+
+/// Connections of which it is remembered what they speak.
+const SPEAKING: usize = 65_536;
 
 /// Asks for the path of a cgroup by its number.
 pub type CgroupPath = Box<dyn FnMut(u64) -> Option<String> + Send>;
@@ -96,6 +100,9 @@ pub struct Counts {
     /// Parts of connections that were not reported, because too many connections were in parts
     /// (`limit_hits.kernel_parts`): what they say is in later records.
     pub parts: u64,
+    /// Connections whose record may lack what they speak, because too many were remembered
+    /// (`limit_hits.kernel_protocols`).
+    pub protocols: u64,
     /// Times that lay before what they come after: durations that are absent (`time_reversals`).
     pub time_reversals: u64,
 }
@@ -103,11 +110,12 @@ pub struct Counts {
 impl Counts {
     /// Bounds that were reached, under their names in `health.limit_hits`.
     #[must_use]
-    pub fn limit_hits(&self) -> [(&'static str, u64); 3] {
+    pub fn limit_hits(&self) -> [(&'static str, u64); 4] {
         [
             ("kernel_attempts", self.early_attempts),
             ("kernel_tasks", self.early_tasks),
             ("kernel_parts", self.parts),
+            ("kernel_protocols", self.protocols),
         ]
     }
 }
@@ -123,6 +131,8 @@ pub struct Mapper {
     held: Held,
     attempts: Attempts,
     parts: BTreeMap<u64, u64>,
+    /// What the latest request of a connection was taken for, if anything.
+    speaking: BTreeMap<u64, Protocol>,
     is_ending: bool,
     /// When events found no room for the last time.
     lost: Option<Timestamp>,
@@ -161,6 +171,7 @@ impl Mapper {
             held: Held::default(),
             attempts: Attempts::default(),
             parts: BTreeMap::new(),
+            speaking: BTreeMap::new(),
             is_ending: false,
             lost: None,
             words: Vec::new(),

@@ -32,6 +32,13 @@ const EXPRESSIONS: &[&str] = &[
 
 /// The packets of a file, whatever their times, in an order of their own.
 fn packets(place: &Place, name: &str) -> Vec<Vec<u8>> {
+    let mut packets = captured(place, name);
+    packets.sort();
+    packets
+}
+
+/// The packets of a file as they come.
+pub(crate) fn captured(place: &Place, name: &str) -> Vec<Vec<u8>> {
     let mut source = MergedSource::open(&[place.path(name)], Options::default()).unwrap();
     let mut batch = Batch::default();
     let mut packets = Vec::new();
@@ -39,7 +46,6 @@ fn packets(place: &Place, name: &str) -> Vec<Vec<u8>> {
         let data = |packet| batch.data(packet).to_vec();
         packets.extend(batch.packets.iter().map(data));
     }
-    packets.sort();
     packets
 }
 

@@ -136,6 +136,61 @@ fn what_was_cut_off_is_w_or_n() {
 }
 
 #[test]
+fn statistics_tell_how_many_of_a_thousand_were_cut_off() {
+    if !are_there(&["nginx"]) {
+        return;
+    }
+    let Some(lo) = namespace() else { return };
+    let place = Place::new("kernel-cut-share");
+    let _nginx = nginx(&lo, &place, 80, "listen 127.0.0.1:80;");
+    let words = [
+        "requests",
+        "-k",
+        "-p",
+        "80",
+        "-f",
+        "tcprt",
+        "--stats-interval",
+        "60",
+    ];
+    let tap = Tap::start(tcplens(&lo, &place, &words));
+    let connect = || lo.within(|| TcpStream::connect("127.0.0.1:80")).unwrap();
+    let mut some = [0; 4096];
+    for is_cut in [false, true, false, false, true] {
+        let mut stream = connect();
+        stream
+            .write_all(&GET.repeat(if is_cut { 20 } else { 1 }))
+            .unwrap();
+        let mut left = if is_cut { 1 } else { 300_000 };
+        while left > 0 {
+            let length = stream.read(&mut some).unwrap();
+            assert!(length > 0);
+            left = usize::saturating_sub(left, length);
+        }
+    }
+    tap.until("the ends of connections", |out| {
+        out.matches("V6 E ").count() == 5
+    });
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    let count = |what: &str| {
+        let all = lines(&ended.out);
+        all.iter().filter(|line| line.what() == what).count() as u64
+    };
+    assert_eq!((count("V6 R"), count("V6 W")), (3, 2), "{}", ended.out);
+    let all = statistics(&ended.out);
+    let [words] = &all[..] else {
+        panic!("{}", ended.out);
+    };
+    // Of a thousand tasks, those cut off not among them: 1000 * 2 / 3.
+    assert_eq!(
+        (words[7].as_str(), words[11].as_str()),
+        ("666", "3"),
+        "{words:?}"
+    );
+}
+
+#[test]
 fn statistics_have_twelve_columns() {
     if !are_there(&["nginx"]) {
         return;

@@ -41,6 +41,10 @@ fn server_with(name: &str, directives: &str) -> Option<(Namespace, Place, Progra
 }
 
 fn observe(lo: &Namespace, place: &Place, format: &str) -> Tap {
+    observe_with(lo, place, format, &[])
+}
+
+fn observe_with(lo: &Namespace, place: &Place, format: &str, more: &[&str]) -> Tap {
     let words = [
         "requests",
         "-k",
@@ -51,7 +55,7 @@ fn observe(lo: &Namespace, place: &Place, format: &str) -> Tap {
         "-f",
         format,
     ];
-    Tap::start(tcplens(lo, place, &words))
+    Tap::start(tcplens(lo, place, &[&words, more].concat()))
 }
 
 /// One connection with a request; the client says goodbye when it has the answer, and waits for the server's.
@@ -132,6 +136,35 @@ fn tls_1_2_has_two_lines_for_its_handshake() {
         );
         assert!(task.column(11) > 0 && task.column(12) > 0, "{task:?}");
     }
+}
+
+#[test]
+fn letters_combine_where_first_frames_are_told_too() {
+    let Some((lo, place, _nginx)) = server("kernel-tls-frames") else {
+        return;
+    };
+    let tap = observe_with(&lo, &place, "tcprt", &["--first-frame", "20,100000"]);
+    s_client(&lo, &place, "-tls1_3", REQUEST);
+    let all = told(tap, 1);
+    let [hello, .., alert, end] = &all[0][..] else {
+        panic!("too few: {all:#?}");
+    };
+    // 12 columns, how long the handshake took, and a pair for each threshold.
+    assert_eq!(
+        (hello.what().as_str(), hello.columns.len()),
+        ("V7 R.FH", 12 + 1 + 4),
+        "{all:#?}"
+    );
+    // The server's own alert has 20 bytes and more, and not 100,000. Where the client was gone before it, no answer was told.
+    match alert.what().as_str() {
+        "V7 R.AF" => {
+            assert_eq!(alert.columns.len(), 12 + 4, "{all:#?}");
+            assert!(alert.columns[12] >= 20, "{all:#?}");
+            assert_eq!(alert.columns[14..], [0, 0], "{all:#?}");
+        }
+        what => assert_eq!(what, "V7 N.A", "{all:#?}"),
+    }
+    assert_eq!(end.what(), "V6 E");
 }
 
 #[test]

@@ -38,6 +38,11 @@ impl Mapper {
         if !self.settings.connections {
             return;
         }
+        let protocol = if is_final {
+            self.speaking.remove(&socket.cookie)
+        } else {
+            self.speaking.get(&socket.cookie).copied()
+        };
         let mine = Sent {
             bytes: state.sent_bytes,
             retransmits: u64::from(state.retransmits),
@@ -65,6 +70,7 @@ impl Mapper {
                 .map_or(Close::Open, |closed| close(socket.role, closed)),
             part,
             is_final,
+            protocol,
             requests: Some(state.tasks),
             client,
             server,

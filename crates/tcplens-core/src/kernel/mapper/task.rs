@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Mapper, flow};
+use super::{Mapper, SPEAKING, flow};
 use crate::batch::{Kind, Records};
 use crate::kernel::event::{Closed, Mode, Role, Socket, Task, TaskEnd};
 use crate::kernel::{head, tags};
@@ -109,6 +109,7 @@ impl Mapper {
             Some(TagsFrom::Payload) if is_farewell => head::close_notify(&mut self.words),
             _ => self.named(task),
         };
+        self.speaks(socket, named.protocol);
         let [operation, summary, status_text] = out.words(&named.words, &self.words);
         let mut rtt = [None; 2];
         rtt[match socket.role {
@@ -156,6 +157,20 @@ impl Mapper {
             marks,
         };
         out.kernel_request(self.place(Kind::Request), row, extra);
+    }
+
+    /// Remembers what its connection speaks, for that one's record.
+    fn speaks(&mut self, socket: &Socket, protocol: Option<Protocol>) {
+        let Some(protocol) = protocol.filter(|_| self.settings.connections && socket.cookie != 0)
+        else {
+            return;
+        };
+        let is_known = self.speaking.insert(socket.cookie, protocol).is_some();
+        if !is_known && self.speaking.len() > SPEAKING {
+            // The oldest socket: its end may have been lost.
+            self.speaking.pop_first();
+            self.counts.protocols += 1;
+        }
     }
 
     /// What the first bytes of the request say; the words are in `self.words`.

@@ -416,16 +416,46 @@ fn a_connection_shows_what_its_end_knows() {
             "time=0 vantage=kernel connection_id=abcd0001_0000000000000007 client_ip=192.0.2.7 client_port=40000 \
           server_ip=10.0.0.1 server_port=80 role_from=configured direction=inbound tap_side=server duration_us=2000 \
           handshake=established close=fin final=true requests=3 client_bytes=237 client_rtt_min_us=110 \
-          server_bytes=720 server_retransmits=2 socket_cookie=7 netns=4026531840 pid=4242 comm=nginx uid=33 cgroup=77 \
+          server_bytes=720 server_retransmits=2 first_fin=client socket_cookie=7 netns=4026531840 pid=4242 comm=nginx uid=33 cgroup=77 \
           rtt_us=125 cwnd_segments=10 mss=1448 unsent_bytes=0 unacked_bytes=0"
         ]
     );
     let ended = event(client(8), 2000, What::Connection(connection()));
     let line = &lines(&mut mapper(), [ended])[0];
     assert!(
-        line.contains(" client_bytes=720 client_retransmits=2 server_bytes=237 server_rtt_min_us=110 socket_cookie=8 "),
+        line.contains(" client_bytes=720 client_retransmits=2 server_bytes=237 server_rtt_min_us=110 first_fin=server socket_cookie=8 "),
         "{line}"
     );
+}
+
+#[test]
+fn a_connection_speaks_what_its_latest_recognised_request_was() {
+    let mut mapper = mapper();
+    mapper.settings.protocols = vec![Protocol::Http, Protocol::Redis];
+    let asks = |cookie, head: &[u8]| {
+        let task = Task {
+            head: head.to_vec(),
+            ..task(1, 0)
+        };
+        event(server(cookie), 900, What::Task(Box::new(task)))
+    };
+    let ends = |cookie| event(server(cookie), 2000, What::Connection(connection()));
+    let spoken = |mapper: &mut Mapper, events: Vec<Event>| {
+        let said = connections(mapper, events);
+        said.iter().map(|it| it.protocol).collect::<Vec<_>>()
+    };
+    let http = || asks(7, b"GET / HTTP/1.1\r\n\r\n");
+    let unknown = || asks(7, b"\x00\x01\x02");
+    assert_eq!(
+        spoken(&mut mapper, vec![http(), unknown(), ends(7)]),
+        [Some(Protocol::Http)]
+    );
+    // What is over is forgotten.
+    assert_eq!(spoken(&mut mapper, vec![unknown(), ends(7)]), [None]);
+    assert!(mapper.speaking.is_empty());
+    let many = (0..=SPEAKING as u64).map(|n| asks(n + 1, b"GET / HTTP/1.1\r\n\r\n"));
+    connections(&mut mapper, many);
+    assert_eq!(mapper.counts().limit_hits()[3], ("kernel_protocols", 1));
 }
 
 #[test]
