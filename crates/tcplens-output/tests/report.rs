@@ -5,8 +5,9 @@ use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::*;
 use tcplens_core::time::SECOND;
 use tcplens_core::view::Report;
+use tcplens_core::view::compare::{Period, compare};
 use tcplens_output::glyphs::Glyphs;
-use tcplens_output::report::{ReportOptions, render};
+use tcplens_output::report::{ComparedSide, ReportOptions, render, render_comparison};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
 #[path = "../../tcplens-core/tests/view_records/mod.rs"]
@@ -15,6 +16,10 @@ mod view_records;
 #[path = "../../tcplens-core/tests/view_records/requests.rs"]
 mod view_requests;
 
+#[path = "../../tcplens-core/tests/compare/traffic.rs"]
+mod traffic;
+
+use traffic::{Traffic, period};
 use view_records::*;
 use view_requests::{at, request, unanswered};
 
@@ -430,4 +435,56 @@ fn plots_are_the_same_without_colour() {
         });
     }
     assert_eq!(plain, plots(&minute(), 80, Glyphs::Unicode));
+}
+
+fn comparison(before: &Period, now: &Period, width: usize, glyphs: Glyphs) -> String {
+    let side = |name, period| ComparedSide {
+        name,
+        period,
+        span: None,
+    };
+    let options = ReportOptions {
+        sources: &["tuesday.pcap".to_owned()],
+        width,
+        glyphs,
+        rows: 2,
+        ..ReportOptions::plain(TimeFormat::new(TimeStyle::Utc))
+    };
+    let (before, now) = (side("monday.pcap", before), side("tuesday.pcap", now));
+    let changes = compare(before.period, now.period);
+    render_comparison(&changes, before, now, 0, options)
+}
+
+/// Slower, with errors that may be chance, and a server that is new.
+#[test]
+fn what_changed_comes_first_then_what_may_be_chance_then_what_was_compared() {
+    let plain = Traffic::default();
+    let slower = Traffic {
+        factor: 1.8,
+        errors: 0.06,
+        ..plain
+    };
+    let (before, mut now) = (period(21, &plain), period(22, &slower));
+    let start = START.plus(22 * 1000 * SECOND);
+    let other = Traffic {
+        server: "10.0.0.9",
+        ..plain
+    };
+    other.requests(23, start, 300 * SECOND, |request| now.request(request));
+    for (width, glyphs, name) in [
+        (80, Glyphs::Unicode, "compare80.txt"),
+        (120, Glyphs::Unicode, "compare120.txt"),
+        (80, Glyphs::Ascii, "compare80ascii.txt"),
+    ] {
+        let page = comparison(&before, &now, width, glyphs);
+        expect(name, &page);
+        assert!(glyphs == Glyphs::Unicode || page.is_ascii());
+    }
+}
+
+#[test]
+fn of_nothing_nothing_is_compared() {
+    let (nothing, some) = (Period::default(), period(24, &Traffic::default()));
+    let page = comparison(&nothing, &some, 80, Glyphs::Unicode);
+    expect("compare-nothing.txt", &page);
 }

@@ -291,14 +291,15 @@ impl Page<'_> {
             let _ = write!(text, "{comma}{} {}", Count(*count), name(*metric));
         }
         if all == 0 {
-            text = "Nothing".to_owned();
+            text = "Nothing.".to_owned();
+        } else {
+            let _ = write!(
+                text,
+                ". The chance that any change that is told is none is at most {LEVEL_PERCENT} %; what changed by less than \
+                 {LEAST_TIME_PERCENT} % (times) or {LEAST_SHARE_PERCENT} % (shares, rates) is not told. Requests of a \
+                 connection, and what happens at the same time, are not taken for independent (docs/report.md)."
+            );
         }
-        let _ = write!(
-            text,
-            ". The chance that any change that is told is none is at most {LEVEL_PERCENT} %; what changed by less than \
-             {LEAST_TIME_PERCENT} % (times) or {LEAST_SHARE_PERCENT} % (shares, rates) is not told. Requests of a connection, \
-             and what happens at the same time, are not taken for independent (docs/report.md)."
-        );
         let mut seen: Vec<u64> = comparison
             .changes
             .iter()
@@ -315,7 +316,7 @@ impl Page<'_> {
             let judged = comparison.judged.iter();
             let latency = judged.filter(|(metric, _)| *metric == Metric::Latency);
             let latency: u64 = latency.map(|(_, n)| n).sum();
-            if seen.len() > 1 {
+            if middle > least {
                 let _ = write!(
                     text,
                     ", and one {} in half of {}",
@@ -446,9 +447,10 @@ fn name(metric: Metric) -> &'static str {
 }
 
 fn probability(ppm: u64) -> String {
+    let rounded = ppm.saturating_add(50) / 100;
     match ppm {
         0..100 => "<0.0001".to_owned(),
-        _ => format!("{}.{:04}", ppm / 1_000_000, ppm % 1_000_000 / 100),
+        _ => format!("{}.{:04}", rounded / 10_000, rounded % 10_000),
     }
 }
 

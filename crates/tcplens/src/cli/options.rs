@@ -154,10 +154,10 @@ pub(crate) struct Output {
     /// Colour text: auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
-    /// Draw with ASCII only [default: by the locale, LC_ALL, LC_CTYPE or LANG]
+    /// Draw with ASCII only [default: by the locale]
     #[arg(long)]
     pub ascii: bool,
-    /// Less: no progress, no summary on stderr; `handshakes`, `requests`: the summary only
+    /// Less on stderr; `handshakes`, `requests`: the summary only
     #[arg(short, long)]
     pub quiet: bool,
     /// More on stderr: what was read and what was not decoded

@@ -319,8 +319,33 @@ mod tests {
         let a = [3.1, 2.7, 4.2, 3.3, 2.9, 3.8, 3.0, 2.2];
         let b = [4.4, 5.1, 3.9, 4.0, 6.2, 4.8, 5.5, 3.6, 4.9];
         let judged = means(&by_connection(&a, 1.0), &by_connection(&b, 1.0)).unwrap();
-        assert!((judged.p - 0.000_333_793_5).abs() < 1e-6, "{judged:?}");
+        assert!(
+            (judged.p - 0.000_542_520_963_578_555_1).abs() < 1e-12,
+            "{judged:?}"
+        );
         assert_eq!(judged.units, Units::Connections);
+    }
+
+    /// scipy.stats.brunnermunzel(x, y).pvalue
+    #[test]
+    fn of_places_of_single_values_it_is_brunner_and_munzels_test() {
+        let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 12.0];
+        let y = [
+            4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 13.0, 14.0, 15.0, 3.0,
+        ];
+        let places = |of: &[f64], among: &[f64]| -> Sample {
+            let place = |v: &f64| {
+                let below = among.iter().filter(|&other| other < v).count() as f64;
+                let alike = among.iter().filter(|&other| other == v).count() as f64;
+                (below + alike / 2.0) / among.len() as f64
+            };
+            Sample {
+                are_places: true,
+                ..by_connection(&of.iter().map(place).collect::<Vec<_>>(), 1.0)
+            }
+        };
+        let p = means(&places(&x, &y), &places(&y, &x)).unwrap().p;
+        assert!((p - 0.060_503_152_948_287_314).abs() < 1e-9, "{p}");
     }
 
     #[test]
