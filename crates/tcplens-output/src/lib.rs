@@ -12,6 +12,7 @@ pub mod csv;
 pub mod digits;
 pub mod docs;
 pub mod events;
+pub mod fields;
 pub mod ganglia;
 pub mod human;
 pub mod json;
@@ -35,6 +36,7 @@ pub mod values;
 pub mod writer;
 
 pub use csv::Csv;
+pub use fields::Fields;
 pub use jsonl::Jsonl;
 pub use sink::{Sink, SinkEnd, SinkError};
 pub use writer::{MachineFormat, RecordWriter};

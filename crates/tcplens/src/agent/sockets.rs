@@ -19,6 +19,7 @@ use crate::log::{Level, log};
 use crate::observe::Observed;
 use crate::signals::Requests;
 use crate::sockets::events::{EventSocket, Patience};
+use crate::sockets::kernel::Told;
 use crate::sockets::open::{self, Sources, Wants};
 use crate::sockets::poll::{Poller, When};
 use crate::sockets::pushed::{NO_CONNECTIONS, Pushed};
@@ -36,11 +37,11 @@ pub(crate) struct OpenSockets {
 /// The thread.
 pub(crate) struct WatchedSockets {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Told>>,
+    thread: JoinHandle<Result<Outcome>>,
 }
 
 /// What came of it.
-struct Told {
+struct Outcome {
     health: Health,
     /// What `health` does not tell, a sentence each.
     losses: Vec<String>,
@@ -99,7 +100,7 @@ impl OpenSockets {
         Ok(WatchedSockets { stop, thread })
     }
 
-    fn watch(self, stop: &AtomicBool) -> Result<Told> {
+    fn watch(self, stop: &AtomicBool) -> Result<Outcome> {
         let OpenSockets {
             config,
             sources,
@@ -128,6 +129,7 @@ impl OpenSockets {
             opened
                 .inspect_err(|error| log(Level::Warning, open::without_ends(error)))
                 .ok()
+                .map(|destroyed| Box::new(destroyed) as Box<dyn Told>)
         });
         let counts = Counts {
             is_told: destroyed.is_some(),
@@ -136,7 +138,7 @@ impl OpenSockets {
             ..Counts::default()
         };
         let mut poller = Poller {
-            diag: sources.diag,
+            diag: Box::new(sources.diag),
             destroyed,
             inside: None,
             opened: sources.opened,
@@ -181,7 +183,7 @@ impl OpenSockets {
     }
 }
 
-fn conclude(mut poller: Poller) -> Result<Told> {
+fn conclude(mut poller: Poller) -> Result<Outcome> {
     let consumers = &mut poller.consumers;
     consumers.iter_mut().for_each(|one| one.close());
     poller.counts.drops(consumers);
@@ -196,7 +198,7 @@ fn conclude(mut poller: Poller) -> Result<Told> {
         Level::Info,
         format_args!("sockets: {}", poller.counts.closing_line()),
     );
-    Ok(Told {
+    Ok(Outcome {
         health,
         losses: poller.counts.other_losses(),
     })
@@ -207,7 +209,7 @@ impl WatchedSockets {
     pub(crate) fn finish(self, observed: &mut Observed) {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.join() {
-            Ok(Ok(Told { health, losses })) => {
+            Ok(Ok(Outcome { health, losses })) => {
                 let whole = &mut observed.health;
                 whole.records_dropped.extend(health.records_dropped);
                 whole.limit_hits.extend(health.limit_hits);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tcplens_capture::clock;
 use tcplens_core::anonymize::Anonymize;
-use tcplens_core::record::{Health, Word};
+use tcplens_core::record::Word;
 use tcplens_core::socket::message::{HEAD, Message};
 use tcplens_core::socket::metrics::ArchiveTotals;
 use tcplens_core::socket::{Ended as Why, local};
@@ -221,18 +221,6 @@ impl Consumer for Archiver {
 
     fn idle(&mut self) -> Result<(), SinkEnd> {
         self.send();
-        Ok(())
-    }
-
-    fn reopen(&mut self) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
-    fn shown(&self) -> u64 {
-        0
-    }
-
-    fn health(&mut self, _: &Health) -> Result<(), SinkEnd> {
         Ok(())
     }
 

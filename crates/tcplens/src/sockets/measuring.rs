@@ -186,14 +186,6 @@ impl Consumer for MetricsView {
         Ok(())
     }
 
-    fn reopen(&mut self) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
-    fn shown(&self) -> u64 {
-        0
-    }
-
     fn health(&mut self, health: &Health) -> Result<(), SinkEnd> {
         self.metrics.observe(health);
         Ok(())
@@ -204,20 +196,12 @@ impl Consumer for MetricsView {
         Ok(())
     }
 
-    fn dropped(&self) -> u64 {
-        0
-    }
-
     fn dumped(&mut self, family: Family, took: Span, sockets: u64) {
         self.metrics.polled(family, took, sockets);
     }
 
     fn not_whole(&mut self, error: AnswerError) {
         self.metrics.error(error);
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), SinkEnd> {
-        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_output::archive::Uuid;
 
 use super::inside::Inside;
+use super::kernel::Asking;
 use crate::answer::listen::Listeners;
 use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
@@ -30,7 +31,7 @@ pub(crate) const ROOM: usize = 32 << 20;
 /// What is open.
 pub(crate) struct Sources {
     /// Asked.
-    pub diag: Diag,
+    pub diag: Asking,
     /// Told; not where the kernel has no such groups, or nobody wants to know.
     pub destroyed: Option<Result<Destroyed, DiagError>>,
     /// The kernel's own view, where it was asked for.
@@ -101,7 +102,10 @@ pub(crate) fn open(netns: Option<&str>, wants: Wants) -> Result<Sources> {
         // Without names there are numbers.
         let all = interfaces::list().unwrap_or_default();
         Ok(Sources {
-            diag,
+            diag: Asking {
+                diag,
+                is_here: netns.is_none(),
+            },
             destroyed,
             inside: None,
             opened: Opened::open().ok(),
