@@ -228,7 +228,7 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     });
     let sockets = match top.has("sockets") {
         true => Some(top.section("sockets", &keys::SOCKETS, |section| {
-            sockets::read(section, &sources)
+            sockets::read(section, &sources, answering.metrics.is_some())
         })),
         false => None,
     };
@@ -236,6 +236,7 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
     checked_as_a_whole(&top, &sources, &views);
+    checked_without_sources(&top, &sources, &views, &answering);
     let is_who = !servers.is_empty() || !local.is_empty() || side == Some(SideChoice::Middle);
     checked_for_the_kernel(&top, &sources, &ports, (checksum, keep_duplicates), is_who);
     let is_read = |protocol: &Protocol| *protocol != Protocol::Turn;
@@ -277,10 +278,15 @@ fn checked_as_a_whole(
     sources: &[Option<Source>],
     views: &[Option<ViewConfig>],
 ) {
-    if sources.is_empty() && !matches!(top.list_length("sources"), Some(1..)) {
+    let has_none = sources.is_empty() && !matches!(top.list_length("sources"), Some(1..));
+    if has_none && top.has("sockets") {
+        return;
+    }
+    if has_none {
         top.problem(
             "sources",
-            "there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true",
+            "there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true; or sockets: \
+             for the kernel's sockets alone",
         );
     }
     if views.is_empty() && !top.has("answering") && !matches!(top.list_length("views"), Some(1..)) {
@@ -333,6 +339,46 @@ fn checked_as_a_whole(
                 format_args!("two views write to {}; give each a file", path.display()),
             );
         }
+    }
+}
+
+/// What has no meaning where sockets are all that is looked at.
+fn checked_without_sources(
+    top: &Section<'_, '_>,
+    sources: &[Option<Source>],
+    views: &[Option<ViewConfig>],
+    answering: &Answering,
+) {
+    let is_alone = sources.is_empty() && !matches!(top.list_length("sources"), Some(1..));
+    if !is_alone || !top.has("sockets") {
+        return;
+    }
+    for name in [
+        "filter",
+        "exclude",
+        "who",
+        "ports",
+        "protocol",
+        "handshake_filters",
+    ] {
+        if top.has(name) {
+            top.problem(
+                name,
+                "it is about what sources see, and there is none; leave it out",
+            );
+        }
+    }
+    if !views.is_empty() {
+        top.problem(
+            "views",
+            "they show what sources see, and there is none; write sources, or leave them out",
+        );
+    }
+    if answering.stats_port.is_some() || answering.socket.is_some() {
+        top.problem(
+            "answering",
+            "stats_port and socket tell what sources see, and there is none; metrics tell of sockets, too",
+        );
     }
 }
 

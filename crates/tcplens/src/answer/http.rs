@@ -3,7 +3,7 @@
 //!
 //! No client can harm another, or whoever has the records: no call blocks, each step of a client has a deadline, and at most
 //! [`CLIENTS`] are served; when one more comes, the one goes that has asked nothing for longest, or, where all have asked, has
-//! been there for longest. The desk is asked over a bounded channel that never makes this thread wait.
+//! been there for longest. Desks are asked over bounded channels that never make this thread wait.
 
 mod client;
 mod head;
@@ -37,15 +37,15 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Serves whoever comes to `listener`, and asks `desk`.
+    /// Serves whoever comes to `listener`, and asks each of `desks`: what they say is one page, in their order.
     ///
     /// # Errors
     /// No thread or no socket can be had.
-    pub(crate) fn start(listener: TcpListener, desk: SyncSender<Asked>) -> io::Result<Http> {
+    pub(crate) fn start(listener: TcpListener, desks: Vec<SyncSender<Asked>>) -> io::Result<Http> {
         listener.set_nonblocking(true)?;
         let (wake, told) = UnixStream::pair()?;
         let thread = Builder::new().name("metrics".into());
-        let thread = thread.spawn(move || serve(&listener, &told, &desk))?;
+        let thread = thread.spawn(move || serve(&listener, &told, &desks))?;
         Ok(Http {
             wake: Some(wake),
             thread: Some(thread),
@@ -63,7 +63,7 @@ impl Drop for Http {
     }
 }
 
-fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>) {
+fn serve(listener: &TcpListener, told: &UnixStream, desks: &[SyncSender<Asked>]) {
     let mut clients: Vec<Client> = Vec::with_capacity(CLIENTS);
     let mut accept_from = Instant::now();
     loop {
@@ -102,7 +102,7 @@ fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>) {
         let mut seen = seen.into_iter();
         clients.retain_mut(|client| {
             let flags = seen.next().unwrap_or(PollFlags::empty());
-            client.go_on(flags, now, desk) == Next::Stay
+            client.go_on(flags, now, desks) == Next::Stay
         });
         if has_guest {
             accept_from = accept(listener, &mut clients, now);

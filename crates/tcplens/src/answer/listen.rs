@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::client::Stop;
 use super::conversation::{self, Asker};
 use super::http::Http;
 use super::server::{Room, Servers};
-use super::{Desk, DeskSettings, Kinds};
+use super::{Asked, Desk, DeskSettings, Kinds};
 use crate::cli::Answering;
 
 /// Clients of `--stats-port` at once. Each is a thread for as long as it reads.
@@ -31,9 +31,28 @@ pub(crate) struct Listeners {
     stats: Option<(TcpListener, TcpkitShape)>,
     socket: Option<(UnixListener, SocketFile)>,
     metrics: Option<TcpListener>,
+    /// Who has more for the page of metrics.
+    beside: Option<SyncSender<Asked>>,
 }
 
 impl Listeners {
+    /// The page of metrics has also what is asked for here.
+    pub(crate) fn with(self, beside: Option<SyncSender<Asked>>) -> Listeners {
+        Listeners { beside, ..self }
+    }
+
+    /// Begins to answer with what is asked for [beside](Self::with) alone: there is nothing else.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(crate) fn start_beside(self) -> Result<Option<Http>> {
+        let http = match (self.metrics, self.beside) {
+            (Some(listener), Some(desk)) => Some(Http::start(listener, vec![desk])),
+            _ => None,
+        };
+        http.transpose().context("cannot answer at --metrics")
+    }
+
     /// Binds what is asked for, which may be nothing.
     ///
     /// # Errors
@@ -52,6 +71,7 @@ impl Listeners {
             stats: stats.map(|listener| (listener, answering.stats_shape)),
             socket,
             metrics,
+            beside: None,
         })
     }
 
@@ -69,6 +89,7 @@ impl Listeners {
             stats: None,
             socket: socket.transpose()?,
             metrics: metrics.transpose()?,
+            beside: None,
         })
     }
 
@@ -83,6 +104,7 @@ impl Listeners {
             stats,
             socket,
             metrics,
+            beside: _,
         } = self;
         stats.is_none() && socket.is_none() && metrics.is_none()
     }
@@ -142,7 +164,10 @@ impl Listeners {
             None => None,
         };
         let http = match self.metrics {
-            Some(listener) => Some(Http::start(listener, asker.desk.clone())),
+            Some(listener) => {
+                let desks = [asker.desk.clone()].into_iter().chain(self.beside);
+                Some(Http::start(listener, desks.collect()))
+            }
             None => None,
         };
         let http = http.transpose().context("cannot answer at --metrics")?;

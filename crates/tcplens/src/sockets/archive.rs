@@ -19,7 +19,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 use tcplens_output::archive::{Archive, ArchiveCounters, ArchiveSettings, Final};
 
-use super::{Consumer, Ended, Polled, Snapshot};
+use super::{Change, Consumer, Ended, Polled, Snapshot};
 use crate::say::say;
 
 /// Batches on their way.
@@ -190,6 +190,11 @@ impl Consumer for Archiver {
         let first_seen = snapshot.seen.entry.first_seen;
         self.take(snapshot.at, first_seen, snapshot.message, None);
         Ok(())
+    }
+
+    fn changed(&mut self, change: &Change) {
+        self.anonymize = change.anonymize.clone();
+        self.includes_local = change.includes_local;
     }
 
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {

@@ -2,9 +2,11 @@
 //! privilege is in `open`, the loop in `poll` (`look`: asking, `hear`: being told, `kernel`: the ways to it), what is known besides in
 //! `world`, who looks at what it finds in `show` (text) and `machine` (records); each of those is a [`Consumer`].
 
+use tcplens_core::anonymize::Anonymize;
+use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::metrics::{AnswerError, Family};
-use tcplens_core::socket::{End, Message, Opened, Seen, Tracker};
+use tcplens_core::socket::{End, Message, Opened, Pace, SaveWhen, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
@@ -75,6 +77,21 @@ pub(crate) struct Polled<'a> {
     pub counts: &'a Counts,
 }
 
+/// What may be asked for anew while it goes on: all of it, whatever of it is as before.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// How often.
+    pub pace: Pace,
+    /// What is worth keeping.
+    pub save_when: SaveWhen,
+    /// Sockets that are left out.
+    pub exclude: Option<RecordFilter>,
+    /// What is done to addresses.
+    pub anonymize: Anonymize,
+    /// An archive has also what stays within this host or link.
+    pub includes_local: bool,
+}
+
 /// Who looks at what is found. Unchanged sockets cost a consumer nothing.
 pub(crate) trait Consumer {
     /// Whether it looks at the records of snapshots; else they are not made for it.
@@ -92,6 +109,8 @@ pub(crate) trait Consumer {
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd>;
     /// All sockets were looked at.
     fn polled(&mut self, polled: &mut Polled<'_>) -> Result<(), SinkEnd>;
+    /// Something else is asked for from here on.
+    fn changed(&mut self, _: &Change) {}
     /// Nothing happens right now: whoever waits may have what there is.
     fn idle(&mut self) -> Result<(), SinkEnd>;
     /// Files that are written may have been moved.

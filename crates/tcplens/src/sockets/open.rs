@@ -58,26 +58,34 @@ impl Sources {
     /// # Errors
     /// The word that does not fit, or an interface that is not there.
     pub(crate) fn filter(&self, text: &str) -> Result<RecordFilter> {
-        let unknown = RefCell::new(None);
-        let number = |name: &str| {
-            let mut all = self.interfaces.iter();
-            let found = all.find(|(_, known)| *known == name);
-            if found.is_none() {
-                unknown.replace(Some(name.to_owned()));
-            }
-            found.map(|(number, _)| u64::from(*number))
-        };
-        let filter = RecordFilter::parse_with::<Socket<'_>>(text, &number)?;
-        let Some(name) = unknown.take() else {
-            return Ok(filter);
-        };
-        let mut have: Vec<&str> = self.interfaces.values().map(String::as_str).collect();
-        have.sort_unstable();
-        Err(usage(format!(
-            "filter: there is no interface {name} (have: {}); no socket can be bound to it",
-            have.join(", ")
-        )))
+        filter(text, &self.interfaces)
     }
+}
+
+/// An expression about sockets where these are the interfaces.
+///
+/// # Errors
+/// The word that does not fit, or an interface that is not there.
+pub(crate) fn filter(text: &str, interfaces: &HashMap<u32, String>) -> Result<RecordFilter> {
+    let unknown = RefCell::new(None);
+    let number = |name: &str| {
+        let mut all = interfaces.iter();
+        let found = all.find(|(_, known)| *known == name);
+        if found.is_none() {
+            unknown.replace(Some(name.to_owned()));
+        }
+        found.map(|(number, _)| u64::from(*number))
+    };
+    let filter = RecordFilter::parse_with::<Socket<'_>>(text, &number)?;
+    let Some(name) = unknown.take() else {
+        return Ok(filter);
+    };
+    let mut have: Vec<&str> = interfaces.values().map(String::as_str).collect();
+    have.sort_unstable();
+    Err(usage(format!(
+        "filter: there is no interface {name} (have: {}); no socket can be bound to it",
+        have.join(", ")
+    )))
 }
 
 /// What is wanted besides the sockets themselves.

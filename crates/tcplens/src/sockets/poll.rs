@@ -2,6 +2,7 @@
 //! taken while it waits (`hear`). One thread. Of an answer that is not whole nobody's end is concluded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -16,7 +17,7 @@ use super::inside::Inside;
 use super::kernel::{Asked, Told};
 use super::pushed::Pushed;
 use super::tell::{each, ended};
-use super::{Consumer, Counts, Polled, World};
+use super::{Change, Consumer, Counts, Polled, World};
 use crate::say::say;
 use crate::signals::{Request as Signal, Requests};
 
@@ -71,6 +72,10 @@ pub(crate) struct Poller {
     pub counts: Counts,
     /// Others of the look that goes on.
     pub others: Vec<(Timestamp, Vec<u8>)>,
+    /// What is to be asked for from then on.
+    pub changes: Option<Receiver<Change>>,
+    /// How often, from the next look on, which is at once.
+    pub new_pace: Option<Pace>,
 }
 
 impl Poller {
@@ -89,6 +94,9 @@ impl Poller {
         let mut pacer = Pacer::new(when.pace);
         let mut listeners_at: Option<Instant> = None;
         let end = loop {
+            if let Some(pace) = self.new_pace.take() {
+                pacer.set_pace(pace);
+            }
             let (start, cpu) = (Instant::now(), process::cpu_time());
             if !self.consumers.is_empty() && listeners_at.is_none_or(|at| at.elapsed() >= LISTENERS)
             {
@@ -128,6 +136,23 @@ impl Poller {
         };
         self.tally();
         Ok(end)
+    }
+
+    /// Goes on with what was asked for last; what was asked for before means nothing any more.
+    fn take_change(&mut self) {
+        let changes = self.changes.as_ref();
+        let Some(change) = changes.and_then(|changes| changes.try_iter().last()) else {
+            return;
+        };
+        self.tracker.set_rule(change.save_when);
+        self.world.exclude.clone_from(&change.exclude);
+        self.world.anonymize = change.anonymize.clone();
+        // From here on not all were counted, and never again.
+        self.counts.is_all &= !self.world.has_filter();
+        self.consumers
+            .iter_mut()
+            .for_each(|one| one.changed(&change));
+        self.new_pace = Some(change.pace);
     }
 
     /// Brings what was counted up to date.
@@ -218,7 +243,7 @@ impl Poller {
                 true => due.min(begun + self.counts.span + AGAIN),
                 false => due,
             };
-            if now >= due {
+            if now >= due || self.new_pace.is_some() {
                 return Ok(true);
             }
             let left = over.map_or(due, |over| due.min(over)) - now;
@@ -245,6 +270,7 @@ impl Poller {
 
     /// Whoever waits may have what there is.
     fn idle(&mut self, requests: &Requests) -> Result<(), SinkEnd> {
+        self.take_change();
         for asked in requests.take() {
             match asked {
                 Signal::Reopen => each(&mut self.consumers, |one| one.reopen())?,

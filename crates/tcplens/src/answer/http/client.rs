@@ -42,12 +42,24 @@ pub(super) struct Client {
 enum Step {
     /// What came of its request.
     Read(Vec<u8>),
-    /// The desk will answer, or has too many who ask; and whether the client wants no more than the head.
-    Ask(Option<Receiver<Vec<u8>>>, bool),
+    /// The desks answer, one after the other.
+    Ask(Asking),
     /// The response, and how much of it is sent.
     Write(Vec<u8>, usize),
     /// Everything is sent. Closing now, with something unread, would be a RST, and might take the response away.
     Leave,
+}
+
+/// A page on its way.
+struct Asking {
+    /// What the desks before have said, if any has.
+    page: Option<Vec<u8>>,
+    /// Which one is asked.
+    desk: usize,
+    /// It will answer; without it, it has too many who ask.
+    answer: Option<Receiver<Vec<u8>>>,
+    /// The client wants no more than the head.
+    is_head: bool,
 }
 
 impl Client {
@@ -89,16 +101,16 @@ impl Client {
         &mut self,
         seen: PollFlags,
         now: Instant,
-        desk: &SyncSender<Asked>,
+        desks: &[SyncSender<Asked>],
     ) -> Next {
         let is_late = now >= self.deadline;
         let went = match &mut self.step {
             // It has closed both ways: nobody waits for the answer any more.
             Step::Ask(..) if !seen.is_empty() => return Next::Go,
-            Step::Ask(..) => self.ask(is_late, now, desk),
+            Step::Ask(..) => self.ask(is_late, now, desks),
             Step::Read(_) | Step::Write(..) | Step::Leave if is_late => return Next::Go,
             _ if seen.is_empty() => Ok(()),
-            Step::Read(_) => self.read(now, desk),
+            Step::Read(_) => self.read(now, desks),
             Step::Write(..) => self.send(now),
             Step::Leave => self.leave(),
         };
@@ -111,7 +123,7 @@ impl Client {
         }
     }
 
-    fn read(&mut self, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
+    fn read(&mut self, now: Instant, desks: &[SyncSender<Asked>]) -> io::Result<()> {
         let Step::Read(got) = &mut self.step else {
             return Ok(());
         };
@@ -123,7 +135,7 @@ impl Client {
         got.extend_from_slice(&some[..length]);
         match head::read(got) {
             None => Ok(()),
-            Some(Ok(request)) => self.answer(request, now, desk),
+            Some(Ok(request)) => self.answer(request, now, desks),
             Some(Err(refused)) => {
                 let (status, more) = match refused {
                     Refused::Malformed => ("400 Bad Request", ""),
@@ -145,42 +157,65 @@ impl Client {
         &mut self,
         request: Request,
         now: Instant,
-        desk: &SyncSender<Asked>,
+        desks: &[SyncSender<Asked>],
     ) -> io::Result<()> {
         let Request { page, is_head } = request;
         match page {
             Page::Welcome => self.write(response("200 OK", TEXT, WELCOME.as_bytes(), is_head), now),
             Page::Metrics => {
-                self.step = Step::Ask(None, is_head);
+                self.step = Step::Ask(Asking {
+                    page: None,
+                    desk: 0,
+                    answer: None,
+                    is_head,
+                });
                 self.deadline = now + ASKING;
-                self.ask(false, now, desk)
+                self.ask(false, now, desks)
             }
         }
     }
 
-    /// Asks the desk, or looks whether it has answered.
-    fn ask(&mut self, is_late: bool, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
-        let Step::Ask(asked, is_head) = &mut self.step else {
+    /// Asks a desk, or looks whether it has answered; then the next. One that is gone has nothing more to say.
+    fn ask(&mut self, is_late: bool, now: Instant, desks: &[SyncSender<Asked>]) -> io::Result<()> {
+        let Step::Ask(asking) = &mut self.step else {
             return Ok(());
         };
-        let is_head = *is_head;
-        let reply = asked.as_ref().map(Receiver::try_recv);
-        let response = match reply {
-            Some(Ok(page)) => response("200 OK", prometheus::CONTENT_TYPE, &page, is_head),
-            Some(Err(TryRecvError::Disconnected)) => busy(is_head),
-            _ if is_late => busy(is_head),
-            Some(Err(TryRecvError::Empty)) => return Ok(()),
-            None => {
-                let (reply, answer) = sync_channel(1);
-                let question = Question::Metrics;
-                match desk.try_send(Asked { question, reply }) {
-                    Ok(()) => *asked = Some(answer),
-                    // Others are before it: once more when it is looked at again.
-                    Err(TrySendError::Full(_)) => {}
-                    Err(TrySendError::Disconnected(_)) => return self.write(busy(is_head), now),
+        let is_head = asking.is_head;
+        while let Some(desk) = desks.get(asking.desk) {
+            let answer = match &asking.answer {
+                Some(answer) => answer.try_recv(),
+                None => {
+                    let (reply, answer) = sync_channel(1);
+                    let question = Question::Metrics;
+                    match desk.try_send(Asked { question, reply }) {
+                        Ok(()) => asking.answer = Some(answer),
+                        // Others are before it: once more when it is looked at again.
+                        Err(TrySendError::Full(_)) => {}
+                        Err(TrySendError::Disconnected(_)) => {
+                            asking.desk += 1;
+                            continue;
+                        }
+                    }
+                    Err(TryRecvError::Empty)
                 }
-                return Ok(());
+            };
+            match answer {
+                Ok(page) => {
+                    asking.page = Some(match &asking.page {
+                        None => page,
+                        Some(before) => join(before, &page),
+                    });
+                }
+                Err(TryRecvError::Disconnected) => {}
+                Err(TryRecvError::Empty) if is_late => return self.write(busy(is_head), now),
+                Err(TryRecvError::Empty) => return Ok(()),
             }
+            asking.answer = None;
+            asking.desk += 1;
+        }
+        let response = match &asking.page {
+            None => busy(is_head),
+            Some(page) => response("200 OK", prometheus::CONTENT_TYPE, page, is_head),
         };
         self.write(response, now)
     }
@@ -214,6 +249,11 @@ impl Client {
             _ => Ok(()),
         }
     }
+}
+
+fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy;
+    prometheus::join(&text(first), &text(second)).into_bytes()
 }
 
 fn busy(is_head: bool) -> Vec<u8> {

@@ -94,6 +94,8 @@ pub(super) fn poller(
         consumers,
         counts,
         others: Vec::new(),
+        changes: None,
+        new_pace: None,
     }
 }
 

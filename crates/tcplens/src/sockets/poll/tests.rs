@@ -141,6 +141,8 @@ fn poller(kernel: Kernel, told: Option<Overrun>, watcher: Watcher) -> Poller {
         world: World::default(),
         consumers: vec![Box::new(watcher)],
         others: Vec::new(),
+        changes: None,
+        new_pace: None,
     }
 }
 
