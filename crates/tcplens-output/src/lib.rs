@@ -21,6 +21,7 @@ pub mod jsonl;
 pub mod parquet;
 pub mod port_stats;
 pub mod prometheus;
+mod read_json;
 pub mod report;
 pub mod rfc3339;
 pub mod running;
