@@ -132,3 +132,81 @@ fn fields_that_are_asked_for_are_all_that_is_shown_in_every_format() {
         "{health}"
     );
 }
+
+#[test]
+fn v_says_what_asking_cost() {
+    let place = Place::new("sockets-cost");
+    let run = place.run(&[
+        "sockets",
+        "--polls",
+        "2",
+        "--interval",
+        "20ms",
+        "-v",
+        "-f",
+        "none",
+    ]);
+    assert_eq!((run.status, run.out.as_str()), (Some(0), ""));
+    let line = run.err.lines().find(|line| line.contains("asked every "));
+    let line = line.unwrap_or_else(|| panic!("{}", run.err));
+    // How much of it is the machine's.
+    let words: Vec<&str> = line
+        .split(|c: char| c.is_ascii_digit() || c == '.')
+        .map(str::trim)
+        .filter(|words| words.len() > 3)
+        .collect();
+    let cost = words
+        .iter()
+        .filter(|words| words.contains("of CPU time each;"));
+    assert_eq!(cost.count(), 1, "{line}");
+    assert_eq!(
+        words[words.len() - 5..],
+        [
+            "looks were due while another one went on, and left out;",
+            "answers were not whole and repeated;",
+            "sockets were gone and there again,",
+            "ends were told twice;",
+            "sockets of other protocols than TCP",
+        ],
+        "{line}"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_begin_names_is_told() {
+    let place = Place::new("sockets-prefix");
+    for (text, said) in [
+        ("a/b", "cannot begin the names of files"),
+        ("", "cannot begin"),
+    ] {
+        std::fs::write(place.path("prefix"), text).unwrap();
+        let words = [
+            "sockets",
+            "--archive",
+            "kept",
+            "--uuid-prefix-file",
+            "prefix",
+            "--polls",
+            "1",
+        ];
+        let run = place.run(&words);
+        assert_eq!(run.status, Some(1), "{text:?}: {}", run.err);
+        assert!(
+            run.err.contains("what is in prefix") && run.err.contains(said),
+            "{}",
+            run.err
+        );
+    }
+    let run = place.run(&[
+        "sockets",
+        "--uuid-prefix-file",
+        "nosuch",
+        "--archive",
+        "kept",
+    ]);
+    assert!(
+        run.err.contains("cannot read nosuch (--uuid-prefix-file)"),
+        "{}",
+        run.err
+    );
+}
