@@ -45,12 +45,14 @@ impl Listeners {
     ///
     /// # Errors
     /// There is no thread for it.
-    pub(crate) fn start_beside(self) -> Result<Option<Http>> {
-        let http = match (self.metrics, self.beside) {
-            (Some(listener), Some(desk)) => Some(Http::start(listener, vec![desk])),
-            _ => None,
+    pub(crate) fn start_beside(self) -> Result<Option<(Http, SocketAddr)>> {
+        let (Some(listener), Some(desk)) = (self.metrics, self.beside) else {
+            return Ok(None);
         };
-        http.transpose().context("cannot answer at --metrics")
+        let failed = "cannot answer at --metrics";
+        let address = listener.local_addr().context(failed)?;
+        let http = Http::start(listener, vec![desk]).context(failed)?;
+        Ok(Some((http, address)))
     }
 
     /// Binds what is asked for, which may be nothing.

@@ -78,10 +78,19 @@ fn of_sockets(path: &Path, config: AgentConfig) -> Result<ExitCode> {
     let notify = Notify::from_environment();
     live.give_up_privileges(Some(&listeners).filter(|listeners| !listeners.is_empty()))?;
     signals::watch();
-    let _http = listeners.start_beside()?;
+    let http = listeners.start_beside()?;
+    if let Some((_, address)) = &http {
+        log(
+            Level::Info,
+            format_args!("answering at http://{address}/metrics"),
+        );
+    }
     let sockets = sockets.context("there is neither a source nor a section sockets")?;
     let reload = Reload::new(path.to_owned(), config, again, NewPorts::default());
-    alone::watch(sockets, reload, notify, &stop)
+    let status = alone::watch(sockets, reload, notify, &stop);
+    // It answered until then.
+    drop(http);
+    status
 }
 
 /// What is used when privileges have been given up.

@@ -279,6 +279,7 @@ fn sockets_alone_are_watched_measured_and_change_with_the_file() {
         &[
             "sockets.archive changed: that takes effect with a restart",
             "sockets stay as they were",
+            "answering at http://127.0.0.1:9184/metrics",
             " destroy messages lost",
             " records in ",
         ],
