@@ -6,7 +6,6 @@
 
 pub mod base64;
 pub mod csvtool;
-mod json;
 pub mod line;
 pub mod names;
 mod raw;

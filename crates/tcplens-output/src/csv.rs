@@ -11,6 +11,7 @@ use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::digits;
+use crate::fields::Fields;
 use crate::rfc3339::{self, Rfc3339};
 
 /// Encodes records as CSV lines into one buffer, which the caller takes and clears.
@@ -31,21 +32,37 @@ impl Csv {
 
     /// Appends one record as a line, after its kind's header if it is the first.
     pub fn encode<R: Record>(&mut self, record: &R) {
+        self.head::<R>(|each| R::fields(each));
+        record.visit(&mut self.line());
+        self.buffer.push(b'\n');
+    }
+
+    /// The same of some of its fields. All records of a kind need the same ones.
+    pub fn encode_fields<R: Record>(&mut self, record: &R, fields: &Fields) {
+        self.head::<R>(|each| fields.of::<R>().into_iter().for_each(each));
+        fields.visit(record, &mut self.line());
+        self.buffer.push(b'\n');
+    }
+
+    /// The kind's header if it is the first record of it, and the line's first column.
+    fn head<R: Record>(&mut self, fields: impl FnOnce(&mut dyn FnMut(&'static Field))) {
         if !self.headed.contains(&R::KIND) {
             self.headed.push(R::KIND);
             self.buffer.extend_from_slice(b"kind");
-            R::fields(&mut |field| {
+            fields(&mut |field| {
                 self.buffer.push(b',');
                 quote(&mut self.buffer, field.name);
             });
             self.buffer.push(b'\n');
         }
         self.buffer.extend_from_slice(R::KIND.as_bytes());
-        record.visit(&mut Line {
+    }
+
+    fn line(&mut self) -> Line<'_> {
+        Line {
             buffer: &mut self.buffer,
             clock: &mut self.clock,
-        });
-        self.buffer.push(b'\n');
+        }
     }
 
     /// Prints the headers again: a new file begins.

@@ -11,6 +11,7 @@ use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::digits;
+use crate::fields::Fields;
 use crate::rfc3339::{self, Rfc3339};
 
 /// Encodes records as lines into one buffer, which the caller takes and clears.
@@ -41,6 +42,21 @@ impl Jsonl {
         line.put(R::KIND.as_bytes());
         line.put(b"\"");
         record.visit(&mut line);
+        line.put(b"}\n");
+        self.len = line.at;
+    }
+
+    /// The same of some of its fields.
+    pub fn encode_fields<R: Record>(&mut self, record: &R, fields: &Fields) {
+        let mut line = Line {
+            buffer: &mut self.buffer,
+            at: self.len,
+            clock: &mut self.clock,
+        };
+        line.put(b"{\"kind\":\"");
+        line.put(R::KIND.as_bytes());
+        line.put(b"\"");
+        fields.visit(record, &mut line);
         line.put(b"}\n");
         self.len = line.at;
     }

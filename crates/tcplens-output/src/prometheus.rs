@@ -99,7 +99,10 @@ macro_rules! families {
     };
 }
 
+mod join;
 pub mod sockets;
+
+pub use join::join;
 
 families! {
     Metrics: "tcplens_";

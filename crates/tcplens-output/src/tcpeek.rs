@@ -6,6 +6,7 @@ use std::fmt::Write;
 use tcplens_core::view::TcpeekCounts;
 
 use crate::json::Json;
+use crate::read_json::Json as Reader;
 
 /// What tcpeek knows of the capture itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,105 +102,36 @@ pub fn text(entries: &[Entry]) -> String {
 /// Reads a document, of tcpeek's or of ours. `None` for anything else.
 #[must_use]
 pub fn read(document: &str) -> Option<Vec<Entry>> {
-    let mut reader = Reader {
-        rest: document.trim(),
-    };
+    let mut reader = Reader::new(document.as_bytes());
     let mut entries = Vec::new();
-    reader.list('[', ']', |reader| {
-        let read_entry = |reader: &mut Reader<'_>| {
-            let name = reader.name()?;
+    reader.array(|reader| {
+        reader.object(|reader, name| {
             let mut sections = Vec::new();
-            reader.list('{', '}', |reader| {
-                let section = reader.name()?;
+            reader.object(|reader, section| {
                 let mut items = Vec::new();
-                reader.list('{', '}', |reader| {
-                    items.push((reader.name()?, reader.number()?));
+                reader.object(|reader, item| {
+                    let value = match reader.null() {
+                        true => None,
+                        false => Some(reader.number()?),
+                    };
+                    items.push((text_of(item)?, value));
                     Some(())
                 })?;
-                sections.push((section, items));
+                sections.push((text_of(section)?, items));
                 Some(())
             })?;
-            entries.push(Entry { name, sections });
+            entries.push(Entry {
+                name: text_of(name)?,
+                sections,
+            });
             Some(())
-        };
-        reader.list('{', '}', read_entry)
+        })
     })?;
-    reader.rest.is_empty().then_some(entries)
+    reader.end().map(|()| entries)
 }
 
-/// As much of JSON as such a document has.
-struct Reader<'a> {
-    /// Without white space at its beginning.
-    rest: &'a str,
-}
-
-impl Reader<'_> {
-    fn take(&mut self, what: char) -> Option<()> {
-        self.rest = self.rest.strip_prefix(what)?.trim_start();
-        Some(())
-    }
-
-    /// Elements between brackets, with commas between them.
-    fn list(
-        &mut self,
-        open: char,
-        close: char,
-        mut element: impl FnMut(&mut Self) -> Option<()>,
-    ) -> Option<()> {
-        self.take(open)?;
-        if self.take(close).is_some() {
-            return Some(());
-        }
-        loop {
-            element(self)?;
-            if self.take(close).is_some() {
-                return Some(());
-            }
-            self.take(',')?;
-        }
-    }
-
-    /// A name and its colon.
-    fn name(&mut self) -> Option<String> {
-        let mut name = String::new();
-        let mut chars = self.rest.strip_prefix('"')?.chars();
-        loop {
-            match chars.next()? {
-                '"' => break,
-                '\\' => name.push(match chars.next()? {
-                    'n' => '\n',
-                    'r' => '\r',
-                    't' => '\t',
-                    'b' => '\u{8}',
-                    'f' => '\u{c}',
-                    'u' => {
-                        let digits = chars.as_str().get(..4)?;
-                        chars = chars.as_str().get(4..)?.chars();
-                        let code = u32::from_str_radix(digits, 16).ok()?;
-                        // One half of a pair: nobody writes names so.
-                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-                    }
-                    plain => plain,
-                }),
-                c => name.push(c),
-            }
-        }
-        self.rest = chars.as_str().trim_start();
-        self.take(':')?;
-        Some(name)
-    }
-
-    /// A whole number, or `null`.
-    fn number(&mut self) -> Option<Option<u64>> {
-        if let Some(rest) = self.rest.strip_prefix("null") {
-            self.rest = rest.trim_start();
-            return Some(None);
-        }
-        let digits = self.rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, rest) = self.rest.split_at(digits);
-        self.rest = rest.trim_start();
-        number.parse().ok().map(Some)
-    }
+fn text_of(name: &[u8]) -> Option<String> {
+    String::from_utf8(name.to_vec()).ok()
 }
 
 #[cfg(test)]

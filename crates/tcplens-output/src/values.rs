@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
+use crate::fields::Fields;
+
 /// One field's value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
@@ -91,6 +93,12 @@ impl Values {
     pub fn read<R: Record>(&mut self, record: &R) {
         self.all.clear();
         record.visit(self);
+    }
+
+    /// The same of some of its fields, in their order.
+    pub fn read_fields<R: Record>(&mut self, record: &R, fields: &Fields) {
+        self.all.clear();
+        fields.visit(record, self);
     }
 
     /// By position among the fields.

@@ -9,7 +9,7 @@ use tcplens_core::time::{Span, Timestamp};
 #[cfg(feature = "parquet")]
 use crate::parquet::ParquetFiles;
 use crate::sink::{Sink, SinkEnd};
-use crate::{Csv, Jsonl};
+use crate::{Csv, Fields, Jsonl};
 
 /// Bytes of lines gathered before they go to the sink.
 const BATCH: usize = 64 * 1024;
@@ -87,7 +87,19 @@ impl RecordWriter {
     #[inline]
     pub fn write<R: Record>(&mut self, record: &R) -> Result<(), SinkEnd> {
         match &mut self.to {
-            To::Lines(lines) => lines.write(record),
+            To::Lines(lines) => lines.write(record, None),
+            #[cfg(feature = "parquet")]
+            To::Parquet(files) => files.write(record),
+        }
+    }
+
+    /// Writes some fields of a record; Parquet has all of them always.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_fields<R: Record>(&mut self, record: &R, fields: &Fields) -> Result<(), SinkEnd> {
+        match &mut self.to {
+            To::Lines(lines) => lines.write(record, Some(fields)),
             #[cfg(feature = "parquet")]
             To::Parquet(files) => files.write(record),
         }
@@ -202,17 +214,24 @@ impl RecordWriter {
 }
 
 impl Lines {
-    fn write<R: Record>(&mut self, record: &R) -> Result<(), SinkEnd> {
+    #[inline]
+    fn write<R: Record>(&mut self, record: &R, fields: Option<&Fields>) -> Result<(), SinkEnd> {
         if self.sink.rotates() {
             self.rotate_if_due(time_of(record))?;
         }
         let pending = match &mut self.encoder {
             Encoder::Jsonl(jsonl) => {
-                jsonl.encode(record);
+                match fields {
+                    None => jsonl.encode(record),
+                    Some(fields) => jsonl.encode_fields(record, fields),
+                }
                 jsonl.bytes().len()
             }
             Encoder::Csv(csv) => {
-                csv.encode(record);
+                match fields {
+                    None => csv.encode(record),
+                    Some(fields) => csv.encode_fields(record, fields),
+                }
                 csv.bytes().len()
             }
         };

@@ -405,6 +405,33 @@ fn a_file_has_its_name_when_it_is_complete_and_nothing_is_left_of_others() {
 }
 
 #[test]
+fn what_is_in_the_place_of_an_incomplete_file_goes_and_a_link_is_not_followed() {
+    let place = place("link");
+    let victim = place.join("victim");
+    std::fs::write(&victim, b"of somebody else").unwrap();
+    std::os::unix::fs::symlink(&victim, place.join("a.parquet.part")).unwrap();
+    std::fs::write(place.join("b.parquet.part"), b"of a run that was killed").unwrap();
+    for name in ["a.parquet", "b.parquet"] {
+        let mut files = ParquetFiles::open(&place.join(name), false).unwrap();
+        files.write(&sample::handshake(0)).unwrap();
+        files.finish().unwrap();
+    }
+    assert_eq!(names(&place), ["a.parquet", "b.parquet", "victim"]);
+    assert_eq!(std::fs::read(&victim).unwrap(), b"of somebody else");
+    let kinds = ["a.parquet", "b.parquet"].map(|name| {
+        let file = std::fs::symlink_metadata(place.join(name)).unwrap();
+        (file.is_file(), file.len() > 100)
+    });
+    assert_eq!(kinds, [(true, true); 2]);
+    // What is no file is not taken away.
+    std::fs::create_dir(place.join("c.parquet.part")).unwrap();
+    let mut files = ParquetFiles::open(&place.join("c.parquet"), false).unwrap();
+    let refused = files.write(&sample::handshake(0)).unwrap_err().to_string();
+    assert!(refused.contains("c.parquet.part"), "{refused}");
+    std::fs::remove_dir_all(place).unwrap();
+}
+
+#[test]
 fn a_directory_has_a_file_for_each_kind() {
     let place = place("kinds");
     let directory = place.join("new");

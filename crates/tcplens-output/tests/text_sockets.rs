@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use tcplens_core::record::*;
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::text::{SocketKey, SocketOrder, SocketText, SocketTotal};
+use tcplens_output::time_style::{TimeFormat, TimeStyle};
 use tcplens_output::values::{Values, position};
+use tcplens_output::{Csv, Fields, Jsonl};
 
 const MS: u64 = 1_000_000;
 
@@ -275,5 +277,68 @@ fn names_of_processes_send_no_escapes() {
     assert!(
         !said.contains('\x1b') && said.contains("a?[2J?b[4242]"),
         "{said}"
+    );
+}
+
+fn fields(names: &[&str]) -> Fields {
+    let positions = names
+        .iter()
+        .map(|name| position::<Socket<'_>>(name).expect(name));
+    Fields::at(positions.collect())
+}
+
+#[test]
+fn fields_that_are_asked_for_are_columns_in_their_order_and_what_is_absent_is_a_dash() {
+    let names = [
+        "remote_port",
+        "rtt_us",
+        "comm",
+        "time",
+        "inode",
+        "interface",
+        "rqueue_bytes",
+    ];
+    let time = TimeFormat::new(TimeStyle::Epoch);
+    let mut text = SocketText::of_fields(fields(&names), time, false);
+    text.add(&socket("192.0.2.1", 40_000));
+    let mut small = socket("192.0.2.2", 7);
+    small.comm = Some("a\x1b[2J");
+    small.rqueue_bytes = Some(3000);
+    text.add(&small);
+    let mut out = Vec::new();
+    text.print(Some(20), &mut out);
+    assert_eq!(
+        String::from_utf8_lossy(&out),
+        "\
+remote_port   rtt_us  comm   time               inode  interface  rqueue_bytes
+      40000  12.3 ms  nginx  1795223302.384589  81234  -                   0 B
+          7  12.3 ms  a?[2J  1795223302.384589  81234  -              2.93 KiB
+"
+    );
+}
+
+#[test]
+fn csv_and_jsonl_have_the_fields_that_are_asked_for_and_the_kind() {
+    let chosen = fields(&["remote_port", "interface", "rtt_us", "local_ip"]);
+    let socket = socket("192.0.2.1", 40_000);
+    let mut csv = Csv::new();
+    csv.encode_fields(&socket, &chosen);
+    csv.encode_fields(&socket, &chosen);
+    let text = String::from_utf8_lossy(csv.bytes()).into_owned();
+    let rtt = "12300";
+    assert_eq!(
+        text,
+        format!(
+            "kind,remote_port,interface,rtt_us,local_ip\n{0}{0}",
+            format_args!("socket,40000,,{rtt},10.0.0.7\n")
+        )
+    );
+    let mut jsonl = Jsonl::new();
+    jsonl.encode_fields(&socket, &chosen);
+    assert_eq!(
+        String::from_utf8_lossy(jsonl.bytes()),
+        format!(
+            "{{\"kind\":\"socket\",\"remote_port\":40000,\"rtt_us\":{rtt},\"local_ip\":\"10.0.0.7\"}}\n"
+        )
     );
 }

@@ -278,6 +278,44 @@ fn what_the_files_about_containers_say_is_what_the_program_takes() {
 }
 
 #[test]
+fn the_image_is_built_from_all_that_cargo_reads() {
+    let text = std::fs::read_to_string(root().join("packaging/container/Containerfile")).unwrap();
+    let copied: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .filter(|words| !words.starts_with("--"))
+        .flat_map(|words| {
+            let (sources, _) = words.rsplit_once(' ').unwrap();
+            sources.split(' ')
+        })
+        .collect();
+    assert_eq!(
+        copied,
+        ["Cargo.toml", "Cargo.lock", ".cargo", "crates", "scripts"]
+    );
+    for source in copied {
+        assert!(root().join(source).exists(), "{source}");
+    }
+    // Instructions begin at the margin, and each is one.
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let word = line.split(' ').next().unwrap();
+        let is_known = [
+            "#",
+            "FROM",
+            "RUN",
+            "WORKDIR",
+            "COPY",
+            "USER",
+            "ENTRYPOINT",
+            "CMD",
+        ];
+        assert!(is_known.contains(&word), "{line}");
+    }
+    let version = format!("rust:{}-", env!("CARGO_PKG_RUST_VERSION"));
+    assert!(text.contains(&version), "{version}");
+}
+
+#[test]
 fn the_daemonset_is_yaml_and_has_what_the_page_says() {
     use serde_core::de::IgnoredAny;
     let text = std::fs::read_to_string(root().join("packaging/container/daemonset.yaml")).unwrap();

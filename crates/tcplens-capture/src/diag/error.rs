@@ -15,7 +15,8 @@ pub enum DiagError {
         error: io::Error,
     },
     /// The kernel refused the dump, or broke it off. `EPERM`: marks are for who has CAP_NET_ADMIN; `EINVAL`: this kernel does
-    /// not know one of the conditions; `EBUSY`: an earlier dump got stuck for want of memory, a new [`super::Diag`] is needed.
+    /// not know one of the conditions; `EBUSY`: an earlier dump goes on yet, or got stuck for want of memory: then a new
+    /// [`super::Diag`] is needed.
     #[error("the kernel refused to dump its sockets (sock_diag): {error}")]
     Refused {
         /// Its error number.
@@ -31,7 +32,7 @@ pub enum DiagError {
     #[error("the dump of sockets is damaged: cut off, or not of the form of netlink(7)")]
     Damaged,
     /// The kernel did not go on.
-    #[error("the kernel did not answer the request for its sockets (sock_diag) within 5 s")]
+    #[error("the kernel did not answer the request for its sockets (sock_diag) within 0.2 s")]
     Silent,
 }
 
@@ -46,7 +47,7 @@ impl DiagError {
             DiagError::Refused { error } => {
                 matches!(
                     error.raw_os_error(),
-                    Some(libc::EAGAIN | libc::ENOMEM | libc::ENOBUFS | libc::EINTR)
+                    Some(libc::EAGAIN | libc::ENOMEM | libc::ENOBUFS | libc::EINTR | libc::EBUSY)
                 )
             }
             DiagError::System { .. } => false,

@@ -34,8 +34,10 @@ use tcplens_core::time::Timestamp;
 
 /// The kernel fills at most 32 KiB at once (netlink_dump in net/netlink/af_netlink.c).
 const BUFFER: usize = 64 * 1024;
-/// How long the kernel may take for the next 32 KiB; it has them ready when it is asked.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the next 32 KiB. The kernel makes them ready within the call that asks, and within the one that receives
+/// those before (netlink_dump in net/netlink/af_netlink.c), so nothing is waited for but what will never come; and who asks four
+/// times looks at signals within a second.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// `struct inet_diag_req_v2`: family, protocol, extensions, padding (1 each), states (4), identity (48).
 const REQUEST: usize = 56;
 /// NLM_F_REQUEST | NLM_F_DUMP.

@@ -13,7 +13,7 @@ use std::io;
 use std::os::unix::fs::{fchown, lchown};
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
 use rustix::process::{Gid, Uid, getegid, geteuid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
@@ -256,6 +256,14 @@ impl Dropped {
             return None;
         }
         let place = directory.display();
+        // Rights may be missing besides, but would not help.
+        let flags = statvfs(directory).map(|filesystem| filesystem.f_flag);
+        if flags.is_ok_and(|flags| flags.contains(StatVfsMountFlags::RDONLY)) {
+            return Some((
+                format!("{place} is on a file system that is mounted read-only"),
+                "mount it for writing, or choose another directory".to_owned(),
+            ));
+        }
         Some(match &self.became {
             Some(User { name, .. }) => (
                 format!("{place} is not writable for {name}, whom tcplens has become"),

@@ -49,6 +49,10 @@ const TESTS: &[(&str, fn())] = &[
         "files_that_are_given_can_be_opened_again_and_others_cannot",
         files_that_are_given_can_be_opened_again_and_others_cannot,
     ),
+    (
+        "a_file_system_that_is_read_only_is_the_cause_whoever_asks",
+        a_file_system_that_is_read_only_is_the_cause_whoever_asks,
+    ),
     ("the_saved_user_goes_too", the_saved_user_goes_too),
     (
         "what_setcap_grants_is_given_up_too",
@@ -338,6 +342,27 @@ fn play(role: &str, words: &str) -> String {
             .output()
             .unwrap(),
     )
+}
+
+fn a_file_system_that_is_read_only_is_the_cause_whoever_asks() {
+    let place = env::temp_dir().join(format!("tcplens-readonly-{}", std::process::id()));
+    fs::create_dir_all(&place).unwrap();
+    let name = place.display().to_string();
+    if let Some(said) = play_in(&["-m"], "read_only", &name) {
+        let read_only = format!(
+            "{name} is on a file system that is mounted read-only; mount it for writing, or choose another directory"
+        );
+        assert_eq!(
+            said.lines().collect::<Vec<_>>(),
+            [
+                read_only.as_str(),
+                read_only.as_str(),
+                "/ is not writable for nobody, whom tcplens has become; `chown nobody /` before, or let it stay root (--user \
+                 root)",
+            ]
+        );
+    }
+    fs::remove_dir_all(place).unwrap();
 }
 
 /// The same in namespaces of unshare(1); `None`, told, where that is not permitted.

@@ -29,9 +29,33 @@ pub(crate) fn play(role: &str, words: &str) {
         "user" => user_role(),
         "way_back" => way_back(),
         "netns" => other_namespace(words),
+        "read_only" => read_only(Path::new(words)),
         _ => panic!("no role {role}"),
     };
     println!("<<\n{said}>>");
+}
+
+/// Of a file system that is read-only, and of a mount of it that is; then of the root's directory.
+fn read_only(place: &Path) -> String {
+    let mount = |words: &[&str]| {
+        let mut mount = Command::new("mount");
+        assert!(mount.args(words).arg(place).status().unwrap().success());
+    };
+    mount(&["-t", "tmpfs", "-o", "ro", "none"]);
+    let dropped = tcplens_capture::privilege::Dropped {
+        became: None,
+        still_root: None,
+    };
+    let told = |dropped: &tcplens_capture::privilege::Dropped, place: &Path| {
+        let (why, what_to_do) = dropped.refusal(place).unwrap();
+        format!("{why}; {what_to_do}\n")
+    };
+    let mut said = told(&dropped, place);
+    mount(&["-o", "remount,rw"]);
+    mount(&["-o", "remount,bind,ro"]);
+    let dropped = drop_to(None).unwrap();
+    said += &told(&dropped, place);
+    said + &told(&dropped, Path::new("/"))
 }
 
 fn drop_role(user: Option<&str>) -> String {

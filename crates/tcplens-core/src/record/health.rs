@@ -102,5 +102,13 @@ extra! {
         sockets_opened: Option<u64> = count,
         /// How many of these were never seen; absent where only some sockets were asked for.
         sockets_unseen: Option<u64> = count,
+        /// Looks that were due while another one went on, and were left out.
+        missed_polls: Option<u64> = count,
+        /// Ends that the kernel told of sockets whose end was known already: a look had found them gone before.
+        late_ends: Option<u64> = count,
+        /// Sockets that a look found gone, and a later one there again: the kernel's answer had left them out. Each counts as two.
+        returned_sockets: Option<u64> = count,
+        /// Sockets of other protocols than TCP (MPTCP) among the kernel's answers to the last look; they are left out.
+        other_protocols: Option<u64> = count,
     }
 }

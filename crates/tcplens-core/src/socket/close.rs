@@ -248,9 +248,14 @@ fn has_fin(
     }
 }
 
-/// By the state that the statistics were polled in.
+/// By the state that the statistics were polled in: theirs. The one beside them the kernel reads before it fills in attributes
+/// (inet_sk_diag_fill in net/ipv4/inet_diag.c), and a FIN may come in between.
 fn has_fin_by_state(polled: Message<'_>) -> Option<bool> {
-    match polled.state() {
+    let of_statistics = polled.tcp_info().and_then(|info| info.state());
+    match of_statistics
+        .filter(|state| *state != 0)
+        .unwrap_or(polled.state())
+    {
         state::SYN_SENT | state::ESTABLISHED | state::FIN_WAIT1 => Some(false),
         state::FIN_WAIT2 if !polled.is_remains() => Some(false),
         state::CLOSE_WAIT | state::LAST_ACK | state::CLOSING => Some(true),

@@ -344,8 +344,8 @@ impl SocketMetrics {
     #[must_use]
     pub fn limit_hits(&self) -> [(&'static str, u64); 3] {
         [
-            ("metrics_other_servers", self.servers.shared),
-            ("metrics_replaced_servers", self.servers.replaced),
+            ("metrics_other_socket_servers", self.servers.shared),
+            ("metrics_replaced_socket_servers", self.servers.replaced),
             ("metrics_other_listeners", self.standing.other_listeners),
         ]
     }

@@ -51,6 +51,17 @@ impl Pacer {
         }
     }
 
+    /// Goes on at another pace from the next poll on; what was counted stays.
+    pub fn set_pace(&mut self, pace: Pace) {
+        if self.pace != pace {
+            *self = Pacer {
+                missed: self.missed,
+                polls: self.polls,
+                ..Pacer::new(pace)
+            };
+        }
+    }
+
     /// A poll began at `start`, ended at `end`, and took `cpu` ns of CPU. Answers when the next is due: one interval after this
     /// one was; what is past by then is left out and counted.
     pub fn polled(&mut self, start: u64, end: u64, cpu: u64) -> u64 {
@@ -131,6 +142,17 @@ mod tests {
         assert_eq!(pacer.missed(), 3);
         assert_eq!(pacer.polled(40 * MS, 41 * MS, MS), 50 * MS);
         assert_eq!((pacer.missed(), pacer.polls()), (3, 2));
+    }
+
+    #[test]
+    fn another_pace_takes_effect_at_the_next_poll() {
+        let mut pacer = Pacer::new(Pace::Fixed(10 * MS));
+        pacer.polled(0, 35 * MS, MS);
+        pacer.set_pace(Pace::Fixed(100 * MS));
+        assert_eq!(pacer.polled(40 * MS, 41 * MS, MS), 140 * MS);
+        pacer.set_pace(Pace::Fixed(100 * MS));
+        assert_eq!(pacer.polled(150 * MS, 151 * MS, MS), 240 * MS);
+        assert_eq!((pacer.missed(), pacer.polls()), (3, 3));
     }
 
     #[test]

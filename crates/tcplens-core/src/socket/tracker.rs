@@ -130,6 +130,11 @@ fn family_of(family: u8) -> usize {
 }
 
 impl Tracker {
+    /// From here on this is worth keeping.
+    pub fn set_rule(&mut self, rule: SaveWhen) {
+        self.rule = rule;
+    }
+
     /// `limit`: most sockets.
     #[must_use]
     pub fn new(rule: SaveWhen, limit: usize) -> Tracker {

@@ -1,6 +1,6 @@
 //! How findings say numbers, times and ends: plain, short, without a locale. Not an encoder of records.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use super::Few;
@@ -14,12 +14,33 @@ pub(super) fn endpoint(ip: IpAddr, port: u64) -> String {
     }
 }
 
-/// `1 connection`, `2 connections`.
+/// `1 connection`, `2 connections`, `1,001 connections`.
 pub(super) fn count(n: u64, one: &str) -> String {
     if n == 1 {
         format!("1 {one}")
     } else {
-        format!("{n} {one}s")
+        format!("{} {one}s", grouped(n))
+    }
+}
+
+/// `12`, `1,234`: as in the tables beside.
+pub(super) fn grouped(n: u64) -> Grouped {
+    Grouped(n)
+}
+
+/// See [`grouped`].
+pub(super) struct Grouped(u64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (n, digit) in digits.chars().enumerate() {
+            if n > 0 && (digits.len() - n).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
     }
 }
 
@@ -111,6 +132,19 @@ fn clock(time: Timestamp) -> (String, String) {
 mod tests {
     use super::*;
     use crate::time::SECOND;
+
+    #[test]
+    fn large_numbers_are_in_groups() {
+        for (n, text) in [
+            (0, "0 requests"),
+            (1, "1 request"),
+            (999, "999 requests"),
+            (1_001, "1,001 requests"),
+            (1_234_567, "1,234,567 requests"),
+        ] {
+            assert_eq!(count(n, "request"), text);
+        }
+    }
 
     #[test]
     fn times_have_dates_only_where_these_differ() {

@@ -64,6 +64,8 @@ pub struct ArchiveCounters {
     pub files: u64,
     /// Lines taken, those of metadata not.
     pub records: u64,
+    /// Such lines that were written.
+    pub written: u64,
     /// Bytes written, compressed.
     pub bytes: u64,
     /// Attempts to write that failed.
@@ -233,6 +235,11 @@ impl Archive {
 
     /// Writes all that waits. What cannot be written now is dropped and counted.
     pub fn finish(&mut self) -> ArchiveCounters {
+        self.finish_telling(&mut |_| {})
+    }
+
+    /// The same; tells how far it has come, for it may be much.
+    pub fn finish_telling(&mut self, tell: &mut dyn FnMut(&ArchiveCounters)) -> ArchiveCounters {
         self.disk.failed = None;
         for cookie in self.cookies() {
             // One may be in the way of a file, another not.
@@ -240,6 +247,7 @@ impl Archive {
             if !self.flush(cookie, Timestamp::MAX, Why::Finish) {
                 self.drop_lines(cookie);
             }
+            tell(&self.disk.counters);
         }
         self.connections.clear();
         self.order.clear();

@@ -1,12 +1,9 @@
-//! Reads an event's line: as much of JSON (RFC 8259) as they have. Names that are not known are passed over, so that a later
-//! server may say more.
+//! Reads an event's line. Names that are not known are passed over, so that a later server may say more.
 
 use std::net::IpAddr;
 
 use super::EventKind;
-
-/// Most objects or arrays within each other. Chosen: events have two; what is deeper is none.
-const DEPTH: u32 = 8;
+use crate::read_json::Json;
 
 /// A line as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,26 +46,26 @@ impl EventLine {
 /// Reads one line; `None`: it is no event that is known.
 #[must_use]
 pub fn read(line: &str) -> Option<EventLine> {
-    let mut json = Reader { rest: line.trim() };
+    let mut json = Json::new(line.as_bytes());
     let (mut kind, mut time, mut uuid, mut ends) = (None, None, None, None);
     json.object(|json, name| {
-        match name {
-            "Event" => {
+        match name.as_ref() {
+            b"Event" => {
                 kind = Some(match json.number()? {
                     0 => EventKind::Open,
                     1 => EventKind::Close,
                     _ => return None,
                 });
             }
-            "Timestamp" => time = Some(json.string()?),
-            "UUID" => uuid = Some(json.string()?),
-            "ID" if json.word("null").is_none() => ends = Some(json.ends()?),
-            "ID" => {}
-            _ => json.skip(DEPTH)?,
+            b"Timestamp" => time = Some(json.text()?),
+            b"UUID" => uuid = Some(json.text()?),
+            b"ID" if !json.null() => ends = Some(read_ends(json)?),
+            b"ID" => {}
+            _ => json.skip()?,
         }
         Some(())
     })?;
-    json.rest.is_empty().then_some(())?;
+    json.end()?;
     Some(EventLine {
         kind: kind?,
         time: time?,
@@ -77,126 +74,29 @@ pub fn read(line: &str) -> Option<EventLine> {
     })
 }
 
-struct Reader<'a> {
-    rest: &'a str,
-}
-
-impl Reader<'_> {
-    fn ends(&mut self) -> Option<LineEnds> {
-        let (mut ports, mut addresses) = ([None; 2], [None; 2]);
-        self.object(|json, name| {
-            let (is_port, end) = match name {
-                "SPort" => (true, 0),
-                "DPort" => (true, 1),
-                "SrcIP" => (false, 0),
-                "DstIP" => (false, 1),
-                _ => return json.skip(DEPTH),
-            };
-            if is_port {
-                ports[end] = Some(u16::try_from(json.number()?).ok()?);
-            } else {
-                addresses[end] = Some(json.string()?.parse().ok()?);
-            }
-            Some(())
-        })?;
-        let [local_port, remote_port] = ports;
-        let [local, remote] = addresses;
-        Some(LineEnds {
-            local: (local?, local_port?),
-            remote: (remote?, remote_port?),
-        })
-    }
-
-    fn take(&mut self, what: char) -> Option<()> {
-        self.rest = self.rest.strip_prefix(what)?.trim_start();
+fn read_ends(json: &mut Json<'_>) -> Option<LineEnds> {
+    let (mut ports, mut addresses) = ([None; 2], [None; 2]);
+    json.object(|json, name| {
+        let (is_port, end) = match name.as_ref() {
+            b"SPort" => (true, 0),
+            b"DPort" => (true, 1),
+            b"SrcIP" => (false, 0),
+            b"DstIP" => (false, 1),
+            _ => return json.skip(),
+        };
+        if is_port {
+            ports[end] = Some(u16::try_from(json.number()?).ok()?);
+        } else {
+            addresses[end] = Some(json.text()?.parse().ok()?);
+        }
         Some(())
-    }
-
-    fn word(&mut self, word: &str) -> Option<()> {
-        self.rest = self.rest.strip_prefix(word)?.trim_start();
-        Some(())
-    }
-
-    fn object(&mut self, mut each: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
-        self.take('{')?;
-        if self.take('}').is_some() {
-            return Some(());
-        }
-        loop {
-            let name = self.string()?;
-            self.take(':')?;
-            each(self, &name)?;
-            if self.take('}').is_some() {
-                return Some(());
-            }
-            self.take(',')?;
-        }
-    }
-
-    fn number(&mut self) -> Option<i64> {
-        let digits = self
-            .rest
-            .find(|c: char| !c.is_ascii_digit() && c != '-')
-            .unwrap_or(self.rest.len());
-        let (number, rest) = self.rest.split_at(digits);
-        self.rest = rest.trim_start();
-        number.parse().ok()
-    }
-
-    fn string(&mut self) -> Option<String> {
-        let mut text = String::new();
-        let mut chars = self.rest.strip_prefix('"')?.chars();
-        loop {
-            match chars.next()? {
-                '"' => break,
-                '\\' => text.push(match chars.next()? {
-                    'n' => '\n',
-                    'r' => '\r',
-                    't' => '\t',
-                    'b' => '\u{8}',
-                    'f' => '\u{c}',
-                    'u' => {
-                        let digits = chars.as_str().get(..4)?;
-                        chars = chars.as_str().get(4..)?.chars();
-                        let code = u32::from_str_radix(digits, 16).ok()?;
-                        // Half of a pair: no host is called so.
-                        char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-                    }
-                    plain => plain,
-                }),
-                c => text.push(c),
-            }
-        }
-        self.rest = chars.as_str().trim_start();
-        Some(text)
-    }
-
-    /// Passes over any value.
-    fn skip(&mut self, depth: u32) -> Option<()> {
-        let depth = depth.checked_sub(1)?;
-        match self.rest.chars().next()? {
-            '"' => self.string().map(drop),
-            '{' => self.object(|json, _| json.skip(depth)),
-            '[' => {
-                self.take('[')?;
-                if self.take(']').is_some() {
-                    return Some(());
-                }
-                loop {
-                    self.skip(depth)?;
-                    if self.take(']').is_some() {
-                        return Some(());
-                    }
-                    self.take(',')?;
-                }
-            }
-            _ => {
-                let end = self.rest.find([',', '}', ']'])?;
-                self.rest = self.rest.get(end..)?;
-                Some(())
-            }
-        }
-    }
+    })?;
+    let [local_port, remote_port] = ports;
+    let [local, remote] = addresses;
+    Some(LineEnds {
+        local: (local?, local_port?),
+        remote: (remote?, remote_port?),
+    })
 }
 
 #[cfg(test)]
@@ -221,12 +121,14 @@ mod tests {
         for end in 0..good.len() {
             assert_eq!(read(&good[..end]), None, "{end}");
         }
+        let brackets = ["[".repeat(200), "]".repeat(200)].concat();
+        let deep = format!("{}{brackets}}}", &good[..good.len() - "null}".len()]);
         for text in [
             "[]",
             r#"{"Event":2,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u"}"#,
             r#"{"Event":0,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u"} x"#,
             r#"{"Event":0,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u","ID":{"SPort":70000,"DPort":1,"SrcIP":"::","DstIP":"::"}}"#,
-            r#"{"Event":0,"Timestamp":"2026-11-21T01:07:22Z","UUID":"u","x":[[[[[[[[[[]]]]]]]]]]}"#,
+            &deep,
         ] {
             assert_eq!(read(text), None, "{text}");
         }

@@ -74,7 +74,11 @@ impl ParquetFiles {
             }
             false => path.clone(),
         };
-        let file = File::create(&part).map_err(|error| SinkError::create(&part, &error))?;
+        let file = match is_regular {
+            true => create_aside(&part),
+            false => File::create(&part),
+        };
+        let file = file.map_err(|error| SinkError::create(&part, &error))?;
         let file = ParquetFile::create::<R>(file);
         self.open.push(Aside {
             kind: R::KIND,
@@ -121,6 +125,17 @@ impl ParquetFiles {
         let ends: Vec<_> = self.open.iter_mut().map(Aside::finish).collect();
         ends.into_iter().collect()
     }
+}
+
+/// A file of its own. What a run that was killed has left under this name goes; a link that somebody put there is not followed, and
+/// one that comes in between is an error.
+fn create_aside(part: &Path) -> io::Result<File> {
+    match fs::remove_file(part) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    File::create_new(part)
 }
 
 impl Aside {

@@ -7,11 +7,16 @@ use tcplens_core::record::{Socket, SocketState, TcpStatistics};
 use tcplens_core::time::Span;
 
 use crate::color::Paint;
+use crate::fields::Fields;
 use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration, Endpoint, Short};
 use crate::table::{Column, Table};
+use crate::time_style::TimeFormat;
 use crate::values::{Value, Values};
+use chosen::Chosen;
 
+mod amount;
+mod chosen;
 mod extended;
 mod total;
 
@@ -25,6 +30,8 @@ pub struct SocketText {
     is_extended: bool,
     color: bool,
     hosts: Hosts,
+    /// Columns that were asked for, in place of those that are here.
+    chosen: Option<Chosen>,
 }
 
 #[derive(Debug)]
@@ -56,6 +63,16 @@ impl SocketText {
             is_extended,
             color,
             hosts: Hosts::default(),
+            chosen: None,
+        }
+    }
+
+    /// With a column for each of these fields and no others, whatever the width; times in this style.
+    #[must_use]
+    pub fn of_fields(fields: Fields, time: TimeFormat, color: bool) -> SocketText {
+        SocketText {
+            chosen: Some(Chosen::new(fields, time)),
+            ..SocketText::new(false, color)
         }
     }
 
@@ -67,6 +84,9 @@ impl SocketText {
 
     /// The next socket.
     pub fn add(&mut self, socket: &Socket<'_>) {
+        if let Some(chosen) = &mut self.chosen {
+            return chosen.add(socket);
+        }
         let extended = match self.is_extended {
             true => {
                 self.values.read(socket);
@@ -88,6 +108,9 @@ impl SocketText {
     /// Appends a header and the lines of the sockets since the last call, at most `width` wide where that is possible without
     /// cutting; columns that nothing is known for are left out. Nothing, if there are none.
     pub fn print(&mut self, width: Option<usize>, out: &mut Vec<u8>) {
+        if let Some(chosen) = &mut self.chosen {
+            return chosen.print(self.color, out);
+        }
         let shown = self.shown(width.unwrap_or(usize::MAX));
         let columns: Vec<Column> = shown.iter().map(|&n| CHOICES[n].column).collect();
         let mut table = Table::new(&columns, self.color);

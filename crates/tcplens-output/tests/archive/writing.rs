@@ -81,6 +81,7 @@ fn a_connection_is_a_file_that_begins_with_metadata_and_ends_with_its_end() {
     let expected = ArchiveCounters {
         files: 1,
         records: 4,
+        written: 4,
         bytes: counters.bytes,
         flushes_due: 1,
         flushes_ended: 1,

@@ -15,6 +15,7 @@ use tcplens_core::time::Span;
 use tcplens_core::wire::Checksum;
 use tcplens_output::units;
 
+use self::checks::{checked_as_a_whole, checked_for_the_kernel, checked_without_sources};
 pub(crate) use self::sockets::SocketsConfig;
 pub(crate) use self::view::{Shows, ViewConfig};
 use super::keys;
@@ -24,6 +25,7 @@ use crate::cli::values;
 use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
 use crate::log::Level;
 
+mod checks;
 mod sockets;
 mod view;
 
@@ -231,7 +233,7 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     });
     let sockets = match top.has("sockets") {
         true => Some(top.section("sockets", &keys::SOCKETS, |section| {
-            sockets::read(section, &sources)
+            sockets::read(section, &sources, answering.metrics.is_some())
         })),
         false => None,
     };
@@ -239,6 +241,7 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
     checked_as_a_whole(&top, &sources, &views);
+    checked_without_sources(&top, &sources, &views, &answering);
     let is_who = !servers.is_empty() || !local.is_empty() || side == Some(SideChoice::Middle);
     checked_for_the_kernel(&top, &sources, &ports, (checksum, keep_duplicates), is_who);
     let is_read = |protocol: &Protocol| *protocol != Protocol::Turn;
@@ -272,111 +275,6 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         log_level: log_level?,
         effective: top.close(),
     })
-}
-
-/// What no single key can be blamed for.
-fn checked_as_a_whole(
-    top: &Section<'_, '_>,
-    sources: &[Option<Source>],
-    views: &[Option<ViewConfig>],
-) {
-    if sources.is_empty() && !matches!(top.list_length("sources"), Some(1..)) {
-        top.problem(
-            "sources",
-            "there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true",
-        );
-    }
-    if views.is_empty() && !top.has("answering") && !matches!(top.list_length("views"), Some(1..)) {
-        top.problem(
-            "views",
-            "there is none, and nothing under answering: nobody would see anything; write one (- kind: requests)",
-        );
-    }
-    let known: Vec<_> = sources.iter().flatten().collect();
-    let is_kernel = |source: &&Source| matches!(source, Source::Kernel(_));
-    if known.len() > 1 && known.iter().any(is_kernel) {
-        top.problem(
-            "sources",
-            "the kernel's view goes with no other source: both would tell of the same connections; start one agent for each",
-        );
-    }
-    let is_live = |source: &&Source| matches!(source, Source::Live(_));
-    let live = known.iter().filter(|source| is_live(source)).count();
-    let files = known
-        .iter()
-        .filter(|source| matches!(source, Source::Files { .. }));
-    if live > 0 && files.count() > 0 {
-        top.problem(
-            "sources",
-            "files and interfaces do not go together: packets of files have times of their own; start one agent for each",
-        );
-    }
-    let follows = |follow: bool| {
-        known
-            .iter()
-            .any(|source| matches!(source, Source::Files { follow: is, .. } if *is == follow))
-    };
-    if follows(true) && follows(false) {
-        top.problem(
-            "sources",
-            "some files are followed, others are not, but all are merged by time; write follow: true for all or none",
-        );
-    }
-    for (n, view) in views.iter().enumerate() {
-        let Some(ViewConfig {
-            output: Some(path), ..
-        }) = view
-        else {
-            continue;
-        };
-        let same = |other: &&Option<ViewConfig>| matches!(other, Some(other) if other.output.as_ref() == Some(path));
-        if views[..n].iter().any(|other| same(&other)) {
-            top.problem(
-                "views",
-                format_args!("two views write to {}; give each a file", path.display()),
-            );
-        }
-    }
-}
-
-/// What has a meaning for packets only, or for the kernel's view only.
-fn checked_for_the_kernel(
-    top: &Section<'_, '_>,
-    sources: &[Option<Source>],
-    ports: &[PortRule],
-    (checksum, keep_duplicates): (Option<ChecksumChoice>, bool),
-    is_who: bool,
-) {
-    let mut sources = sources.iter().flatten();
-    if sources.any(|source| matches!(source, Source::Kernel(_))) {
-        let is_checked = checksum.is_some_and(|checksum| checksum != ChecksumChoice::None);
-        for (name, is_there) in [
-            ("exclude", top.has("exclude")),
-            ("checksum", is_checked),
-            ("keep_duplicates", keep_duplicates),
-        ] {
-            if is_there {
-                top.problem(
-                    name,
-                    "it is about packets, which the kernel's view does not have; leave it out",
-                );
-            }
-        }
-        if is_who {
-            top.problem(
-                "who",
-                "the kernel knows which end is this host's, and servers by their ports; leave all out but side: server or client",
-            );
-        }
-        return;
-    }
-    let is_kernel_s = |rule: &PortRule| rule.mode != Mode::Default || rule.first_frame;
-    if ports.iter().any(is_kernel_s) {
-        top.problem(
-            "ports",
-            "mode and first_frame are about the kernel's view; write - kernel: true under sources, or leave them out",
-        );
-    }
 }
 
 fn source(section: &mut Section<'_, '_>) -> Option<Source> {

@@ -172,7 +172,8 @@ impl Fan {
             return;
         };
         if reload.is_asked() {
-            reload.run(&mut self.slots, self.first_packet, &self.notify);
+            let sockets = self.sockets.as_mut();
+            reload.run(&mut self.slots, self.first_packet, &self.notify, sockets);
             self.has_answers = reload.has_answers();
         }
     }

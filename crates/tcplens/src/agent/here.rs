@@ -20,7 +20,7 @@ pub(crate) fn troubles(config: &AgentConfig) -> Vec<String> {
             troubles.extend(missing.map(|file| format!("there is no {} to read", file.display())));
         }
         // What it takes is asked of the kernel when it begins; `doctor` tells.
-        From::Kernel(_) => {}
+        From::Kernel(_) | From::Sockets => {}
         From::Live(live) => {
             // Another namespace takes a privilege to look into.
             let here = live.iter().filter(|source| source.netns.is_none());

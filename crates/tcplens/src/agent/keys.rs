@@ -58,7 +58,7 @@ pub(crate) static TOP: Table = Table {
             "sources",
             "a list",
             None,
-            "where packets come from; at least one",
+            "where packets come from; at least one, unless `sockets` is there",
         ),
         key(
             "filter",
@@ -113,7 +113,7 @@ pub(crate) static TOP: Table = Table {
             "views",
             "a list",
             None,
-            "what to show, and where; at least one, unless something under `answering` is there",
+            "what to show, and where; at least one, unless something under `answering` or `sockets` alone is there",
         ),
         key(
             "answering",
@@ -125,7 +125,7 @@ pub(crate) static TOP: Table = Table {
             "sockets",
             "keys and values",
             None,
-            "watch the kernel's sockets as well, on a thread of its own; with live sources",
+            "watch the kernel's sockets, on a thread of its own: beside live sources, or alone",
         ),
         key(
             "bounds",
@@ -436,7 +436,7 @@ pub(crate) static ANSWERING: Table = Table {
 /// Sockets.
 pub(crate) static SOCKETS: Table = Table {
     path: "sockets",
-    about: "The kernel's sockets, beside the sources: as the options of `tcplens sockets`",
+    about: "The kernel's sockets, beside live sources or without any: as the options of `tcplens sockets`",
     all,
     keys: &[
         key(

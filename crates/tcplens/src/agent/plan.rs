@@ -39,10 +39,15 @@ pub(crate) enum From {
     Live(Vec<Live>),
     /// The kernel itself.
     Kernel(InKernel),
+    /// There are no packets: its sockets are all.
+    Sockets,
 }
 
 /// The sources as one.
 pub(crate) fn from(config: &AgentConfig) -> From {
+    if config.sources.is_empty() {
+        return From::Sockets;
+    }
     let mut files = Vec::new();
     let mut follows = false;
     let mut live = Vec::new();

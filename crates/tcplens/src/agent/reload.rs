@@ -14,13 +14,20 @@ use super::fan::Slot;
 use super::load;
 use super::notify::Notify;
 use super::plan;
+use super::sockets::WatchedSockets;
 use super::view::AgentView;
 use super::yaml::What;
 use crate::kernel::NewPorts;
 use crate::log::{self, Level, log};
 
-/// Keys that take effect at once; of `ports` the thresholds and roles do.
-const AT_ONCE: [&str; 4] = ["views", "handshake_filters", "ports", "log_level"];
+/// Keys that take effect at once; of `ports` the thresholds and roles do, of `sockets` what it says itself.
+const AT_ONCE: [&str; 5] = [
+    "views",
+    "handshake_filters",
+    "ports",
+    "log_level",
+    "sockets",
+];
 
 /// What is needed to read the file again.
 #[derive(Debug)]
@@ -71,6 +78,7 @@ impl Reload {
         slots: &mut Vec<Slot>,
         first_packet: Option<Timestamp>,
         notify: &Notify,
+        sockets: Option<&mut WatchedSockets>,
     ) {
         notify.reloading();
         match load::load(&self.path) {
@@ -79,6 +87,7 @@ impl Reload {
                     log(Level::Info, note);
                 }
                 log::start(loaded.config.log_level);
+                self.of_sockets(&loaded.config, sockets);
                 self.exchange(&loaded.config, slots, first_packet);
             }
             Err(error) => {
@@ -87,6 +96,17 @@ impl Reload {
             }
         }
         notify.ready();
+    }
+
+    fn of_sockets(&self, config: &AgentConfig, sockets: Option<&mut WatchedSockets>) {
+        match sockets {
+            Some(watched) => watched.change(config.sockets.as_ref()),
+            None if config.sockets != self.began.sockets => log(
+                Level::Warning,
+                "sockets changed: that takes effect with a restart",
+            ),
+            None => {}
+        }
     }
 
     fn exchange(
@@ -100,6 +120,11 @@ impl Reload {
                 Level::Warning,
                 format_args!("{key} changed: that takes effect with a restart"),
             );
+        }
+        // There is nothing that views could show.
+        if plan::from(&self.began) == plan::From::Sockets {
+            log(Level::Info, "configuration read again");
+            return;
         }
         let is_of_kernel = |config| matches!(plan::from(config), plan::From::Kernel(_));
         if is_of_kernel(&self.began) && is_of_kernel(config) {

@@ -4,7 +4,7 @@
 //!
 //! No client can harm another, or whoever has the records: no call blocks, each step of a client has a deadline, and at most
 //! [`CLIENTS`] are served; when one more comes, the one goes that has asked nothing for longest, or, where all have asked, has
-//! been there for longest. The desk is asked over a bounded channel that never makes this thread wait.
+//! been there for longest. Desks are asked over bounded channels that never make this thread wait.
 
 mod client;
 mod events;
@@ -44,12 +44,12 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Serves whoever comes to `listener`, and asks `desk`.
+    /// Serves whoever comes to `listener`, and asks each of `desks`: what they say is one page, in their order.
     ///
     /// # Errors
     /// No thread or no socket can be had.
-    pub(crate) fn start(listener: TcpListener, desk: SyncSender<Asked>) -> io::Result<Http> {
-        Http::of("metrics", listener, desk, Pages::metrics())
+    pub(crate) fn start(listener: TcpListener, desks: Vec<SyncSender<Asked>>) -> io::Result<Http> {
+        Http::of("metrics", listener, desks, Pages::metrics())
     }
 
     /// The same for browsers; who is turned away, or reads too slowly, is counted in `room`.
@@ -61,19 +61,19 @@ impl Http {
         desk: SyncSender<Asked>,
         room: Arc<Room>,
     ) -> io::Result<Http> {
-        Http::of("web", listener, desk, Pages::browser(room))
+        Http::of("web", listener, vec![desk], Pages::browser(room))
     }
 
     fn of(
         name: &str,
         listener: TcpListener,
-        desk: SyncSender<Asked>,
+        desks: Vec<SyncSender<Asked>>,
         pages: Pages,
     ) -> io::Result<Http> {
         listener.set_nonblocking(true)?;
         let (wake, told) = UnixStream::pair()?;
         let thread = Builder::new().name(name.into());
-        let thread = thread.spawn(move || serve(&listener, &told, &desk, &pages))?;
+        let thread = thread.spawn(move || serve(&listener, &told, &desks, &pages))?;
         Ok(Http {
             wake: Some(wake),
             thread: Some(thread),
@@ -91,7 +91,7 @@ impl Drop for Http {
     }
 }
 
-fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>, pages: &Pages) {
+fn serve(listener: &TcpListener, told: &UnixStream, desks: &[SyncSender<Asked>], pages: &Pages) {
     let mut clients: Vec<Client> = Vec::with_capacity(CLIENTS);
     let mut accept_from = Instant::now();
     loop {
@@ -131,7 +131,7 @@ fn serve(listener: &TcpListener, told: &UnixStream, desk: &SyncSender<Asked>, pa
         let mut seen = seen.into_iter();
         clients.retain_mut(|client| {
             let flags = seen.next().unwrap_or(PollFlags::empty());
-            client.go_on(flags, now, desk, pages) == Next::Stay
+            client.go_on(flags, now, desks, pages) == Next::Stay
         });
         if has_guest {
             accept_from = accept(listener, &mut clients, pages, now);

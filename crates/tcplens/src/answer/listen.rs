@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt,
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use super::conversation::{self, Asker};
 use super::desk::Others;
 use super::http::Http;
 use super::server::{Room, Servers};
-use super::{Desk, DeskSettings, Kinds};
+use super::{Asked, Desk, DeskSettings, Kinds};
 use crate::cli::Answering;
 use crate::say::say;
 
@@ -35,9 +35,30 @@ pub(crate) struct Listeners {
     socket: Option<(UnixListener, SocketFile)>,
     metrics: Option<TcpListener>,
     web: Option<TcpListener>,
+    /// Who has more for the page of metrics.
+    beside: Option<SyncSender<Asked>>,
 }
 
 impl Listeners {
+    /// The page of metrics has also what is asked for here.
+    pub(crate) fn with(self, beside: Option<SyncSender<Asked>>) -> Listeners {
+        Listeners { beside, ..self }
+    }
+
+    /// Begins to answer with what is asked for [beside](Self::with) alone: there is nothing else.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub(crate) fn start_beside(self) -> Result<Option<(Http, SocketAddr)>> {
+        let (Some(listener), Some(desk)) = (self.metrics, self.beside) else {
+            return Ok(None);
+        };
+        let failed = "cannot answer at --metrics";
+        let address = listener.local_addr().context(failed)?;
+        let http = Http::start(listener, vec![desk]).context(failed)?;
+        Ok(Some((http, address)))
+    }
+
     /// Binds what is asked for, which may be nothing.
     ///
     /// # Errors
@@ -65,6 +86,7 @@ impl Listeners {
             socket,
             metrics,
             web,
+            beside: None,
         })
     }
 
@@ -83,6 +105,7 @@ impl Listeners {
             socket: socket.transpose()?,
             metrics: metrics.transpose()?,
             web: None,
+            beside: None,
         })
     }
 
@@ -98,6 +121,7 @@ impl Listeners {
             socket,
             metrics,
             web,
+            beside: _,
         } = self;
         stats.is_none() && socket.is_none() && metrics.is_none() && web.is_none()
     }
@@ -157,7 +181,10 @@ impl Listeners {
             None => None,
         };
         let http = match self.metrics {
-            Some(listener) => Some(Http::start(listener, asker.desk.clone())),
+            Some(listener) => {
+                let desks = [asker.desk.clone()].into_iter().chain(self.beside);
+                Some(Http::start(listener, desks.collect()))
+            }
             None => None,
         };
         let http = http.transpose().context("cannot answer at --metrics")?;

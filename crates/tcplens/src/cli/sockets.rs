@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgAction, Args, ValueEnum};
+use tcplens_core::filter::record::position;
 use tcplens_core::record::Socket;
 use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
 use tcplens_output::text::SocketOrder;
-use tcplens_output::values::position;
 
 use super::{AnonymizeChoice, Format, Naming, Output, values};
 
@@ -56,6 +56,15 @@ pub(crate) struct Sockets {
     )]
     #[arg(help_heading = "Output", display_order = 0)]
     pub kind: Vec<SocketKind>,
+    /// Show these fields only, in this order (docs/records.md); as text a column each. Units may be left out: rtt for rtt_us
+    #[arg(
+        long,
+        value_name = "NAME,...",
+        value_delimiter = ',',
+        conflicts_with = "extended"
+    )]
+    #[arg(help_heading = "Output", display_order = 0)]
+    pub fields: Vec<String>,
     /// A second line for each socket, with all that is known
     #[arg(short, long, help_heading = "Output", display_order = 0)]
     pub extended: bool,
@@ -253,22 +262,18 @@ impl FromStr for Sort {
             "desc" => true,
             _ => return Err(format!("{direction:?} is no direction; write asc or desc")),
         };
-        let with_unit = [
-            name.to_owned(),
-            format!("{name}_us"),
-            format!("{name}_bytes"),
-        ];
-        let found = with_unit
-            .iter()
-            .find_map(|name| position::<Socket<'_>>(name));
-        match found {
-            Some(position) => Ok(Sort(SocketOrder::Field {
+        match position::<Socket<'_>>(name) {
+            Ok(position) => Ok(Sort(SocketOrder::Field {
                 position,
                 descending,
             })),
-            None if text == "trouble" => Ok(Sort(SocketOrder::Trouble)),
-            None => Err(format!(
+            Err(_) if text == "trouble" => Ok(Sort(SocketOrder::Trouble)),
+            Err(near) if near.is_empty() => Err(format!(
                 "sockets have no field {name:?}; write one of the record socket (docs/records.md), such as rtt_us:desc"
+            )),
+            Err(near) => Err(format!(
+                "sockets have no field {name:?}; near it are: {} (docs/records.md has all)",
+                near.join(", ")
             )),
         }
     }

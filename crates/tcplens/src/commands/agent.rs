@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::SyncSender;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result};
@@ -19,15 +20,17 @@ use crate::agent::notify::Notify;
 use crate::agent::plan::{self, From};
 use crate::agent::reload::Reload;
 use crate::agent::render::render;
-use crate::agent::sockets::{OpenSockets, WatchedSockets};
+use crate::agent::sockets::{OpenSockets, WatchedSockets, alone};
 use crate::agent::{here, keys};
+use crate::answer::Asked;
 use crate::answer::listen::Listeners;
 use crate::cli::Agent;
-use crate::kernel::KernelSource;
-use crate::live::Source;
+use crate::kernel::{KernelSource, NewPorts};
+use crate::live::{Live, Source};
 use crate::log::{self, Level, log};
 use crate::observe::{Plan, observe};
 use crate::say::{in_the_words_of_the_file, say};
+use crate::sockets::MetricsView;
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
@@ -60,23 +63,48 @@ pub(super) fn run(command: &Agent) -> Result<ExitCode> {
             let names = ["the kernel".to_owned()];
             of_live(&command.config, config, (Vec::new(), Some(source)), &names)
         }
+        From::Sockets => of_sockets(&command.config, config),
     }
 }
 
-/// Interfaces, or the kernel itself; `names` tell which.
-fn of_live(
+/// The kernel's sockets and nothing else.
+fn of_sockets(path: &Path, config: AgentConfig) -> Result<ExitCode> {
+    let mut live = live(path, &config, (Vec::new(), None))?;
+    let (sockets, desk) = sockets(&config, &mut live)?;
+    let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);
+    let stop = signals::stop()?;
+    let again = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&again)).context("cannot wait for signal SIGHUP")?;
+    let notify = Notify::from_environment();
+    live.give_up_privileges(Some(&listeners).filter(|listeners| !listeners.is_empty()))?;
+    signals::watch();
+    let http = listeners.start_beside()?;
+    if let Some((_, address)) = &http {
+        log(
+            Level::Info,
+            format_args!("answering at http://{address}/metrics"),
+        );
+    }
+    let sockets = sockets.context("there is neither a source nor a section sockets")?;
+    let reload = Reload::new(path.to_owned(), config, again, NewPorts::default());
+    let status = alone::watch(sockets, reload, notify, &stop);
+    // It answered until then.
+    drop(http);
+    status
+}
+
+/// What is used when privileges have been given up.
+fn live(
     path: &Path,
-    config: AgentConfig,
+    config: &AgentConfig,
     (rings, kernel): (Vec<Source>, Option<KernelSource>),
-    names: &[String],
-) -> Result<ExitCode> {
+) -> Result<Live> {
     let files = config.views.iter().filter_map(|view| view.output.clone());
-    let outputs = files.collect();
-    let mut live = crate::live::Live::of(
+    let mut live = Live::of(
         rings,
         kernel,
         config.user.as_deref(),
-        outputs,
+        files.collect(),
         config.log_level >= Level::Debug,
     )?;
     if config.log_level >= Level::Info {
@@ -87,10 +115,37 @@ fn of_live(
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => ".".into(),
     });
-    let sockets = config.sockets.as_ref();
-    let sockets = sockets.map(|sockets| OpenSockets::open(sockets, &mut live));
-    let sockets = sockets.transpose()?;
-    let listeners = Listeners::bind(&plan::answering(&config))?;
+    Ok(live)
+}
+
+/// Sockets, where they are asked for, and whom to ask for their part of the page of metrics.
+fn sockets(
+    config: &AgentConfig,
+    live: &mut Live,
+) -> Result<(Option<OpenSockets>, Option<SyncSender<Asked>>)> {
+    let Some(sockets) = &config.sockets else {
+        return Ok((None, None));
+    };
+    let (desk, asked) = match config.answering.metrics {
+        Some(_) => {
+            let (desk, asked) = MetricsView::desk();
+            (Some(desk), Some(asked))
+        }
+        None => (None, None),
+    };
+    Ok((Some(OpenSockets::open(sockets, asked, live)?), desk))
+}
+
+/// Interfaces, or the kernel itself; `names` tell which.
+fn of_live(
+    path: &Path,
+    config: AgentConfig,
+    (rings, kernel): (Vec<Source>, Option<KernelSource>),
+    names: &[String],
+) -> Result<ExitCode> {
+    let mut live = live(path, &config, (rings, kernel))?;
+    let (sockets, desk) = sockets(&config, &mut live)?;
+    let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);
     let seed = RandomState::new().hash_one(0);
     let mut plan = plan::live_plan(&config, live, listeners, seed, signals::stop()?);
     plan.requests = signals::Requests::listen()?;

@@ -293,7 +293,8 @@ fn told(diag: &SockDiag) -> String {
         true => "filters in the kernel",
         false => "no filters in the kernel",
     };
-    format!("{statistics}; {filters}")
+    // The kernel tells these to who has CAP_NET_ADMIN when it asks, and `sockets` has given it up by then, as everything.
+    format!("{statistics}; {filters}; no marks (SO_MARK), which take CAP_NET_ADMIN: ss shows them")
 }
 
 fn lack_of_telling(diag: &SockDiag) -> Option<Lack> {
@@ -559,7 +560,7 @@ ok       interfaces                lo, eth0 (down)
 ok       clock                     tsc
 ok       other network namespaces  blue
 ok       landlock                  version 5
-ok       sockets of the kernel     statistics (tcp_info) of 280 bytes, 280 are known; filters in the kernel
+ok       sockets of the kernel     statistics (tcp_info) of 280 bytes, 280 are known; filters in the kernel; no marks (SO_MARK), which take CAP_NET_ADMIN: ss shows them
 ok       ends of sockets           told by the kernel; room for 32 MiB of them
 ok       types of the kernel       described (BTF)
 ok       programs in the kernel    permitted
@@ -645,7 +646,7 @@ Packets are seen as the host handles them: with offload (TSO, GRO) segments are 
         let old = sockets(&with(Some(232), false));
         assert_eq!(
             old.found,
-            "statistics (tcp_info) of 232 bytes, 280 are known; no filters in the kernel"
+            "statistics (tcp_info) of 232 bytes, 280 are known; no filters in the kernel; no marks (SO_MARK), which take CAP_NET_ADMIN: ss shows them"
         );
         assert_eq!(
             old.lack.unwrap().cost,

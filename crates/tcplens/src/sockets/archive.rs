@@ -1,17 +1,18 @@
 //! `--archive`: what was seen of sockets goes to tcp-info's files, on a thread of its own. The loop never waits for a disk: what
 //! the thread has not taken yet waits here, and beyond a bound it is dropped, and counted.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::thread::Builder;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tcplens_capture::clock;
 use tcplens_core::anonymize::Anonymize;
-use tcplens_core::record::{Health, Word};
+use tcplens_core::record::Word;
 use tcplens_core::socket::message::{HEAD, Message};
 use tcplens_core::socket::metrics::ArchiveTotals;
 use tcplens_core::socket::{Ended as Why, local};
@@ -19,7 +20,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 use tcplens_output::archive::{Archive, ArchiveCounters, ArchiveSettings, Final};
 
-use super::{Consumer, Ended, Polled, Snapshot};
+use super::{Change, Consumer, Ended, Polled, Snapshot};
 use crate::say::say;
 
 /// Batches on their way.
@@ -30,11 +31,21 @@ const BATCH: usize = 256 << 10;
 const MOST: usize = 64 << 20;
 /// How often the writer looks at the time without anything to write.
 const TICK: Duration = Duration::from_millis(250);
+/// How often to look, at the end, whether it goes on.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long, at the end, a disk may take nothing before it is given up. Chosen: long enough for one that has to wake up or to sync;
+/// as long as it takes something it is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// See the module.
 pub(crate) struct Archiver {
     queue: Option<SyncSender<Batch>>,
-    writer: Option<JoinHandle<ArchiveCounters>>,
+    /// Tells when all is written.
+    end: Receiver<ArchiveCounters>,
+    is_over: bool,
+    /// Lines that the thread was given.
+    given: u64,
+    patience: Duration,
     batch: Batch,
     anonymize: Anonymize,
     includes_local: bool,
@@ -52,6 +63,8 @@ pub(crate) struct ArchiveCounts {
     failures: AtomicU64,
     /// Could not be written.
     unwritten: AtomicU64,
+    /// Were written.
+    written: AtomicU64,
     /// Found no room on their way to the thread.
     not_taken: AtomicU64,
 }
@@ -74,6 +87,13 @@ impl ArchiveCounts {
         self.files.store(counters.files, Relaxed);
         self.failures.store(counters.failures, Relaxed);
         self.unwritten.store(counters.dropped, Relaxed);
+        self.written.store(counters.written, Relaxed);
+    }
+
+    /// Lines that the thread is done with; and attempts to write, which are no rest either.
+    fn done(&self) -> (u64, u64) {
+        let lines = self.written.load(Relaxed) + self.unwritten.load(Relaxed);
+        (lines, self.failures.load(Relaxed))
     }
 }
 
@@ -107,21 +127,44 @@ impl Archiver {
         let directory = settings.directory.display().to_string();
         let archive = Archive::new(settings)
             .with_context(|| format!("cannot begin the archive in {directory}"))?;
-        let (queue, batches) = sync_channel(QUEUE);
-        let of_writer = Arc::clone(&counts);
-        let writer = Builder::new()
-            .name("archive".into())
-            .spawn(move || write(archive, &batches, &of_writer))
-            .context("cannot start the archive's thread")?;
+        let work = move |batches: Receiver<Batch>, counts: &ArchiveCounts| {
+            write(archive, &batches, counts)
+        };
+        let archiver =
+            Archiver::working(work, counts).context("cannot start the archive's thread")?;
         Ok(Archiver {
-            queue: Some(queue),
-            writer: Some(writer),
-            batch: Batch::default(),
             anonymize,
             includes_local,
+            directory,
+            ..archiver
+        })
+    }
+
+    /// With a thread that does this.
+    fn working(
+        work: impl FnOnce(Receiver<Batch>, &ArchiveCounts) -> ArchiveCounters + Send + 'static,
+        counts: Arc<ArchiveCounts>,
+    ) -> io::Result<Archiver> {
+        let (queue, batches) = sync_channel(QUEUE);
+        let (ended, end) = sync_channel(1);
+        let of_writer = Arc::clone(&counts);
+        Builder::new().name("archive".into()).spawn(move || {
+            let counters = work(batches, &of_writer);
+            // Whoever waited for it may have given up.
+            let _ = ended.send(counters);
+        })?;
+        Ok(Archiver {
+            queue: Some(queue),
+            end,
+            is_over: false,
+            given: 0,
+            patience: PATIENCE,
+            batch: Batch::default(),
+            anonymize: Anonymize::default(),
+            includes_local: false,
             counts,
             written: ArchiveCounters::default(),
-            directory,
+            directory: String::new(),
             is_quiet: false,
         })
     }
@@ -172,8 +215,9 @@ impl Archiver {
         let Some(queue) = self.queue.as_ref().filter(|_| !self.batch.items.is_empty()) else {
             return;
         };
+        let lines = self.batch.items.len() as u64;
         match queue.try_send(std::mem::take(&mut self.batch)) {
-            Ok(()) => {}
+            Ok(()) => self.given += lines,
             Err(TrySendError::Full(batch)) => self.batch = batch,
             // The thread has panicked, which was printed; nothing is written any more.
             Err(TrySendError::Disconnected(batch)) => self.counts.lose(batch.items.len() as u64),
@@ -190,6 +234,11 @@ impl Consumer for Archiver {
         let first_seen = snapshot.seen.entry.first_seen;
         self.take(snapshot.at, first_seen, snapshot.message, None);
         Ok(())
+    }
+
+    fn changed(&mut self, change: &Change) {
+        self.anonymize = change.anonymize.clone();
+        self.includes_local = change.includes_local;
     }
 
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {
@@ -224,40 +273,52 @@ impl Consumer for Archiver {
         Ok(())
     }
 
-    fn reopen(&mut self) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
-    fn shown(&self) -> u64 {
-        0
-    }
-
-    fn health(&mut self, _: &Health) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
     fn settle(&mut self) -> Result<(), SinkEnd> {
         self.close();
         Ok(())
     }
 
-    /// Waits until all is written.
+    /// Waits until all is written, as long as something is. What a disk that takes nothing any more still had to take counts as
+    /// dropped.
     fn close(&mut self) {
-        if let Some(queue) = self.queue.take() {
-            let batch = std::mem::take(&mut self.batch);
-            let lost = batch.items.len() as u64;
-            if queue.send(batch).is_err() {
-                self.counts.lose(lost);
+        if self.is_over {
+            return;
+        }
+        self.is_over = true;
+        let mut since = Instant::now();
+        let mut done = self.counts.done();
+        loop {
+            // What waits here goes first; then the thread is to end.
+            if self.queue.is_some() {
+                self.send();
+                if self.batch.items.is_empty() {
+                    self.queue = None;
+                }
+            }
+            match self.end.recv_timeout(LOOK) {
+                Ok(counters) => {
+                    self.written = counters;
+                    return;
+                }
+                // It has panicked, which was printed.
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = self.counts.done();
+            if now != done {
+                (since, done) = (Instant::now(), now);
+            } else if since.elapsed() >= self.patience {
+                say(format_args!(
+                    "the archive in {} has taken nothing for {} s: what waits is not written",
+                    self.directory,
+                    self.patience.as_secs()
+                ));
+                break;
             }
         }
-        let Some(writer) = self.writer.take() else {
-            return;
-        };
-        match writer.join() {
-            Ok(counters) => self.written = counters,
-            // It has panicked, which was printed: nobody knows how much it had not written.
-            Err(_) => self.counts.lose(1),
-        }
+        let waiting = self.batch.items.len() as u64;
+        let (done, _) = self.counts.done();
+        self.counts.lose(waiting + self.given.saturating_sub(done));
     }
 
     fn dropped(&self) -> u64 {
@@ -328,10 +389,13 @@ fn write(
             say(trouble);
         }
     }
-    let counters = archive.finish();
+    let counters = archive.finish_telling(&mut |counters| counts.take(counters));
     counts.take(&counters);
     if let Some(trouble) = archive.take_trouble() {
         say(trouble);
     }
     counters
 }
+
+#[cfg(test)]
+mod tests;

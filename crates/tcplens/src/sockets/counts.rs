@@ -20,6 +20,10 @@ pub(crate) struct Counts {
     pub abandoned: u64,
     /// Answers that were not whole.
     pub repeated: u64,
+    /// Looks that were due while another one went on, and were left out.
+    pub missed: u64,
+    /// Sockets of other protocols among the answers of the last look.
+    pub other_protocols: u64,
     /// From the first look to the last.
     pub span: Duration,
     /// CPU time of all looks.
@@ -121,10 +125,16 @@ impl Counts {
             human::Duration(Span::from_ns(ns / by.max(1)))
         };
         let mut line = format!(
-            "asked every {} on average, for {} of CPU time each; {} answers were not whole and repeated",
+            "asked every {} on average, for {} of CPU time each; {} looks were due while another one went on, and left out; {} \
+             answers were not whole and repeated; {} sockets were gone and there again, {} ends were told twice; {} sockets of \
+             other protocols than TCP",
             each(self.span, self.polls.saturating_sub(1)),
             each(self.cpu, self.polls),
-            self.repeated
+            self.missed,
+            self.repeated,
+            self.tracked.returned,
+            self.tracked.late_ends,
+            self.other_protocols,
         );
         if let Some(kernel) = self.kernel {
             line += &format!(
@@ -278,6 +288,10 @@ impl Counts {
                 destroy_messages_lost: self.lost.filter(|_| self.is_told),
                 sockets_opened: self.opened,
                 sockets_unseen: self.unseen().map(|(_, unseen)| unseen),
+                missed_polls: Some(self.missed),
+                late_ends: Some(self.tracked.late_ends),
+                returned_sockets: Some(self.tracked.returned),
+                other_protocols: Some(self.other_protocols),
             })),
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tcplens_core::record::Health;
 use tcplens_core::socket::Ended as Why;
-use tcplens_output::SinkEnd;
+use tcplens_output::{Fields, SinkEnd};
 
 use super::{Consumer, Ended, Polled, Snapshot};
 use crate::cli::SocketKind;
@@ -21,6 +21,8 @@ const PATIENCE: [Duration; 2] = [Duration::from_secs(5), Duration::from_millis(5
 pub(crate) struct MachineView {
     target: Target,
     kinds: Vec<SocketKind>,
+    /// Of sockets and of summaries; all without it.
+    fields: Option<[Fields; 2]>,
     is_once: bool,
     /// Those that listen, and what is left of closed ones, were told.
     has_told_others: bool,
@@ -31,16 +33,18 @@ pub(crate) struct MachineView {
 }
 
 impl MachineView {
-    /// Of these kinds, at most so many.
+    /// Of these kinds (of sockets and summaries these fields), at most so many.
     pub(crate) fn new(
         target: Target,
         kinds: Vec<SocketKind>,
+        fields: Option<[Fields; 2]>,
         is_once: bool,
         most: Option<u64>,
     ) -> MachineView {
         MachineView {
             target,
             kinds,
+            fields,
             is_once,
             has_told_others: false,
             shown: 0,
@@ -61,7 +65,13 @@ impl MachineView {
             return Ok(());
         }
         self.shown += 1;
-        writer.write(record)?;
+        match (&self.fields, kind) {
+            (Some([fields, _]), SocketKind::Socket)
+            | (Some([_, fields]), SocketKind::SocketSummary) => {
+                writer.write_fields(record, fields)?
+            }
+            (None, _) | (_, SocketKind::Health) => writer.write(record)?,
+        }
         if self.shown.is_multiple_of(BATCH) && !self.patience.is_zero() {
             let begun = Instant::now();
             writer.wait_for_room(self.patience);

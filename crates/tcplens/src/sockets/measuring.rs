@@ -4,7 +4,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -31,9 +31,8 @@ const RATES: Duration = Duration::from_secs(1);
 pub(crate) struct MetricsView {
     metrics: Box<SocketMetrics>,
     asked: Receiver<Asked>,
-    address: SocketAddr,
-    /// Serves until it is dropped.
-    _http: Http,
+    /// Serves until it is dropped, where nobody else does.
+    http: Option<(Http, SocketAddr)>,
     /// When all sockets were looked at last.
     polled: Option<Timestamp>,
     /// When they were counted last.
@@ -55,17 +54,32 @@ impl MetricsView {
         let failed = "cannot answer at --metrics";
         let (desk, asked) = sync_channel(QUESTIONS);
         let address = listener.local_addr().context(failed)?;
-        let http = Http::start(listener, desk).context(failed)?;
+        let http = Http::start(listener, vec![desk]).context(failed)?;
         Ok(MetricsView {
+            http: Some((http, address)),
+            ..MetricsView::asked(asked, written)
+        })
+    }
+
+    /// For somebody else's page: a desk, and who is asked at it.
+    pub(crate) fn desk() -> (SyncSender<Asked>, Receiver<Asked>) {
+        sync_channel(QUESTIONS)
+    }
+
+    /// Answers what is asked there.
+    pub(crate) fn asked(
+        asked: Receiver<Asked>,
+        written: Option<Arc<ArchiveCounts>>,
+    ) -> MetricsView {
+        MetricsView {
             metrics: Box::default(),
             asked,
-            address,
-            _http: http,
+            http: None,
             polled: None,
             counted: None,
             rated: Instant::now(),
             written,
-        })
+        }
     }
 
     fn census(&mut self, polled: &mut Polled<'_>) -> Result<(), SinkEnd> {
@@ -186,14 +200,6 @@ impl Consumer for MetricsView {
         Ok(())
     }
 
-    fn reopen(&mut self) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
-    fn shown(&self) -> u64 {
-        0
-    }
-
     fn health(&mut self, health: &Health) -> Result<(), SinkEnd> {
         self.metrics.observe(health);
         Ok(())
@@ -204,10 +210,6 @@ impl Consumer for MetricsView {
         Ok(())
     }
 
-    fn dropped(&self) -> u64 {
-        0
-    }
-
     fn dumped(&mut self, family: Family, took: Span, sockets: u64) {
         self.metrics.polled(family, took, sockets);
     }
@@ -215,14 +217,13 @@ impl Consumer for MetricsView {
     fn not_whole(&mut self, error: AnswerError) {
         self.metrics.error(error);
     }
-
-    fn finish(self: Box<Self>) -> Result<(), SinkEnd> {
-        Ok(())
-    }
 }
 
 impl Display for MetricsView {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "answering at http://{}/metrics", self.address)
+        match &self.http {
+            Some((_, address)) => write!(f, "answering at http://{address}/metrics"),
+            None => f.write_str("answering with others' metrics"),
+        }
     }
 }

@@ -1,17 +1,22 @@
 //! `sockets`: the kernel is asked for its TCP sockets, and tells of those that are destroyed. What is open while there is
-//! privilege is in `open`, the loop in `poll`, what is known besides in `world`, who looks at what it finds in `show` (text) and
-//! `machine` (records); each of those is a [`Consumer`].
+//! privilege is in `open`, the loop in `poll` (`look`: asking, `hear`: being told, `kernel`: the ways to it), what is known besides in
+//! `world`, who looks at what it finds in `show` (text) and `machine` (records); each of those is a [`Consumer`].
 
+use tcplens_core::anonymize::Anonymize;
+use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{Health, Socket, SocketSummary};
 use tcplens_core::socket::metrics::{AnswerError, Family};
-use tcplens_core::socket::{End, Message, Opened, Seen, Tracker};
+use tcplens_core::socket::{End, Message, Opened, Pace, SaveWhen, Seen, Tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 mod archive;
 mod counts;
 pub(crate) mod events;
+mod hear;
 mod inside;
+pub(crate) mod kernel;
+mod look;
 mod machine;
 mod measuring;
 pub(crate) mod open;
@@ -72,6 +77,21 @@ pub(crate) struct Polled<'a> {
     pub counts: &'a Counts,
 }
 
+/// What may be asked for anew while it goes on: all of it, whatever of it is as before.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    /// How often.
+    pub pace: Pace,
+    /// What is worth keeping.
+    pub save_when: SaveWhen,
+    /// Sockets that are left out.
+    pub exclude: Option<RecordFilter>,
+    /// What is done to addresses.
+    pub anonymize: Anonymize,
+    /// An archive has also what stays within this host or link.
+    pub includes_local: bool,
+}
+
 /// Who looks at what is found. Unchanged sockets cost a consumer nothing.
 pub(crate) trait Consumer {
     /// Whether it looks at the records of snapshots; else they are not made for it.
@@ -79,7 +99,9 @@ pub(crate) trait Consumer {
         true
     }
     /// A socket that is new or has changed.
-    fn snapshot(&mut self, snapshot: &Snapshot<'_>) -> Result<(), SinkEnd>;
+    fn snapshot(&mut self, _: &Snapshot<'_>) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// A connection was established just now, with its ends as they are shown: where the kernel's own view tells, and all
     /// connections are asked for. It is told once more when it is first looked at, or when it ends.
     fn opened(&mut self, _: &Opened) {}
@@ -87,18 +109,30 @@ pub(crate) trait Consumer {
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd>;
     /// All sockets were looked at.
     fn polled(&mut self, polled: &mut Polled<'_>) -> Result<(), SinkEnd>;
+    /// Something else is asked for from here on.
+    fn changed(&mut self, _: &Change) {}
     /// Nothing happens right now: whoever waits may have what there is.
     fn idle(&mut self) -> Result<(), SinkEnd>;
     /// Files that are written may have been moved.
-    fn reopen(&mut self) -> Result<(), SinkEnd>;
+    fn reopen(&mut self) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// Records or lines that it has shown so far: what `-c` counts.
-    fn shown(&self) -> u64;
+    fn shown(&self) -> u64 {
+        0
+    }
     /// What the observation itself saw and lost: the last record.
-    fn health(&mut self, health: &Health) -> Result<(), SinkEnd>;
+    fn health(&mut self, _: &Health) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// That was all; waits for the destination, but not for ever.
-    fn settle(&mut self) -> Result<(), SinkEnd>;
+    fn settle(&mut self) -> Result<(), SinkEnd> {
+        Ok(())
+    }
     /// What its destination did not take.
-    fn dropped(&self) -> u64;
+    fn dropped(&self) -> u64 {
+        0
+    }
     /// What `health` calls this destination.
     fn destination(&self) -> &'static str {
         "output"
@@ -114,7 +148,9 @@ pub(crate) trait Consumer {
         Vec::new()
     }
     /// Writes what is left and ends the file.
-    fn finish(self: Box<Self>) -> Result<(), SinkEnd>;
+    fn finish(self: Box<Self>) -> Result<(), SinkEnd> {
+        Ok(())
+    }
 }
 
 impl<'a> Polled<'a> {

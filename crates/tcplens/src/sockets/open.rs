@@ -18,6 +18,7 @@ use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_output::archive::Uuid;
 
 use super::inside::Inside;
+use super::kernel::Asking;
 use crate::answer::listen::Listeners;
 use crate::kernel::this_host;
 use crate::live::{CGROUPS, Live};
@@ -30,7 +31,7 @@ pub(crate) const ROOM: usize = 32 << 20;
 /// What is open.
 pub(crate) struct Sources {
     /// Asked.
-    pub diag: Diag,
+    pub diag: Asking,
     /// Told; not where the kernel has no such groups, or nobody wants to know.
     pub destroyed: Option<Result<Destroyed, DiagError>>,
     /// The kernel's own view, where it was asked for.
@@ -57,26 +58,34 @@ impl Sources {
     /// # Errors
     /// The word that does not fit, or an interface that is not there.
     pub(crate) fn filter(&self, text: &str) -> Result<RecordFilter> {
-        let unknown = RefCell::new(None);
-        let number = |name: &str| {
-            let mut all = self.interfaces.iter();
-            let found = all.find(|(_, known)| *known == name);
-            if found.is_none() {
-                unknown.replace(Some(name.to_owned()));
-            }
-            found.map(|(number, _)| u64::from(*number))
-        };
-        let filter = RecordFilter::parse_with::<Socket<'_>>(text, &number)?;
-        let Some(name) = unknown.take() else {
-            return Ok(filter);
-        };
-        let mut have: Vec<&str> = self.interfaces.values().map(String::as_str).collect();
-        have.sort_unstable();
-        Err(usage(format!(
-            "filter: there is no interface {name} (have: {}); no socket can be bound to it",
-            have.join(", ")
-        )))
+        filter(text, &self.interfaces)
     }
+}
+
+/// An expression about sockets where these are the interfaces.
+///
+/// # Errors
+/// The word that does not fit, or an interface that is not there.
+pub(crate) fn filter(text: &str, interfaces: &HashMap<u32, String>) -> Result<RecordFilter> {
+    let unknown = RefCell::new(None);
+    let number = |name: &str| {
+        let mut all = interfaces.iter();
+        let found = all.find(|(_, known)| *known == name);
+        if found.is_none() {
+            unknown.replace(Some(name.to_owned()));
+        }
+        found.map(|(number, _)| u64::from(*number))
+    };
+    let filter = RecordFilter::parse_with::<Socket<'_>>(text, &number)?;
+    let Some(name) = unknown.take() else {
+        return Ok(filter);
+    };
+    let mut have: Vec<&str> = interfaces.values().map(String::as_str).collect();
+    have.sort_unstable();
+    Err(usage(format!(
+        "filter: there is no interface {name} (have: {}); no socket can be bound to it",
+        have.join(", ")
+    )))
 }
 
 /// What is wanted besides the sockets themselves.
@@ -101,7 +110,10 @@ pub(crate) fn open(netns: Option<&str>, wants: Wants) -> Result<Sources> {
         // Without names there are numbers.
         let all = interfaces::list().unwrap_or_default();
         Ok(Sources {
-            diag,
+            diag: Asking {
+                diag,
+                is_here: netns.is_none(),
+            },
             destroyed,
             inside: None,
             opened: Opened::open().ok(),

@@ -1,44 +1,38 @@
-//! The loop: all sockets are asked for, IPv6 before IPv4 as tcp-info does, and what the kernel tells of destroyed ones is taken
-//! while it waits. One thread. Of an answer that is not whole nobody's end is concluded.
+//! The loop: all sockets are asked for, IPv6 before IPv4 as tcp-info does (`look`), and what the kernel tells of destroyed ones is
+//! taken while it waits (`hear`). One thread. Of an answer that is not whole nobody's end is concluded.
 
-use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use tcplens_capture::diag::{Destroyed, Diag, DiagError, Family, Request, wait_readable};
+use tcplens_capture::diag::Family;
 use tcplens_capture::opened::Opened;
 use tcplens_capture::{clock, process};
-use tcplens_core::socket::message::state;
-use tcplens_core::socket::metrics::{self, AnswerError};
-use tcplens_core::socket::{Message, Pace, Pacer, Tracker, tracker};
+use tcplens_core::socket::{Pace, Pacer, Tracker, tracker};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_output::SinkEnd;
 
 use super::inside::Inside;
+use super::kernel::{Asked, Told};
 use super::pushed::Pushed;
-use super::tell::{each, ended, snapshot};
-use super::{Consumer, Counts, Polled, World};
+use super::tell::{each, ended};
+use super::{Change, Consumer, Counts, Polled, World};
 use crate::say::say;
 use crate::signals::{Request as Signal, Requests};
 
-/// How often an answer that was not whole is asked for again at once.
-const REPEATS: u64 = 3;
 /// How often to look at signals at least.
 const LOOK: Duration = Duration::from_millis(100);
 /// The same where the kernel's own view runs beside: its programs wake nobody up.
 const LOOK_INSIDE: Duration = Duration::from_millis(20);
-/// How long what was told of ends before the end of the observation is read at most. Chosen: all that finds room takes a second or
-/// two; more comes without an end where connections do.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How often listeners are asked for where they only tell whose end is the server's.
 const LISTENERS: Duration = Duration::from_millis(100);
 /// Most listeners and remains of sockets that are kept of one look. Chosen: as many as sockets.
-const MOST_OTHERS: usize = tracker::LIMIT;
+pub(super) const MOST_OTHERS: usize = tracker::LIMIT;
 /// How soon after a look there is another, when words of ends were lost: who is gone is found by looking.
 const AGAIN: Duration = Duration::from_millis(100);
 /// The kernel's numbers of families, in the order in which they are asked for.
-const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
+pub(super) const FAMILIES: [(Family, u8); 2] = [(Family::V6, 10), (Family::V4, 2)];
 
 /// When it stops, and how often it asks.
 pub(crate) struct When {
@@ -57,9 +51,9 @@ pub(crate) struct When {
 /// What is open, and what is known.
 pub(crate) struct Poller {
     /// Asked.
-    pub diag: Diag,
+    pub diag: Box<dyn Asked>,
     /// Told.
-    pub destroyed: Option<Destroyed>,
+    pub destroyed: Option<Box<dyn Told>>,
     /// The kernel's own view, where it was asked for.
     pub inside: Option<Inside>,
     /// The kernel's own count of sockets that were opened.
@@ -78,6 +72,10 @@ pub(crate) struct Poller {
     pub counts: Counts,
     /// Others of the look that goes on.
     pub others: Vec<(Timestamp, Vec<u8>)>,
+    /// What is to be asked for from then on.
+    pub changes: Option<Receiver<Change>>,
+    /// How often, from the next look on, which is at once.
+    pub new_pace: Option<Pace>,
 }
 
 impl Poller {
@@ -96,13 +94,16 @@ impl Poller {
         let mut pacer = Pacer::new(when.pace);
         let mut listeners_at: Option<Instant> = None;
         let end = loop {
+            if let Some(pace) = self.new_pace.take() {
+                pacer.set_pace(pace);
+            }
             let (start, cpu) = (Instant::now(), process::cpu_time());
             if !self.consumers.is_empty() && listeners_at.is_none_or(|at| at.elapsed() >= LISTENERS)
             {
                 self.listeners()?;
                 listeners_at = Some(start);
             }
-            let shown = self.poll(&pacer, when)?;
+            let shown = self.poll(&pacer, when, stop)?;
             let cost = process::cpu_time().zip(cpu).map(|(now, then)| now - then);
             let cost = cost.unwrap_or_default();
             self.counts.cpu += cost;
@@ -115,6 +116,7 @@ impl Poller {
             }
             let since = |at: Instant| u64::try_from((at - begun).as_nanos()).unwrap_or(u64::MAX);
             let due = pacer.polled(since(start), since(Instant::now()), nanoseconds(cost));
+            self.counts.missed = pacer.missed();
             let due = begun + Duration::from_nanos(due);
             let due = due.max(start + when.at_least);
             match self.wait(due, begun, when, stop, requests) {
@@ -136,6 +138,23 @@ impl Poller {
         Ok(end)
     }
 
+    /// Goes on with what was asked for last; what was asked for before means nothing any more.
+    fn take_change(&mut self) {
+        let changes = self.changes.as_ref();
+        let Some(change) = changes.and_then(|changes| changes.try_iter().last()) else {
+            return;
+        };
+        self.tracker.set_rule(change.save_when);
+        self.world.exclude.clone_from(&change.exclude);
+        self.world.anonymize = change.anonymize.clone();
+        // From here on not all were counted, and never again.
+        self.counts.is_all &= !self.world.has_filter();
+        self.consumers
+            .iter_mut()
+            .for_each(|one| one.changed(&change));
+        self.new_pace = Some(change.pace);
+    }
+
     /// Brings what was counted up to date.
     fn tally(&mut self) {
         if let (Some(opened), false) = (&self.opened, self.world.is_once) {
@@ -143,18 +162,24 @@ impl Poller {
         }
         self.counts.tracked = self.tracker.counts();
         let destroyed = self.destroyed.as_ref();
-        self.counts.lost = destroyed.and_then(Destroyed::drops).map(u64::from);
+        self.counts.lost = destroyed.and_then(|told| told.drops()).map(u64::from);
         self.counts.kernel = self.inside.as_ref().map(Inside::counts);
         self.counts.forgotten = self.world.known.limit_hits;
     }
 
     /// One look at all sockets.
-    fn poll(&mut self, pacer: &Pacer, when: &When) -> Result<Result<(), SinkEnd>> {
+    fn poll(
+        &mut self,
+        pacer: &Pacer,
+        when: &When,
+        stop: &AtomicBool,
+    ) -> Result<Result<(), SinkEnd>> {
         let (at, cpu) = (clock::now(), process::cpu_time());
         self.others.clear();
         self.counts.losses_answered = self.counts.times_lost;
+        let mut other_protocols = 0;
         for (family, number) in FAMILIES {
-            match self.dump(family, number)? {
+            match self.dump(family, number, &mut other_protocols, stop)? {
                 Ok(true) => self.look_inside(),
                 Ok(false) => {
                     self.counts.abandoned += 1;
@@ -168,6 +193,7 @@ impl Poller {
             return Ok(Err(end));
         }
         self.counts.polls += 1;
+        self.counts.other_protocols = other_protocols;
         if self.counts.polls == 1 {
             let tracked = self.tracker.counts();
             self.counts.at_first = tracked.begun + tracked.never_polled;
@@ -189,183 +215,6 @@ impl Poller {
             counts: &self.counts,
         };
         Ok(each(&mut self.consumers, |one| one.polled(&mut polled)))
-    }
-
-    /// All sockets of a family, and who is gone; `false`: its answer was never whole.
-    fn dump(&mut self, family: Family, number: u8) -> Result<Result<bool, SinkEnd>> {
-        let Poller {
-            diag,
-            tracker,
-            world,
-            consumers,
-            pushed,
-            others,
-            counts,
-            ..
-        } = self;
-        let of_family = others.len();
-        for _ in 0..=REPEATS {
-            tracker.begin(number);
-            others.truncate(of_family);
-            let request = Request {
-                family,
-                states: pushed.states,
-                extensions: 0xff,
-                bytecode: pushed.bytecode.as_ref(),
-            };
-            let mut shown = Ok(());
-            let (is_all, is_shown) = (self.is_all, !consumers.is_empty());
-            let is_recorded = consumers.iter().any(|one| one.wants_records());
-            let (begin, mut sockets) = (Instant::now(), 0);
-            let dumped = diag.dump(&request, &mut |at, bytes| {
-                sockets += 1;
-                let Some(message) = Message::new(bytes) else {
-                    return;
-                };
-                let Some(seen) = tracker.see(at, message) else {
-                    if is_all && is_shown && others.len() < MOST_OTHERS {
-                        others.push((at, bytes.to_vec()));
-                    } else if is_all && is_shown {
-                        counts.others_left_out += 1;
-                    }
-                    return;
-                };
-                if is_shown && seen.is_snapshot() && shown.is_ok() {
-                    let records = &mut counts.records[0];
-                    shown = snapshot(consumers, is_recorded, world, records, (at, message, &seen));
-                }
-            });
-            if let Err(end) = shown {
-                return Ok(Err(end));
-            }
-            match dumped {
-                Ok(_) => {
-                    let took = Span::from_ns(nanoseconds(begin.elapsed()));
-                    for one in consumers.iter_mut() {
-                        one.dumped(measured(family), took, sockets);
-                    }
-                    let is_told = self.destroyed.is_some();
-                    let mut shown = Ok(());
-                    tracker.complete(clock::now(), number, is_told, &mut |end| {
-                        if shown.is_ok() {
-                            shown = ended(consumers, world, counts, &end);
-                        }
-                    });
-                    return Ok(shown.map(|()| true));
-                }
-                Err(error) if error.is_passing() => {
-                    tracker.abandon(number);
-                    counts.repeated += 1;
-                    for one in consumers.iter_mut() {
-                        one.not_whole(why(&error));
-                    }
-                }
-                // This kernel does not know one of the conditions: the expression decides alone.
-                Err(DiagError::Refused { error })
-                    if pushed.bytecode.is_some() && error.kind() == ErrorKind::InvalidInput =>
-                {
-                    tracker.abandon(number);
-                    pushed.bytecode = None;
-                }
-                Err(error) => {
-                    tracker.abandon(number);
-                    return Err(error.into());
-                }
-            }
-        }
-        Ok(Ok(false))
-    }
-
-    /// Who listens: whose ends are servers'.
-    fn listeners(&mut self) -> Result<()> {
-        if let Some(queues) = &mut self.world.queues {
-            queues.clear();
-        }
-        for (family, _) in FAMILIES {
-            let request = Request {
-                family,
-                states: 1 << state::LISTEN,
-                extensions: 0,
-                bytecode: None,
-            };
-            let world = &mut self.world;
-            let dumped = self.diag.dump(&request, &mut |_, bytes| {
-                if let Some(message) = Message::new(bytes) {
-                    world.listener(message);
-                }
-            });
-            match dumped {
-                Err(error) if !error.is_passing() => return Err(error.into()),
-                // Those that were missing are known from before, or told the next time.
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// What the kernel's own view told since the last time.
-    fn look_inside(&mut self) {
-        if let Some(inside) = &mut self.inside {
-            inside.read(&self.tracker, &mut self.world, &mut self.consumers);
-        }
-    }
-
-    /// What the kernel told of destroyed sockets since the last time.
-    fn drain(&mut self) -> Result<Result<(), SinkEnd>> {
-        self.look_inside();
-        let Poller {
-            destroyed: Some(destroyed),
-            inside,
-            tracker,
-            world,
-            consumers,
-            counts,
-            ..
-        } = self
-        else {
-            return Ok(Ok(()));
-        };
-        let mut shown = Ok(());
-        let read = destroyed.read(&mut |at, bytes| {
-            let Some(message) = Message::new(bytes) else {
-                return;
-            };
-            // What it told of this end is there by now; and where many ends wait it does not run full.
-            if let Some(inside) = inside {
-                inside.read(tracker, world, consumers);
-                counts.late_facts += u64::from(world.is_late(message.cookie()));
-            }
-            match tracker.destroyed(at, message) {
-                Some(end) if shown.is_ok() => shown = ended(consumers, world, counts, &end),
-                // It was no connection, or its end was known: of that nothing more is to be known.
-                _ => {
-                    world.known.remove(message.cookie());
-                }
-            }
-        })?;
-        counts.damaged += read.damaged;
-        counts.has_lost |= read.lost;
-        if counts.has_lost {
-            world.known.tidy(clock::now());
-        }
-        counts.times_lost += u64::from(read.lost);
-        Ok(shown)
-    }
-
-    /// The same at the end, when much may wait; what comes meanwhile is of no interest.
-    fn drain_all(&mut self) -> Result<Result<(), SinkEnd>> {
-        let begun = Instant::now();
-        loop {
-            if let Err(end) = self.drain()? {
-                return Ok(Err(end));
-            }
-            let Some(destroyed) = &self.destroyed else {
-                return Ok(Ok(()));
-            };
-            if begun.elapsed() >= LAST_WORDS || !wait_readable(destroyed, Duration::ZERO)? {
-                return Ok(Ok(()));
-            }
-        }
     }
 
     /// Until the next look is due: whether there is to be one.
@@ -394,7 +243,7 @@ impl Poller {
                 true => due.min(begun + self.counts.span + AGAIN),
                 false => due,
             };
-            if now >= due {
+            if now >= due || self.new_pace.is_some() {
                 return Ok(true);
             }
             let left = over.map_or(due, |over| due.min(over)) - now;
@@ -404,8 +253,10 @@ impl Poller {
             };
             match &self.destroyed {
                 Some(destroyed) => {
-                    let is_readable = wait_readable(destroyed, left.min(look));
-                    if is_readable.map_err(anyhow::Error::from)? {
+                    if destroyed
+                        .wait(left.min(look))
+                        .map_err(anyhow::Error::from)?
+                    {
                         self.drain()??;
                     }
                 }
@@ -419,6 +270,7 @@ impl Poller {
 
     /// Whoever waits may have what there is.
     fn idle(&mut self, requests: &Requests) -> Result<(), SinkEnd> {
+        self.take_change();
         for asked in requests.take() {
             match asked {
                 Signal::Reopen => each(&mut self.consumers, |one| one.reopen())?,
@@ -472,23 +324,9 @@ impl From<anyhow::Error> for Stopped {
     }
 }
 
-/// As metrics have it.
-fn measured(family: Family) -> metrics::Family {
-    match family {
-        Family::V4 => metrics::Family::V4,
-        Family::V6 => metrics::Family::V6,
-    }
-}
-
-fn why(error: &DiagError) -> AnswerError {
-    match error {
-        DiagError::System { .. } | DiagError::Refused { .. } => AnswerError::Refused,
-        DiagError::Interrupted => AnswerError::Interrupted,
-        DiagError::Lost => AnswerError::Overrun,
-        DiagError::Damaged | DiagError::Silent => AnswerError::Damaged,
-    }
-}
-
-fn nanoseconds(time: Duration) -> u64 {
+pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

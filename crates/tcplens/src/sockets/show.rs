@@ -3,16 +3,15 @@
 
 use std::collections::HashMap;
 
-use tcplens_core::record::Health;
 use tcplens_core::socket::tracker::Polled as Counters;
 use tcplens_core::socket::{Ended as Why, Message};
-use tcplens_output::SinkEnd;
 use tcplens_output::hosts::Hosts;
 use tcplens_output::text::{SocketKey, SocketOrder, SocketText, SocketTotal};
 use tcplens_output::time_style::TimeFormat;
 use tcplens_output::values::Values;
+use tcplens_output::{Fields, SinkEnd};
 
-use super::{Consumer, Ended, Polled, Snapshot};
+use super::{Consumer, Ended, Polled};
 use crate::commands::lines::Target;
 
 /// To the first line and column; lines that are too long end there (DECAWM).
@@ -55,6 +54,8 @@ pub(crate) struct TextOptions {
     pub time: TimeFormat,
     /// How addresses are shown.
     pub hosts: Hosts,
+    /// A column for each of these, in place of those that are usual.
+    pub fields: Option<Fields>,
 }
 
 /// See the module.
@@ -82,8 +83,13 @@ impl TextView {
     pub(crate) fn new(target: Target, options: TextOptions) -> TextView {
         TextView {
             target,
-            text: SocketText::new(options.is_extended, options.color)
-                .with_hosts(options.hosts.clone()),
+            text: match &options.fields {
+                Some(fields) => {
+                    SocketText::of_fields(fields.clone(), options.time.clone(), options.color)
+                }
+                None => SocketText::new(options.is_extended, options.color)
+                    .with_hosts(options.hosts.clone()),
+            },
             options,
             values: Values::default(),
             before: HashMap::new(),
@@ -183,10 +189,6 @@ impl TextView {
 }
 
 impl Consumer for TextView {
-    fn snapshot(&mut self, _: &Snapshot<'_>) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
     fn ended(&mut self, ended: &Ended<'_>) -> Result<(), SinkEnd> {
         self.ended += u64::from(ended.end.ended != Why::Open);
         Ok(())
@@ -270,10 +272,6 @@ impl Consumer for TextView {
 
     fn shown(&self) -> u64 {
         self.shown
-    }
-
-    fn health(&mut self, _: &Health) -> Result<(), SinkEnd> {
-        Ok(())
     }
 
     fn settle(&mut self) -> Result<(), SinkEnd> {

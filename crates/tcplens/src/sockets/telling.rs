@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tcplens_core::record::{Health, Socket};
+use tcplens_core::record::Socket;
 use tcplens_core::socket::{Ended as Why, Message, Opened, What};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
@@ -118,25 +118,9 @@ impl Consumer for EventView {
         Ok(())
     }
 
-    fn reopen(&mut self) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
-    fn shown(&self) -> u64 {
-        0
-    }
-
-    fn health(&mut self, _: &Health) -> Result<(), SinkEnd> {
-        Ok(())
-    }
-
     fn settle(&mut self) -> Result<(), SinkEnd> {
         self.socket.tell();
         Ok(())
-    }
-
-    fn dropped(&self) -> u64 {
-        0
     }
 
     fn limit_hits(&self) -> Vec<(&'static str, u64)> {

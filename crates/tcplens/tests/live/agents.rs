@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::namespace::Namespace;
 use crate::place::Place;
 use crate::records::of;
+use crate::socket_events::{page, value};
 use crate::tap::{Tap, alone, until};
 use crate::traffic::pings;
 
@@ -211,4 +212,119 @@ fn an_archive_of_sockets_that_cannot_be_written_is_a_loss_of_the_run() {
         .is(3, &["records were dropped: archive did not take them"]);
     let all = text(&place.path("all.jsonl"));
     assert!(all.contains("\"records_dropped\":{\"archive\":"), "{all}");
+}
+
+/// A file of an agent that has nothing but sockets; `more` is in their section.
+fn only_sockets(place: &Place, lo: &Namespace, more: &str) {
+    let netns = lo.name();
+    let text = format!(
+        "sockets: {{include_local: true, netns: {netns}, {more}}}\nanswering: {{metrics: 9184}}\n"
+    );
+    fs::write(place.path("agent.yaml"), text).unwrap();
+}
+
+#[test]
+fn sockets_alone_are_watched_measured_and_change_with_the_file() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("agent-sockets-alone");
+    only_sockets(
+        &place,
+        &lo,
+        "archive: kept, interval: 1h, uuid_prefix: here",
+    );
+    // In the namespace, for its port.
+    let tap = lo.within(|| Tap::spawn(&mut alone(&place, &["agent", "--config", "agent.yaml"])));
+    until("sockets are watched", || {
+        tap.err().contains("watching sockets")
+    });
+    pings(&lo, &lo, "127.0.0.1:6380", 1);
+    let closed = |page: &str, port: u16| {
+        let server = format!("server=\"127.0.0.1:{port}\"");
+        page.lines()
+            .any(|line| line.starts_with("tcplens_socket_closed_total{") && line.contains(&server))
+    };
+    until("the page tells of it", || closed(&page(&lo, 9184), 6380));
+    let whole = page(&lo, 9184);
+    assert_eq!(whole.matches("# TYPE tcplens_build_info ").count(), 1);
+    // An hour's interval becomes a short one, at once; one port is not looked at any more; what was opened stays.
+    let changed = "archive: other, interval: 20ms, exclude: 'port 6381', save_when: changed, uuid_prefix: here";
+    only_sockets(&place, &lo, changed);
+    tap.signal("-HUP");
+    until("it was read again", || {
+        tap.err()
+            .contains("sockets are watched as the file says now")
+    });
+    let polls = |page: &str| value(page, "tcpinfo_polling_interval_histogram_count");
+    let before = polls(&page(&lo, 9184));
+    until("it asks more often", || {
+        polls(&page(&lo, 9184)) > before.map(|n| n + 3)
+    });
+    pings(&lo, &lo, "127.0.0.1:6381", 1);
+    pings(&lo, &lo, "127.0.0.1:6382", 1);
+    until("the page tells of it", || closed(&page(&lo, 9184), 6382));
+    assert!(!closed(&page(&lo, 9184), 6381));
+    // A filter that cannot be, and nothing at all, change nothing.
+    only_sockets(
+        &place,
+        &lo,
+        "archive: kept, exclude: dev nosuch, uuid_prefix: here",
+    );
+    tap.signal("-HUP");
+    until("it was refused", || {
+        tap.err().contains("there is no interface nosuch")
+    });
+    let ended = tap.interrupt();
+    ended.is(
+        0,
+        &[
+            "sockets.archive changed: that takes effect with a restart",
+            "sockets stay as they were",
+            "answering at http://127.0.0.1:9184/metrics",
+            " destroy messages lost",
+            " records in ",
+        ],
+    );
+    assert!(!place.path("other").exists());
+    let records = Tap::spawn(&mut alone(&place, &["convert", "kept"])).end();
+    records.is(0, &[]);
+    let has = |port: u16| records.out.contains(&format!("_port\":{port},"));
+    assert_eq!([6380, 6381, 6382].map(has), [true, false, true]);
+}
+
+#[test]
+fn the_page_of_an_agent_with_sources_tells_of_sockets_too() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("agent-sockets-metrics");
+    let netns = lo.name();
+    let views = format!(
+        "  - {{kind: records, output: all.jsonl}}\nanswering: {{metrics: 9184}}\n\
+         sockets: {{netns: {netns}, interval: 20ms, anonymize: netblock}}\n"
+    );
+    write(&place, &source(&lo, "lo"), &views);
+    let words = ["agent", "--config", "agent.yaml"];
+    let tap = lo.within(|| Tap::spawn(&mut alone(&place, &words)));
+    until("sockets are watched", || {
+        tap.err().contains("watching sockets")
+    });
+    pings(&lo, &lo, "127.0.0.1:6380", 1);
+    until("both tell of it", || {
+        let page = page(&lo, 9184);
+        page.contains("tcplens_requests_total{server=\"127.0.0.1:6380\"")
+            && page.contains("tcplens_socket_closed_total{server=\"127.0.0.1:6380\"")
+    });
+    let page = page(&lo, 9184);
+    for name in ["tcplens_records_total", "tcplens_cpu_seconds_total"] {
+        assert_eq!(
+            page.matches(&format!("# TYPE {name} ")).count(),
+            1,
+            "{page}"
+        );
+    }
+    for series in [
+        "tcplens_records_total{kind=\"socket\"}",
+        "tcplens_records_total{kind=\"request\"}",
+    ] {
+        assert!(value(&page, series).is_some(), "{series}: {page}");
+    }
+    tap.interrupt().is(0, &[]);
 }

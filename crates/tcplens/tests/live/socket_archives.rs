@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 
 use crate::namespace::Namespace;
 use crate::place::Place;
 use crate::records::of_kind;
 use crate::socket_events::{page, value};
 use crate::tap::{Tap, alone, until};
+use crate::traffic::pings;
 
 /// Looks often, writes at once, and tells of it.
 const WORDS: [&str; 13] = [
@@ -120,4 +122,79 @@ fn what_is_kept_is_read_back_short_lives_open_ones_and_refused_ones_among_them()
     );
     // Both ends of each that was closed.
     assert!(of("\"close\":\"fin\"").len() >= 2, "{out}");
+}
+
+/// All of a directory's files.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+#[test]
+fn other_hosts_are_shortened_in_archives_events_and_labels_and_names_begin_as_a_file_says() {
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("socket-archive-anonymize");
+    fs::write(place.path("prefix"), b"node7_1553815964").unwrap();
+    let words = [
+        "--anonymize",
+        "netblock",
+        "--uuid-prefix-file",
+        "prefix",
+        "--event-socket",
+        "./told/events.sock",
+    ];
+    let tap = a.within(|| Tap::start(alone(&place, &[&WORDS[..], &words].concat())));
+    let events = Tap::spawn(&mut alone(
+        &place,
+        &["events", "./told/events.sock", "-f", "jsonl"],
+    ));
+    until("the client is told", || {
+        pings(&a, &b, "10.9.0.2:6379", 1);
+        events.out().contains("\"Event\":1")
+    });
+    let told = page(&a, 9760);
+    until("the archive has it", || {
+        files(&place.path("kept")).len() >= 2
+    });
+    let ended = tap.interrupt();
+    ended.is(0, &[" records in "]);
+    let events = events.end();
+    let names: Vec<String> = files(&place.path("kept"))
+        .iter()
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(
+        names
+            .iter()
+            .all(|name| name.starts_with("node7_1553815964_0")),
+        "{names:?}"
+    );
+    let kept = Tap::spawn(&mut alone(&place, &["convert", "kept"])).end();
+    kept.is(0, &[]);
+    for (what, text, shortened) in [
+        ("records", &ended.out, "\"remote_ip\":\"10.9.0.0\""),
+        ("archive", &kept.out, "\"remote_ip\":\"10.9.0.0\""),
+        ("events", &events.out, "\"DstIP\":\"10.9.0.0\""),
+        ("metrics", &told, "server=\"10.9.0.0:6379\""),
+    ] {
+        assert!(text.contains(shortened), "{what}: {text}");
+        assert!(!text.contains("10.9.0.2"), "{what}: {text}");
+    }
+    for text in [&ended.out, &kept.out, &events.out] {
+        assert!(text.contains("\"node7_1553815964_0"), "{text}");
+    }
+    // This host's own address stays.
+    assert!(
+        kept.out.contains("\"local_ip\":\"10.9.0.1\""),
+        "{}",
+        kept.out
+    );
 }

@@ -204,6 +204,54 @@ fn what_does_not_change_is_told_once_and_every_end_with_its_last_statistics() {
 }
 
 #[test]
+fn fields_that_are_asked_for_are_those_of_each_kind_that_has_them() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("sockets-fields");
+    let listener = listen(&lo, "127.0.0.1:6379");
+    let words = ["-f", "jsonl", "--interval", "20ms"];
+    let fields = [
+        "--fields",
+        "remote_port,duration_us,timer_retransmits,snapshots",
+    ];
+    let tap = watching(&lo, &place, &[&words[..], &fields].concat());
+    let mut short = connect(&lo, &listener);
+    short.ping();
+    // How long it was there is known of what was looked at.
+    tap.until("a look at both", |out| of_kind(out, "socket").len() >= 2);
+    short.close();
+    tap.until("both ends", |out| of_kind(out, "socket_summary").len() == 2);
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    let names = |line: &str| -> Vec<String> {
+        let parts = line.trim_matches(['{', '}']).split(',');
+        parts
+            .map(|part| part.split(':').next().unwrap_or("").replace('"', ""))
+            .collect()
+    };
+    for summary in of_kind(&ended.out, "socket_summary") {
+        assert_eq!(
+            names(summary),
+            ["kind", "remote_port", "duration_us", "snapshots"]
+        );
+    }
+    let finals = of_kind(&ended.out, "socket");
+    let last = finals.last().unwrap();
+    assert_eq!(
+        names(last),
+        ["kind", "remote_port", "duration_us", "timer_retransmits"],
+        "{last}"
+    );
+    let only = ["--kind", "socket_summary", "-f", "csv"];
+    let fields = ["--fields", "remote_port,duration,snapshots"];
+    let tap = watching(&lo, &place, &[&only[..], &fields].concat());
+    connect(&lo, &listener).close();
+    tap.until("both ends", |out| out.lines().count() >= 2);
+    let ended = tap.interrupt();
+    let header = ended.out.lines().next();
+    assert_eq!(header, Some("kind,remote_port,duration_us,snapshots"));
+}
+
+#[test]
 fn so_many_looks_and_the_table_follows_itself_where_nobody_has_a_terminal() {
     let Some(lo) = Namespace::new() else { return };
     let place = Place::new("sockets-polls");

@@ -17,6 +17,7 @@ use std::fmt;
 
 use super::FilterError;
 use crate::record::Record;
+use schema::Schema;
 
 mod ast;
 mod condition;
@@ -101,6 +102,18 @@ impl RecordFilter {
     #[must_use]
     pub fn ends(&self) -> EndsCondition {
         condition::of(&self.program, &self.schema)
+    }
+}
+
+/// Where the field that a word means is among those of a record kind: its name, with its unit or without, as in expressions.
+///
+/// # Errors
+/// There is none, or several are meant: the names that are near, a few at most, the nearest first.
+pub fn position<R: Record>(word: &str) -> Result<usize, Vec<&'static str>> {
+    let schema = Schema::of::<R>();
+    match schema.find(word) {
+        Ok(Some(named)) => Ok(named.index),
+        Ok(None) | Err(_) => Err(schema.near(word)),
     }
 }
 

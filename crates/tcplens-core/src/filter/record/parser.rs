@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
                 return Ok(test);
             }
             if let Some(test) = self.of_socket(word)? {
-                return Ok(Expr::Test(test));
+                return Ok(test);
             }
         }
         self.of_field(word)

@@ -1,26 +1,35 @@
 //! ss's words (ss(8), FILTER): `state`, `exclude`, `sport`, `dport`, `src`, `dst`, `dev`, `fwmark`, `cgroup`. `src` is the
 //! local end, `dst` the remote one.
 
-use super::ast::{Compare, Side, Test};
+use super::ast::{Compare, Expr, Family, Side, Test};
 use super::lexer::Token;
 use super::parser::{Parsed, Parser, is_operator};
 use super::schema::Named;
-use super::value::{self, Net};
+use super::value::{self, Literal, Net};
 use super::{tcp_state, value::masked};
 use crate::filter::packet;
 
 /// Where the second hierarchy of control groups is mounted: ss takes paths with it, records have them without.
 const MOUNTS: &[&str] = &["/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
 
+/// ss's words before an address or a port, and the family of sockets that they ask for. (There, all of the expression is about
+/// this family; here it is what stands behind.)
+const FAMILIES: &[(&str, &str, Family)] = &[
+    ("inet:", "ipv4", Family::Ip),
+    ("inet6:", "ipv6", Family::Ip6),
+];
+/// ss's words for sockets that are none of TCP's.
+const OTHERS: &[&str] = &["unix:", "link:", "netlink:", "vsock:", "tipc:", "xdp:"];
+
 impl Parser<'_> {
     /// A test that begins with a word of ss; `None`: it does not.
-    pub(super) fn of_socket(&mut self, word: &str) -> Parsed<Option<Test>> {
-        Ok(Some(match word {
+    pub(super) fn of_socket(&mut self, word: &str) -> Parsed<Option<Expr>> {
+        let test = match word {
+            "sport" => return self.port_of(Side::Local).map(Some),
+            "dport" => return self.port_of(Side::Remote).map(Some),
+            "src" => return self.address_of(Side::Local).map(Some),
+            "dst" => return self.address_of(Side::Remote).map(Some),
             "state" | "exclude" => self.states()?,
-            "sport" => self.port_of(Side::Local)?,
-            "dport" => self.port_of(Side::Remote)?,
-            "src" => self.address_of(Side::Local)?,
-            "dst" => self.address_of(Side::Remote)?,
             "dev" => self.device()?,
             "fwmark" => self.mark()?,
             "cgroup" if self.is_path_next() => {
@@ -35,7 +44,29 @@ impl Parser<'_> {
                 ));
             }
             _ => return Ok(None),
-        }))
+        };
+        Ok(Some(Expr::Test(test)))
+    }
+
+    /// Takes `inet:` or `inet6:` from a word: what is behind it, and what it asks for.
+    fn of_family<'w>(&self, word: &'w str) -> Parsed<(&'w str, Option<Expr>)> {
+        if let Some(other) = OTHERS.iter().find(|other| word.starts_with(**other)) {
+            return Err(self.wrong(&format!(
+                "`{other}` names sockets that are not TCP's, and there are none here; write inet: or inet6:, or leave it out"
+            )));
+        }
+        let found = FAMILIES
+            .iter()
+            .find_map(|(prefix, name, family)| Some((word.strip_prefix(prefix)?, *name, *family)));
+        let Some((rest, name, family)) = found else {
+            return Ok((word, None));
+        };
+        // Where the socket's own family is not known, its addresses'.
+        let test = match self.schema.exactly("family") {
+            Some(field) => Test::Compare(field, Compare::Equal, Literal::Text(name.to_owned())),
+            None => Test::Family(family),
+        };
+        Ok((rest, Some(Expr::Test(test))))
     }
 
     fn is_path_next(&self) -> bool {
@@ -88,7 +119,7 @@ impl Parser<'_> {
         }
     }
 
-    fn port_of(&mut self, side: Side) -> Parsed<Test> {
+    fn port_of(&mut self, side: Side) -> Parsed<Expr> {
         self.socket_ends()?;
         self.bump();
         let compare = self.compare();
@@ -96,17 +127,21 @@ impl Parser<'_> {
             self.bump();
         }
         let word = match self.peek() {
-            Some(Token::Word(word)) => word.strip_prefix(':').unwrap_or(word),
+            Some(Token::Word(word)) => *word,
             _ => "",
         };
+        let (word, family) = self.of_family(word)?;
+        let word = word.strip_prefix('*').unwrap_or(word);
+        let word = word.strip_prefix(':').unwrap_or(word);
         let Some(port) = port(word) else {
             return Err(self.unexpected("a port: :443, :https"));
         };
         self.bump();
-        Ok(Test::Port(side, compare.unwrap_or(Compare::Equal), port))
+        let test = Test::Port(side, compare.unwrap_or(Compare::Equal), port);
+        Ok(with(family, test))
     }
 
-    fn address_of(&mut self, side: Side) -> Parsed<Test> {
+    fn address_of(&mut self, side: Side) -> Parsed<Expr> {
         self.socket_ends()?;
         self.bump();
         let is_equal = self.equality()?;
@@ -114,14 +149,16 @@ impl Parser<'_> {
             return Err(self
                 .unexpected("an address: 10.0.0.1, 10.0.0.0/8, 10.0.0.1:443, [fd00::]/8, *:443"));
         };
+        let (word, family) = self.of_family(word)?;
         let (net, port) = host(word).map_err(|message| self.wrong(&message))?;
         self.bump();
-        Ok(Test::Address {
+        let test = Test::Address {
             side,
             is_equal,
             net,
             port,
-        })
+        };
+        Ok(with(family, test))
     }
 
     /// A number is looked for in the field that has numbers; a name there too, where its number is known, else among names.
@@ -229,6 +266,14 @@ impl Parser<'_> {
     }
 }
 
+/// Both, where there are two.
+fn with(family: Option<Expr>, test: Test) -> Expr {
+    match family {
+        Some(family) => Expr::And(vec![family, Expr::Test(test)]),
+        None => Expr::Test(test),
+    }
+}
+
 fn port(word: &str) -> Option<u16> {
     let is_number = word.bytes().all(|b| b.is_ascii_digit());
     match word.parse() {
@@ -265,7 +310,16 @@ fn host(word: &str) -> Result<(Option<Net>, Option<u16>), String> {
         "*" => None,
         "" if named.is_some() => None,
         "" => return Err(expected()),
-        address => Some(masked(value::net(address, true)?).0),
+        // ss takes brackets around IPv4, too.
+        address => match address
+            .strip_prefix('[')
+            .and_then(|rest| rest.split_once(']'))
+        {
+            Some((inside, prefix)) if !inside.contains(':') => {
+                Some(masked(value::net(&format!("{inside}{prefix}"), true)?).0)
+            }
+            _ => Some(masked(value::net(address, true)?).0),
+        },
     };
     Ok((net, port))
 }

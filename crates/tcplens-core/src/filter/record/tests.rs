@@ -182,6 +182,19 @@ fn expressions_take_what_they_say() {
         ("src [::]:80", false, true),
         ("src :80", false, true),
         ("not dst 0.0.0.0/0", false, true),
+        ("src inet:10.0.0.5", true, false),
+        (
+            "src inet:10.0.0.0/8 and dst inet:[192.0.2.7]:443",
+            true,
+            false,
+        ),
+        ("src inet6:[::]:80", false, true),
+        ("src inet6:*", false, true),
+        ("src inet:*:40000", true, false),
+        ("src = inet6:10.0.0.5", false, false),
+        ("not src inet6:*", true, false),
+        ("src != inet:10.0.0.9", true, false),
+        ("dport = inet:https or sport inet6:*:80", true, true),
         ("dev 2", true, false),
         ("dev != lo", true, true),
         ("fwmark = 0x3/0xf", true, false),
@@ -297,6 +310,13 @@ fn errors_are_at_the_word_and_say_what_was_expected() {
         ("dev eth7", "eth7", "write its number"),
         ("sport = :nosuch", ":nosuch", "expected a port"),
         ("dst example.test", "example.test", "expected an IP address"),
+        ("src inet:x", "inet:x", "expected an IP address"),
+        (
+            "src unix:/run/x",
+            "unix:/run/x",
+            "sockets that are not TCP's",
+        ),
+        ("dst link:1:2", "link:1:2", "write inet: or inet6:"),
         ("udp port 53", "udp", "asks for packets"),
         ("tcp[13] & 2 != 0", "tcp[13]", "asks for packets"),
         ("port 80 and greater 100", "greater", "asks for packets"),
@@ -445,4 +465,36 @@ fn examples_of_the_documentation_are_read() {
         }
     }
     assert!(read > 50, "{read}");
+}
+
+#[test]
+fn every_word_of_ss_for_states_is_one_here() {
+    // iproute2 6.1, misc/ss.c: scan_state.
+    for word in [
+        "close",
+        "closed",
+        "unconnected",
+        "syn-rcv",
+        "syn-recv",
+        "established",
+        "syn-sent",
+        "fin-wait-1",
+        "fin-wait-2",
+        "time-wait",
+        "close-wait",
+        "last-ack",
+        "closing",
+        "listening",
+        "bound-inactive",
+        "all",
+        "connected",
+        "synchronized",
+        "bucket",
+        "big",
+    ] {
+        for text in [format!("state {word}"), format!("exclude {word}")] {
+            let filter = RecordFilter::parse::<Socket>(&text);
+            assert!(filter.is_ok(), "{text}: {:?}", filter.err());
+        }
+    }
 }

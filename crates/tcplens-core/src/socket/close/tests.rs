@@ -42,6 +42,17 @@ fn a_client_that_closed_first_had_its_fin_acknowledged_and_not_yet_the_servers()
 }
 
 #[test]
+fn a_fin_that_came_while_a_look_was_answered_is_known_by_the_state_of_the_statistics() {
+    let told = Make::new(7).destroyed().traffic(1000, 1002, 2001, 1);
+    let mut polled = Make::new(7)
+        .state(state::CLOSE_WAIT)
+        .traffic(1000, 1001, 2001, 1);
+    // What stands beside them is older.
+    polled.head[1] = state::ESTABLISHED;
+    check(read(Some(polled), told, None), SocketClose::Fin, Some(2000));
+}
+
+#[test]
 fn a_client_that_closed_second_has_the_servers_fin() {
     let told = Make::new(7).destroyed().traffic(1000, 1002, 2001, 1);
     let open = Make::new(7).traffic(1000, 1001, 2000, 1);

@@ -8,7 +8,7 @@ use super::server::{Change, Host, Server};
 use super::thresholds::{REPEATED, REPEATED_PER_MILLE, is_share};
 use super::{Class, Draft};
 use crate::record::{Outcome, Suspect};
-use crate::view::words::{addresses, count, duration, percent, when};
+use crate::view::words::{addresses, count, duration, grouped, percent, when};
 use crate::view::{Cause, Peer, Report, Sighting};
 
 type Rule = fn(&Server<'_>, &Sighting) -> Draft;
@@ -345,7 +345,7 @@ fn syn_unheard(server: &Server<'_>, seen: &Sighting) -> Draft {
     let text = format!("Connecting to {name} took more than one try (SYN): {why}.");
     let evidence = format!(
         "{} of {} that it accepted needed a repeated SYN, by {}, waited {} longer in total, {} at most; {}; {}.",
-        seen.count,
+        grouped(seen.count),
         count(server.peer.outcome(Outcome::Established), "attempt"),
         addresses(&seen.peers, "client"),
         duration(seen.time_ns),
@@ -364,7 +364,7 @@ fn synack_repeated(client: IpAddr, peer: &Peer, seen: &Sighting) -> Draft {
     );
     let evidence = format!(
         "{} of {} ({}), with {}; {}.",
-        seen.count,
+        grouped(seen.count),
         count(of, "established attempt"),
         percent(seen.count, of),
         addresses(&seen.peers, "server"),

@@ -7,7 +7,7 @@ use super::thresholds::{
 };
 use super::{Class, Draft};
 use crate::record::{Health, Suspect};
-use crate::view::words::{addresses, count, percent, when};
+use crate::view::words::{addresses, count, grouped, percent, when};
 use crate::view::{Report, Sighting};
 
 pub(super) fn find(report: &Report, health: &Health) -> Vec<Draft> {
@@ -39,11 +39,12 @@ fn one_sided(report: &Report) -> Option<Draft> {
         if part == all {
             "every connection".to_owned()
         } else {
-            format!("{part} of {all} connections")
+            format!("{} of {}", grouped(part), count(all, "connection"))
         }
     );
     let evidence = format!(
-        "{part} of {} with segments of one side only, sent by {}; seen {}.",
+        "{} of {} with segments of one side only, sent by {}; seen {}.",
+        grouped(part),
         count(all, "connection"),
         addresses(&seen.peers, "host"),
         when(seen.first, seen.last)
@@ -67,7 +68,7 @@ fn missing(report: &Report) -> Option<Draft> {
                 connections may be the capture's."
         .to_owned();
     let evidence = format!(
-        "{} missing ({} of all data) on {part} of {}; seen {}.",
+        "{} missing ({} of all data) on {} of {}; seen {}.",
         count(report.totals.missing_bytes, "byte"),
         percent(
             report.totals.missing_bytes,
@@ -76,6 +77,7 @@ fn missing(report: &Report) -> Option<Draft> {
                 .bytes
                 .saturating_add(report.totals.missing_bytes)
         ),
+        grouped(part),
         count(all, "connection"),
         when(seen.first, seen.last)
     );
@@ -105,7 +107,9 @@ fn dropped(report: &Report, health: &Health) -> Option<Draft> {
     let drops = health.kernel_drops.filter(|&drops| drops > 0)?;
     let all = health.packets.saturating_add(drops);
     let evidence = format!(
-        "{drops} of {all} packets ({}) dropped by the kernel.",
+        "{} of {} packets ({}) dropped by the kernel.",
+        grouped(drops),
+        grouped(all),
         percent(drops, all)
     );
     let text = "The capture was too slow: the kernel dropped packets before they were read. Use a larger buffer or a filter.";
@@ -180,7 +184,9 @@ fn is_of_loss(draft: &Draft) -> bool {
 fn duplicates(report: &Report, health: &Health) -> Option<Draft> {
     let (part, all) = (health.duplicates, health.tcp_segments);
     let mut evidence = format!(
-        "{part} of {all} segments ({}) were seen a second time.",
+        "{} of {} segments ({}) were seen a second time.",
+        grouped(part),
+        grouped(all),
         percent(part, all)
     );
     let text = match doubt(report, health)? {
@@ -193,9 +199,9 @@ fn duplicates(report: &Report, health: &Health) -> Option<Draft> {
                 "Clients sent {} with data and repeated {} in all, servers {} and {}, too late to be known as copies (2 ms); \
                  {evidence}",
                 count(totals.data_segments[0], "segment"),
-                totals.repeated[0],
-                totals.data_segments[1],
-                totals.repeated[1]
+                grouped(totals.repeated[0]),
+                grouped(totals.data_segments[1]),
+                grouped(totals.repeated[1])
             );
             "Packets seem to be in this capture twice, from two points far apart: most come a second time. Loss, \
              repeats and delays below are doubtful; analyse what each point saw alone."
@@ -210,7 +216,9 @@ fn reversals(report: &Report, health: &Health) -> Option<Draft> {
         return None;
     }
     let evidence = format!(
-        "{part} of {all} packets ({}) are older than one before them.",
+        "{} of {} packets ({}) are older than one before them.",
+        grouped(part),
+        grouped(all),
         percent(part, all)
     );
     let text = "The capture's clock goes back, or its packets are out of order: durations may be wrong or absent.";

@@ -6,7 +6,7 @@ use super::thresholds::{
 };
 use super::{Class, Draft};
 use crate::record::Suspect;
-use crate::view::words::{addresses, count, duration, endpoint, when};
+use crate::view::words::{addresses, count, duration, endpoint, grouped, when};
 use crate::view::{Cause, Peer, Report, Sighting};
 
 pub(super) fn find(report: &Report) -> Vec<Draft> {
@@ -67,7 +67,7 @@ const RULES: &[(Cause, Rule)] = &[
 fn share(peer: &Peer, seen: &Sighting) -> String {
     format!(
         "{} of {}, with {}, open for up to {}; {}.",
-        seen.count,
+        grouped(seen.count),
         count(peer.connections, "connection"),
         addresses(&seen.peers, "client"),
         duration(seen.longest_ns),
@@ -193,7 +193,7 @@ fn zero_window(what: &str, other: &str, suspect: Suspect, peer: &Peer) -> Option
         count(peer.zero_windows, "time"),
         duration(peer.zero_window_ns),
         duration(seen.longest_ns),
-        seen.count,
+        grouped(seen.count),
         count(peer.connections, "connection"),
         when(seen.first, seen.last)
     );

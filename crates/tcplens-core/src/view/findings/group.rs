@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::thresholds::ALIKE;
 use super::{Class, Draft};
 use crate::record::{Outcome, Suspect};
-use crate::view::words::{count, when};
+use crate::view::words::{count, grouped, when};
 use crate::view::{Report, Sighting};
 
 /// By only client first, then by server address; what is in no large group stays as it is.
@@ -98,7 +98,7 @@ fn of_host(host: IpAddr, group: &[Draft]) -> Draft {
 fn evidence(seen: &Sighting, of: u64) -> String {
     format!(
         "{} of {}; {}.",
-        seen.count,
+        grouped(seen.count),
         count(of, "attempt"),
         when(seen.first, seen.last)
     )

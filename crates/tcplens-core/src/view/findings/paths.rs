@@ -9,7 +9,7 @@ use super::thresholds::{
 };
 use super::{Class, Draft};
 use crate::record::Suspect;
-use crate::view::words::{count, duration, percent, when};
+use crate::view::words::{count, duration, grouped, percent, when};
 use crate::view::{Cause, Leg, Peer, Report, Sighting};
 
 pub(super) fn find(report: &Report) -> Vec<Draft> {
@@ -105,8 +105,9 @@ fn loss_of(host: &Host, all: Leg) -> Draft {
     let compared = match rest.1 {
         0 => format!("no other {role} to compare with"),
         segments => format!(
-            "all other {role}s: {} of {segments} ({})",
-            rest.0,
+            "all other {role}s: {} of {} ({})",
+            grouped(rest.0),
+            grouped(segments),
             percent(rest.0, segments)
         ),
     };
@@ -122,11 +123,11 @@ fn loss_of(host: &Host, all: Leg) -> Draft {
     );
     let evidence = format!(
         "{} of {} segments lost ({} on the way to it, {} from it), on {} of {}; {compared}; seen {}.",
-        path.lost(),
-        path.segments,
-        path.lost_to,
-        path.lost_from,
-        host.lossy.count,
+        grouped(path.lost()),
+        grouped(path.segments),
+        grouped(path.lost_to),
+        grouped(path.lost_from),
+        grouped(host.lossy.count),
         count(host.connections, "connection"),
         when(host.lossy.first, host.lossy.last)
     );
@@ -160,11 +161,11 @@ fn loss_of_all(lossy: &[&Host], judged: usize) -> Draft {
     let evidence = format!(
         "{} of {judged} {role}s; {} of {} segments lost ({} towards them, {} from them), on {} of {}; seen {}.",
         lossy.len(),
-        path.lost(),
-        path.segments,
-        path.lost_to,
-        path.lost_from,
-        seen.count,
+        grouped(path.lost()),
+        grouped(path.segments),
+        grouped(path.lost_to),
+        grouped(path.lost_from),
+        grouped(seen.count),
         count(connections, "connection"),
         when(seen.first, seen.last)
     );

@@ -12,7 +12,7 @@ use super::{Class, Draft};
 use crate::record::{EndedBy, Health, Suspect, Verdict};
 use crate::view::troubles::{Errors, Kinds, Lookups, Slow, Trouble};
 use crate::view::waits::Wait;
-use crate::view::words::{addresses, count, duration, endpoint, percent, when};
+use crate::view::words::{addresses, count, duration, endpoint, grouped, percent, when};
 use crate::view::{Report, RequestGroup, ServerKey};
 
 pub(super) fn find(report: &Report, health: &Health) -> Vec<Draft> {
@@ -179,7 +179,7 @@ impl Server<'_> {
         format!(
             "{} of {} took {} or more, mostly for that: it cost {} of their {} ({}), up to {} of one; the median of all \
              takes {}",
-            seen.count,
+            grouped(seen.count),
             count(answered, what),
             duration(from_ns),
             duration(seen.time_ns),
@@ -226,7 +226,7 @@ impl Server<'_> {
             self.name,
             percent(seen.count, decided)
         );
-        let mut evidence = format!("{} of {}", seen.count, count(decided, "request"));
+        let mut evidence = format!("{} of {}", grouped(seen.count), count(decided, "request"));
         if errors.words.top(2).len() > 1 {
             // Writing to a String cannot fail.
             let _ = write!(evidence, ": {}", names(&errors.words));
@@ -267,7 +267,7 @@ impl Server<'_> {
         );
         let evidence = format!(
             "{} of {}, for {}; by {}; {}.",
-            seen.count,
+            grouped(seen.count),
             count(decided, "request"),
             names(asked),
             addresses(&seen.peers, "client"),
@@ -303,7 +303,7 @@ impl Server<'_> {
         };
         let evidence = format!(
             "{} of {} without an answer within {}, for {}; by {}; {}.",
-            seen.count,
+            grouped(seen.count),
             count(all, "request"),
             duration(NAME_SILENCE_NS.unsigned_abs()),
             names(asked),
@@ -328,7 +328,7 @@ impl Server<'_> {
         .into_iter()
         .map(|(by, words)| (unanswered.ended_by[by as usize], words))
         .filter(|(n, _)| *n > 0)
-        .map(|(n, words)| format!("{words} ({n})"))
+        .map(|(n, words)| format!("{words} ({})", grouped(n)))
         .collect();
         let text = format!(
             "{} leaves requests unanswered: {}.",
@@ -338,7 +338,7 @@ impl Server<'_> {
                 false => format!("instead {}", ended.join(", ")),
             }
         );
-        let mut evidence = format!("{} of {}", seen.count, count(decided, "request"));
+        let mut evidence = format!("{} of {}", grouped(seen.count), count(decided, "request"));
         mostly(&mut evidence, &unanswered.operations, seen.count);
         // Writing to a String cannot fail.
         let _ = write!(
@@ -360,7 +360,7 @@ pub(super) fn names(kinds: &Kinds) -> String {
     let named: Vec<_> = top
         .iter()
         .take(3)
-        .map(|(name, n)| format!("{name} ({n})"))
+        .map(|(name, n)| format!("{name} ({})", grouped(*n)))
         .collect();
     named.join(", ") + if is_all { "" } else { " and others" }
 }
@@ -371,7 +371,7 @@ pub(super) fn mostly(text: &mut String, kinds: &Kinds, of: u64) {
         // Writing to a String cannot fail.
         let _ = match n == of {
             true => write!(text, ", all {word}"),
-            false => write!(text, ", most often {word} ({n})"),
+            false => write!(text, ", most often {word} ({})", grouped(n)),
         };
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::thresholds::{LOSS_CONTRAST, LOSS_PER_MILLE, LOST, SYN_DROPS, is_share};
 use crate::record::Outcome;
-use crate::view::words::{addresses, at, count, endpoint};
+use crate::view::words::{addresses, at, count, endpoint, grouped};
 use crate::view::{Few, Leg, Peer, Report, ServerKey, Sighting};
 
 /// What all ports of one host tell. Made once per host: a scan may touch every port.
@@ -82,8 +82,8 @@ impl Server<'_> {
         let path = self.path();
         format!(
             "established connections lost {} of {} segments between here and it",
-            path.lost(),
-            path.segments
+            grouped(path.lost()),
+            grouped(path.segments)
         )
     }
 
@@ -110,7 +110,7 @@ impl Server<'_> {
         let of = count(self.decided, "attempt");
         format!(
             "{} of {of} {how}, by {}",
-            seen.count,
+            grouped(seen.count),
             addresses(&seen.peers, "client")
         )
     }

@@ -4,10 +4,10 @@ use tcplens_core::socket::message::{HEAD, push_attribute};
 use tcplens_core::time::Span;
 
 use super::super::base64;
-use super::super::json::Json;
 use super::super::line::{Final, Metadata};
 use super::super::stamp::Stamp;
 use super::record;
+use crate::read_json::Json;
 
 /// Most places of the array of attributes: kinds have 14 bits.
 const PLACES: usize = 1 << 14;

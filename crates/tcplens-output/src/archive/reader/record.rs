@@ -11,10 +11,10 @@ use tcplens_core::socket::message::HEAD;
 use tcplens_core::socket::{Context, Message, map, rebuild};
 use tcplens_core::time::{Span, Timestamp};
 
-use super::super::json::{Json, Value};
 use super::super::line::{Final, Metadata};
 use super::super::stamp::Stamp;
 use super::parse::Found;
+use crate::read_json::{Json, Value};
 
 /// How lines of records begin: the kind is first.
 const BEGINNING: &[u8] = b"{\"kind\":\"socket\",";

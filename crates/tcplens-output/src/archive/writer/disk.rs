@@ -68,6 +68,7 @@ impl Disk {
         }
         self.failed = None;
         let counters = &mut self.counters;
+        counters.written += u64::from(connection.records);
         *match why {
             Why::Due => &mut counters.flushes_due,
             Why::Ended => &mut counters.flushes_ended,

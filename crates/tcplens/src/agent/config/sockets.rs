@@ -1,4 +1,4 @@
-//! What the agent does with the kernel's sockets, beside its sources: as `tcplens sockets --archive --event-socket`.
+//! What the agent does with the kernel's sockets, beside its sources or without any: as `tcplens sockets --archive --event-socket`.
 
 use std::path::PathBuf;
 
@@ -41,11 +41,14 @@ pub(crate) struct SocketsConfig {
 pub(super) fn read(
     section: &mut Section<'_, '_>,
     sources: &[Option<Source>],
+    is_measured: bool,
 ) -> Option<SocketsConfig> {
     let archive = section.one("archive", |text| not_empty(text).map(PathBuf::from));
     let event_socket = section.one("event_socket", path_with_slash);
-    if !section.has("archive") && !section.has("event_socket") {
-        section.problem_here("neither archive nor event_socket: nobody would see anything");
+    if !section.has("archive") && !section.has("event_socket") && !is_measured {
+        section.problem_here(
+            "neither archive nor event_socket, nor metrics under answering: nobody would see anything",
+        );
     }
     if section.has("uuid_prefix") && section.has("uuid_prefix_file") {
         section.problem(

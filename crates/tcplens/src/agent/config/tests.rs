@@ -25,7 +25,7 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
     for (text, expected) in [
         (
             "",
-            "a.yaml:1:1: sources: there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true\n\
+            "a.yaml:1:1: sources: there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true; or sockets: for the kernel's sockets alone\n\
              a.yaml:1:1: views: there is none, and nothing under answering: nobody would see anything; write one (- kind: requests)",
         ),
         (
@@ -63,11 +63,20 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
         ),
         (
             "sources: [{interface: any}]\nVIEWsockets:\n  interval: 1\n",
-            "a.yaml:4:3: sockets: neither archive nor event_socket: nobody would see anything",
+            "a.yaml:4:3: sockets: neither archive nor event_socket, nor metrics under answering: nobody would see anything",
         ),
         (
             "sources: [{interface: any}]\nVIEWsockets:\n  archive: kept\n  exclude: nosuch == 1\n",
             "a.yaml:5:12: sockets.exclude: ",
+        ),
+        (
+            "sockets: {archive: kept}\nVIEW",
+            "a.yaml:2:8: views: they show what sources see, and there is none; write sources, or leave them out",
+        ),
+        (
+            "sockets: {archive: kept}\nanswering: {stats_port: 33333}\nfilter: tcp\n",
+            "a.yaml:2:12: answering: stats_port and socket tell what sources see, and there is none; metrics tell of sockets, too\n\
+             a.yaml:3:9: filter: it is about what sources see, and there is none; leave it out",
         ),
         (
             "SOURCEVIEWbounds:\n  threads: [1]\n",

@@ -46,14 +46,26 @@ pub(super) struct Client {
 enum Step {
     /// What came of its request.
     Read(Vec<u8>),
-    /// The desk will answer, or has too many who ask; and whether the client wants no more than the head.
-    Ask(Option<Receiver<Vec<u8>>>, bool),
+    /// The desks answer, one after the other.
+    Ask(Asking),
     /// It follows what changes.
     Follow(Box<Events>),
     /// The response, and how much of it is sent.
     Write(Vec<u8>, usize),
     /// Everything is sent. Closing now, with something unread, would be a RST, and might take the response away.
     Leave,
+}
+
+/// A page on its way.
+struct Asking {
+    /// What the desks before have said, if any has.
+    page: Option<Vec<u8>>,
+    /// Which one is asked.
+    desk: usize,
+    /// It will answer; without it, it has too many who ask.
+    answer: Option<Receiver<Vec<u8>>>,
+    /// The client wants no more than the head.
+    is_head: bool,
 }
 
 impl Client {
@@ -97,15 +109,15 @@ impl Client {
         &mut self,
         seen: PollFlags,
         now: Instant,
-        desk: &SyncSender<Asked>,
+        desks: &[SyncSender<Asked>],
         pages: &Pages,
     ) -> Next {
         let is_late = now >= self.deadline;
         let went = match &mut self.step {
             // It has closed both ways: nobody waits for the answer any more.
             Step::Ask(..) if !seen.is_empty() => return Next::Go,
-            Step::Ask(..) => self.ask(is_late, now, desk, pages),
-            Step::Follow(events) => match events.go_on(&mut self.stream, seen, now, desk) {
+            Step::Ask(..) => self.ask(is_late, now, desks, pages),
+            Step::Follow(events) => match events.go_on(&mut self.stream, seen, now, &desks[0]) {
                 Ok(Went::On) => Ok(()),
                 Ok(Went::Slow) => {
                     pages.refuse();
@@ -115,7 +127,7 @@ impl Client {
             },
             Step::Read(_) | Step::Write(..) | Step::Leave if is_late => return Next::Go,
             _ if seen.is_empty() => Ok(()),
-            Step::Read(_) => self.read(now, desk, pages),
+            Step::Read(_) => self.read(now, desks, pages),
             Step::Write(..) => self.send(now),
             Step::Leave => self.leave(),
         };
@@ -128,7 +140,12 @@ impl Client {
         }
     }
 
-    fn read(&mut self, now: Instant, desk: &SyncSender<Asked>, pages: &Pages) -> io::Result<()> {
+    fn read(
+        &mut self,
+        now: Instant,
+        desks: &[SyncSender<Asked>],
+        pages: &Pages,
+    ) -> io::Result<()> {
         let Step::Read(got) = &mut self.step else {
             return Ok(());
         };
@@ -140,7 +157,7 @@ impl Client {
         got.extend_from_slice(&some[..length]);
         match head::read(got, pages.site) {
             None => Ok(()),
-            Some(Ok(request)) => self.answer(request, now, desk, pages),
+            Some(Ok(request)) => self.answer(request, now, desks, pages),
             Some(Err(refused)) => {
                 let (status, more) = match refused {
                     Refused::Malformed => ("400 Bad Request", ""),
@@ -167,7 +184,7 @@ impl Client {
         &mut self,
         request: Request,
         now: Instant,
-        desk: &SyncSender<Asked>,
+        desks: &[SyncSender<Asked>],
         pages: &Pages,
     ) -> io::Result<()> {
         let Request { page, is_head } = request;
@@ -176,9 +193,14 @@ impl Client {
             Page::Welcome => self.write(whole(TEXT, WELCOME.as_bytes()), now),
             Page::Browser => self.write(whole(HTML, &pages.page), now),
             Page::Metrics | Page::Data => {
-                self.step = Step::Ask(None, is_head);
+                self.step = Step::Ask(Asking {
+                    page: None,
+                    desk: 0,
+                    answer: None,
+                    is_head,
+                });
                 self.deadline = now + ASKING;
-                self.ask(false, now, desk, pages)
+                self.ask(false, now, desks, pages)
             }
             Page::Events(_) if is_head => self.write(pages.stream(true), now),
             Page::Events(known) => {
@@ -189,42 +211,67 @@ impl Client {
         }
     }
 
-    /// Asks the desk, or looks whether it has answered.
+    /// Asks a desk, or looks whether it has answered; then the next. One that is gone has nothing more to say.
     fn ask(
         &mut self,
         is_late: bool,
         now: Instant,
-        desk: &SyncSender<Asked>,
+        desks: &[SyncSender<Asked>],
         pages: &Pages,
     ) -> io::Result<()> {
-        let Step::Ask(asked, is_head) = &mut self.step else {
+        let Step::Ask(asking) = &mut self.step else {
             return Ok(());
         };
-        let is_head = *is_head;
-        let reply = asked.as_ref().map(Receiver::try_recv);
-        let (question, kind) = match pages.site {
-            Site::Metrics => (Question::Metrics, prometheus::CONTENT_TYPE),
-            Site::Page => (Question::Page, JSON),
+        let is_head = asking.is_head;
+        let kind = match pages.site {
+            Site::Metrics => prometheus::CONTENT_TYPE,
+            Site::Page => JSON,
         };
         let busy = || {
             let body = b"503 Service Unavailable; no answer in time, try again\n";
             pages.response("503 Service Unavailable", TEXT, body, is_head)
         };
-        let response = match reply {
-            Some(Ok(page)) => pages.response("200 OK", kind, &page, is_head),
-            Some(Err(TryRecvError::Disconnected)) => busy(),
-            _ if is_late => busy(),
-            Some(Err(TryRecvError::Empty)) => return Ok(()),
-            None => {
-                let (reply, answer) = sync_channel(1);
-                match desk.try_send(Asked { question, reply }) {
-                    Ok(()) => *asked = Some(answer),
-                    // Others are before it: once more when it is looked at again.
-                    Err(TrySendError::Full(_)) => {}
-                    Err(TrySendError::Disconnected(_)) => return self.write(busy(), now),
+        while let Some(desk) = desks.get(asking.desk) {
+            let answer = match &asking.answer {
+                Some(answer) => answer.try_recv(),
+                None => {
+                    let (reply, answer) = sync_channel(1);
+                    let question = match pages.site {
+                        Site::Metrics => Question::Metrics,
+                        Site::Page => Question::Page,
+                    };
+                    match desk.try_send(Asked { question, reply }) {
+                        Ok(()) => asking.answer = Some(answer),
+                        // Others are before it: once more when it is looked at again.
+                        Err(TrySendError::Full(_)) => {}
+                        Err(TrySendError::Disconnected(_)) => {
+                            asking.desk += 1;
+                            continue;
+                        }
+                    }
+                    Err(TryRecvError::Empty)
                 }
-                return Ok(());
+            };
+            match answer {
+                Ok(page) => {
+                    asking.page = Some(match &asking.page {
+                        None => page,
+                        Some(before) => join(before, &page),
+                    });
+                }
+                Err(TryRecvError::Disconnected) => {}
+                Err(TryRecvError::Empty) if is_late => {
+                    let response = busy();
+                    return self.write(response, now);
+                }
+                Err(TryRecvError::Empty) => return Ok(()),
             }
+            asking.answer = None;
+            asking.desk += 1;
+        }
+        let response = match &asking.page {
+            None => busy(),
+            Some(page) => pages.response("200 OK", kind, page, is_head),
         };
         self.write(response, now)
     }
@@ -265,4 +312,9 @@ impl Client {
             _ => Ok(()),
         }
     }
+}
+
+fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy;
+    prometheus::join(&text(first), &text(second)).into_bytes()
 }

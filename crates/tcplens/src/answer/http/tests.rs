@@ -30,7 +30,7 @@ fn serve(answer: impl Fn(Asked) + Send + 'static) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     Served {
-        http: Http::start(listener, asks).unwrap(),
+        http: Http::start(listener, vec![asks]).unwrap(),
         at,
         desk: thread::spawn(move || asked.into_iter().for_each(answer)),
     }
@@ -311,4 +311,42 @@ fn percent(text: &str) -> String {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn several_desks_make_one_page_and_one_that_is_gone_takes_nothing_away() {
+    let desk = |page: &'static str| {
+        let (asks, asked) = sync_channel::<Asked>(2);
+        let answers = thread::spawn(move || {
+            let answer = |asked: Asked| asked.reply.send(page.into());
+            // Who asked may be gone.
+            asked.into_iter().for_each(|asked| drop(answer(asked)));
+        });
+        (asks, answers)
+    };
+    let (first, one) = desk("# HELP a A.\n# TYPE a gauge\na{x=\"1\"} 1\n");
+    let (second, two) =
+        desk("# HELP b B.\n# TYPE b gauge\nb 2\n# HELP a A.\n# TYPE a gauge\na{x=\"2\"} 3\n");
+    let (gone, nobody) = sync_channel(1);
+    drop(nobody);
+    let page = |desks| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let _http = Http::start(listener, desks).unwrap();
+        let mut client = TcpStream::connect(at).unwrap();
+        client
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            .unwrap();
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    };
+    let both = "# HELP a A.\n# TYPE a gauge\na{x=\"1\"} 1\na{x=\"2\"} 3\n# HELP b B.\n# TYPE b gauge\nb 2\n";
+    let whole = page(vec![first, gone.clone(), second]);
+    assert_eq!(whole, ("HTTP/1.1 200 OK".to_owned(), both.to_owned()));
+    let (status, _) = page(vec![gone]);
+    assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
+    one.join().unwrap();
+    two.join().unwrap();
 }

@@ -25,6 +25,8 @@ const TESTS: &[&str] = &[
     "dst 0.0.0.0/0",
     "dst [::]/0",
     "src *:80",
+    "src inet:10.0.0.0/8",
+    "dst != inet6:[fd00::]/8:443",
     "local_port in (80, 400-500)",
     "remote_port > 1000",
     "remote_port != 443",

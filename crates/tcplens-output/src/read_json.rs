@@ -1,5 +1,6 @@
-//! Reads JSON (RFC 8259) in one pass, value by value, as far as a line of an archive needs it. Tolerant: what nobody asks for
-//! is passed over, whatever it is; its texts and numbers are not looked into.
+//! Reads JSON (RFC 8259) in one pass, value by value, as far as lines of archives, of event sockets and tcpeek's documents need it.
+//! Tolerant: what nobody asks for is passed over, whatever it is; its texts and numbers are not looked into. Not for writing:
+//! `json`, `jsonl`.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use std::borrow::Cow;
 const DEPTH: u32 = 128;
 
 /// A value that is neither object nor array.
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// `null`.
     Null,
     /// A text.
@@ -18,17 +19,17 @@ pub(super) enum Value<'a> {
 
 /// A place in a text. Every method takes one value off it; `None`: there is another value, or none, and the place means
 /// nothing any more.
-pub(super) struct Json<'a> {
+pub(crate) struct Json<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Json<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Json<'a> {
+    pub(crate) fn new(text: &'a [u8]) -> Json<'a> {
         Json { rest: text }
     }
 
     /// Takes an object: `member` is told each name and takes the value.
-    pub(super) fn object(
+    pub(crate) fn object(
         &mut self,
         mut member: impl FnMut(&mut Json<'a>, &Cow<'a, [u8]>) -> Option<()>,
     ) -> Option<()> {
@@ -48,7 +49,7 @@ impl<'a> Json<'a> {
     }
 
     /// Takes an array: `element` takes each value.
-    pub(super) fn array(
+    pub(crate) fn array(
         &mut self,
         mut element: impl FnMut(&mut Json<'a>) -> Option<()>,
     ) -> Option<()> {
@@ -66,7 +67,7 @@ impl<'a> Json<'a> {
     }
 
     /// Takes `null`, if that is what comes next.
-    pub(super) fn null(&mut self) -> bool {
+    pub(crate) fn null(&mut self) -> bool {
         self.space();
         let rest = self.rest.strip_prefix(b"null");
         self.rest = rest.unwrap_or(self.rest);
@@ -74,7 +75,7 @@ impl<'a> Json<'a> {
     }
 
     /// Takes a number that has neither sign, fraction nor exponent.
-    pub(super) fn number(&mut self) -> Option<u64> {
+    pub(crate) fn number(&mut self) -> Option<u64> {
         self.space();
         let mut value: u64 = 0;
         let digits = self.rest.iter().take_while(|byte| byte.is_ascii_digit());
@@ -89,8 +90,13 @@ impl<'a> Json<'a> {
         (count > 0 && !matches!(rest.first(), Some(b'.' | b'e' | b'E'))).then_some(value)
     }
 
+    /// Takes a text that is UTF-8.
+    pub(crate) fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.string()?.into_owned()).ok()
+    }
+
     /// Takes a text; borrowed unless something in it is escaped.
-    pub(super) fn string(&mut self) -> Option<Cow<'a, [u8]>> {
+    pub(crate) fn string(&mut self) -> Option<Cow<'a, [u8]>> {
         self.mark(b'"')?;
         let end = self
             .rest
@@ -148,7 +154,7 @@ impl<'a> Json<'a> {
     }
 
     /// Takes any value, and what it is.
-    pub(super) fn value(&mut self) -> Option<Value<'a>> {
+    pub(crate) fn value(&mut self) -> Option<Value<'a>> {
         if self.null() {
             return Some(Value::Null);
         }
@@ -166,7 +172,7 @@ impl<'a> Json<'a> {
     }
 
     /// Takes any value.
-    pub(super) fn skip(&mut self) -> Option<()> {
+    pub(crate) fn skip(&mut self) -> Option<()> {
         self.skip_within(DEPTH)
     }
 
@@ -187,7 +193,7 @@ impl<'a> Json<'a> {
     }
 
     /// Nothing is left.
-    pub(super) fn end(&mut self) -> Option<()> {
+    pub(crate) fn end(&mut self) -> Option<()> {
         self.space();
         self.rest.is_empty().then_some(())
     }
