@@ -68,6 +68,8 @@ pub(super) struct Following {
     pub rates: [(u64, u64); 2],
     /// Since when what the latest segment repaired had been missing.
     pub repaired: Option<Timestamp>,
+    /// Since when the window had been closed that the latest segment opens.
+    pub opened: Option<Timestamp>,
 }
 
 impl Following {
@@ -91,6 +93,7 @@ impl Following {
             last: Timestamp::MIN,
             rates: [(0, 0); 2],
             repaired: None,
+            opened: None,
         }
     }
 
@@ -439,6 +442,7 @@ impl Following {
             }
             (Some(since), window) if window != 0 => {
                 self.closed[from] = None;
+                self.opened = Some(since);
                 let span = seg.time.since(since);
                 let end = Some(self.end(seg.from));
                 let closed = self.events.iter_mut().rev().take(NEAR);
