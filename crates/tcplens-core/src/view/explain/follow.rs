@@ -27,7 +27,7 @@ const TIMEOUT_NS: u64 = 200_000_000;
 /// Duplicate ACKs that ask for a segment (RFC 5681 section 3.2).
 const FAST: u32 = 3;
 
-/// How far back the event is looked for that a window closed at.
+/// How far back an event is looked for: where a window closed, what a request began with, an ACK that was held back.
 const NEAR: usize = 256;
 
 /// One connection while its packets come.
@@ -122,6 +122,9 @@ impl Following {
         }
         if is_bare && seg.flags & flags::ACK != 0 {
             self.bare_ack(seg, &before, facts.acknowledges);
+        } else if is_bare && self.is_all && !self.is_of_window(seg) {
+            // It says nothing at all.
+            self.push(seg, What::Ack);
         }
         self.is_opening = owner.is_opening;
         self.windows[from] = seg.window;

@@ -1,6 +1,6 @@
 //! Segments that acknowledge and say nothing else: those that ask for something missing, and those that were held back.
 
-use super::{Before, Following};
+use super::{Before, Following, NEAR};
 use crate::tcp::seq::Seq;
 use crate::time::Span;
 use crate::view::explain::event::{End, Event, What};
@@ -17,10 +17,7 @@ impl Following {
     /// An acknowledgment and nothing else.
     pub(super) fn bare_ack(&mut self, seg: &Segment, before: &Before, acknowledges: bool) {
         let from = usize::from(seg.from & 1);
-        let is_told = self.events.last().is_some_and(|event| {
-            event.frames[1] == seg.frame
-                && matches!(event.what, What::WindowClosed | What::WindowOpened)
-        });
+        let is_told = self.is_of_window(seg);
         let is_outstanding = self.sides[1 - from].high.offset(Seq(seg.ack)) > 0;
         let is_duplicate = !acknowledges
             && before.is_acknowledged
@@ -52,6 +49,14 @@ impl Following {
         }
     }
 
+    /// Whether the segment is told already, by what it says of its window.
+    pub(super) fn is_of_window(&self, seg: &Segment) -> bool {
+        self.events.last().is_some_and(|event| {
+            event.frames[1] == seg.frame
+                && matches!(event.what, What::WindowClosed | What::WindowOpened)
+        })
+    }
+
     /// An ACK that was held back is worth a word if data follow at once from whoever got it.
     pub(super) fn was_waited_for(&mut self, seg: &Segment) {
         let Some(ack) = self.held_back.take() else {
@@ -62,10 +67,11 @@ impl Following {
         if !is_answer || !is_soon {
             return;
         }
-        // Where every segment is told it stands there already.
-        match self.events.last_mut() {
-            Some(last) if last.what == What::Ack && last.frames == ack.frames => *last = ack,
-            _ => self.events.push(ack),
+        // Where every segment is told it stands there already, copies of it perhaps behind it.
+        let mut near = self.events.iter_mut().rev().take(NEAR);
+        match near.find(|it| it.what == What::Ack && it.frames == ack.frames) {
+            Some(told) => *told = ack,
+            None => self.events.push(ack),
         }
     }
 
