@@ -150,6 +150,38 @@ fn agrees(story: &Story, end: End, sent: &Sent) {
     assert_eq!(told, counted, "{end:?}: {story:#?}");
 }
 
+/// Where every segment is told, each is told once, with its bytes.
+fn is_complete(story: &Story, end: End, sent: &Sent) {
+    let window = |what: &What| matches!(what, What::WindowClosed | What::WindowOpened);
+    let beside = |what: &What| {
+        matches!(
+            what,
+            What::Hole { .. } | What::Spurious | What::SecondSighting
+        )
+    };
+    let told = segments(story, end, |what| !window(what) && !beside(what));
+    // An ACK that opens or closes a window is told by that alone.
+    let most = told + segments(story, end, window);
+    assert!(
+        (told..=most).contains(&sent.segments),
+        "{end:?}: {story:#?}"
+    );
+    let events = story.events.iter().filter(|event| event.from == Some(end));
+    let new = |what: &What| {
+        matches!(
+            what,
+            What::Data | What::Syn | What::SynAck | What::Fill { .. }
+        )
+    };
+    let bytes: u64 = events
+        .filter(|event| new(&event.what))
+        .map(|event| event.bytes)
+        .sum();
+    if sent.partial_retransmits == 0 {
+        assert_eq!(bytes, sent.bytes, "{end:?}: {story:#?}");
+    }
+}
+
 fn all_agrees(story: &Story) {
     let Connection { client, server, .. } = &story.head.connection;
     agrees(story, End::Client, client);
@@ -218,6 +250,10 @@ proptest! {
         let whole = stories(&input, &settings, Detail::All);
         prop_assert!(!whole.is_empty());
         whole.iter().for_each(all_agrees);
+        for story in &whole {
+            is_complete(story, End::Client, &story.head.connection.client);
+            is_complete(story, End::Server, &story.head.connection.server);
+        }
         let runs = stories(&input, &settings, Detail::Lines(1000));
         runs.iter().for_each(all_agrees);
         for story in stories(&input, &settings, Detail::Lines(0)) {

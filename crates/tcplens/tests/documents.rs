@@ -348,3 +348,18 @@ fn the_daemonset_is_yaml_and_has_what_the_page_says() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{arguments:?}");
 }
+
+#[test]
+fn the_diagram_of_the_page_about_explain_is_what_the_program_prints() {
+    let page = std::fs::read_to_string(root().join("docs/explain.md")).unwrap();
+    let case = root().join("tests/cases/explain-window/expected");
+    let printed = std::fs::read_to_string(case).unwrap();
+    let (_, example) = page
+        .split_once("\n$ tcplens explain 1 -r input.pcap\n")
+        .unwrap();
+    let (diagram, _) = example.split_once("```").unwrap();
+    assert!(
+        diagram.lines().count() > 5 && printed.contains(diagram),
+        "{diagram}"
+    );
+}

@@ -263,8 +263,11 @@ impl ExplainView {
         if self.following == Some(id) {
             return true;
         }
+        if self.following.is_some() && self.ends_early {
+            return false;
+        }
         let is_meant = match &self.named {
-            Some(Named::Id(prefix)) => text(id).starts_with(prefix),
+            Some(Named::Id(prefix)) => id.text().starts_with(prefix.as_bytes()),
             Some(Named::End(end)) => is_of_end(&seen.segment.flow, *end),
             Some(Named::Frame(_)) => false,
             None => name::begins(seen.segment),
@@ -276,8 +279,7 @@ impl ExplainView {
             self.following = Some(id);
             return true;
         }
-        let is_new = self.others.len() < TOLD && !self.others.contains(&id);
-        if is_new && !self.ends_early {
+        if self.others.len() < TOLD && !self.others.contains(&id) {
             self.others.push(id);
         }
         false

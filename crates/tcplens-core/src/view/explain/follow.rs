@@ -1,16 +1,17 @@
 //! From segments to events: the same tracking as for records (`tcp::track`), and beside it what only a story needs: which
-//! packet carried what, who waits for whom, and where a run of ordinary segments ends.
+//! packet carried what, who waits for whom, and where a run of ordinary segments ends. `acks` is about segments that only
+//! acknowledge, `attach` finds the place of requests among the events.
 
-use std::sync::Arc;
+mod acks;
+mod attach;
 
-use super::event::{Again, Asked, End, Event, Late, Silence, What};
+use super::event::{Again, End, Event, Late, Silence, What};
 use super::sent::Sending;
-use crate::record::RequestRow;
 use crate::shard::Owner;
 use crate::tcp::seen::{Sent, Sighting};
 use crate::tcp::seq::Seq;
 use crate::tcp::track::{Odd, Side, units};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 use crate::wire::segment::{Segment, flags, has};
 
 /// From here on nothing but time is worth a line: 1 s. Chosen: a person waits, and a timeout has passed.
@@ -23,17 +24,10 @@ const RUN_NS: u64 = 100_000_000;
 /// TCP_RTO_MIN).
 const TIMEOUT_NS: u64 = 200_000_000;
 
-/// An ACK that took so much longer than the quickest of its side was held back: Linux waits 40 ms (TCP_DELACK_MIN), others
-/// up to 200 ms.
-const HELD_BACK_NS: u64 = 30_000_000;
-
-/// What is sent so soon after an ACK waited for it.
-const AT_ONCE_NS: u64 = 5_000_000;
-
 /// Duplicate ACKs that ask for a segment (RFC 5681 section 3.2).
 const FAST: u32 = 3;
 
-/// How far back the event is looked for that a window closed at.
+/// How far back an event is looked for: where a window closed, what a request began with, an ACK that was held back.
 const NEAR: usize = 256;
 
 /// One connection while its packets come.
@@ -68,6 +62,8 @@ pub(super) struct Following {
     pub rates: [(u64, u64); 2],
     /// Since when what the latest segment repaired had been missing.
     pub repaired: Option<Timestamp>,
+    /// Since when the window had been closed that the latest segment opens.
+    pub opened: Option<Timestamp>,
 }
 
 impl Following {
@@ -91,6 +87,7 @@ impl Following {
             last: Timestamp::MIN,
             rates: [(0, 0); 2],
             repaired: None,
+            opened: None,
         }
     }
 
@@ -125,6 +122,9 @@ impl Following {
         }
         if is_bare && seg.flags & flags::ACK != 0 {
             self.bare_ack(seg, &before, facts.acknowledges);
+        } else if is_bare && self.is_all && !self.is_of_window(seg) {
+            // It says nothing at all.
+            self.push(seg, What::Ack);
         }
         self.is_opening = owner.is_opening;
         self.windows[from] = seg.window;
@@ -216,18 +216,6 @@ impl Following {
             span: Some(span),
             ..self.event(seg, What::Silence(why))
         });
-    }
-
-    /// An ACK that was held back is worth a word if data follow at once from whoever got it.
-    fn was_waited_for(&mut self, seg: &Segment) {
-        let Some(ack) = self.held_back.take() else {
-            return;
-        };
-        let is_answer = ack.from != Some(self.end(seg.from)) && seg.payload_length > 0;
-        let is_soon = (seg.time.since(ack.time)).is_some_and(|span| span.ns() <= AT_ONCE_NS);
-        if is_answer && is_soon {
-            self.events.push(ack);
-        }
     }
 
     /// The segment itself, but for what it says of windows and of what it acknowledges.
@@ -439,6 +427,7 @@ impl Following {
             }
             (Some(since), window) if window != 0 => {
                 self.closed[from] = None;
+                self.opened = Some(since);
                 let span = seg.time.since(since);
                 let end = Some(self.end(seg.from));
                 let closed = self.events.iter_mut().rev().take(NEAR);
@@ -452,150 +441,6 @@ impl Following {
                 }
             }
             _ => {}
-        }
-    }
-
-    /// An acknowledgment and nothing else.
-    fn bare_ack(&mut self, seg: &Segment, before: &Before, acknowledges: bool) {
-        let from = usize::from(seg.from & 1);
-        let is_told = self.events.last().is_some_and(|event| {
-            event.frames[1] == seg.frame
-                && matches!(event.what, What::WindowClosed | What::WindowOpened)
-        });
-        let is_outstanding = self.sides[1 - from].high.offset(Seq(seg.ack)) > 0;
-        let is_duplicate = !acknowledges
-            && before.is_acknowledged
-            && before.ack == Seq(seg.ack)
-            && seg.window == self.windows[from]
-            && is_outstanding
-            && !is_told;
-        if is_duplicate {
-            self.duplicate_acks[from] = self.duplicate_acks[from].saturating_add(1);
-            self.duplicate_ack(seg);
-            return;
-        }
-        let is_of_handshake = self.is_opening && self.end(seg.from) == End::Client;
-        if self.is_all && !is_told || is_of_handshake {
-            self.push(seg, What::Ack);
-            return;
-        }
-        let Some((held, quickest)) = self.round_trip(from, before).filter(|_| !is_outstanding)
-        else {
-            return;
-        };
-        if held >= quickest.saturating_add(HELD_BACK_NS) {
-            let mut event = self.event(seg, What::DelayedAck);
-            event.span = Some(Span::from_ns(held));
-            self.held_back = Some(event);
-        }
-    }
-
-    fn duplicate_ack(&mut self, seg: &Segment) {
-        let end = Some(self.end(seg.from));
-        let is_run = |event: &Event| event.what == What::DuplicateAcks && event.from == end;
-        let at = self.continued(is_run, &What::Data);
-        let run = at.and_then(|at| self.events.get_mut(at));
-        match run.filter(|_| !self.is_all) {
-            Some(run) => {
-                run.until = seg.time;
-                run.frames[1] = seg.frame;
-                run.segments += 1;
-            }
-            None => {
-                self.push(seg, What::DuplicateAcks);
-            }
-        }
-    }
-
-    /// The round trip that this ACK ended, and the quickest of its side so far, in ns.
-    fn round_trip(&self, from: usize, before: &Before) -> Option<(u64, u64)> {
-        let odd = self.odd.as_deref().map(|odd| &odd[from]);
-        let (samples, quickest, _) = self.sides[from].rtt(odd)?;
-        (samples > before.rtt_samples)
-            .then(|| (self.sides[from].rtt_sum - before.rtt_sum, quickest))
-    }
-
-    /// Where a request and its response are among the events.
-    pub(super) fn request(&mut self, asked: &Arc<Asked>, row: &RequestRow) {
-        let client = self.end(row.client);
-        let [first, answer] = row.frames;
-        if let Some(event) = self.carrier(first, client) {
-            match &mut event.what {
-                What::Fold(folded) => {
-                    folded.requests += 1;
-                    folded.longest =
-                        super::fold::longer(folded.longest.take(), Some(Arc::clone(asked)));
-                }
-                _ => event.note_asked(asked),
-            }
-        }
-        if answer != 0
-            && let Some(event) = self.carrier(answer, client.other())
-        {
-            event.note_begun(asked);
-        }
-        if asked.total.is_some()
-            && let Some(event) = self.ending(asked.times.last_response, client.other())
-        {
-            event.note_answered(asked);
-        }
-        self.silences(asked);
-    }
-
-    /// The event whose packets include `frame`, of what this end sent.
-    fn carrier(&mut self, frame: u64, end: End) -> Option<&mut Event> {
-        let behind = self
-            .events
-            .partition_point(|event| event.frames[0] <= frame);
-        let holds = |event: &&mut Event| {
-            let is_message = matches!(
-                event.what,
-                What::Data
-                    | What::Repeat { .. }
-                    | What::Partial
-                    | What::Fill { .. }
-                    | What::Syn
-                    | What::SynAck
-            );
-            let is_fold = matches!(event.what, What::Fold(_));
-            event.frames[1] >= frame && (is_fold || is_message && event.from == Some(end))
-        };
-        let events = self.events.get_mut(..behind)?;
-        events.iter_mut().rev().take(NEAR).find(holds)
-    }
-
-    /// The event in which this end sent something at `time`: the last of these.
-    fn ending(&mut self, time: Timestamp, end: End) -> Option<&mut Event> {
-        let holds = |event: &&mut Event| {
-            let is_message = matches!(
-                event.what,
-                What::Data | What::Repeat { .. } | What::Partial | What::Fill { .. }
-            );
-            event.time <= time && time <= event.until && is_message && event.from == Some(end)
-        };
-        self.events.iter_mut().rev().take(NEAR).find(holds)
-    }
-
-    /// Silences while a request was under way are told by it.
-    fn silences(&mut self, asked: &Arc<Asked>) {
-        let from = asked.times.first_request;
-        let until = asked.total.map_or(self.last, |total| {
-            from.plus(i64::try_from(total.ns()).unwrap_or(i64::MAX))
-        });
-        if until.since(from).is_none_or(|span| span.ns() < SILENCE_NS) {
-            return;
-        }
-        for event in self.events.iter_mut().rev() {
-            if event.until < from {
-                return;
-            }
-            let is_within = from <= event.time && event.until <= until;
-            if is_within && matches!(event.what, What::Silence(_)) {
-                event
-                    .notes()
-                    .during
-                    .get_or_insert_with(|| Arc::clone(asked));
-            }
         }
     }
 }

@@ -41,13 +41,13 @@ pub enum Detail {
 }
 
 impl Detail {
-    /// Most events kept at once. Chosen: at some 150 bytes each, 3 MB in the first case and 75 MB in the second, which is a
-    /// connection of 500,000 packets.
+    /// Most events kept at once. Chosen: with requests some 500 bytes each (measured), 10 MB in the first case and 100 MB in the
+    /// second, which is a connection of 200,000 packets.
     #[must_use]
     pub fn most(self) -> usize {
         match self {
             Detail::Lines(lines) => lines.max(20_000),
-            Detail::All => 500_000,
+            Detail::All => 200_000,
         }
     }
 }
@@ -129,6 +129,9 @@ impl Teller {
         self.following.segment(seg, owner);
         if let Some(since) = self.following.repaired.take() {
             self.ledger.lost(since, seg.time);
+        }
+        if let Some(since) = self.following.opened.take() {
+            self.ledger.closed(since, seg.time);
         }
         let most = self.detail.most();
         if self.following.events.len() >= most {

@@ -2,7 +2,8 @@
 //!
 //! A moment belongs to the handshake, to a request that was under way, or to nobody: then the client asked for nothing. Within
 //! a request its time budget says what it went to. Where several were under way, a moment counts once: what was counted
-//! already is taken out of the later request's budget, its wait behind others first. A request is over when the last byte of
+//! already is taken out of the later request's budget: of loss and closed windows what fell into that, then its wait behind
+//! others. A request is over when the last byte of
 //! its response was seen here, which may get lost behind this point: what was not yet repaired then is loss as well.
 
 use std::cmp::Reverse;
@@ -138,6 +139,8 @@ pub(super) struct Ledger {
     settled: Timestamp,
     /// When something lost was not yet repaired: given away last, for within a request its budget says it.
     lost: VecDeque<(Timestamp, Timestamp)>,
+    /// When a receive window was closed.
+    closed: VecDeque<(Timestamp, Timestamp)>,
 }
 
 impl Ledger {
@@ -147,6 +150,7 @@ impl Ledger {
             taken: Vec::new(),
             settled: Timestamp::MIN,
             lost: VecDeque::new(),
+            closed: VecDeque::new(),
         }
     }
 
@@ -162,6 +166,14 @@ impl Ledger {
             && let Some((from, to)) = self.lost.pop_front()
         {
             self.add(from, to, [(Share::Loss, ns(from, to))]);
+        }
+    }
+
+    /// A receive window was closed.
+    pub(super) fn closed(&mut self, from: Timestamp, to: Timestamp) {
+        self.closed.push_back((from, to));
+        if self.closed.len() > OPEN {
+            self.closed.pop_front();
         }
     }
 
@@ -205,15 +217,26 @@ impl Ledger {
         to: Timestamp,
         mut parts: [(Share, u64); N],
     ) {
-        let whole = ns(from, to);
         let start = from.max(self.settled);
-        let mut left = ns(start, to);
+        let mut before = ns(from, start.min(to));
+        let (mut lost, mut closed) = (0, 0);
         // Most requests come after all that was taken.
         let behind = self.taken.partition_point(|&(_, end)| end <= start);
         for &(a, b) in self.taken.get(behind..).unwrap_or_default() {
-            left = left.saturating_sub(ns(a.max(start), b.min(to)));
+            let (a, b) = (a.max(start), b.min(to));
+            before += ns(a, b);
+            lost += within(&self.lost, a, b);
+            closed += within(&self.closed, a, b);
         }
-        let mut before = whole.saturating_sub(left);
+        for (share, part) in &mut parts {
+            let out = match share {
+                Share::Loss => before.min(*part).min(lost),
+                Share::Window => before.min(*part).min(closed),
+                _ => 0,
+            };
+            before -= out;
+            *part -= out;
+        }
         for (share, part) in &mut parts {
             let out = before.min(*part);
             before -= out;
@@ -255,6 +278,12 @@ impl Ledger {
 
 fn ns(from: Timestamp, to: Timestamp) -> u64 {
     to.since(from).map_or(0, Span::ns)
+}
+
+/// How much of `from..to` is within such stretches, which came in the order of their ends.
+fn within(stretches: &VecDeque<(Timestamp, Timestamp)>, from: Timestamp, to: Timestamp) -> u64 {
+    let near = stretches.iter().rev().take_while(|(_, end)| *end > from);
+    near.map(|&(a, b)| ns(a.max(from), b.min(to))).sum()
 }
 
 #[cfg(test)]
@@ -314,6 +343,22 @@ mod tests {
             spent(&ledger, 100),
             [("server", 5), ("loss", 65), ("idle", 30)]
         );
+    }
+
+    #[test]
+    fn a_loss_that_held_up_several_requests_counts_once() {
+        let mut ledger = Ledger::new();
+        ledger.lost(Timestamp(10), Timestamp(40));
+        let budget = |server| {
+            [
+                (Share::Queue, 0),
+                (Share::Server, server),
+                (Share::Loss, 30),
+            ]
+        };
+        ledger.add(Timestamp(0), Timestamp(50), budget(20));
+        ledger.add(Timestamp(5), Timestamp(60), budget(25));
+        assert_eq!(spent(&ledger, 60), [("server", 30), ("loss", 30)]);
     }
 
     #[test]

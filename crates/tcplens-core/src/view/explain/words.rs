@@ -59,6 +59,7 @@ pub fn label(event: &Event) -> String {
         What::Syn if event.bytes > 0 => format!("SYN with {}", size(event.bytes)),
         What::Syn => "SYN".to_owned(),
         What::SynAck => "SYN-ACK".to_owned(),
+        What::Ack if event.flags & flags::ACK == 0 => "nothing (no flags)".to_owned(),
         What::Ack | What::DelayedAck => "ACK".to_owned(),
         What::Data => message(event),
         What::Repeat { .. } => format!("{} again", content(event)),
