@@ -105,14 +105,16 @@ impl Client {
             // It has closed both ways: nobody waits for the answer any more.
             Step::Ask(..) if !seen.is_empty() => return Next::Go,
             Step::Ask(..) => self.ask(is_late, now, desk, pages),
-            Step::Follow(events) => match events.go_on(&mut self.stream, seen, now, desk) {
-                Ok(Went::On) => Ok(()),
-                Ok(Went::Slow) => {
-                    pages.refuse();
-                    return Next::Go;
+            Step::Follow(events) => {
+                match events.go_on(&mut self.stream, seen, now, (desk, pages)) {
+                    Ok(Went::On) => Ok(()),
+                    Ok(Went::Slow) => {
+                        pages.refuse();
+                        return Next::Go;
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             Step::Read(_) | Step::Write(..) | Step::Leave if is_late => return Next::Go,
             _ if seen.is_empty() => Ok(()),
             Step::Read(_) => self.read(now, desk, pages),
@@ -215,6 +217,8 @@ impl Client {
             Some(Err(TryRecvError::Disconnected)) => busy(),
             _ if is_late => busy(),
             Some(Err(TryRecvError::Empty)) => return Ok(()),
+            // Others have just asked: when it is looked at again.
+            None if !pages.may_ask(now) => return Ok(()),
             None => {
                 let (reply, answer) = sync_channel(1);
                 match desk.try_send(Asked { question, reply }) {
