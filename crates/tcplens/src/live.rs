@@ -158,6 +158,11 @@ impl Live {
         self
     }
 
+    /// Whether what begins is told.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.is_announced
+    }
+
     /// Whether it is the kernel that tells.
     pub(crate) fn is_kernel(&self) -> bool {
         self.kernel.is_some()

@@ -25,6 +25,7 @@ use tcplens_output::units::Rotate;
 
 use crate::answer::DeskSettings;
 use crate::answer::listen::Listeners;
+use crate::answer::server::Servers;
 use crate::commands::Wanted;
 use crate::gate::Gate;
 use crate::kernel::NewPorts;
@@ -230,7 +231,11 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             }
             let answering = listeners.map(|all| all.start(plan.desk(live)));
             let answering = answering.transpose()?;
-            if let (Some((_, servers)), true) = (&answering, plan.is_verbose) {
+            // Who asks for the page wants to open it.
+            let servers = answering.as_ref().map(|(_, servers)| servers);
+            let is_told =
+                |servers: &&Servers| plan.is_verbose || (servers.has_page() && live.is_announced());
+            if let Some(servers) = servers.filter(is_told) {
                 say(servers);
             }
             live.announce(&opened.down);

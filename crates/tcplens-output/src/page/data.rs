@@ -42,7 +42,7 @@ pub struct About<'a> {
 /// A text, and the revision at which it became what it is.
 type Known = (String, u64);
 
-/// Makes documents, and remembers what the last one said. At most [`ROWS`] rows and one report's findings.
+/// Makes documents, and remembers what the last one said. At most 500 rows and one report's findings.
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
     rows: BTreeMap<ServerKey, Known>,

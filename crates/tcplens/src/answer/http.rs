@@ -1,6 +1,6 @@
 //! The page of metrics, or the page for browsers and what changes on it, over HTTP/1.1 (RFC 9112), on one thread for all clients.
 //! One request per connection: a scrape every few seconds needs no more. Not a web server: it knows a few pages, reads no bodies,
-//! and sends no dates.
+//! and sends no dates. By hand: a framework with its runtime (axum, tokio) is thirty packages more than there are for these pages.
 //!
 //! No client can harm another, or whoever has the records: no call blocks, each step of a client has a deadline, and at most
 //! [`CLIENTS`] are served; when one more comes, the one goes that has asked nothing for longest, or, where all have asked, has

@@ -58,6 +58,11 @@ impl Servers {
         self.addresses[0]
     }
 
+    /// Whether there is a page for browsers.
+    pub(crate) fn has_page(&self) -> bool {
+        self.addresses[2].is_some()
+    }
+
     /// Where `--web` is.
     #[cfg(test)]
     pub(crate) fn web_address(&self) -> Option<SocketAddr> {

@@ -101,10 +101,10 @@ pub(crate) struct Answering {
     #[arg(short = 'U', long, value_name = "PATH", num_args = 0..=1, default_missing_value = "/run/tcplens/tcplens.sock")]
     #[arg(value_parser = values::socket_path)]
     pub socket: Option<PathBuf>,
-    /// Prometheus at http://ADDR:PORT/metrics; a port alone: on 127.0.0.1
+    /// Prometheus: http://ADDR:PORT/metrics; a port alone is on 127.0.0.1
     #[arg(long, value_name = "ADDR:PORT", value_parser = values::listen_metrics)]
     pub metrics: Option<SocketAddr>,
-    /// The page of `report --html`, updated each second, for browsers; alone: at http://127.0.0.1:9317
+    /// The page of report --html, live; alone: http://127.0.0.1:9317
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:9317")]
     #[arg(value_parser = values::listen_web)]
     pub web: Option<SocketAddr>,

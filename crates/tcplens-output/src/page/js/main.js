@@ -2,7 +2,7 @@
 
 const embedded = JSON.parse(byId("data").textContent);
 const isServed = embedded === null;
-const feed = { isPaused: false, waiting: null, source: null, at: 0 };
+const feed = { isPaused: false, source: null };
 
 /** Draws everything, of what is chosen. */
 function draw() {
@@ -21,6 +21,7 @@ function drawChosen() {
   byId("all-who").hidden = view.destination === null;
   byId("all-when").hidden = !view.range;
   byId("no-requests").hidden = hasRequests();
+  for (const word of document.querySelectorAll(".of")) word.textContent = hasRequests() ? "requests" : "attempts to connect";
   drawPlots();
   const total = sum(slots(course(), view.range));
   drawHistogram(total);

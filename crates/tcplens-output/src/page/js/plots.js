@@ -4,7 +4,7 @@
 const LEFT = 66; // Where every plot begins, so that moments lie below each other.
 const RIGHT = 12;
 const FAILED = ["refused", "unreachable", "timed out", "unanswered", "aborted", "reset", "unacknowledged"];
-const HUES = ["loss", "server", "queue", "window", "client", "transfer", "network", "unknown"];
+const HUES = ["loss", "server", "queue", "window", "client", "transfer", "network", "unknown", "quiet", "ink"];
 
 /** The lines of each plot: label, colour, value of a slice, and how it is written. */
 function lines() {
@@ -28,7 +28,7 @@ function lines() {
       ["requests", "server", rate((slot) => slot.requests), each, "fill"],
       ["attempts to connect", "network", rate((slot) => attempts(slot.outcomes) + slot.undecided), each, "dash"],
     ],
-    trouble: seen.map(([label, get], n) => [label, HUES[n % HUES.length], rate(get), each, n < HUES.length ? null : "dash"]),
+    trouble: seen.map(([label, get], n) => [label, HUES[n % HUES.length], rate(get), each, "stack"]),
     latency: [
       ["50 %", "network", part(0.5), seconds],
       ["95 %", "queue", part(0.95), seconds],
@@ -38,6 +38,11 @@ function lines() {
 }
 
 const plots = { made: {}, signature: "" };
+
+/** Each line upon those after it, so that none hides another; what is drawn first is the highest. */
+function stack(data) {
+  for (let n = data.length - 2; n > 0; n--) data[n] = data[n].map((v, at) => v + data[n + 1][at]);
+}
 
 /** Draws all that is over time. */
 function drawPlots() {
@@ -54,6 +59,7 @@ function drawPlots() {
   }
   for (const [name, specs] of Object.entries(all)) {
     const data = [times, ...specs.map((line) => list.map((slot) => line[2](slot, width)))];
+    if (name === "trouble") stack(data);
     // The last slice ends, too; of latency its end says nothing.
     if (list.length) data.forEach((values, n) => (n ? values.push(name === "latency" ? null : values[values.length - 1]) : null));
     const range = view.range || extent() || [0, 1];
@@ -82,15 +88,17 @@ function newPlot(name, specs, data, range) {
         y: isTime ? { distr: 3 } : { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
       },
       axes: [
-        { ...axis, values: (_, splits) => splits.map((s) => axisTime(s, splits)) },
+        { ...axis, size: 30, space: 95, values: (_, splits) => splits.map((s) => axisTime(s, splits)) },
         { ...axis, size: LEFT, ...(isTime ? { splits: (_, __, low, high) => decades([low * 1e9, high * 1e9]).map((ns) => ns / 1e9) } : {}), values: (_, splits) => splits.map((v) => (v === null ? "" : isTime ? mark(v * 1e9) : String(Number(v.toPrecision(3))))) },
       ],
       series: [
         { label: "time", value: (_, s) => (s === null || s === undefined ? "–" : timeOf(s, false, course().width < 1 ? 3 : 0)) },
-        ...specs.map(([label, hue, , write, style]) => ({
-          label, stroke: colour(hue), width: 1.6, value: (_, v) => write(v),
+        ...specs.map(([label, hue, , write, style], n) => ({
+          label, stroke: colour(hue), width: 1.6,
+          // Of a stack its own part.
+          value: (self, v, _, at) => write(style === "stack" && v !== null && n + 2 < self.data.length ? v - self.data[n + 2][at] : v),
           dash: style === "dash" ? [6, 4] : undefined,
-          fill: style === "fill" ? colour(hue) + "26" : undefined,
+          fill: style === "fill" ? colour(hue) + "26" : style === "stack" ? colour(hue) : undefined,
           // What is counted holds for its slice.
           paths: isTime ? undefined : uPlot.paths.stepped({ align: 1 }),
           spanGaps: false, points: { show: isTime, size: 4 },

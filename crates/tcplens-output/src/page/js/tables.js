@@ -44,12 +44,24 @@ function drawFindings() {
         make("span", { class: "tag" }, "suspect: " + finding.suspect),
         make("span", { class: "tag" }, finding.code),
         ...(finding.frames.length ? [make("span", { class: "tag" }, "first packets: " + finding.frames.join(", "))] : [])),
-      make("div", { class: "show" }, code, copy)));
+      make("div", { class: "show" }, code, copy, ...plotsOf(finding))));
   }
   const hidden = found.list.length - shown.length;
   if (hidden) box.append(make("button", { type: "button", onclick: () => { showsAll = true; drawFindings(); } }, `${hidden} more`));
   else if (showsAll && found.list.length > FIRST) box.append(make("button", { type: "button", onclick: () => { showsAll = false; drawFindings(); } }, "fewer"));
   if (found.more) box.append(make("p", { class: "quiet" }, `${count(found.more)} more were found and are left out.`));
+}
+
+/** A button that shows the plots of the destination that a finding is about, if there is one that has any. */
+function plotsOf(finding) {
+  const named = finding.text.match(/[0-9a-f:.[\]]+:\d+/g) || [];
+  const name = named.find((word) => model.courses.has(word));
+  if (!name) return [];
+  const look = () => {
+    if (view.destination !== name) chooseDestination(name);
+    byId("bar").scrollIntoView();
+  };
+  return [make("button", { type: "button", title: `Plots of ${name} only`, onclick: look }, "Its plots")];
 }
 
 /** To the clipboard; where that is not allowed the command is selected, for Ctrl-C. */

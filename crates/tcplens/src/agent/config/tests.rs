@@ -365,7 +365,7 @@ views:
   - {kind: records, records: [request], server: 10.0.0.0/8, port: 80, protocol: http, status: 5xx, slower_than: 1s}
   - {kind: handshakes, outcome: refused, handshake_filter: a}
   - {kind: requests, format: tcprt-stats, output: /y, stats_interval: 10}
-answering: {stats_port: 1, socket: ./x, metrics: 2}
+answering: {stats_port: 1, socket: ./x, metrics: 2, web: 3}
 bounds: {threads: 1, limit_connections: 1, limit_memory: 1M, timeout: 1, idle: 1, active: 1}
 user: x
 log_level: debug

@@ -117,14 +117,16 @@ impl Client {
             // It has closed both ways: nobody waits for the answer any more.
             Step::Ask(..) if !seen.is_empty() => return Next::Go,
             Step::Ask(..) => self.ask(is_late, now, desks, pages),
-            Step::Follow(events) => match events.go_on(&mut self.stream, seen, now, &desks[0]) {
-                Ok(Went::On) => Ok(()),
-                Ok(Went::Slow) => {
-                    pages.refuse();
-                    return Next::Go;
+            Step::Follow(events) => {
+                match events.go_on(&mut self.stream, seen, now, (&desks[0], pages)) {
+                    Ok(Went::On) => Ok(()),
+                    Ok(Went::Slow) => {
+                        pages.refuse();
+                        return Next::Go;
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             Step::Read(_) | Step::Write(..) | Step::Leave if is_late => return Next::Go,
             _ if seen.is_empty() => Ok(()),
             Step::Read(_) => self.read(now, desks, pages),
@@ -234,6 +236,9 @@ impl Client {
         while let Some(desk) = desks.get(asking.desk) {
             let answer = match &asking.answer {
                 Some(answer) => answer.try_recv(),
+                None if is_late => Err(TryRecvError::Empty),
+                // Others have just asked: when it is looked at again.
+                None if !pages.may_ask(now) => return Ok(()),
                 None => {
                     let (reply, answer) = sync_channel(1);
                     let question = match pages.site {

@@ -11,6 +11,7 @@ use rustix::event::PollFlags;
 
 use super::LOOK;
 use super::head::Known;
+use super::pages::Pages;
 use crate::answer::{Asked, Question};
 
 /// From one event to the next.
@@ -84,7 +85,7 @@ impl Events {
         stream: &mut TcpStream,
         seen: PollFlags,
         now: Instant,
-        desk: &SyncSender<Asked>,
+        (desk, pages): (&SyncSender<Asked>, &Pages),
     ) -> io::Result<Went> {
         if seen.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
             // It has nothing to say any more but that it goes.
@@ -95,7 +96,7 @@ impl Events {
             }
         }
         if !self.is_writing() {
-            self.ask(now, desk)?;
+            self.ask(now, desk, pages)?;
         }
         if self.is_writing() {
             match self.send(stream) {
@@ -110,7 +111,7 @@ impl Events {
     }
 
     /// Asks the desk when it is time, or looks whether it has answered.
-    fn ask(&mut self, now: Instant, desk: &SyncSender<Asked>) -> io::Result<()> {
+    fn ask(&mut self, now: Instant, desk: &SyncSender<Asked>, pages: &Pages) -> io::Result<()> {
         match self.asked.as_ref().map(Receiver::try_recv) {
             Some(Ok(event)) => {
                 self.known = known(&event).unwrap_or_default();
@@ -122,6 +123,8 @@ impl Events {
             }
             Some(Err(TryRecvError::Empty)) => {}
             Some(Err(TryRecvError::Disconnected)) => return Err(ErrorKind::BrokenPipe.into()),
+            // Others have just asked.
+            None if now >= self.next && !pages.may_ask(now) => self.next = now + LOOK,
             None if now >= self.next => {
                 let (reply, answer) = sync_channel(1);
                 let question = Question::PageSince(self.known);

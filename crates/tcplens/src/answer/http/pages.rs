@@ -1,11 +1,17 @@
 //! What a server serves that does not change, and what each of its responses says in its head.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tcplens_output::page;
 
 use super::head::Site;
 use crate::answer::server::Room;
+
+/// From one question about the page to the next, of all browsers together: a document may have a megabyte, and whoever makes it
+/// has the records wait. Chosen: each of [`CLIENTS`](super::CLIENTS) can ask once a second.
+const PACE: Duration = Duration::from_millis(50);
 
 /// See the module.
 pub(super) struct Pages {
@@ -17,6 +23,8 @@ pub(super) struct Pages {
     pub(super) page: Vec<u8>,
     /// Counts who was turned away.
     room: Option<Arc<Room>>,
+    /// When the next question may be put.
+    ask_from: Cell<Option<Instant>>,
 }
 
 impl Pages {
@@ -27,6 +35,7 @@ impl Pages {
             fields: String::new(),
             page: Vec::new(),
             room: None,
+            ask_from: Cell::new(None),
         }
     }
 
@@ -43,7 +52,17 @@ impl Pages {
             ),
             page: page::live().into_bytes(),
             room: Some(room),
+            ask_from: Cell::new(None),
         }
+    }
+
+    /// Whether a question may be put now; then it is.
+    pub(super) fn may_ask(&self, now: Instant) -> bool {
+        let may = self.ask_from.get().is_none_or(|from| now >= from);
+        if may && self.site == Site::Page {
+            self.ask_from.set(Some(now + PACE));
+        }
+        may
     }
 
     /// Somebody was turned away.
