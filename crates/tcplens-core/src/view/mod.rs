@@ -33,6 +33,7 @@ mod words;
 pub use findings::{ADVICE, Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
+use histogram::HistogramSum;
 pub use metrics::Metrics;
 pub use names::{NAMES, Names, is_host_name};
 pub use page::PageView;
