@@ -361,7 +361,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         group: Group::Capture,
         name: "LOST",
-        width: 6,
+        width: 8,
         rank: 9,
         fields: ["capture_losses"; 3],
         cell: |peer, _| Cell::Count(peer.capture_losses),

@@ -243,6 +243,7 @@ fn restore_after_panics() {
 
 #[cfg(test)]
 #[path = "../../tests/screen/tmux.rs"]
+#[expect(dead_code, reason = "tests of the whole program use the rest")]
 mod tmux;
 
 #[cfg(test)]
