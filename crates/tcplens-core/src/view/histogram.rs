@@ -6,6 +6,48 @@ use crate::time::Span;
 /// Buckets per power of two, as a power of two. 2^6 buckets are 1/64 wide: half of that is the error.
 const PRECISION: u32 = 6;
 
+/// Most histograms that are looked at together. Chosen: as many as a row of `top` consists of.
+const TOGETHER: usize = 6;
+
+/// Adds up many histograms: each bucket has its place. 30 KB.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HistogramSum {
+    counts: Vec<u64>,
+    count: u64,
+    sum_ns: u128,
+    min: Option<Span>,
+    max: Option<Span>,
+}
+
+impl HistogramSum {
+    /// Counts everything that `other` counted.
+    pub(super) fn add(&mut self, other: &Histogram) {
+        for &(bucket, count) in &other.buckets {
+            let at = usize::from(bucket);
+            if at >= self.counts.len() {
+                self.counts.resize(at + 1, 0);
+            }
+            self.counts[at] += count;
+        }
+        self.count += other.count;
+        self.sum_ns += other.sum_ns;
+        self.min = self.min.into_iter().chain(other.min).min();
+        self.max = self.max.max(other.max);
+    }
+
+    /// The sum.
+    pub(super) fn histogram(&self) -> Histogram {
+        let used = self.counts.iter().zip(0_u16..).filter(|(n, _)| **n > 0);
+        Histogram {
+            buckets: used.map(|(count, bucket)| (bucket, *count)).collect(),
+            count: self.count,
+            sum_ns: self.sum_ns,
+            min: self.min,
+            max: self.max,
+        }
+    }
+}
+
 /// How often durations of each size occurred. Only buckets in use are stored; there are at most 3,776 of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
@@ -133,34 +175,64 @@ impl Histogram {
         Some(max)
     }
 
-    /// [`quantile`](Self::quantile) of all of them together, without adding them up.
+    /// [`quantile`](Self::quantile) of all of them together, without adding them up; of [`TOGETHER`] at most.
     #[must_use]
-    pub fn quantile_of(all: &[&Histogram], per_mille: u64) -> Option<Span> {
-        if let [one] = all {
-            return one.quantile(per_mille);
+    pub(super) fn quantile_of<'h>(
+        all: impl Iterator<Item = &'h Histogram>,
+        per_mille: u64,
+    ) -> Option<Span> {
+        let (mut parts, mut used) = ([&[][..]; TOGETHER], 0);
+        let (mut count, mut min, mut max) = (0_u64, None, None);
+        for one in all.filter(|one| one.count > 0) {
+            let part: Option<&mut &[(u16, u64)]> = parts.get_mut(used);
+            debug_assert!(part.is_some(), "at most {TOGETHER}");
+            if let Some(part) = part {
+                *part = &one.buckets;
+                used += 1;
+                count += one.count;
+                min = min.into_iter().chain(one.min).min();
+                max = max.max(one.max);
+            }
         }
-        let min = all.iter().filter_map(|one| one.min).min()?;
-        let max = all.iter().filter_map(|one| one.max).max()?;
-        let count: u128 = all.iter().map(|one| u128::from(one.count)).sum();
-        let rank = (count * u128::from(per_mille)).div_ceil(1000).max(1);
+        let (parts, min, max) = (parts.get_mut(..used)?, min?, max?);
+        let rank = u128::from(count) * u128::from(per_mille);
+        let rank = u64::try_from(rank.div_ceil(1000)).ok()?.max(1);
         if rank >= count {
             return Some(max);
         }
-        let mut left: Vec<&[(u16, u64)]> = all.iter().map(|one| &*one.buckets).collect();
-        let mut below = 0;
-        while let Some(bucket) = left.iter().filter_map(|of| of.first()).map(|it| it.0).min() {
-            for of in &mut left {
-                if let Some(((_, count), rest)) = of.split_first().filter(|(it, _)| it.0 == bucket)
-                {
-                    below += u128::from(*count);
+        // From the nearer end. From above: the first bucket with which fewer than `rank` are below.
+        let mut left = if per_mille > 500 {
+            count - rank + 1
+        } else {
+            rank
+        };
+        loop {
+            let ends = parts.iter().filter_map(|of| match per_mille > 500 {
+                true => of.last(),
+                false => of.first(),
+            });
+            let ends = ends.map(|(bucket, _)| *bucket);
+            let Some(bucket) = (if per_mille > 500 {
+                ends.max()
+            } else {
+                ends.min()
+            }) else {
+                return Some(max);
+            };
+            for of in parts.iter_mut() {
+                let taken = match per_mille > 500 {
+                    true => of.split_last(),
+                    false => of.split_first(),
+                };
+                if let Some(((_, count), rest)) = taken.filter(|(it, _)| it.0 == bucket) {
+                    left = left.saturating_sub(*count);
                     *of = rest;
                 }
             }
-            if below >= rank {
+            if left == 0 {
                 return Some(Span::from_ns(middle_of(bucket)).clamp(min, max));
             }
         }
-        Some(max)
     }
 
     /// The buckets in use, ascending: shortest duration, shortest one beyond it, and how often, at least once.
@@ -267,8 +339,10 @@ mod tests {
             let mut left = sum(&all);
             left.subtract(&all[0], &all[1..]);
             prop_assert_eq!(&left, &sum(&all[1..]));
-            let parts: Vec<&Histogram> = all.iter().collect();
-            prop_assert_eq!(Histogram::quantile_of(&parts, per_mille), sum(&all).quantile(per_mille));
+            prop_assert_eq!(Histogram::quantile_of(all.iter(), per_mille), sum(&all).quantile(per_mille));
+            let mut added = HistogramSum::default();
+            all.iter().for_each(|one| added.add(one));
+            prop_assert_eq!(added.histogram(), sum(&all));
         }
 
         #[test]

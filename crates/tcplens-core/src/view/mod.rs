@@ -25,6 +25,7 @@ mod words;
 pub use findings::{Findings, thresholds};
 pub use handshakes::{HandshakeSummary, Repeats, SILENCE_NS, is_undecided};
 pub use histogram::Histogram;
+use histogram::HistogramSum;
 pub use metrics::Metrics;
 pub use peers::{Leg, PEERS, Peer, Peers, ServerKey};
 pub use requests::{Population, RequestGroup, RequestSummary};

@@ -16,7 +16,7 @@ use tcplens_output::text::TopText;
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
-use super::{Prints, Wanted, nanoseconds, plan, tell};
+use super::{LIVE_LINGER, Prints, Wanted, nanoseconds, plan, tell};
 use crate::cli::{self, Common, Format, ProtocolChoice};
 use crate::observe::{Plan, View, observe};
 use crate::pace::Pace;
@@ -74,8 +74,14 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
         live.peeks(&protocols);
     }
     plan.settings.protocols = protocols;
-    if !is_once && common.bounds.active.is_none() {
-        plan.settings.active = Some(ACTIVE);
+    if !is_once {
+        // As live: what a connection was is told when it is over, not a minute later.
+        plan.settings.linger = LIVE_LINGER;
+        plan.settings.active = plan
+            .settings
+            .active
+            .filter(|_| common.bounds.active.is_some());
+        plan.settings.active.get_or_insert(ACTIVE);
     }
     if is_once && is_live && plan.duration.is_none() && plan.count.is_none() {
         plan.duration = Some(window);
@@ -114,18 +120,18 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
         ),
     };
     let has_screen = on_screen.is_some();
-    let groups = match has_screen {
+    let mut groups = match has_screen {
         true => groups(plan.settings.vantage),
-        false => vec![by],
+        false => Vec::new(),
     };
+    if !groups.contains(&by) {
+        groups.push(by);
+    }
     if has_screen {
         plan.progress = Progress::hidden();
+        plan.settings.linger = LIVE_LINGER;
         plan.settings.active = Some(common.bounds.active.map_or(ACTIVE, nanoseconds));
         plan.interval = Some(HEALTH);
-        // `--once` is not what was asked for.
-        if is_once && is_live {
-            plan.duration = common.source.duration;
-        }
         // Only what is asked for: the table that was shown last, into a file.
         if common.output.output.is_none() {
             target = Target::None;

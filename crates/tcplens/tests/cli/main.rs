@@ -21,6 +21,7 @@ mod running;
 mod scripts;
 mod sockets;
 mod stat;
+mod top;
 mod views;
 
 /// A directory for one test, removed at its end.

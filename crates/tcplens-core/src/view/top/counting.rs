@@ -8,7 +8,7 @@ use super::far::{Ends, KINDS};
 use super::group::{Group, Index, OTHERS};
 use super::memory::{self, Memory, Rows};
 use super::parts::{IN_PARTS, InParts, Sums, is_client_lower};
-use super::row::WINDOW_SLICES;
+use super::row::{Row, WINDOW_SLICES};
 use super::tally::{News, Tally};
 use crate::batch::AnyRecord;
 use crate::pending::Pending;
@@ -58,6 +58,8 @@ pub struct Top {
     pub(super) now: Timestamp,
     /// The latest slice with anything in it.
     filled: i64,
+    /// Attempts and requests of all rows together: the same in each grouping.
+    pub(super) asked: Row,
     /// No window begins before this one.
     floor: i64,
     pub(super) parts: BTreeMap<ConnectionId, InParts>,
@@ -95,6 +97,7 @@ impl Top {
             began: None,
             now: Timestamp::MIN,
             filled: 0,
+            asked: Row::default(),
             floor: 0,
             parts: BTreeMap::new(),
             parts_refused: 0,
@@ -197,7 +200,7 @@ impl Top {
         (first, self.begins(first))
     }
 
-    /// The row of a record in each grouping, with its tally and that of all.
+    /// Counts a record in its row of each grouping.
     fn count(
         &mut self,
         ends: &Ends<'_>,
@@ -212,7 +215,6 @@ impl Top {
             let row = group.row_mut(*place);
             row.last = now;
             add(by, row.slice(slice));
-            add(by, group.all.slice(slice));
         }
         places
     }
@@ -230,6 +232,7 @@ impl Top {
         self.began.get_or_insert(self.now);
         let ends = Ends::of_handshake(handshake);
         let places = self.count(&ends, |_, tally| tally.attempt(handshake));
+        self.asked.slice(self.filled).attempt(handshake);
         let rows = self.numbers(&places);
         if let Some(memory) = &mut self.memory {
             memory.attempt(self.now, rows, handshake);
@@ -241,6 +244,7 @@ impl Top {
         self.began.get_or_insert(self.now);
         let ends = Ends::of_request(request);
         let places = self.count(&ends, |_, tally| tally.request(request));
+        self.asked.slice(self.filled).request(request);
         let rows = self.numbers(&places);
         if let Some(memory) = &mut self.memory {
             memory.request(self.now, rows, request);
@@ -281,7 +285,7 @@ impl Top {
         let requests = connection.requests.unwrap_or(0);
         let has_ended = connection.is_final && !is_open;
         let is_established = connection.handshake == Some(HandshakeOutcome::Established);
-        let places = self.count(&ends, |by, tally| {
+        let tell = |by: GroupBy, tally: &mut Tally| {
             let far = ends.far(by);
             let near_first = |sums: Sums| match far {
                 End::Server => sums,
@@ -303,7 +307,11 @@ impl Top {
                 has_capture_loss: has_loss && !had_loss,
                 reuse: (has_ended && is_established && requests > 0).then_some(requests),
             });
-        });
+        };
+        let places = self.count(&ends, tell);
+        for group in &mut self.groups {
+            tell(group.by, group.all.slice(self.filled));
+        }
         if let Some(before) = &before {
             for (group, place) in self.groups.iter_mut().zip(before.rows) {
                 group.row_mut(place).closes(before.requests);

@@ -26,7 +26,7 @@ pub(super) struct Group {
     /// Slice in which rows were last given up.
     swept: Option<i64>,
     pub(super) others: Row,
-    /// All rows together.
+    /// The connections of all rows together.
     pub(super) all: Row,
     /// Records that found no row.
     pub(super) refused: u64,

@@ -117,6 +117,9 @@ impl Mark {
             at: 0..text.len(),
             expression: text.to_owned(),
         };
+        if !text.contains(['<', '>', '=']) {
+            return Err(error(expected()));
+        }
         let ends = text.find(['<', '>', '=', '!', ' ']).unwrap_or(text.len());
         let (name, rest) = text.split_at(ends);
         let share = rest.trim().strip_suffix('%');
@@ -238,6 +241,7 @@ mod tests {
             ("resets=10%", "expected FIELD<VALUE"),
             ("resets>x%", "expected FIELD<VALUE"),
             ("nothing>5", "nothing"),
+            ("resets", "expected FIELD<VALUE"),
             ("", "expected FIELD<VALUE"),
         ] {
             let error = Marks::none().set(text).unwrap_err();

@@ -124,9 +124,8 @@ impl Row {
         self.past.merge(&other.past);
     }
 
-    /// Counts what `other` counted over that time, as if before any window.
-    pub(super) fn add_up(&mut self, other: &Row, over: Over) {
-        other.tallies(over).for_each(|tally| self.past.merge(tally));
+    /// Connections that are open, of another row too.
+    pub(super) fn add_open(&mut self, other: &Row) {
         self.open += other.open;
         if let Some(reuse) = &other.open_reuse {
             self.open_reuse.get_or_insert_default().merge(reuse);

@@ -9,11 +9,11 @@ use super::counting::Top;
 use super::group::Group;
 use super::memory::LINES;
 use super::row::Row;
-use super::tally::{Tally, What};
+use super::tally::{Counters, Tally, What};
 use super::{Detail, Over, RowKey, TopQuery, TopSnapshot};
 use crate::record::{ConnectionId, Field, FirstFrame, GroupBy, Peer, Record, Visitor};
 use crate::time::{Span, Timestamp};
-use crate::view::Histogram;
+use crate::view::{Histogram, HistogramSum};
 
 /// The fields of a record that take a look at a histogram.
 const QUANTILES: [&str; 12] = [
@@ -38,6 +38,7 @@ impl Top {
         if let Some(group) = self.groups.iter_mut().find(|group| group.by == query.by) {
             group.advance(first);
         }
+        self.asked.advance(first);
         let began = self.began.unwrap_or(self.now);
         let show = Show {
             top: self,
@@ -56,26 +57,28 @@ impl Top {
                 passing: 0,
                 known: 0,
                 rows: Vec::new(),
-                totals: show.sum("all", &Row::default(), None),
+                totals: show.sum("all", [].into_iter(), &Row::default(), None),
                 others: None,
                 detail: None,
             };
         };
         let passing = show.passing(group, query);
         let others_are = !group.others.is_quiet() || group.given_up + group.refused > 0;
-        let others = others_are.then(|| show.sum("others", &group.others, None));
+        let others = others_are.then(|| {
+            show.sum(
+                "others",
+                group.others.tallies(query.over),
+                &group.others,
+                None,
+            )
+        });
         let totals = match &query.filter {
-            None => show.sum("all", &group.all, show.waiting()),
-            Some(_) => {
-                let mut all = Row::default();
-                let mut waiting = 0;
-                for (key, row) in &passing {
-                    all.add_up(row, query.over);
-                    waiting += show.waits(key).unwrap_or(0);
-                }
-                let over = Over::Start;
-                Show { over, ..show }.sum("all", &all, show.waiting().map(|_| waiting))
+            None => {
+                let asked = self.asked.tallies(query.over);
+                let tallies = asked.chain(group.all.tallies(query.over));
+                show.sum("all", tallies, &group.all, show.waiting())
             }
+            Some(_) => show.added_up(&passing),
         };
         let shown = passing.iter().skip(query.skip).take(query.rows);
         let rows = shown.map(|(key, row)| ((*key).clone(), show.row(key, row, |_| true)));
@@ -114,15 +117,15 @@ struct Show<'t> {
 impl Show<'_> {
     /// The rows that pass, in order.
     fn passing<'g>(&self, group: &'g Group, query: &TopQuery) -> Vec<(&'g RowKey, &'g Row)> {
+        let by = Sort::of(query.sort);
         let filter = query.filter.as_ref();
-        let wants = QUANTILES
-            .map(|name| name == query.sort || filter.is_some_and(|filter| filter.asks(name)));
-        let wanted = |n: usize| wants[n];
+        let wants = QUANTILES.map(|name| filter.is_some_and(|filter| filter.asks(name)));
         let mut passing = Vec::with_capacity(group.len());
         for (key, row) in group.rows() {
-            let peer = self.row(key, row, wanted);
-            if filter.is_none_or(|filter| filter.matches(&peer)) {
-                passing.push((Pick::of(&peer, query.sort), (key, row)));
+            let passes = filter
+                .is_none_or(|filter| filter.matches(&self.row(key, row, |n: usize| wants[n])));
+            if passes {
+                passing.push((self.value(&by, key, row), (key, row)));
             }
         }
         // Rows come ascending by key, and of equals none passes another. What has no value comes last either way.
@@ -133,9 +136,47 @@ impl Show<'_> {
         passing.into_iter().map(|(_, row)| row).collect()
     }
 
+    /// The value of the field that decides the order.
+    fn value(&self, by: &Sort<'_>, key: &RowKey, row: &Row) -> Option<Value> {
+        let tallies = row.tallies(self.over);
+        match by {
+            Sort::Counter(of) => {
+                let all = tallies.map(|tally| of(&tally.counters));
+                Some(Value::Number(all.fold(0, u64::wrapping_add)))
+            }
+            Sort::Quantile(what, per_mille) => {
+                let span = quantile(tallies, *what, *per_mille);
+                span.map(|span| Value::Number(span.ns()))
+            }
+            Sort::Field(name) => Pick::of(&self.row(key, row, |n| QUANTILES[n] == *name), name),
+        }
+    }
+
+    /// Some rows as one.
+    fn added_up(&self, rows: &[(&RowKey, &Row)]) -> Peer {
+        let mut sums: [HistogramSum; 4] = Default::default();
+        let (mut tally, mut open, mut waiting) = (Tally::default(), Row::default(), 0);
+        for (key, row) in rows {
+            for one in row.tallies(self.over) {
+                tally.counters.add(&one.counters);
+                tally.rtt_min = tally.rtt_min.into_iter().chain(one.rtt_min).min();
+                for (what, sum) in What::ALL.into_iter().zip(&mut sums) {
+                    one.histogram(what).into_iter().for_each(|it| sum.add(it));
+                }
+            }
+            open.add_open(row);
+            waiting += self.waits(key).unwrap_or(0);
+        }
+        for (what, sum) in What::ALL.into_iter().zip(&sums) {
+            tally.set(what, sum.histogram());
+        }
+        let pending = self.waiting().map(|_| waiting);
+        self.sum("all", std::iter::once(&tally), &open, pending)
+    }
+
     /// The record of a row, with those quantiles that are wanted.
     fn row(&self, key: &RowKey, row: &Row, wants: impl Fn(usize) -> bool) -> Peer {
-        let mut peer = self.peer(row, wants);
+        let mut peer = self.peer(row.tallies(self.over), row, wants);
         match key {
             RowKey::Ip(ip) => peer.ip = Some(*ip),
             RowKey::Server(ip, port) => (peer.ip, peer.port) = (Some(*ip), Some(*port)),
@@ -152,12 +193,18 @@ impl Show<'_> {
         peer
     }
 
-    fn sum(&self, name: &str, row: &Row, pending: Option<u64>) -> Peer {
+    fn sum<'r>(
+        &self,
+        name: &str,
+        tallies: impl Iterator<Item = &'r Tally> + Clone,
+        row: &Row,
+        pending: Option<u64>,
+    ) -> Peer {
         Peer {
             is_sum: true,
             comm: Some(Arc::from(name)),
             pending,
-            ..self.peer(row, |_| true)
+            ..self.peer(tallies, row, |_| true)
         }
     }
 
@@ -178,10 +225,14 @@ impl Show<'_> {
         matches!(self.by, GroupBy::Peer | GroupBy::Server).then_some(waiting.all)
     }
 
-    /// What was counted, without whom.
-    fn peer(&self, row: &Row, wants: impl Fn(usize) -> bool) -> Peer {
-        let tallies = row.tallies(self.over);
-        let mut all = super::tally::Counters::default();
+    /// What was counted, without whom; `row` is where connections are open.
+    fn peer<'r>(
+        &self,
+        tallies: impl Iterator<Item = &'r Tally> + Clone,
+        row: &Row,
+        wants: impl Fn(usize) -> bool,
+    ) -> Peer {
+        let mut all = Counters::default();
         let mut rtt_min: Option<Span> = None;
         for tally in tallies.clone() {
             all.add(&tally.counters);
@@ -285,13 +336,42 @@ fn quantile<'t>(
     what: What,
     per_mille: u64,
 ) -> Option<Span> {
-    // Past, closed slices, the one that is being filled.
-    let mut parts: [Option<&Histogram>; 3] = [None; 3];
-    for (part, tally) in parts.iter_mut().zip(tallies) {
-        *part = tally.histogram(what);
+    Histogram::quantile_of(tallies.filter_map(|tally| tally.histogram(what)), per_mille)
+}
+
+/// What decides the order: looked up once, for there are many rows.
+enum Sort<'q> {
+    Counter(fn(&Counters) -> u64),
+    Quantile(What, u64),
+    /// Any other field: of the record.
+    Field(&'q str),
+}
+
+impl Sort<'_> {
+    fn of(field: &str) -> Sort<'_> {
+        let quantile = match field {
+            "connect_p50_us" => (What::Connect, 500),
+            "connect_p95_us" => (What::Connect, 950),
+            "connect_p99_us" => (What::Connect, 990),
+            "request_p50_us" => (What::Request, 500),
+            "request_p95_us" => (What::Request, 950),
+            "request_p99_us" => (What::Request, 990),
+            "request_max_us" => (What::Request, 1000),
+            "process_p50_us" => (What::Process, 500),
+            "process_p95_us" => (What::Process, 950),
+            "process_p99_us" => (What::Process, 990),
+            "reuse_p95" => (What::Reuse, 950),
+            // Absent where there are no packets.
+            "data_segments" | "reordered" | "zero_windows" | "missing_bytes" => {
+                return Sort::Field(field);
+            }
+            _ => {
+                let counter = Counters::of_field(field);
+                return counter.map_or(Sort::Field(field), Sort::Counter);
+            }
+        };
+        Sort::Quantile(quantile.0, quantile.1)
     }
-    let parts: Vec<&Histogram> = parts.into_iter().flatten().collect();
-    Histogram::quantile_of(&parts, per_mille)
 }
 
 /// The number in one field of a row.

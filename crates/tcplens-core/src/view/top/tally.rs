@@ -19,6 +19,14 @@ macro_rules! counters {
                 $( self.$field = self.$field.wrapping_add(other.$field); )+
             }
 
+            /// The counter of a field.
+            pub(super) fn of_field(name: &str) -> Option<fn(&$name) -> u64> {
+                match name {
+                    $( stringify!($field) => Some(|counters| counters.$field), )+
+                    _ => None,
+                }
+            }
+
             pub(super) fn subtract(&mut self, other: &$name) {
                 $( self.$field = self.$field.wrapping_sub(other.$field); )+
             }
@@ -82,6 +90,10 @@ counters! {
     }
 }
 
+impl What {
+    pub(super) const ALL: [What; 4] = [What::Connect, What::Request, What::Process, What::Reuse];
+}
+
 /// The histograms of a tally, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
@@ -108,6 +120,10 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn histogram(&self, what: What) -> Option<&Histogram> {
         self.histograms[what as usize].as_deref()
+    }
+
+    pub(super) fn set(&mut self, what: What, histogram: Histogram) {
+        self.histograms[what as usize] = Some(Box::new(histogram));
     }
 
     fn put(&mut self, what: What, span: Span) {
