@@ -284,6 +284,24 @@ mod tests {
     }
 
     #[test]
+    fn names_of_groups_stand_where_these_begin() {
+        static GROUPED: &[Column] = &[
+            Column::left("NAME", 6),
+            Column::right("A", 2).group_of("FIRST"),
+            Column::right("B", 5),
+            Column::right("C", 1).group_of("SECOND"),
+        ];
+        let mut table = Table::new(GROUPED, false);
+        for cell in ["x", "1", "2", "3"] {
+            table.cell(Paint::Plain, cell);
+        }
+        assert_eq!(
+            printed(&mut table),
+            "       | FIRST     | SECOND\nNAME   |  A      B | C\nx      |  1      2 | 3\n"
+        );
+    }
+
+    #[test]
     fn colour_does_not_shift_columns_and_the_network_cannot_send_escapes() {
         let mut table = Table::new(COLUMNS, true);
         row(&mut table, "a\x1b[2Jb", 1, "x\ny");

@@ -156,6 +156,10 @@ fn other_meaning(word: &OsStr, is_first: bool) -> Option<String> {
             "{text} is an interface; to capture on it: -i {text}"
         ));
     }
+    // `tcp` is meant, though it is near `top`.
+    if PacketFilter::parse(&text).is_ok() {
+        return None;
+    }
     let near = names.iter().find(|name| is_near(name, &lower))?;
     Some(format!(
         "did you mean the command {near}? tcplens {near} -r FILE"

@@ -115,9 +115,16 @@ proptest! {
         for one in &all {
             slid.clock(one.time());
             add(&mut slid, &one.made());
+            if one.who % 3 == 0 {
+                // Whoever looks meanwhile changes nothing.
+                let over = if one.who % 2 == 0 { Over::Window } else { Over::Start };
+                slid.snapshot(&TopQuery { sort: "request_p95_us", ..query(GroupBy::Peer, over) });
+            }
         }
         slid.clock(START.plus(end.max(last) * 1_000_000));
-        let now = slid.snapshot(&query(GroupBy::Peer, Over::Window));
+        let now = slid.snapshot(&TopQuery { sort: "request_p95_us", ..query(GroupBy::Peer, Over::Window) });
+        let order = now.rows.iter().map(|(key, row)| (std::cmp::Reverse(row.request_p95_us), key));
+        prop_assert!(order.is_sorted());
         let from = now.totals.time;
         prop_assert!(now.totals.window_us <= Some(Span::from_ns(6 * SECOND as u64)));
         let mut anew = top(GroupBy::Peer, 1000);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::RowKey;
-use super::row::{Row, WINDOW_SLICES};
+use super::row::{Quantile, Row, WINDOW_SLICES};
 use crate::record::GroupBy;
 use crate::time::Timestamp;
 
@@ -118,6 +118,11 @@ impl Group {
         self.rows.iter_mut().for_each(|(_, row)| row.advance(first));
         self.others.advance(first);
         self.all.advance(first);
+    }
+
+    /// Looks up a quantile of each row.
+    pub(super) fn know(&mut self, asked: Quantile) {
+        self.rows.iter_mut().for_each(|(_, row)| row.know(asked));
     }
 
     /// Gives up an eighth of the rows, those at which nothing has happened for longest; once a slice, for it takes a look at

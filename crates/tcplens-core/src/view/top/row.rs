@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Over;
-use super::tally::Tally;
+use super::tally::{Tally, What};
 use crate::time::{Span, Timestamp};
 use crate::view::Histogram;
 
@@ -23,7 +23,12 @@ pub(super) struct Row {
     open_reuse: Option<Box<Histogram>>,
     /// The latest record's.
     pub(super) last: Timestamp,
+    /// A quantile that was asked for, as long as nothing has changed: screens ask for the same one again and again.
+    known: Option<(Quantile, Option<Span>)>,
 }
+
+/// Of which histogram, which one in a thousand, and over which time.
+pub(super) type Quantile = (What, u64, Over);
 
 #[derive(Clone, Debug, Default)]
 struct Recent {
@@ -37,6 +42,7 @@ impl Row {
     /// The slice `number`, to count in. Numbers never go back.
     pub(super) fn slice(&mut self, number: i64) -> &mut Tally {
         self.advance(number.saturating_sub(WINDOW_SLICES - 1));
+        self.known = None;
         let recent = self.recent.get_or_insert_default();
         let is_new = recent.slices.back().is_none_or(|(last, _)| *last < number);
         if is_new {
@@ -56,6 +62,7 @@ impl Row {
         };
         let is_over = recent.slices.back().is_none_or(|(last, _)| *last < first);
         if is_over {
+            self.known = None;
             for (_, slice) in &recent.slices {
                 self.past.merge(slice);
             }
@@ -70,6 +77,7 @@ impl Row {
             let Some((_, slice)) = recent.slices.pop_front() else {
                 break;
             };
+            self.known = None;
             let closed = recent.slices.len().saturating_sub(1);
             let rest = recent.slices.iter().take(closed).map(|(_, tally)| tally);
             recent.closed.subtract(&slice, rest);
@@ -85,6 +93,25 @@ impl Row {
             std::iter::once(&recent.closed).chain(last)
         });
         past.into_iter().chain(recent)
+    }
+
+    /// Looks up a quantile for [`known`](Self::known).
+    pub(super) fn know(&mut self, asked: Quantile) {
+        if self.known.is_none_or(|(known, _)| known != asked) {
+            self.known = Some((asked, self.quantile(asked)));
+        }
+    }
+
+    /// A quantile, looked up if need be.
+    pub(super) fn known(&self, asked: Quantile) -> Option<Span> {
+        match self.known {
+            Some((known, span)) if known == asked => span,
+            Some(_) | None => self.quantile(asked),
+        }
+    }
+
+    fn quantile(&self, (what, per_mille, over): Quantile) -> Option<Span> {
+        quantile(self.tallies(over), what, per_mille)
     }
 
     pub(super) fn open_reuse(&self) -> Option<&Histogram> {
@@ -131,4 +158,13 @@ impl Row {
             self.open_reuse.get_or_insert_default().merge(reuse);
         }
     }
+}
+
+/// A quantile of some tallies together.
+pub(super) fn quantile<'t>(
+    tallies: impl Iterator<Item = &'t Tally>,
+    what: What,
+    per_mille: u64,
+) -> Option<Span> {
+    Histogram::quantile_of(tallies.filter_map(|tally| tally.histogram(what)), per_mille)
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use super::counting::Top;
 use super::group::Group;
 use super::memory::LINES;
-use super::row::Row;
+use super::row::{Row, quantile};
 use super::tally::{Counters, Tally, What};
 use super::{Detail, Over, RowKey, TopQuery, TopSnapshot};
 use crate::record::{ConnectionId, Field, FirstFrame, GroupBy, Peer, Record, Visitor};
 use crate::time::{Span, Timestamp};
-use crate::view::{Histogram, HistogramSum};
+use crate::view::HistogramSum;
 
 /// The fields of a record that take a look at a histogram.
 const QUANTILES: [&str; 12] = [
@@ -37,6 +37,9 @@ impl Top {
         let (first, from) = self.window();
         if let Some(group) = self.groups.iter_mut().find(|group| group.by == query.by) {
             group.advance(first);
+            if let Sort::Quantile(what, per_mille) = Sort::of(query.sort) {
+                group.know((what, per_mille, query.over));
+            }
         }
         self.asked.advance(first);
         let began = self.began.unwrap_or(self.now);
@@ -72,7 +75,9 @@ impl Top {
                 None,
             )
         });
-        let totals = match &query.filter {
+        // Those who all pass are added up already.
+        let is_filtered = passing.len() < group.len() || others.is_some();
+        let totals = match query.filter.as_ref().filter(|_| is_filtered) {
             None => {
                 let asked = self.asked.tallies(query.over);
                 let tallies = asked.chain(group.all.tallies(query.over));
@@ -145,7 +150,7 @@ impl Show<'_> {
                 Some(Value::Number(all.fold(0, u64::wrapping_add)))
             }
             Sort::Quantile(what, per_mille) => {
-                let span = quantile(tallies, *what, *per_mille);
+                let span = row.known((*what, *per_mille, self.over));
                 span.map(|span| Value::Number(span.ns()))
             }
             Sort::Field(name) => Pick::of(&self.row(key, row, |n| QUANTILES[n] == *name), name),
@@ -329,14 +334,6 @@ impl Show<'_> {
             remembered_from: memory.whole_since(),
         }
     }
-}
-
-fn quantile<'t>(
-    tallies: impl Iterator<Item = &'t Tally>,
-    what: What,
-    per_mille: u64,
-) -> Option<Span> {
-    Histogram::quantile_of(tallies.filter_map(|tally| tally.histogram(what)), per_mille)
 }
 
 /// What decides the order: looked up once, for there are many rows.
