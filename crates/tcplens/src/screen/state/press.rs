@@ -330,7 +330,8 @@ impl State {
             }
             Place::Destination => {
                 let from = self.plots_height();
-                let Some(at) = usize::from(line).checked_sub(from) else {
+                // The first line is a heading.
+                let Some(at) = usize::from(line).checked_sub(from).filter(|at| *at > 0) else {
                     return;
                 };
                 match self.line_at(self.lines_skipped() + at) {
