@@ -180,20 +180,19 @@ impl Table {
             ("", "")
         };
         // Where the cells of the line end, and where the names that are written do.
-        let (mut end, mut written) = (0, 0);
+        let (mut end, mut written) = (0_usize, 0_usize);
         for (n, (column, width)) in self.columns.iter().zip(&self.widths).enumerate() {
             let gap = if n > 0 { column.gap } else { "" };
             if let Some(name) = column.over {
-                pad(out, end - written);
+                // A name may be longer than its group: then the next one is not where its columns are.
+                pad(out, end.saturating_sub(written));
                 out.extend_from_slice(gap.as_bytes());
                 out.extend_from_slice(before.as_bytes());
                 out.extend_from_slice(name.as_bytes());
                 out.extend_from_slice(after.as_bytes());
-                written = end + gap.len() + name.chars().count();
+                written = written.max(end) + gap.len() + name.chars().count();
             }
             end += gap.len() + width;
-            // A name may be longer than its group.
-            end = end.max(written);
         }
         out.push(b'\n');
     }
