@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use tcplens_core::batch::{AnyRecord, Moment};
 use tcplens_core::engine::{Front, ICMP, Lane, Merge, Work};
 use tcplens_core::packet::LinkType;
-use tcplens_core::record::{Connection, ConnectionId, Sent};
+use tcplens_core::record::{Connection, ConnectionId, End, Sent};
 use tcplens_core::shard::Settings;
 use tcplens_core::view::explain::{
-    Detail, End, Event, LEAST, Late, Share, Story, Teller, What, sentences, words,
+    Detail, Event, LEAST, Late, Share, Story, Teller, What, sentences, words,
 };
 use tcplens_core::wire::DecodeSettings;
 use tcplens_core::wire::segment::has;

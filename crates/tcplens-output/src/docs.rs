@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Change, Connection, Field, Finding, Handshake, Health, Peer, Record, Request, SCHEMA_VERSION, Socket,
-    SocketSummary,
+    Change, Connection, Field, Finding, Handshake, Health, Peer, Record, Request, SCHEMA_VERSION,
+    Socket, SocketSummary,
 };
 
 /// The whole file.

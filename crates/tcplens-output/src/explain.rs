@@ -5,9 +5,10 @@ mod json;
 
 use std::fmt::Write;
 
+use tcplens_core::record::End;
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::explain::words::{label, note, time};
-use tcplens_core::view::explain::{Again, End, Event, Late, Story, What, sentences};
+use tcplens_core::view::explain::{Again, Event, Late, Story, What, sentences};
 
 pub use json::json;
 

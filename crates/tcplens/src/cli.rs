@@ -21,7 +21,9 @@ pub(crate) use options::{
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
-pub(crate) use top::{Theme, Top};
+#[cfg(feature = "screen")]
+pub(crate) use top::Theme;
+pub(crate) use top::Top;
 
 mod convert;
 mod events;

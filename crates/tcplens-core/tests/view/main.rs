@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 mod metrics;
-mod reasons;
 mod names;
+mod reasons;
 mod requests;
 mod running;
 mod top;

@@ -233,11 +233,12 @@ fn speed(text: &str) -> Result<f64, String> {
 
 // At most 72 columns: a manual page of 80 shows these lines as they are.
 const HELP: &str = "\
-The near end is the observed host's, the far end is the row's: OUT is
-what the near end did. Columns, fields and what is marked: docs/top.md.
+On a terminal it is a screen (? tells its keys), unless --once, --batch,
+--interval or -f ask for tables. The near end is the observed host's, the
+far end is the row's: OUT is what the near end did. Columns, fields and what is marked: docs/top.md.
 
 Examples:
-  tcplens top shop.pcap                  one table of a whole file
+  tcplens top shop.pcap                  a screen; in a pipe one table
   tcplens top shop.pcap --by server --sort request_p95
   tcplens top -i eth0 --once --window 60 one minute of live traffic
   tcplens top -i eth0 --interval 5 -f jsonl

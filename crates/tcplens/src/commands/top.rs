@@ -120,18 +120,18 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
         ),
     };
     let has_screen = on_screen.is_some();
-    let groups = match has_screen {
+    let mut groups = match has_screen {
         true => groups(plan.settings.vantage),
-        false => vec![by],
+        false => Vec::new(),
     };
+    if !groups.contains(&by) {
+        groups.push(by);
+    }
     if has_screen {
         plan.progress = Progress::hidden();
+        plan.settings.linger = LIVE_LINGER;
         plan.settings.active = Some(common.bounds.active.map_or(ACTIVE, nanoseconds));
         plan.interval = Some(HEALTH);
-        // `--once` is not what was asked for.
-        if is_once && is_live {
-            plan.duration = common.source.duration;
-        }
         // Only what is asked for: the table that was shown last, into a file.
         if common.output.output.is_none() {
             target = Target::None;

@@ -37,7 +37,9 @@ impl Resolve for Book {
 }
 
 fn shown(known: &Arc<Known>, ip: &str, port: u64) -> String {
-    hosts(Some(known)).end(ip.parse().unwrap(), port).to_string()
+    hosts(Some(known))
+        .end(ip.parse().unwrap(), port)
+        .to_string()
 }
 
 #[test]

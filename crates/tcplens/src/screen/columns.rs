@@ -144,7 +144,7 @@ impl Column {
 }
 
 /// All of them, from left to right.
-pub(super) const COLUMNS: &[Column] = &[
+pub(super) static COLUMNS: &[Column] = &[
     Column {
         group: Group::Connections,
         name: "SYN/s",
@@ -361,7 +361,7 @@ pub(super) const COLUMNS: &[Column] = &[
     Column {
         group: Group::Capture,
         name: "LOST",
-        width: 6,
+        width: 8,
         rank: 9,
         fields: ["capture_losses"; 3],
         cell: |peer, _| Cell::Count(peer.capture_losses),
@@ -383,6 +383,11 @@ pub(super) fn is_marked(
 ) -> bool {
     let [_, p95, _] = column.fields;
     let field = column.field(percentile);
+    // Of two columns of one field the first: a rate is no share.
+    let first = COLUMNS.iter().find(|of| of.field(percentile) == field);
+    if !first.is_some_and(|first| std::ptr::eq(first, column)) {
+        return false;
+    }
     if field == p95 || marks.marks(peer, field) {
         return marks.marks(peer, field);
     }

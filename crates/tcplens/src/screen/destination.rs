@@ -295,6 +295,15 @@ fn lists(state: &State, detail: &Detail, from: u16, to: u16, pen: &mut Pen<'_>) 
     let connections = detail.connections.iter().enumerate();
     lines.extend(connections.map(|(n, line)| Line::Connection(slowest + n, line)));
     let skip = state.lines_skipped();
+    let heading = |line: &Line<'_>| match line {
+        Line::Head(_) => None,
+        Line::Request(..) => Some(0),
+        Line::Connection(..) => Some(slowest + 1),
+    };
+    // The heading of what is shown stays, in place of the line before the first.
+    if let Some(at) = lines.get(skip).and_then(heading) {
+        lines.swap(skip, at);
+    }
     for (y, line) in (from..to).zip(lines.into_iter().skip(skip)) {
         match line {
             Line::Head(text) => {

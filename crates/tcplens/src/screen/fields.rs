@@ -55,8 +55,12 @@ pub(super) fn paint(state: &State, subject: Subject, pen: &mut Pen<'_>) {
     let mut lines = Vec::new();
     for Shown { name, value, doc } in fields {
         let value = pen.symbols.printable(value);
-        let mut docs =
-            wrapped(&pen.symbols.printable(doc.replace(['`', '\n'], " ")), room).into_iter();
+        let mut docs = wrapped(
+            &pen.symbols
+                .printable(doc.replace('`', "").replace('\n', " ")),
+            room,
+        )
+        .into_iter();
         let value_room = if is_beside {
             VALUE - 2
         } else {

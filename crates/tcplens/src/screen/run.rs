@@ -77,16 +77,18 @@ impl Shown {
             } else if asked.is_none() {
                 wait = wait.min(NUMBERS.saturating_sub(numbers.elapsed()));
             }
+            if self.terminal.wait(wait) == Came::HungUp {
+                return Ok(());
+            }
             let mut effect = Effect::None;
-            match self.terminal.wait(wait) {
-                Came::Nothing => {}
-                Came::HungUp => return Ok(()),
-                Came::Input => {
-                    while effect == Effect::None && event::poll(Duration::ZERO)? {
-                        effect = self.state.on(&event::read()?);
-                        is_dirty = true;
-                    }
+            // Also without input: what came with a key before may still be in the queue of what reads keys.
+            while !matches!(effect, Effect::Quit | Effect::Suspend) && event::poll(Duration::ZERO)?
+            {
+                match self.state.on(&event::read()?) {
+                    Effect::None => {}
+                    more => effect = more,
                 }
+                is_dirty = true;
             }
             if effect == Effect::Quit {
                 return Ok(());

@@ -1,7 +1,7 @@
 //! All destinations: a row each, the row of all of them, and groups of columns.
 
 use tcplens_core::filter::record::RecordFilter;
-use tcplens_core::record::Peer;
+use tcplens_core::record::{GroupBy, Peer, Vantage};
 
 use super::columns::{COLUMNS, is_marked};
 use super::labels;
@@ -51,7 +51,14 @@ pub(super) fn paint(state: &State, pen: &mut Pen<'_>) {
 }
 
 fn nothing(state: &State) -> &'static str {
-    if known(state) > 0 {
+    let is_of_kernel = matches!(state.by, GroupBy::Process | GroupBy::Container);
+    let vantage = state
+        .snapshot
+        .as_ref()
+        .map(|snapshot| snapshot.totals.vantage);
+    if is_of_kernel && vantage.is_some_and(Vantage::sees_packets) {
+        "packets do not tell processes and containers; the kernel does: top -k"
+    } else if known(state) > 0 {
         "no row passes the filter: / changes it, Esc takes it away"
     } else if state.facts.is_over {
         "nothing to show: no attempt, request or connection was seen"

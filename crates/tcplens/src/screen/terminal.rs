@@ -38,10 +38,8 @@ static WRITING: Mutex<()> = Mutex::new(());
 /// What came while waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Came {
-    /// Keys, or the mouse.
-    Input,
-    /// Nothing so far.
-    Nothing,
+    /// Keys, the mouse, a signal; or nothing so far.
+    Perhaps,
     /// Nobody is there any more.
     HungUp,
 }
@@ -146,17 +144,14 @@ impl Terminal {
     pub(super) fn wait(&self, at_most: Duration) -> Came {
         let timeout = Timespec::try_from(at_most).ok();
         let mut fds = [PollFd::new(&self.input, PollFlags::IN)];
-        match poll(&mut fds, timeout.as_ref()) {
-            // A signal, or nothing.
-            Err(_) | Ok(0) => Came::Nothing,
-            Ok(_) => {
-                let came = fds[0].revents();
-                if came.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
-                    Came::HungUp
-                } else {
-                    Came::Input
-                }
-            }
+        // An error is a signal; there is nothing then.
+        let came =
+            poll(&mut fds, timeout.as_ref()).map_or(PollFlags::empty(), |_| fds[0].revents());
+        // What reads keys would read for ever.
+        if came.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+            Came::HungUp
+        } else {
+            Came::Perhaps
         }
     }
 
@@ -243,6 +238,7 @@ fn restore_after_panics() {
 
 #[cfg(test)]
 #[path = "../../tests/screen/tmux.rs"]
+#[expect(dead_code, reason = "tests of the whole program use the rest")]
 mod tmux;
 
 #[cfg(test)]

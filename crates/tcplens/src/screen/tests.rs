@@ -13,7 +13,8 @@ use tcplens_core::record::{GroupBy, Peer};
 use tcplens_core::view::top::{Marks, Over, RowKey};
 use tcplens_output::time_style::TimeStyle;
 
-use super::keys::pressed;
+use super::columns::{COLUMNS, Percentile};
+use super::keys::{KEYS, MOUSE, pressed};
 use super::link::{Facts, Told};
 use super::look::{Clock, Symbols};
 use super::paint::paint;
@@ -620,4 +621,60 @@ fn drawing_5000_destinations_four_times_a_second_takes_less_than_5_percent_of_a_
     );
     // Without optimisation; with it, it is a tenth.
     assert!(spent > Duration::ZERO && share < 5.0, "{share} %");
+}
+
+/// The keys, the mouse and the columns as Markdown.
+fn reference() -> String {
+    let mut text = String::from("| key | what it does |\n|---|---|\n");
+    for key in KEYS {
+        let names: Vec<_> = key
+            .keys
+            .split(' ')
+            .map(|name| format!("`{name}`"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} |",
+            names.join(" "),
+            key.what.replace('|', "\\|")
+        );
+    }
+    for (name, what) in MOUSE {
+        let _ = writeln!(text, "| {name} | {what} |");
+    }
+    text.push_str("\n| column of the screen | field | what it is |\n|---|---|---|\n");
+    for column in COLUMNS {
+        let name = column.name.replace('%', "p95");
+        let field = column.field(Percentile::P95);
+        let _ = writeln!(text, "| {name} | `{field}` | {} |", column.doc);
+    }
+    text
+}
+
+#[test]
+fn the_page_has_the_keys_and_columns_that_the_help_has() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/top.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once("\n### Keys\n").unwrap();
+    let (written, after) = rest.split_once("\n## ").unwrap();
+    let declared = reference();
+    if std::env::var_os("TCPLENS_BLESS").is_some() {
+        fs::write(&path, format!("{before}\n### Keys\n{declared}\n## {after}")).unwrap();
+        return;
+    }
+    assert_eq!(written, declared, "docs/top.md: dev/bless rewrites it");
+    // The help shows all of it.
+    let mut stage = Stage::new(0, (250, 100));
+    stage.keys("?");
+    let help = stage.picture(&Symbols::UNICODE);
+    for key in KEYS {
+        assert!(
+            help.contains(key.keys) && help.contains(&key.what.replace('`', "")),
+            "{}",
+            key.keys
+        );
+    }
+    for column in COLUMNS {
+        assert!(help.contains(column.doc), "{}", column.name);
+    }
 }

@@ -110,6 +110,28 @@ fn keys_resize_filter_and_quit() {
 }
 
 #[test]
+fn the_readme_shows_the_screen_as_it_is() {
+    let Some(tmux) = Tmux::start("readme", 100, 11) else {
+        return;
+    };
+    top(&tmux, "--by server");
+    let shown = tmux.shown();
+    let lines: Vec<_> = shown.lines().map(str::trim_end).collect();
+    let shown = lines.join("\n").trim_end().to_owned() + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let mut readme = fs::read_to_string(&path).unwrap();
+    let start = "\n```text\n";
+    let from = readme.rfind(start).unwrap() + start.len();
+    let to = from + readme[from..].find("```\n").unwrap();
+    if std::env::var_os("TCPLENS_BLESS").is_some() {
+        readme.replace_range(from..to, &shown);
+        fs::write(&path, &readme).unwrap();
+    } else {
+        assert_eq!(&readme[from..to], shown, "dev/bless rewrites it");
+    }
+}
+
+#[test]
 fn the_last_table_goes_to_a_file_as_it_was_chosen() {
     let Some(tmux) = Tmux::start("file", 100, 30) else {
         return;

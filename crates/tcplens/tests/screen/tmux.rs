@@ -1,5 +1,4 @@
 //! A terminal of a test's own: tmux with a shell in it. Everything waits for what it expects, with a deadline.
-#![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 use std::path::PathBuf;
 use std::process::{Command, Output};

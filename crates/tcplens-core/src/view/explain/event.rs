@@ -3,21 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::record::{EndedBy, Protocol, RequestRef, Status, Verdict};
-use crate::record::{Times, Word};
+use crate::record::{End, EndedBy, Protocol, RequestRef, Status, Times, Verdict, Word};
 use crate::time::{Span, Timestamp};
 
 /// Requests whose names one event keeps; of more only the number. Chosen: what fits a line.
 const NAMED: usize = 4;
-
-/// One end of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Who asked for the connection.
-    Client,
-    /// The other.
-    Server,
-}
 
 impl End {
     /// The end that is not this one.
@@ -36,14 +26,6 @@ impl End {
             End::Client => 0,
             End::Server => 1,
         }
-    }
-}
-
-impl Word for End {
-    const WORDS: &'static [&'static str] = &["client", "server"];
-
-    fn word(self) -> Option<&'static str> {
-        Self::WORDS.get(self.index()).copied()
     }
 }
 

@@ -4,7 +4,8 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::event::{Asked, End, Event, Folded, Silence, What};
+use super::event::{Asked, Event, Folded, Silence, What};
+use crate::record::End;
 use crate::time::Span;
 
 /// The least bound.

@@ -5,8 +5,9 @@
 mod acks;
 mod attach;
 
-use super::event::{Again, End, Event, Late, Silence, What};
+use super::event::{Again, Event, Late, Silence, What};
 use super::sent::Sending;
+use crate::record::End;
 use crate::shard::Owner;
 use crate::tcp::seen::{Sent, Sighting};
 use crate::tcp::seq::Seq;

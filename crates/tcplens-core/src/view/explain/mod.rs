@@ -16,13 +16,13 @@ pub mod words;
 
 use std::sync::Arc;
 
-pub use event::{Again, Asked, End, Event, Folded, Late, Notes, Silence, What};
+pub use event::{Again, Asked, Event, Folded, Late, Notes, Silence, What};
 pub use fold::LEAST;
 pub use spent::{Share, Spent};
 
 use self::follow::Following;
 use self::spent::Ledger;
-use crate::record::{Connection, Handshake, Outcome, RequestRef, Status};
+use crate::record::{Connection, End, Handshake, Outcome, RequestRef, Status};
 use crate::roles::end;
 use crate::shard::Owner;
 use crate::time::Span;

@@ -2,8 +2,8 @@
 
 use super::super::words::{count, duration, endpoint, percent};
 use super::words::{grouped, size, time, took};
-use super::{End, Share, Story};
-use crate::record::{Close, HandshakeOutcome, Protocol, Sent, Side, Word};
+use super::{Share, Story};
+use crate::record::{Close, End, HandshakeOutcome, Protocol, Sent, Side, Word};
 use crate::time::Span;
 
 /// Where the observation stands, and the round trips of both halves of the path.

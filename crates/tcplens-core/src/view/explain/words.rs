@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::super::words::{count, duration};
-use super::event::{Again, Asked, End, Event, Folded, Late, Notes, Silence, What};
+use super::event::{Again, Asked, Event, Folded, Late, Notes, Silence, What};
 use super::{Head, Story};
-use crate::record::{EndedBy, Outcome, Status, Verdict, Word};
+use crate::record::{End, EndedBy, Outcome, Status, Verdict, Word};
 use crate::time::{Span, Timestamp};
 use crate::wire::segment::flags;
 

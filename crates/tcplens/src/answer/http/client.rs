@@ -142,12 +142,7 @@ impl Client {
         }
     }
 
-    fn read(
-        &mut self,
-        now: Instant,
-        desks: &[SyncSender<Asked>],
-        pages: &Pages,
-    ) -> io::Result<()> {
+    fn read(&mut self, now: Instant, desks: &[SyncSender<Asked>], pages: &Pages) -> io::Result<()> {
         let Step::Read(got) = &mut self.step else {
             return Ok(());
         };

@@ -1,9 +1,10 @@
 //! Segments that acknowledge and say nothing else: those that ask for something missing, and those that were held back.
 
 use super::{Before, Following, NEAR};
+use crate::record::End;
 use crate::tcp::seq::Seq;
 use crate::time::Span;
-use crate::view::explain::event::{End, Event, What};
+use crate::view::explain::event::{Event, What};
 use crate::wire::segment::Segment;
 
 /// An ACK that took so much longer than the quickest of its side was held back: Linux waits 40 ms (TCP_DELACK_MIN), others

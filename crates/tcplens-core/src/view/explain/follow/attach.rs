@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Following, NEAR, SILENCE_NS};
-use crate::record::RequestRow;
+use crate::record::{End, RequestRow};
 use crate::time::Timestamp;
-use crate::view::explain::event::{Asked, End, Event, What};
+use crate::view::explain::event::{Asked, Event, What};
 use crate::view::explain::fold::longer;
 
 impl Following {
