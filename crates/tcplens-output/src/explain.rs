@@ -13,6 +13,7 @@ use tcplens_core::view::explain::{Again, Event, Late, Story, What, sentences};
 pub use json::json;
 
 use crate::color::Paint;
+use crate::glyphs::Glyphs;
 use crate::human::{Count, Endpoint};
 use crate::report::prose;
 use crate::time_style::TimeFormat;
@@ -27,8 +28,8 @@ pub struct ExplainOptions<'a> {
     pub width: usize,
     /// Whether to colour.
     pub color: bool,
-    /// Nothing but ASCII: for terminals that have no more.
-    pub is_ascii: bool,
+    /// What it is drawn with.
+    pub glyphs: Glyphs,
     /// How to print when it began; lines count seconds from there.
     pub time: TimeFormat,
     /// Why this connection, where nobody named it.
@@ -48,7 +49,7 @@ pub fn render(story: &Story, options: ExplainOptions<'_>) -> String {
     page.head(story);
     page.diagram(story);
     page.foot(story);
-    if page.options.is_ascii {
+    if page.options.glyphs == Glyphs::Ascii {
         page.text = ascii(&page.text);
     }
     page.text

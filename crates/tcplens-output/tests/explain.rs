@@ -8,6 +8,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_core::view::explain::*;
 use tcplens_core::wire::segment::flags;
 use tcplens_output::explain::{ExplainOptions, json, render};
+use tcplens_output::glyphs::Glyphs;
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
 #[path = "../../tcplens-core/tests/view_records/mod.rs"]
@@ -186,7 +187,11 @@ fn page(story: &Story, width: usize, is_ascii: bool, color: bool) -> String {
     let options = ExplainOptions {
         width,
         color,
-        is_ascii,
+        glyphs: if is_ascii {
+            Glyphs::Ascii
+        } else {
+            Glyphs::Unicode
+        },
         time: TimeFormat::new(TimeStyle::Utc),
         chosen: Some("of a test"),
     };

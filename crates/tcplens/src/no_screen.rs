@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use tcplens_core::record::Health;
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::top::{Marks, TopQuery, TopSnapshot};
+use tcplens_output::hosts::Hosts;
 
 use crate::cli;
 
@@ -18,6 +19,7 @@ pub(crate) fn open(
     _marks: Marks,
     _query: &TopQuery,
     _source: String,
+    _hosts: Hosts,
     _stop: &Arc<AtomicBool>,
 ) -> Option<OnScreen> {
     None

@@ -8,7 +8,8 @@ use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::top::{Marks, Over, TopQuery, TopSnapshot, whole_of};
 
 use crate::color::Paint;
-use crate::human::{Bytes, Count, Duration, Endpoint};
+use crate::hosts::Hosts;
+use crate::human::{Bytes, Count, Duration};
 use crate::table::{Column, Table};
 use crate::time_style::TimeFormat;
 
@@ -19,6 +20,7 @@ pub struct TopText {
     color: bool,
     marks: Marks,
     is_first: bool,
+    hosts: Hosts,
 }
 
 impl TopText {
@@ -30,7 +32,14 @@ impl TopText {
             color,
             marks,
             is_first: true,
+            hosts: Hosts::default(),
         }
+    }
+
+    /// Shows addresses so.
+    #[must_use]
+    pub fn with_hosts(self, hosts: Hosts) -> TopText {
+        TopText { hosts, ..self }
     }
 
     /// Time zero of the relative style.
@@ -51,7 +60,7 @@ impl TopText {
         let has_pending = snapshot.totals.pending.is_some();
         let mut table = Table::new(&columns(query.by, has_pending), self.color);
         for (_, peer) in &snapshot.rows {
-            self.row(&mut table, &name(peer), peer, has_pending);
+            self.row(&mut table, &name(peer, &self.hosts), peer, has_pending);
         }
         if let Some(others) = &snapshot.others {
             self.row(&mut table, "others", others, has_pending);
@@ -225,13 +234,15 @@ fn columns(by: GroupBy, has_pending: bool) -> Vec<Column> {
 }
 
 /// Whom a row is about.
-fn name(peer: &Peer) -> String {
+fn name(peer: &Peer, hosts: &Hosts) -> String {
     let unknown = || "unknown".to_owned();
     match peer.by {
         _ if peer.is_sum => peer.comm.as_deref().unwrap_or_default().to_owned(),
-        GroupBy::Peer | GroupBy::Client => peer.ip.map_or_else(unknown, |ip| ip.to_string()),
+        GroupBy::Peer | GroupBy::Client => peer
+            .ip
+            .map_or_else(unknown, |ip| hosts.host(ip).to_string()),
         GroupBy::Server => match (peer.ip, peer.port) {
-            (Some(ip), Some(port)) => Endpoint(ip, port).to_string(),
+            (Some(ip), Some(port)) => hosts.end(ip, port).to_string(),
             _ => unknown(),
         },
         GroupBy::Port => peer.port.map_or_else(unknown, |port| port.to_string()),

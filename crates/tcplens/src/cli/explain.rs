@@ -31,9 +31,6 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "N", value_parser = values::at_least_one, default_value = "200")]
     #[arg(help_heading = "Output", display_order = 1)]
     pub lines: u64,
-    /// Draw with ASCII only [default: where the terminal's locale is not UTF-8]
-    #[arg(long, help_heading = "Output", display_order = 1)]
-    pub ascii: bool,
 }
 
 /// `--format` of `explain`.

@@ -7,7 +7,7 @@ use tcplens_core::time::Span;
 use tcplens_core::view::top::{Marks, Over};
 
 use super::requests::{self, ProtocolChoice};
-use super::{Common, Format, values};
+use super::{Common, Format, Naming, values};
 
 /// `top`.
 #[derive(Args, Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct Top {
     /// What all commands have.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// A row for each peer, server, client, port, process or container
     #[arg(
         long,
@@ -73,9 +76,6 @@ pub(crate) struct Top {
         help_heading = "Screen"
     )]
     pub theme: Option<Theme>,
-    /// Only ASCII on the screen [default: as the locale says]
-    #[arg(long, help_heading = "Screen")]
-    pub ascii: bool,
     /// Protocols to recognise, as of requests [default: auto; -k: none]
     #[arg(
         short = 'm',

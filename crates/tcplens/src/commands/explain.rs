@@ -4,7 +4,6 @@
 mod find;
 mod name;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -15,6 +14,7 @@ use tcplens_core::engine::Transport;
 use tcplens_core::record::{ConnectionId, Record};
 use tcplens_core::view::explain::{Detail, LEAST, Story, Teller};
 use tcplens_output::explain::{ExplainOptions, json, render};
+use tcplens_output::glyphs::Glyphs;
 use tcplens_output::time_style::TimeFormat;
 use tcplens_output::{Jsonl, SinkEnd};
 
@@ -180,11 +180,10 @@ fn finish(
             machine(&story, &requests)
         }
         None => {
-            let is_terminal = target.is_terminal();
             let options = ExplainOptions {
                 width: report::width(),
                 color: target.is_colored(output),
-                is_ascii: command.ascii || is_terminal && !is_utf8(),
+                glyphs: Glyphs::choose(output.ascii),
                 time: TimeFormat::new(output.time),
                 chosen,
             };
@@ -209,18 +208,6 @@ fn machine(story: &Story, requests: &Requests) -> String {
     text.push_str(&String::from_utf8_lossy(&requests.lines));
     text.push_str(&json(story));
     text
-}
-
-/// Whether the terminal shows more than ASCII, by the locale as the C library chooses it.
-fn is_utf8() -> bool {
-    let variables = ["LC_ALL", "LC_CTYPE", "LANG"].map(std::env::var_os);
-    let mut set = variables.iter().flatten().filter(|value| !value.is_empty());
-    set.next().is_some_and(|locale| names_utf8(locale))
-}
-
-fn names_utf8(locale: &OsStr) -> bool {
-    let locale = locale.to_string_lossy().to_ascii_lowercase();
-    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// The records of requests, as lines.

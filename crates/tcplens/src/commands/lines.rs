@@ -133,14 +133,6 @@ impl Target {
         }
     }
 
-    /// Whether text goes to a terminal.
-    pub(crate) fn is_terminal(&self) -> bool {
-        match self {
-            Target::Text(lines) => lines.sink.is_terminal(),
-            Target::Machine(_) | Target::None => false,
-        }
-    }
-
     /// Hands over what there is, if someone waits for it.
     pub(crate) fn idle(&mut self) -> Result<(), SinkEnd> {
         let trouble = match self {

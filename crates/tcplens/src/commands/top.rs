@@ -1,5 +1,6 @@
 //! `top`: a table of destinations, once or again and again. Text, or a record for each row.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
 use super::{LIVE_LINGER, Prints, Wanted, nanoseconds, plan, tell};
-use crate::cli::{self, Common, Format, ProtocolChoice};
+use crate::cli::{self, Common, Format, NamesFrom, ProtocolChoice};
+use crate::names::{self, Known};
 use crate::observe::{Plan, View, observe};
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -89,6 +91,8 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
     if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
         live.finishes(&common.output, false)?;
     }
+    let known = known(command, is_live, has_tables)?;
+    plan.named(known.as_ref());
     let mut target = Target::open(command.format, &common.output, is_live)?;
     target.expect::<Peer>()?;
     let color = target.is_colored(&common.output);
@@ -116,6 +120,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
             marks.clone(),
             &query,
             source(&plan, common),
+            names::hosts(known.as_ref()),
             &plan.stop,
         ),
     };
@@ -146,7 +151,8 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
             details: has_screen,
         }),
         query,
-        text: TopText::new(TimeFormat::new(common.output.time), color, marks),
+        text: TopText::new(TimeFormat::new(common.output.time), color, marks)
+            .with_hosts(names::hosts(known.as_ref())),
         target,
         interval: (!is_once && !has_screen).then_some(nanoseconds(interval)),
         left: command.batch,
@@ -193,7 +199,22 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
     }
     observed.health.limit_hits.extend(view.top.limit_hits());
     tell(common, &observed.health);
+    names::tell(known.as_ref(), &common.output);
     Ok(status::of_run(&observed))
+}
+
+/// What addresses are called, in text. On a screen also, unasked, what answers of name servers say that are seen anyhow; a
+/// screen waits for no name.
+fn known(command: &cli::Top, is_live: bool, has_tables: bool) -> Result<Option<Arc<Known>>> {
+    let mut naming = command.naming.clone();
+    if !has_tables && std::io::stdout().is_terminal() {
+        naming.names.get_or_insert(NamesFrom::Seen);
+        return Known::open(&naming, true);
+    }
+    match command.format {
+        Format::Text => Known::open(&naming, is_live),
+        _ => Ok(None),
+    }
 }
 
 struct TopView {

@@ -23,7 +23,7 @@ const TRAIL: u16 = 15;
 pub(super) fn paint(state: &State, pen: &mut Pen<'_>) {
     let (width, height) = pen.size();
     let Some(detail) = &state.detail else {
-        let label = state.key.as_ref().map(labels::row).unwrap_or_default();
+        let label = state.label();
         pen.text(0, 1, width, &label, Tone::Head);
         let is_gone = state.snapshot.is_some() && !state.is_stale();
         let text = if is_gone {
@@ -34,7 +34,9 @@ pub(super) fn paint(state: &State, pen: &mut Pen<'_>) {
         pen.text(1, 2, width, text, Tone::Dim);
         return;
     };
-    let label = pen.symbols.printable(labels::row(&detail.key));
+    let label = pen
+        .symbols
+        .printable(labels::row(&detail.key, &state.hosts));
     pen.text(0, 1, width, &label, Tone::Head);
     let said = verdict(
         detail,

@@ -7,7 +7,6 @@ use tcplens_output::human::Count;
 use tcplens_output::values::{Value, Values};
 
 use super::destination::largest;
-use super::labels;
 use super::look::Tone;
 use super::paint::{Pen, wrapped};
 use super::state::{BELOW, State, Subject};
@@ -26,7 +25,7 @@ struct Shown {
 /// Draws it.
 pub(super) fn paint(state: &State, subject: Subject, pen: &mut Pen<'_>) {
     let (width, height) = pen.size();
-    let label = state.key.as_ref().map(labels::row).unwrap_or_default();
+    let label = state.label();
     let Some(detail) = &state.detail else {
         pen.text(0, 1, width, &label, Tone::Head);
         pen.text(1, 2, width, "waiting for its numbers", Tone::Dim);

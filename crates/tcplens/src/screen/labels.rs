@@ -1,23 +1,13 @@
-//! What a row is called. Names of addresses come in here: see [`label`].
-
-use std::net::IpAddr;
+//! What a row is called.
 
 use tcplens_core::view::top::RowKey;
-use tcplens_output::human::Endpoint;
+use tcplens_output::hosts::Hosts;
 
-/// What an end is called: its address, and its port where the row has one.
-pub(super) fn label(ip: IpAddr, port: Option<u64>) -> String {
-    match port {
-        Some(port) => Endpoint(ip, port).to_string(),
-        None => ip.to_string(),
-    }
-}
-
-/// What a row is called.
-pub(super) fn row(key: &RowKey) -> String {
+/// What a row is called; addresses by the names that are known for them.
+pub(super) fn row(key: &RowKey, hosts: &Hosts) -> String {
     match key {
-        RowKey::Ip(ip) => label(*ip, None),
-        RowKey::Server(ip, port) => label(*ip, Some(*port)),
+        RowKey::Ip(ip) => hosts.host(*ip).to_string(),
+        RowKey::Server(ip, port) => hosts.end(*ip, *port).to_string(),
         RowKey::Port(port) => format!("port {port}"),
         RowKey::Process(pid, name) => format!("{name}[{pid}]"),
         RowKey::Container(id) if id.is_empty() => "in no container".to_owned(),

@@ -2,6 +2,7 @@
 
 use ratatui::style::{Color, Modifier, Style};
 use tcplens_core::time::{SECOND, Span, Timestamp};
+use tcplens_output::glyphs::Glyphs;
 use tcplens_output::human;
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
@@ -124,16 +125,11 @@ impl Symbols {
         arrows: "<- ->",
     };
 
-    /// Those for a terminal: ASCII where it was asked for, or where the locale does not say UTF-8.
-    pub(super) fn of(is_ascii: bool, locale: Option<&str>) -> &'static Symbols {
-        let is_utf8 = locale.is_some_and(|locale| {
-            let locale = locale.to_ascii_lowercase();
-            locale.contains("utf-8") || locale.contains("utf8")
-        });
-        if is_ascii || !is_utf8 {
-            &Symbols::ASCII
-        } else {
-            &Symbols::UNICODE
+    /// Those of a terminal.
+    pub(super) fn of(glyphs: Glyphs) -> &'static Symbols {
+        match glyphs {
+            Glyphs::Unicode => &Symbols::UNICODE,
+            Glyphs::Ascii => &Symbols::ASCII,
         }
     }
 
@@ -270,19 +266,6 @@ mod tests {
 
     #[test]
     fn without_utf_8_there_is_ascii_only() {
-        for (is_ascii, locale, is_unicode) in [
-            (false, Some("de_DE.UTF-8"), true),
-            (false, Some("C.utf8"), true),
-            (true, Some("C.UTF-8"), false),
-            (false, Some("C"), false),
-            (false, None, false),
-        ] {
-            assert_eq!(
-                Symbols::of(is_ascii, locale).is_unicode,
-                is_unicode,
-                "{locale:?}"
-            );
-        }
         assert_eq!(Symbols::ASCII.span(Span::from_ns(12_345)), "12.3us");
         assert_eq!(
             Symbols::ASCII.printable("größe\u{1b}[2J".to_owned()),

@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 use tcplens_core::record::Health;
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::top::{Marks, TopQuery, TopSnapshot};
+use tcplens_output::glyphs::Glyphs;
+use tcplens_output::hosts::Hosts;
 
 use self::link::{Answers, Questions, link};
 use self::look::{Clock, Symbols};
@@ -75,6 +77,7 @@ pub(crate) fn open(
     marks: Marks,
     query: &TopQuery,
     source: String,
+    hosts: Hosts,
     stop: &Arc<AtomicBool>,
 ) -> Option<OnScreen> {
     let output = &command.common.output;
@@ -92,9 +95,6 @@ pub(crate) fn open(
         }
     };
     let (questions, answers) = link();
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let theme = match (command.theme, output.color.enabled(true)) {
         (Some(theme), _) => theme,
         (None, true) => Theme::Dark,
@@ -110,8 +110,9 @@ pub(crate) fn open(
             filter: query.filter.clone(),
             theme,
             marks,
+            hosts,
         },
-        symbols: Symbols::of(command.ascii, locale.as_deref()),
+        symbols: Symbols::of(Glyphs::choose(output.ascii)),
         clock: Clock::new(output.time),
         questions,
         stop: Arc::clone(stop),

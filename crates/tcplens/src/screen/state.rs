@@ -8,10 +8,12 @@ use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{GroupBy, Peer};
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::top::{Detail, Marks, Over, RowKey, TopQuery, TopSnapshot};
+use tcplens_output::hosts::Hosts;
 use tcplens_output::values::{Value, Values, position};
 
 use super::columns::{COLUMNS, Column, Percentile, slowest_first};
 use super::input::Input;
+use super::labels;
 use super::link::{Asked, Facts, Told};
 use crate::cli::Theme;
 
@@ -107,6 +109,8 @@ pub(super) struct Begin {
     pub marks: Marks,
     /// What is looked at: the first words on the screen.
     pub source: String,
+    /// What addresses are called.
+    pub hosts: Hosts,
 }
 
 /// All that is shown.
@@ -114,6 +118,8 @@ pub(super) struct Begin {
 pub(super) struct State {
     /// What is looked at.
     pub source: String,
+    /// What addresses are called.
+    pub hosts: Hosts,
     /// What the rows are.
     pub by: GroupBy,
     /// Of which time.
@@ -178,6 +184,12 @@ pub(super) struct State {
 }
 
 impl State {
+    /// What the destination that is looked at is called.
+    pub(super) fn label(&self) -> String {
+        let key = self.key.as_ref();
+        key.map_or_else(String::new, |key| labels::row(key, &self.hosts))
+    }
+
     /// At the beginning.
     pub(super) fn new(begin: Begin, size: (u16, u16)) -> State {
         let sort = begin.sort.and_then(|(field, _)| {
@@ -197,6 +209,7 @@ impl State {
         });
         State {
             source: begin.source,
+            hosts: begin.hosts,
             by: begin.by,
             over: begin.over,
             sort: sort.map_or_else(slowest_first, |(at, _)| at),

@@ -36,7 +36,7 @@ pub(super) fn paint(state: &State, pen: &mut Pen<'_>) {
     for (y, at) in (ABOVE..).zip(state.rows.top..last) {
         match state.row(at) {
             Some((key, peer)) => {
-                let label = pen.symbols.printable(labels::row(key));
+                let label = pen.symbols.printable(labels::row(key, &state.hosts));
                 pen.text(0, y, wide, &label, Tone::Plain);
                 cells(state, columns, peer, y, pen, Tone::Plain);
             }

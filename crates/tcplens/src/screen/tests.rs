@@ -11,6 +11,7 @@ use ratatui::crossterm::event::{Event, KeyModifiers, MouseButton, MouseEvent, Mo
 use ratatui::layout::Rect;
 use tcplens_core::record::{GroupBy, Peer};
 use tcplens_core::view::top::{Marks, Over, RowKey};
+use tcplens_output::hosts::Hosts;
 use tcplens_output::time_style::TimeStyle;
 
 use super::columns::{COLUMNS, Percentile};
@@ -40,6 +41,7 @@ impl Stage {
             theme: Theme::Dark,
             marks: Marks::default(),
             source: "shop.pcap".to_owned(),
+            hosts: Hosts::default(),
         };
         let mut stage = Stage {
             state: State::new(begin, size),
