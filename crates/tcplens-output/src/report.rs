@@ -182,6 +182,12 @@ impl Page<'_> {
                 "What was read cannot be read again: to run what follows \"show:\", save it, and name the file instead of FILE.",
             );
         }
+        if shown > 1 {
+            // Most of them are below the first screen.
+            let all = findings.findings[..shown].iter();
+            let codes: Vec<_> = all.map(|it| format!("{} {}", it.rank, it.code)).collect();
+            self.prose("", &format!("{}.", codes.join(", ")));
+        }
         let digits = shown.to_string().len();
         for finding in &findings.findings[..shown] {
             self.finding(finding, digits);

@@ -27,8 +27,13 @@ mod request;
 mod streaming;
 mod web;
 
+#[path = "../../../tcplens-core/tests/view_records/requests.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+pub(crate) mod made_requests;
 #[path = "../../../tcplens-core/tests/view_records/mod.rs"]
 pub(crate) mod records;
+
+use records as view_records;
 
 /// Far longer than anything takes.
 const LONG: Duration = Duration::from_secs(60);

@@ -8,21 +8,7 @@ use tcplens_output::hosts::Labels as _;
 
 use super::reverse::Resolve;
 use super::*;
-
-/// What the records of requests are made with.
-mod view_records {
-    use tcplens_core::time::{Span, Timestamp};
-
-    pub(crate) const START: Timestamp = Timestamp(0);
-
-    pub(crate) fn ms(ms: u64) -> Option<Span> {
-        Some(Span::from_ns(ms * 1_000_000))
-    }
-}
-
-#[path = "../../../tcplens-core/tests/view_records/requests.rs"]
-#[expect(dead_code, reason = "of several helpers one is used")]
-mod requests;
+use crate::answer::tests::made_requests as requests;
 
 /// Knows these, and hangs at no other.
 struct Book(BTreeMap<IpAddr, &'static str>);

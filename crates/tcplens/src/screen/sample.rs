@@ -14,11 +14,7 @@ use tcplens_output::values::{Value, Values, position};
 pub(super) const AT: Timestamp = Timestamp(1_795_309_702 * SECOND);
 const MS: u64 = 1_000_000;
 
-#[path = "../../../tcplens-core/tests/view_records/requests.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
-mod made_requests;
-
-use crate::answer::tests::records as view_records;
+use crate::answer::tests::{made_requests, records as view_records};
 
 /// Numbers that look random.
 struct Lcg(u64);
