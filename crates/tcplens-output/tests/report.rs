@@ -72,10 +72,7 @@ fn a_report_says_what_is_wrong_then_shows_the_tables_then_what_was_lost() {
         damaged_at: Some(4711),
         ..health()
     };
-    assert_eq!(
-        page(&shop(), &health, false, 100),
-        include_str!("report/shop.txt")
-    );
+    expect("shop.txt", &page(&shop(), &health, false, 100));
 }
 
 /// Who looks again looks at what was selected before.

@@ -356,11 +356,11 @@ fn a_change_is_said_in_plain_words() {
     assert_eq!(
         said.concat(),
         "22 % of the redis requests to 10.0.0.1:80 are answered with an error now, 1.0 % before.\n\
-         15 of 1500 requests on 64 or more connections before, 330 of 1500 requests on 64 or more connections now; by \
+         15 of 1,500 requests on 64 or more connections before, 330 of 1,500 requests on 64 or more connections now; by \
          operation: GET 1.0 % to 22 %, SET 0.9 % to 22 %; p = 0.0006, corrected for 17 comparisons.\n\
          redis requests to 10.0.0.1:80 take longer than before: the median went from 5.53 ms to 11 ms (+100 %), the 95th \
          percentile from 14 ms to 29 ms (+102 %).\n\
-         1500 requests on 64 or more connections before, 1500 requests on 64 or more connections now; the 6.47 ms that a \
+         1,500 requests on 64 or more connections before, 1,500 requests on 64 or more connections now; the 6.47 ms that a \
          request takes more on average are spent inside the server; by operation: GET 5.53 ms to 11 ms, SET 5.66 ms to 11 ms; \
          p below 0.0001, corrected for 17 comparisons.\n"
     );

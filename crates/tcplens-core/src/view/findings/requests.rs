@@ -406,5 +406,5 @@ fn behind(text: &mut String, wait: &Wait, (ip, _): ServerKey) {
 
 /// `1.5 MB in 12 s`: what was sent and how long that took.
 fn rate(bytes: u64, ns: u64) -> String {
-    format!("{bytes} bytes in {}", duration(ns))
+    format!("{} bytes in {}", grouped(bytes), duration(ns))
 }
