@@ -99,10 +99,10 @@ pub(crate) struct Report {
     /// What addresses are called.
     #[command(flatten)]
     pub naming: Naming,
-    /// Also as a page for a browser, one file with plots; `-`: on standard output, without text
+    /// Also a page with plots, for browsers; `-`: it alone, on stdout
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
-    /// What changed since: a capture (repeatable), or a period: 300s, 5m..10m, 10:00..10:05
+    /// What changed since a capture, or a period: 300s, 10:00..10:05
     #[arg(
         long,
         value_name = "FILE|PERIOD",
@@ -110,7 +110,7 @@ pub(crate) struct Report {
         display_order = 0
     )]
     pub compare: Vec<PathBuf>,
-    /// Output format: text or jsonl (the findings; with --compare what changed)
+    /// Output format: text or jsonl (findings, or changes)
     #[arg(
         short,
         long,
@@ -381,8 +381,7 @@ Examples:
   tcplens report *.pcap host 10.0.0.7  one host's packets in several files
   tcplens report -f jsonl shop.pcap    the findings, for machines
   tcplens shop.pcap --names=seen       servers by their names
-  tcplens report --html shop.html shop.pcap
-                                       also a page with plots
+  tcplens shop.pcap --html shop.html   also a page with plots
   tcplens report --compare mon.pcap tue.pcap
                                        what changed, beyond chance";
 

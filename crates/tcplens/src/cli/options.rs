@@ -151,7 +151,7 @@ pub(crate) struct Output {
     /// How text shows times: utc, local, relative (to the first packet) or epoch
     #[arg(long = "time", value_name = "STYLE", default_value = "utc")]
     pub time: TimeStyle,
-    /// Colour text: auto (on a terminal, unless NO_COLOR is set), always or never
+    /// Colour: auto (a terminal, no NO_COLOR), always, never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
     /// Draw with ASCII only [default: by the locale]
@@ -169,7 +169,7 @@ pub(crate) struct Output {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Naming {
-    /// Names in text: `seen` in DNS answers; alone the resolver is asked, too
+    /// Names in text: `seen` in DNS answers; alone: resolved, too
     #[arg(
         long,
         value_name = "FROM",

@@ -23,7 +23,7 @@ fn the_first_connection_is_told_when_it_is_over_and_one_by_its_end_when_the_run_
     for words in [
         " => 127.0.0.1:6379, redis; connection ",
         "Closed by both; the client closed first.",
-        "── PING",
+        " PING (14 bytes) ",
         "request 3: ",
         "3 requests of redis, 3 answered",
     ] {
