@@ -182,12 +182,7 @@ impl Page<'_> {
                 "What was read cannot be read again: to run what follows \"show:\", save it, and name the file instead of FILE.",
             );
         }
-        if shown > 1 {
-            // Most of them are below the first screen.
-            let all = findings.findings[..shown].iter();
-            let codes: Vec<_> = all.map(|it| format!("{} {}", it.rank, it.code)).collect();
-            self.prose("", &format!("{}.", codes.join(", ")));
-        }
+        self.overview(&findings.findings[..shown]);
         let digits = shown.to_string().len();
         for finding in &findings.findings[..shown] {
             self.finding(finding, digits);
@@ -195,6 +190,25 @@ impl Page<'_> {
         let hidden = more as u64 + findings.left_out;
         if hidden > 0 {
             let _ = writeln!(self.text, "... and {} more.", Count(hidden));
+        }
+    }
+
+    /// All of them in a line or two, for most are below the first screen: each, or how many of each kind.
+    fn overview(&mut self, findings: &[Finding]) {
+        let mut kinds: Vec<(&str, Vec<u64>)> = Vec::new();
+        for finding in findings {
+            match kinds.iter_mut().find(|(code, _)| *code == finding.code) {
+                Some((_, ranks)) => ranks.push(finding.rank),
+                None => kinds.push((finding.code, vec![finding.rank])),
+            }
+        }
+        let kinds = kinds.into_iter().map(|(code, ranks)| match ranks[..] {
+            [rank] => format!("{rank} {code}"),
+            [first, ..] => format!("{first} {code} (and {} more)", ranks.len() - 1),
+            [] => String::new(),
+        });
+        if findings.len() > 1 {
+            self.prose("", &format!("{}.", kinds.collect::<Vec<_>>().join(", ")));
         }
     }
 
