@@ -109,6 +109,19 @@ impl Settings {
     pub fn reads_payload(&self) -> bool {
         self.requests || self.names
     }
+
+    /// Whether a request of DNS is wanted for itself, and not only for the [names](Self::names) in its answer; `port`: its
+    /// server's.
+    #[must_use]
+    pub fn wants_dns(&self, port: u16) -> bool {
+        let is_named = |rule: &&PortProtocols| {
+            let mut ports = rule.ports.iter();
+            ports.any(|&(low, high)| (low..=high).contains(&port))
+        };
+        let rule = self.port_protocols.iter().find(is_named);
+        let spoken = rule.map_or(&self.protocols, |rule| &rule.protocols);
+        self.requests && (spoken.is_empty() || spoken.contains(&Protocol::Dns))
+    }
 }
 
 impl Default for Settings {

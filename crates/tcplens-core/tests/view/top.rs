@@ -421,6 +421,50 @@ fn what_nothing_has_answered_has_a_row_at_once() {
     );
 }
 
+/// Of many servers that wait only the busiest are handed over: of the rest it is not known that nothing waits.
+#[test]
+fn who_is_not_told_of_does_not_wait_for_nothing() {
+    let mut top = Top::new(TopSettings {
+        groups: vec![GroupBy::Peer, GroupBy::Server],
+        rows: 3,
+        ..TopSettings::default()
+    });
+    top.clock(START);
+    top.add(AnyRecord::Handshake(&handshake(1, CLIENT, "10.0.0.1", 80)));
+    let mut pending = Pending::default();
+    for n in 1..=200_u8 {
+        let server = ([10, 1, 0, n].into(), 443);
+        pending.attempt(server, Span::from_ns(u64::from(n)));
+    }
+    pending.shorten();
+    top.pending(&pending);
+    for by in [GroupBy::Peer, GroupBy::Server] {
+        let snapshot = top.snapshot(&query(by, Over::Start));
+        assert_eq!(snapshot.totals.pending, Some(200), "{by:?}");
+        let of_first = snapshot.rows.iter().find(|(_, row)| row.attempts > 0);
+        assert_eq!(of_first.unwrap().1.pending, None, "{by:?}");
+    }
+    // Who waits is no record that found no room.
+    assert_eq!(top.limit_hits(), []);
+}
+
+#[test]
+fn a_connection_whose_end_was_lost_is_not_open_for_ever() {
+    let mut top = top(GroupBy::Server, 6);
+    top.clock(START);
+    top.add(AnyRecord::Connection(&part(1, false)));
+    let mut open = |seconds: i64| {
+        top.clock(START.plus(seconds * SECOND));
+        let open = top
+            .snapshot(&query(GroupBy::Server, Over::Start))
+            .totals
+            .open;
+        (open, top.limit_hits())
+    };
+    assert_eq!(open(300), (1, vec![]));
+    assert_eq!(open(500), (0, vec![("top_lost_ends", 1)]));
+}
+
 #[test]
 fn a_detail_has_what_happened_when_and_the_slowest_first() {
     let mut top = top(GroupBy::Server, 6);

@@ -148,6 +148,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
             groups,
             window,
             rows: usize::try_from(command.limit_rows).unwrap_or(usize::MAX),
+            idle: Span::from_ns(plan.settings.idle.unsigned_abs()),
             details: has_screen,
         }),
         query,

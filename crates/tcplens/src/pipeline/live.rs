@@ -42,7 +42,7 @@ pub(crate) fn run(
     answering: Option<(Desk, Servers)>,
 ) -> Result<Ran> {
     let (desk, servers) = answering.unzip();
-    let mut show = Show::new(view, plan.names.clone());
+    let mut show = Show::new(view, plan);
     show.desk = desk;
     show.left = plan.count.filter(|_| opened.kernel.is_some());
     show.counted = plan.counted;

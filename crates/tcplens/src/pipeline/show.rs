@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
 use tcplens_core::engine::{Lane, Merge, steps};
-use tcplens_core::record::Health;
-use tcplens_core::shard::Owner;
+use tcplens_core::record::{Health, Protocol};
+use tcplens_core::shard::{Owner, Settings};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 
@@ -13,7 +13,7 @@ use super::decode::{Kept, KeptPacket};
 use crate::answer::Desk;
 use crate::commands::Wanted;
 use crate::names::Known;
-use crate::observe::{Packets, Seen, View};
+use crate::observe::{Packets, Plan, Seen, View};
 
 /// Merge and view.
 pub(super) struct Show<'v> {
@@ -28,7 +28,7 @@ pub(super) struct Show<'v> {
     /// Counts records for whoever asks.
     pub desk: Option<Desk>,
     /// Takes note of names that records tell.
-    names: Option<Arc<Known>>,
+    names: Option<Naming>,
     /// Records that are still to be shown; `None`: all.
     pub left: Option<u64>,
     /// Which of them are counted down.
@@ -36,8 +36,33 @@ pub(super) struct Show<'v> {
     is_begun: bool,
 }
 
+/// Names, and what is wanted beside them.
+struct Naming {
+    known: Arc<Known>,
+    settings: Settings,
+}
+
+impl Naming {
+    /// Takes note of a record; whether nobody else wants it.
+    fn takes(&self, record: AnyRecord<'_>) -> bool {
+        let AnyRecord::Request(request) = record else {
+            return false;
+        };
+        if request.row.protocol != Protocol::Dns {
+            return false;
+        }
+        self.known.learn(record);
+        let port = request.row.flow.ports[usize::from(1 - request.row.client)];
+        !self.settings.wants_dns(port)
+    }
+}
+
 impl<'v> Show<'v> {
-    pub(super) fn new(view: &'v mut dyn View, names: Option<Arc<Known>>) -> Show<'v> {
+    pub(super) fn new(view: &'v mut dyn View, plan: &Plan) -> Show<'v> {
+        let names = plan.names.as_ref().map(|known| Naming {
+            known: Arc::clone(known),
+            settings: plan.settings.clone(),
+        });
         Show {
             merge: Merge::default(),
             packets: view.packets(),
@@ -79,6 +104,9 @@ impl<'v> Show<'v> {
             ..
         } = self;
         merge.merge_placed(batches, until, |place, record| {
+            if names.as_ref().is_some_and(|names| names.takes(record)) {
+                return;
+            }
             if let Some(left) = left {
                 if *left == 0 {
                     return;
@@ -88,9 +116,6 @@ impl<'v> Show<'v> {
             count(records, record);
             if let Some(desk) = desk {
                 desk.record(record);
-            }
-            if let Some(names) = names {
-                names.learn(record);
             }
             if end.is_none() {
                 let shown = view.clock(place.at.clock);
@@ -152,12 +177,12 @@ impl<'v> Show<'v> {
             })
         };
         merge.merge_placed(batches.iter_mut(), watermark, |place, record| {
+            if names.as_ref().is_some_and(|names| names.takes(record)) {
+                return;
+            }
             count(records, record);
             if let Some(desk) = desk {
                 desk.record(record);
-            }
-            if let Some(names) = names {
-                names.learn(record);
             }
             while end.is_none()
                 && let Some(packet) = packets.next_if(|packet| packet.moment() <= place.at)

@@ -53,6 +53,32 @@ fn every_command_that_prints_text_takes_labels_and_machines_get_addresses() {
     }
 }
 
+/// What was asked of name servers is read for names, and is not among what was asked for.
+#[test]
+fn names_change_no_number() {
+    let place = Place::new("names-numbers");
+    let case = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/cases/names/input.pcap"
+    );
+    let table = |words: &[&str]| {
+        let words = [&["top", case, "--once", "--by", "port"], words].concat();
+        quiet(place.run(&words))
+    };
+    let asks_dns = table(&[]);
+    assert!(asks_dns.contains("\n53 "), "{asks_dns}");
+    let plain = table(&["--protocol", "redis"]);
+    assert!(!plain.contains("\n53 "), "{plain}");
+    assert_eq!(table(&["--protocol", "redis", "--names=seen"]), plain);
+    let told = |words: &[&str]| {
+        let words = [&["records", "-f", "jsonl", "-q", case], words].concat();
+        quiet(place.run(&words))
+            .matches("\"kind\":\"request\"")
+            .count()
+    };
+    assert_eq!(told(&["--protocol", "redis"]), 0);
+}
+
 /// The addresses of a client and its server.
 fn ends(place: &Place) -> [String; 2] {
     let csv = quiet(place.run(&["handshakes", "a.pcap", "-q", "-f", "csv"]));

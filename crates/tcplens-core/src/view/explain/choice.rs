@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 
 use super::super::thresholds::SLOW_NS;
 use super::super::words::{count, duration};
-use crate::record::{Close, Connection, ConnectionId, EndedBy, HandshakeOutcome, Request, Status};
+use crate::record::{
+    Close, Connection, ConnectionId, EndedBy, HandshakeOutcome, Protocol, Request, Status,
+};
 use crate::time::Span;
 
-/// Connections that are open and whose requests are known. Chosen: 0.5 MB; beyond, the one whose requests were quickest goes,
-/// and is chosen only for what its own record says.
+/// Connections that are open and whose requests are known. Chosen: 0.5 MB; beyond, the eighth whose requests were quickest goes,
+/// and is chosen only for what its own records say. Requests of DNS are left out.
 const OPEN: usize = 4096;
 
 /// What a loss counts for, where loss is compared with closed windows: the least retransmission timeout of Linux.
@@ -65,24 +67,29 @@ pub struct Choice {
 impl Choice {
     /// The record of a request.
     pub fn request(&mut self, request: &Request<'_>) {
-        let is_cut =
-            request.status == Status::Unanswered && request.ended_by != EndedBy::Observation;
-        if !self.open.contains_key(&request.connection_id) && self.open.len() >= OPEN {
-            let least = self
-                .open
-                .iter()
-                .min_by_key(|(id, requests)| (**requests, **id));
-            let least = least.map(|(id, _)| *id);
-            if let Some(least) = least {
-                self.open.remove(&least);
+        // Most of DNS goes over UDP: no connection's record ever comes for it.
+        if request.protocol != Protocol::Dns {
+            let is_cut =
+                request.status == Status::Unanswered && request.ended_by != EndedBy::Observation;
+            let took = request.total_us.map_or(0, Span::ns);
+            self.take(request.connection_id, (took, request.task), is_cut);
+        }
+    }
+
+    fn take(&mut self, id: ConnectionId, (took, task): (u64, u64), is_cut: bool) {
+        if !self.open.contains_key(&id) && self.open.len() >= OPEN {
+            // Many at once, for finding them takes time.
+            let mut all: Vec<_> = self.open.iter().map(|(id, it)| (*it, *id)).collect();
+            let (quick, ..) = all.select_nth_unstable(OPEN / 8);
+            for (_, id) in quick {
+                self.open.remove(id);
             }
         }
-        let requests = self.open.entry(request.connection_id).or_default();
+        let requests = self.open.entry(id).or_default();
         requests.cut += u64::from(is_cut);
-        let took = request.total_us.map_or(0, Span::ns);
         if took > requests.slowest || requests.task == 0 {
             requests.slowest = took;
-            requests.task = request.task;
+            requests.task = task;
         }
     }
 
@@ -199,4 +206,26 @@ fn worth(connection: &Connection, requests: Requests) -> (Why, u64) {
         return (Why::SlowestRequest, requests.slowest);
     }
     (Why::Longest, duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_open_connections_is_bounded_and_the_slowest_stay() {
+        let mut choice = Choice::default();
+        for n in 0..10_000_u64 {
+            let id = ConnectionId::Socket { cookie: n, host: 0 };
+            choice.take(id, (n, 1), false);
+            assert!(choice.open.len() <= OPEN);
+        }
+        let slowest = ConnectionId::Socket {
+            cookie: 9_999,
+            host: 0,
+        };
+        assert_eq!(choice.open[&slowest].slowest, 9_999);
+        let quickest = ConnectionId::Socket { cookie: 0, host: 0 };
+        assert!(!choice.open.contains_key(&quickest));
+    }
 }

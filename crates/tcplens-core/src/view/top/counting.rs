@@ -20,6 +20,10 @@ use crate::time::{SECOND, Span, Timestamp};
 /// Rows of each grouping, if nobody says. Chosen: at 1 KB of a quiet row 16 MB for each grouping that has so many.
 pub const ROWS: usize = 16_384;
 
+/// How much later than that its end is told, in ns, and how often it is looked for those whose end was lost. Chosen: more
+/// than a tick.
+const LATE: i64 = 60 * SECOND;
+
 /// What is kept.
 #[derive(Clone, Debug)]
 pub struct TopSettings {
@@ -31,6 +35,8 @@ pub struct TopSettings {
     pub window: Span,
     /// Most rows of a grouping.
     pub rows: usize,
+    /// How long a connection may be silent: it has ended after that.
+    pub idle: Span,
     /// Whether more can be asked of a row.
     pub details: bool,
 }
@@ -42,6 +48,7 @@ impl Default for TopSettings {
             groups: GroupBy::ALL.to_vec(),
             window: Span::from_ns(10 * SECOND.unsigned_abs()),
             rows: ROWS,
+            idle: Span::from_ns(300 * SECOND.unsigned_abs()),
             details: false,
         }
     }
@@ -65,6 +72,12 @@ pub struct Top {
     pub(super) parts: BTreeMap<ConnectionId, InParts>,
     /// Records of parts that found no room.
     parts_refused: u64,
+    /// A connection whose last part is older has ended, and its end was lost, in ns.
+    forgotten_after: i64,
+    /// When such are looked for again.
+    forget_at: Timestamp,
+    /// How many there were.
+    parts_lost: u64,
     pub(super) memory: Option<Memory>,
     /// Attempts that nothing has answered, by row; where that is known.
     pub(super) pending: Option<Waiting>,
@@ -74,6 +87,8 @@ pub struct Top {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
     pub(super) all: u64,
+    /// Of whom no row tells: of servers, and of peers.
+    pub(super) untold: [bool; 2],
     pub(super) peers: BTreeMap<RowKey, u64>,
     pub(super) servers: BTreeMap<RowKey, u64>,
 }
@@ -101,6 +116,11 @@ impl Top {
             floor: 0,
             parts: BTreeMap::new(),
             parts_refused: 0,
+            forgotten_after: i64::try_from(settings.idle.ns())
+                .unwrap_or(i64::MAX)
+                .saturating_add(LATE),
+            forget_at: Timestamp::MIN,
+            parts_lost: 0,
             memory: settings.details.then(Memory::default),
             pending: None,
         }
@@ -113,6 +133,23 @@ impl Top {
         }
         self.began.get_or_insert(at);
         self.now = self.now.max(at);
+        if self.now >= self.forget_at {
+            self.forget_at = self.now.plus(LATE);
+            self.forget_lost();
+        }
+    }
+
+    /// Connections that are silent for longer than any is kept for: their ends found no room on the way here.
+    fn forget_lost(&mut self) {
+        let (before, groups) = (self.now.plus(-self.forgotten_after), &mut self.groups);
+        let lost = self.parts.extract_if(.., |_, it| it.told < before);
+        for (_, it) in lost {
+            self.parts_lost += 1;
+            for (group, place) in groups.iter_mut().zip(it.rows) {
+                group.row_mut(place).closes(it.requests);
+                group.all.closes(it.requests);
+            }
+        }
     }
 
     /// Counts one record, which became final now.
@@ -136,7 +173,10 @@ impl Top {
             all: pending.attempts,
             ..Waiting::default()
         };
+        let mut told = 0;
         for ((ip, port), waited) in pending.servers() {
+            told += waited.attempts;
+            waiting.untold[1] |= waited.is_here;
             let server = RowKey::Server(ip, u64::from(port));
             *waiting.servers.entry(server).or_default() += waited.attempts;
             // Those that wait for this host are not told apart.
@@ -144,7 +184,11 @@ impl Top {
                 *waiting.peers.entry(RowKey::Ip(ip)).or_default() += waited.attempts;
             }
         }
-        let at = (self.slice(), self.now);
+        // Only the servers that most wait for are handed over.
+        waiting.untold = waiting
+            .untold
+            .map(|is_untold| is_untold || told < pending.attempts);
+        let now = self.now;
         for group in &mut self.groups {
             let rows = match group.by {
                 GroupBy::Peer => &waiting.peers,
@@ -152,7 +196,7 @@ impl Top {
                 GroupBy::Client | GroupBy::Port | GroupBy::Process | GroupBy::Container => continue,
             };
             for key in rows.keys() {
-                group.place(key.clone(), at);
+                group.wait(key, now);
             }
         }
         self.pending = Some(waiting);
@@ -166,6 +210,7 @@ impl Top {
             ("top_rows", sum(|group| group.refused)),
             ("top_quiet_rows", sum(|group| group.given_up)),
             ("top_parts", self.parts_refused),
+            ("top_lost_ends", self.parts_lost),
         ];
         hits.into_iter().filter(|(_, n)| *n > 0).collect()
     }
@@ -331,6 +376,7 @@ impl Top {
         let line = self.memory.as_ref();
         let line = line.map(|_| Box::new(memory::line(connection)));
         let in_parts = InParts {
+            told: self.now,
             sums,
             is_client_lower,
             requests,

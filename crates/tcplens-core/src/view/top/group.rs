@@ -63,6 +63,17 @@ impl Group {
             self.refused += 1;
             return OTHERS;
         }
+        self.make(key, now)
+    }
+
+    /// A row for whom something waits, if there is room for one: nothing is counted in it yet.
+    pub(super) fn wait(&mut self, key: &RowKey, now: Timestamp) {
+        if !self.names.contains_key(key) && self.names.len() < self.limit {
+            self.make(key.clone(), now);
+        }
+    }
+
+    fn make(&mut self, key: RowKey, now: Timestamp) -> Index {
         self.made = self.made.wrapping_add(1);
         let mut row = Row::default();
         row.last = now;

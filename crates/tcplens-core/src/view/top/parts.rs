@@ -5,6 +5,7 @@ use super::ConnectionLine;
 use super::far::KINDS;
 use super::group::Index;
 use crate::record::{Connection, End, Sent, Vantage};
+use crate::time::Timestamp;
 
 /// Most connections in parts whose last part is remembered. Chosen: 14 MB; with details 14 MB more. What is beyond it counts
 /// when it is over.
@@ -88,6 +89,8 @@ impl Sums {
 /// A connection that goes on.
 #[derive(Clone, Debug)]
 pub(super) struct InParts {
+    /// When its last part came.
+    pub(super) told: Timestamp,
     pub(super) sums: Sums,
     /// Whether the client was the end with the lower address and port: who is who may turn out later.
     pub(super) is_client_lower: bool,

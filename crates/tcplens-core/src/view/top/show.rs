@@ -216,12 +216,12 @@ impl Show<'_> {
     /// Attempts that nothing has answered, at one row.
     fn waits(&self, key: &RowKey) -> Option<u64> {
         let waiting = self.top.pending.as_ref()?;
-        let rows = match self.by {
-            GroupBy::Peer => &waiting.peers,
-            GroupBy::Server => &waiting.servers,
+        let (rows, is_untold) = match self.by {
+            GroupBy::Server => (&waiting.servers, waiting.untold[0]),
+            GroupBy::Peer => (&waiting.peers, waiting.untold[1]),
             GroupBy::Client | GroupBy::Port | GroupBy::Process | GroupBy::Container => return None,
         };
-        Some(rows.get(key).copied().unwrap_or(0))
+        rows.get(key).copied().or((!is_untold).then_some(0))
     }
 
     /// Of all rows.
