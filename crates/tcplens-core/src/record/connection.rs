@@ -62,7 +62,7 @@ part! {
         /// round trip, 2 ms more or less, with no data of the peer between them: what comes sooner was sent before the ACK
         /// could be there. Of a side without round trips (`rtt_samples` 0) none is counted.
         held_segments: u64 = packet_count,
-        /// By how much these acknowledgments were late, all together.
+        /// By how much these acknowledgments were late by the same measure, all together.
         held_us: Span = packet_span,
     }
 }
