@@ -44,4 +44,16 @@ flow.client.ack(at=2.157)
 flow.server.data(BODY, at=2.1581)  # held
 flow.client.ack(at=2.169)
 flow.close(at=3)
+
+# A server 30 ms away, seen beside its client, that sends a piece every 60 ms, whatever is acknowledged: each comes 20 ms after
+# the ACK of the one before, sooner than one that waited for it could.
+flow = capture.flow("10.0.0.1:40003", "192.0.2.9:80")
+flow.open(at=4, server_rtt=0.030, client_rtt=0.00005)
+flow.client.data(b"GET /events HTTP/1.1\r\nHost: a.example\r\n\r\n", at=4.040)
+flow.server.data(b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n", at=4.071)
+flow.client.ack(at=4.0711)
+for piece in range(6):
+    flow.server.data(BODY, at=4.131 + 0.060 * piece)
+    flow.client.ack(at=4.171 + 0.060 * piece)
+flow.close(at=5, server_rtt=0.030, client_rtt=0.00005)
 capture.write_beside(__file__)

@@ -58,10 +58,11 @@ part! {
         opening_retransmits: u64 = packet_count,
         /// Small segments (below 1200 bytes) that were held back until all before them was acknowledged: by Nagle's algorithm (RFC
         /// 896), while the peer delayed that acknowledgment. Counted where a bare ACK of all that was sent came 30 to 500 ms later
-        /// than the shortest round trip would have it, and the segment within 2 ms, and that side's shortest round trip, of the
-        /// ACK, with no data of the peer between them.
+        /// than the peer's shortest round trip (`rtt_min_us`) would have it, and the segment after the ACK by that side's shortest
+        /// round trip, 2 ms more or less, with no data of the peer between them: what comes sooner was sent before the ACK
+        /// could be there. Of a side without round trips (`rtt_samples` 0) none is counted.
         held_segments: u64 = packet_count,
-        /// By how much these acknowledgments were late, all together.
+        /// By how much these acknowledgments were late by the same measure, all together.
         held_us: Span = packet_span,
     }
 }

@@ -38,7 +38,8 @@ const WINDOW: i32 = 1 << 20;
 /// 200 ms, and nobody may by 500 ms (RFC 9293 section 3.8.6.3). See `connection.client_held_segments`.
 const LATE_NS: std::ops::Range<u64> = 30_000_000..500_000_000;
 
-/// How soon after such an ACK a segment was held back for it, in ns, beyond the round trip. Chosen: a busy host needs less.
+/// How far from the round trip after such an ACK a segment that was held back for it may come, in ns. Chosen: a busy host needs less,
+/// and round trips differ by less.
 const SOON_NS: u64 = 2_000_000;
 
 /// A segment with less payload is a small one: on any usual path a full one has more (RFC 8200 section 5: 1220 bytes).
@@ -452,16 +453,12 @@ impl Side {
             return;
         }
         self.bits &= !bit::LOOK;
-        let round_trip = if self.rtt_samples > 0 {
-            self.rtt_min
-        } else {
-            0
-        };
-        let soon = u64::from(round_trip) + SOON_NS;
-        let is_soon = seg
-            .time
-            .since(self.timed_at)
-            .is_some_and(|span| span.ns() <= soon);
+        // The ACK must have gone from here to this side, and the segment back: what comes sooner was on its way already.
+        let is_soon = self.rtt_samples > 0
+            && seg
+                .time
+                .since(self.timed_at)
+                .is_some_and(|span| span.ns().abs_diff(u64::from(self.rtt_min)) <= SOON_NS);
         let is_next = Seq(seg.seq) == self.high && peer.high == self.timed_end;
         let is_small = (1..SMALL).contains(&seg.payload_length);
         if is_soon && is_next && is_small {

@@ -21,10 +21,27 @@ pub(super) struct Pair {
     pub(super) single: Sighting,
     /// All connections with requests.
     pub(super) connections: u64,
-    /// What the client waited for handshakes in which nothing was repeated, in ns.
-    pub(super) handshake_ns: u64,
+    /// Handshakes that were established, and in which nothing was repeated; those of connections without requests, too: what
+    /// a connection will carry is not known of its handshake.
+    attempts: u64,
+    /// What the client waited for these, in ns.
+    handshake_ns: u64,
     /// What it waited for answers, in ns: as seen here, and the round trip between here and it.
     pub(super) request_ns: u64,
+}
+
+impl Pair {
+    /// What opening a connection takes: the mean, in ns; 0 if no handshake was seen.
+    pub(super) fn opening_ns(&self) -> u64 {
+        self.handshake_ns.checked_div(self.attempts).unwrap_or(0)
+    }
+
+    /// What opening those with requests takes, in ns: the mean for each.
+    pub(super) fn openings_ns(&self) -> u64 {
+        let all = u128::from(self.handshake_ns) * u128::from(self.connections);
+        let all = all.checked_div(u128::from(self.attempts)).unwrap_or(0);
+        u64::try_from(all).unwrap_or(u64::MAX)
+    }
 }
 
 /// All pairs.
@@ -43,6 +60,7 @@ impl Churn {
             && let Some(took) = handshake.handshake_us
             && let Some(pair) = self.at(handshake.client_ip, server)
         {
+            pair.attempts += 1;
             pair.handshake_ns = pair.handshake_ns.saturating_add(took.ns());
         }
     }
@@ -60,8 +78,11 @@ impl Churn {
         }
     }
 
-    /// Takes the last record of a connection.
+    /// Takes the last record of a connection. A name server's answers are no part of the pair's time: nor are its connections.
     pub(super) fn connection(&mut self, connection: &Connection) {
+        if connection.protocol == Some(Protocol::Dns) {
+            return;
+        }
         let Some(requests) = connection.requests.filter(|&requests| requests > 0) else {
             return;
         };

@@ -173,6 +173,7 @@ impl Series {
 
     pub(super) fn asked(&mut self, asked: &Asked) {
         let Some(slice) = self.at(asked.time) else {
+            self.beyond += 1;
             return;
         };
         slice.requests += 1;
@@ -195,6 +196,7 @@ impl Series {
 
     pub(super) fn attempt(&mut self, attempt: &Attempt) {
         let Some(slice) = self.at(attempt.time) else {
+            self.beyond += 1;
             return;
         };
         slice.attempts += 1;
@@ -250,7 +252,8 @@ impl Series {
         })
     }
 
-    /// The slice of a moment; `None` if even the widest slices do not reach from there to the rest.
+    /// The slice of a moment; `None` if even the widest slices do not reach from there to the rest: then the caller counts in
+    /// `beyond` what it had for it.
     fn at(&mut self, time: Timestamp) -> Option<&mut Slice> {
         loop {
             let number = time.0.div_euclid(WIDTHS_NS[self.width]);
@@ -261,7 +264,6 @@ impl Series {
                 return Some(self.slices.entry(number).or_default());
             }
             if self.width + 1 == WIDTHS_NS.len() {
-                self.beyond += 1;
                 return None;
             }
             self.widen();
@@ -287,8 +289,9 @@ mod tests {
     fn of(times: &[i64]) -> Series {
         let mut series = Series::default();
         for &time in times {
-            if let Some(slice) = series.at(Timestamp(time)) {
-                slice.requests += 1;
+            match series.at(Timestamp(time)) {
+                Some(slice) => slice.requests += 1,
+                None => series.beyond += 1,
             }
         }
         series
@@ -316,6 +319,37 @@ mod tests {
     fn what_no_width_holds_is_counted() {
         let series = of(&[0, i64::MAX]);
         assert_eq!((series.iter().count(), series.beyond), (1, 1));
+    }
+
+    #[test]
+    fn merging_counts_what_no_width_holds_as_often_as_it_was_seen() {
+        let mut series = of(&[0]);
+        series.merge(&of(&[i64::MAX, i64::MAX, i64::MAX]));
+        assert_eq!((series.iter().count(), series.beyond), (1, 3));
+        series.merge(&of(&[0, i64::MAX]));
+        assert_eq!((series.iter().count(), series.beyond), (1, 4));
+    }
+
+    #[test]
+    fn a_request_and_an_attempt_that_no_width_holds_count_once_each() {
+        let asked = |time| Asked {
+            time: Timestamp(time),
+            status: Status::Ok,
+            is_undecided: false,
+            took: None,
+            bytes: 1,
+            retransmits: 0,
+        };
+        let mut series = Series::default();
+        series.asked(&asked(0));
+        series.asked(&asked(i64::MAX));
+        assert_eq!(series.beyond, 1);
+        series.attempt(&Attempt {
+            time: Timestamp(i64::MAX),
+            has_failed: true,
+            connected: None,
+        });
+        assert_eq!(series.beyond, 2);
     }
 
     proptest! {

@@ -7,6 +7,7 @@ use tcplens_core::record::*;
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::compare::{Comparison, Period, Split, compare};
 
+mod parts;
 mod traffic;
 #[expect(dead_code, reason = "other tests use the rest")]
 #[path = "../view_records/mod.rs"]

@@ -8,6 +8,7 @@ mod conversations;
 mod damage;
 mod delivery;
 mod footing;
+mod held;
 mod pairing;
 mod udp;
 mod wire;

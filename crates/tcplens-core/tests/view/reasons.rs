@@ -145,6 +145,35 @@ fn a_new_connection_for_each_request_is_told_where_it_costs_much() {
 }
 
 #[test]
+fn connections_without_requests_make_no_cost_of_those_with_requests() {
+    let with_probes =
+        |lives: Vec<Made>| [lives, many(100..500, good), connections(100..500, plain)].concat();
+    // 24 handshakes of 20 ms are 480 ms: nothing is wrong, however many ports are probed beside them.
+    check(with_probes(lives(0..24, 1, 29)), NOTHING);
+    check(with_probes(lives(0..40, 1, 60)), NOTHING);
+    // What is told is told of the 40 connections, word for word.
+    check(with_probes(lives(0..40, 1, 29)), "no_reuse");
+}
+
+#[test]
+fn names_asked_over_tcp_are_no_connections_that_could_be_kept() {
+    let names = lives(0..40, 1, 29).into_iter().map(|made| match made {
+        Made::Connection(it) => Connection {
+            protocol: Some(Protocol::Dns),
+            ..*it
+        }
+        .into(),
+        Made::Request(it) => Request {
+            protocol: Protocol::Dns,
+            ..*it
+        }
+        .into(),
+        other => other,
+    });
+    check(names.collect(), NOTHING);
+}
+
+#[test]
 fn an_accept_queue_that_overflows_is_told_from_syns_that_get_lost() {
     let repeated = |second| Handshake {
         syn_retransmits: 1,

@@ -155,30 +155,38 @@ fn in_family(pair: &Pair) -> Option<f64> {
     pair.judged.map(|judged| judged.p)
 }
 
-/// What is said by another change is not told again: a tail by the whole distribution, operations by all of their server.
+/// What is said by another change is not told again: a tail by the whole distribution of the same requests, operations by all
+/// of their server. Tails come first: an operation's is said by that of the server only if that one is told itself.
 fn fold(drafts: &mut [Draft]) {
-    let told: Vec<(Pair, usize)> = drafts
+    fold_by(drafts, |pair, other| {
+        pair.metric == Metric::SlowShare
+            && other.metric == Metric::Latency
+            && other.operation == pair.operation
+    });
+    fold_by(drafts, |pair, other| {
+        other.operation.is_none()
+            && pair.operation.is_some()
+            && other.metric == pair.metric
+            && pair.metric != Metric::Presence
+    });
+}
+
+/// Takes back what changed in the same direction as another change of the same server and protocol that `is_said_by` names.
+fn fold_by(drafts: &mut [Draft], is_said_by: impl Fn(&Pair, &Pair) -> bool) {
+    let told: Vec<Pair> = drafts
         .iter()
-        .enumerate()
-        .filter(|(_, it)| it.is_told)
-        .map(|(at, it)| (it.pair.clone(), at))
+        .filter(|it| it.is_told)
+        .map(|it| it.pair.clone())
         .collect();
-    for (at, draft) in drafts.iter_mut().enumerate() {
+    for draft in drafts.iter_mut().filter(|it| it.is_told) {
         let pair = &draft.pair;
-        let is_said = |(other, other_at): &(Pair, usize)| {
-            let is_alike = other.server == pair.server
+        let is_said = told.iter().any(|other| {
+            other.server == pair.server
                 && other.protocol == pair.protocol
-                && (other.rise > 0.0) == (pair.rise > 0.0);
-            let is_tail = pair.metric == Metric::SlowShare && other.metric == Metric::Latency;
-            let is_whole = other.operation.is_none() && pair.operation.is_some();
-            *other_at != at
-                && is_alike
-                && (is_tail
-                    || (is_whole && other.metric == pair.metric && pair.metric != Metric::Presence))
-        };
-        if draft.is_told && told.iter().any(is_said) {
-            draft.is_told = false;
-        }
+                && (other.rise > 0.0) == (pair.rise > 0.0)
+                && is_said_by(pair, other)
+        });
+        draft.is_told = !is_said;
     }
 }
 

@@ -54,8 +54,7 @@ pub(super) fn said(
             times(pair)
         ),
         Metric::SlowShare => format!(
-            "Of the {them}, {} are slow than before: {now} now, {before} then (slow: longer than 95 % of all of both). Most take \
-             as long as ever.",
+            "Of the {them}, {} are slow than before: {now} now, {before} then (slow: longer than 95 % of all of both).",
             if is_more { "more" } else { "fewer" }
         ),
         Metric::Errors => {
