@@ -8,6 +8,7 @@ mod plots;
 pub(crate) mod prose;
 mod requests;
 mod scale;
+pub(crate) mod show;
 mod tables;
 
 pub use compare::{ComparedSide, render_comparison};
@@ -23,6 +24,7 @@ use crate::glyphs::Glyphs;
 use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration};
 use crate::time_style::{TimeFormat, TimeStyle};
+use show::{is_stream, quoted};
 
 /// How to print a report.
 #[derive(Debug)]
@@ -238,26 +240,7 @@ impl Page<'_> {
 
     /// The command that shows it, on a line of its own to be copied, and the packets to look at.
     fn show(&mut self, indent: &str, finding: &Finding) {
-        let (command, options) = match finding.code {
-            "slow_server"
-            | "slow_network"
-            | "loss_slows_requests"
-            | "window_limited"
-            | "queueing"
-            | "slow_tls"
-            | "small_window"
-            | "slow_upload"
-            | "slow_transfer" => ("requests", " -t 100 --columns budget"),
-            "slow_dns" => ("requests", " -t 200"),
-            "request_errors" => ("requests", " --status error"),
-            "no_such_name" => ("requests", " --status NXDOMAIN"),
-            "unanswered_requests" => ("requests", " --status unanswered"),
-            "refused" | "unanswered" | "unreachable" | "aborted" | "reset_in_handshake"
-            | "unacknowledged" | "accept_queue" | "syn_repeated" | "synack_repeated" => {
-                ("handshakes", "")
-            }
-            _ => ("connections", ""),
-        };
+        let (command, options) = show::command(finding.code);
         let mut line = format!("{indent}show: tcplens {command}");
         if self.options.is_kernel {
             line.push_str(" -k");
@@ -357,18 +340,4 @@ fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
-}
-
-/// Standard input, or what a shell made for `<(...)`.
-fn is_stream(source: &str) -> bool {
-    source == "-" || source.starts_with("/dev/")
-}
-
-/// As a shell reads it back.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

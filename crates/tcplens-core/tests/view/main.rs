@@ -3,6 +3,7 @@
 
 mod metrics;
 mod names;
+mod page;
 mod reasons;
 mod requests;
 mod running;

@@ -5,31 +5,17 @@ use std::fmt::Write;
 use tcplens_core::record::Finding;
 
 use super::About;
+use crate::report::show::{self, is_stream, quoted};
 
 /// `tcplens connections -r shop.pcap 'host 10.0.0.7'`.
-pub(super) fn show(finding: &Finding, about: &About<'_>) -> String {
-    let (command, options) = match finding.code {
-        "slow_server"
-        | "slow_network"
-        | "loss_slows_requests"
-        | "window_limited"
-        | "queueing"
-        | "slow_upload"
-        | "slow_transfer" => ("requests", " -t 100 --columns budget"),
-        "request_errors" => ("requests", " --status error"),
-        "no_such_name" => ("requests", " --status NXDOMAIN"),
-        "unanswered_requests" => ("requests", " --status unanswered"),
-        "refused" | "unanswered" | "unreachable" | "aborted" | "reset_in_handshake"
-        | "unacknowledged" | "syn_repeated" | "synack_repeated" => ("handshakes", ""),
-        _ => ("connections", ""),
-    };
+pub(super) fn line(finding: &Finding, about: &About<'_>) -> String {
+    let (command, options) = show::command(finding.code);
     let mut line = format!("tcplens {command}");
     if about.is_kernel {
         line.push_str(" -k");
     }
     for source in about.sources.iter().filter(|_| !about.is_kernel) {
-        let is_stream = source == "-" || source.starts_with("/dev/");
-        let source = if is_stream {
+        let source = if is_stream(source) {
             "FILE".to_owned()
         } else {
             quoted(source)
@@ -51,13 +37,4 @@ pub(super) fn show(finding: &Finding, about: &About<'_>) -> String {
         let _ = write!(line, " '{}'", filter.replace('\'', "'\\''"));
     }
     line
-}
-
-/// As a shell reads it back.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -43,17 +43,34 @@ pub struct About<'a> {
 type Known = (String, u64);
 
 /// Makes documents, and remembers what the last one said. At most 500 rows and one report's findings.
+///
+/// Rows are made by [`Encoder::look`], which walks all destinations; a document is made of those that there are.
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
     rows: BTreeMap<ServerKey, Known>,
     others: Known,
+    /// The revision at which a destination lost its row last.
+    left: u64,
     findings: Known,
 }
 
 impl Encoder {
-    /// What changed since a revision, which is all for 0; the revision that it says is that until which the reader knows all
-    /// then. Without `findings` they are as they were.
+    /// [`Encoder::look`] and [`Encoder::tell`].
     pub fn document(
+        &mut self,
+        page: &mut PageView,
+        findings: Option<&Findings>,
+        health: &Health,
+        about: &About<'_>,
+        since: u64,
+    ) -> (String, u64) {
+        self.look(page);
+        self.tell(page, findings, health, about, since)
+    }
+
+    /// What changed since a revision, which is all for 0; the revision that it says is that until which the reader knows all
+    /// then. Without `findings` they are as they were, and rows are as they were when last looked at.
+    pub fn tell(
         &mut self,
         page: &mut PageView,
         findings: Option<&Findings>,
@@ -75,7 +92,7 @@ impl Encoder {
         if self.findings.1 > since {
             json.name("findings").raw(&self.findings.0);
         }
-        self.rows(&mut json, page, revision, since);
+        self.rows(&mut json, since);
         courses(&mut json, page, since);
         slow(&mut json, page, since);
         json.name("health").raw(&of_health(page, health));
@@ -83,16 +100,37 @@ impl Encoder {
         (json.into_string(), page.told())
     }
 
-    /// A row for each destination that matters, and one for the rest.
-    fn rows(&mut self, json: &mut Json, page: &PageView, revision: u64, since: u64) {
-        let report = page.report();
+    /// The rows that changed, the names of all if some have none any longer, and what the rest is.
+    fn rows(&self, json: &mut Json, since: u64) {
+        json.name("rows").open('[');
+        for (row, _) in self.rows.values().filter(|(_, changed)| *changed > since) {
+            json.raw(row);
+        }
+        json.close(']');
+        // Who knows nothing has no row to delete.
+        if since > 0 && self.left > since {
+            json.name("shown").open('[');
+            for key in self.rows.keys() {
+                json.string(&Endpoint(key.0, key.1).to_string());
+            }
+            json.close(']');
+        }
+        json.name("others").raw(match self.others.0.as_str() {
+            "" => "[0,0,0,0,0]",
+            others => others,
+        });
+    }
+
+    /// Makes a row for each destination that matters, and one for the rest. Walks all destinations.
+    pub fn look(&mut self, page: &PageView) {
+        let (report, revision) = (page.report(), page.revision());
         let mut keys: BTreeMap<ServerKey, u64> = report
             .servers()
             .iter()
             .map(|(key, peer)| (key, weight_of(peer)))
             .collect();
         for (key, group) in report.requests().servers() {
-            let troubles = group.status(Status::Error) + group.status(Status::Unanswered);
+            let troubles = group.status(Status::Error) + group.unanswered();
             *keys.entry(key).or_default() += group.requests() + 10 * troubles;
         }
         let mut keys: Vec<_> = keys.into_iter().collect();
@@ -103,16 +141,15 @@ impl Encoder {
         }
         let (shown, rest) = keys.split_at(keys.len().min(ROWS));
         let own: BTreeSet<ServerKey> = shown.iter().map(|&(key, _)| key).collect();
+        let before = self.rows.len();
         self.rows.retain(|key, _| own.contains(key));
-        json.name("rows").open('[');
+        if self.rows.len() < before {
+            self.left = revision;
+        }
         for &(key, _) in shown {
             let known = self.rows.entry(key).or_default();
             renew(known, row(page, key), revision);
-            if known.1 > since {
-                json.raw(&known.0);
-            }
         }
-        json.close(']');
         let peers = report.servers();
         let mut attempts = peers.other().outcomes.iter().sum::<u64>();
         let mut connections = peers.other().connections;
@@ -143,7 +180,6 @@ impl Encoder {
             .number(connections)
             .close(']');
         renew(&mut self.others, others.into_string(), revision);
-        json.name("others").raw(&self.others.0);
     }
 }
 
@@ -214,7 +250,7 @@ fn found(findings: &Findings, about: &About<'_>) -> String {
             .string(finding.text.as_deref().unwrap_or_default());
         json.name("evidence")
             .string(finding.evidence.as_deref().unwrap_or_default());
-        json.name("show").string(&command::show(finding, about));
+        json.name("show").string(&command::line(finding, about));
         json.name("frames").open('[');
         for &frame in &finding.frames {
             json.number(frame);
@@ -247,7 +283,7 @@ fn row(page: &PageView, key: ServerKey) -> String {
     let requests = |of: fn(&RequestGroup) -> u64| group.map_or(0, of);
     json.number(requests(RequestGroup::requests));
     json.number(requests(|group| group.status(Status::Error)));
-    json.number(requests(|group| group.status(Status::Unanswered)));
+    json.number(requests(RequestGroup::unanswered));
     for per_mille in [500, 950, 990, 1000] {
         json.or_null(group.and_then(|group| ns(group.total.quantile(per_mille))));
     }

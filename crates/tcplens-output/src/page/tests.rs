@@ -280,3 +280,106 @@ fn a_full_page_is_below_3_mb_and_has_a_waterfall_of_its_slowest() {
         assert!(tasks.iter().any(|task| task.task == slow.task));
     }
 }
+
+#[test]
+fn a_row_counts_no_request_as_unanswered_that_was_cut_off_by_the_end() {
+    let mut page = PageView::default();
+    for (task, ended_by) in [(1, EndedBy::Observation), (2, EndedBy::ServerClose)] {
+        let request = request(1, START, task, Span::default());
+        page.request(&Request {
+            status: Status::Unanswered,
+            ended_by,
+            process_us: None,
+            total_us: None,
+            ..request
+        });
+    }
+    let (data, _) = Encoder::default().document(&mut page, None, &health(), &about(&[]), 0);
+    // Requests, errors, unanswered; and in the slice, after its number, likewise.
+    let row = "\"rows\":[[\"10.0.0.1:6379\",\"redis\",2,0,1,";
+    assert!(data.contains(row), "{data}");
+    let slot = START.0 / 1_000_000;
+    assert!(
+        data.contains(&format!("\"*\":[1,1,0,0,[[{slot},2,0,1,")),
+        "{data}"
+    );
+}
+
+#[test]
+fn who_looks_all_the_time_is_told_which_rows_there_are_once_some_are_gone() {
+    let server = |n: u16, outcome| {
+        let [high, low] = n.to_be_bytes();
+        let ip = format!("10.1.{high}.{low}");
+        Handshake {
+            outcome,
+            ..handshake(0, "10.0.0.1", &ip, 80)
+        }
+    };
+    let mut page = PageView::default();
+    for n in 0..500 {
+        page.add(AnyRecord::Handshake(&server(n, Outcome::Established)));
+    }
+    let (health, mut encoder) = (health(), Encoder::default());
+    let mut tell = |page: &mut PageView, since| {
+        let (data, told) = encoder.document(page, None, &health, &about(&[]), since);
+        let (_, rest) = data.split_once("\"rows\":").unwrap();
+        (rest.split_once(",\"others\"").unwrap().0.to_owned(), told)
+    };
+    let (all, first) = tell(&mut page, 0);
+    assert_eq!(all.matches("10.1.").count(), 500);
+    // One that matters more than those without a course takes the place of one of these.
+    (0..3).for_each(|_| page.add(AnyRecord::Handshake(&server(1000, Outcome::Refused))));
+    let (change, second) = tell(&mut page, first);
+    let (rows, shown) = change.split_once(",\"shown\":").unwrap();
+    assert!(rows.starts_with("[[\"10.1.3.232:80\",") && rows.matches("10.1.").count() == 1);
+    assert_eq!(shown.matches("10.1.").count(), 500);
+    assert!(shown.contains("\"10.1.3.232:80\"") && !shown.contains("\"10.1.1.243:80\""));
+    assert_eq!(tell(&mut page, second).0, "[]");
+    // Who knows nothing has nothing to delete; who knows the first only is told it all.
+    assert!(!tell(&mut page, 0).0.contains("shown"));
+    assert_eq!(tell(&mut page, first).0, change);
+}
+
+#[test]
+fn rows_are_as_they_were_until_somebody_looks() {
+    let (health, mut encoder) = (health(), Encoder::default());
+    let mut page = seen(&[Outcome::Refused]);
+    let (_, first) = encoder.document(&mut page, None, &health, &about(&[]), 0);
+    add(&mut page, &[Outcome::Refused], START);
+    let (data, second) = encoder.tell(&mut page, None, &health, &about(&[]), first);
+    assert!(data.contains("\"rows\":[],"), "{data}");
+    assert!(data.contains("\"attempts\":2,"), "{data}");
+    encoder.look(&page);
+    // Also who was told in between has it then.
+    let (data, _) = encoder.tell(&mut page, None, &health, &about(&[]), second);
+    assert!(data.contains("\"rows\":[[\"10.0.0.2:80\","), "{data}");
+}
+
+#[test]
+fn the_page_says_the_command_that_the_report_says_for_every_finding() {
+    use crate::report::{ReportOptions, render};
+    use crate::time_style::{TimeFormat, TimeStyle};
+    let page = seen(&[Outcome::Refused; 3]);
+    let mut findings = page.report().finish(&health());
+    let sources = ["it's a.pcap".to_owned()];
+    for (code, start) in [
+        ("refused", "tcplens handshakes -r "),
+        ("accept_queue", "tcplens handshakes -r "),
+        ("slow_dns", "tcplens requests -r "),
+        ("slow_tls", "tcplens requests -r "),
+        ("small_window", "tcplens requests -r "),
+        ("request_errors", "tcplens requests -r "),
+        ("delayed_ack", "tcplens connections -r "),
+        ("no_reuse", "tcplens connections -r "),
+    ] {
+        findings.findings[0].code = code;
+        let options = ReportOptions {
+            sources: &sources,
+            ..ReportOptions::plain(TimeFormat::new(TimeStyle::default()))
+        };
+        let text = render(page.report(), &findings, &health(), options);
+        let line = command::line(&findings.findings[0], &about(&sources));
+        assert!(line.starts_with(start), "{code}: {line}");
+        assert!(text.contains(&format!("show: {line}\n")), "{code}: {text}");
+    }
+}

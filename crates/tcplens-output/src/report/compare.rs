@@ -9,7 +9,8 @@ use tcplens_core::view::compare::{
     Comparison, GROUPS, LEAST_SHARE_PERCENT, LEAST_TIME_PERCENT, LEVEL_PERCENT, Period,
 };
 
-use super::{Page, ReportOptions, is_stream, printable, quoted, things};
+use super::show::{is_stream, quoted};
+use super::{Page, ReportOptions, printable, things};
 use crate::color::Paint;
 use crate::human::{Count, Duration, Endpoint};
 use crate::table::Column;

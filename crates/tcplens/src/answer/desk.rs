@@ -150,6 +150,9 @@ impl Desk {
 
     /// The end of the run: answers once more and closes the streams, whose readers still get what waits for them.
     pub(crate) fn close(mut self, now: impl Fn() -> (Health, Pending)) {
+        if let Some(page) = &mut self.page {
+            page.end();
+        }
         self.answer_all(now);
         self.streams.flush();
     }

@@ -28,7 +28,7 @@ fn a_page_is_written_beside_the_text_and_is_the_same_with_any_number_of_threads(
         let (head, rest) = page.split_once(",\"cpu_us\":").unwrap();
         let (_, rest) = rest.split_once(",\"schema_version\"").unwrap();
         pages.push(format!("{head}{rest}"));
-        assert!(!place.path("a.html.part").exists());
+        assert_eq!(parts(&place), [""; 0]);
     }
     assert_eq!(pages[0], pages[1]);
     assert!(pages[0].contains("10.20.0.40:8080 refuses every connection"));
@@ -41,6 +41,27 @@ fn a_page_is_written_beside_the_text_and_is_the_same_with_any_number_of_threads(
     run.is_quiet_success();
     assert!(run.out.starts_with("<!DOCTYPE html>"));
     assert_eq!(read(place.path("text")), plain.out);
+}
+
+/// What was written aside and is still there.
+fn parts(place: &Place) -> Vec<String> {
+    let all = std::fs::read_dir(place.path(".")).unwrap();
+    let names = all.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.ends_with(".part")).collect()
+}
+
+#[test]
+fn a_link_where_a_page_is_written_aside_is_not_followed() {
+    let place = Place::new("page-link");
+    Capture::usual(2).save(place.path("a.pcap"));
+    place.write("other", b"of somebody else");
+    std::os::unix::fs::symlink("other", place.path("a.html.part")).unwrap();
+    place
+        .run(&["report", "a.pcap", "--html", "a.html"])
+        .is_quiet_success();
+    assert_eq!(read(place.path("other")), "of somebody else");
+    assert!(read(place.path("a.html")).ends_with("</html>\n"));
+    assert_eq!(parts(&place), ["a.html.part"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::record::{Handshake, Outcome, Request, Status, Verdict};
 use crate::time::{Span, Timestamp};
-use crate::view::requests::{budget, latency, took};
+use crate::view::requests::{self, budget, latency, took};
 use crate::view::{WIDTHS_NS, is_undecided};
 
 /// Cells per power of two, as a power of two: each is an eighth of its power of two wide, so that its middle is within 6 % of
@@ -59,7 +59,7 @@ pub struct Slot {
     pub requests: u64,
     /// Of these, answered with an error.
     pub errors: u64,
-    /// Of these, owed a response, and without one.
+    /// Of these, owed a response, and without one; not those whose response could still have come, or came unseen.
     pub unanswered: u64,
     /// Payload of its requests and their responses.
     pub bytes: u64,
@@ -78,6 +78,11 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Attempts and requests.
+    fn records(&self) -> u64 {
+        self.requests + self.undecided + self.outcomes.iter().sum::<u64>()
+    }
+
     fn merge(&mut self, other: &Slot) {
         let Slot {
             changed,
@@ -121,7 +126,7 @@ pub struct Course {
     width: usize,
     /// The revision at which it got this width, or lost slices.
     pub(super) renewed: u64,
-    /// Records so far from the rest that no width holds both.
+    /// Attempts and requests so far from the rest that no width holds both.
     pub beyond: u64,
 }
 
@@ -141,6 +146,7 @@ impl Course {
     /// Counts one attempt.
     pub fn attempt(&mut self, handshake: &Handshake, revision: u64) {
         let Some(slot) = self.at(handshake.time, revision) else {
+            self.beyond += 1;
             return;
         };
         if is_undecided(handshake) {
@@ -156,12 +162,13 @@ impl Course {
     /// Counts one request.
     pub fn request(&mut self, request: &Request<'_>, revision: u64) {
         let Some(slot) = self.at(request.time, revision) else {
+            self.beyond += 1;
             return;
         };
         slot.requests += 1;
         match request.status {
             Status::Error => slot.errors += 1,
-            Status::Unanswered => slot.unanswered += 1,
+            Status::Unanswered => slot.unanswered += u64::from(!requests::is_undecided(request)),
             Status::Ok | Status::None => {}
         }
         let bytes = request.request_bytes.saturating_add(request.response_bytes);
@@ -186,7 +193,7 @@ impl Course {
         for (number, slot) in &other.slots {
             match self.at(Timestamp(number.saturating_mul(width)), revision) {
                 Some(mine) => mine.merge(slot),
-                None => self.beyond += slot.requests,
+                None => self.beyond += slot.records(),
             }
         }
         while self.width < other.width {
@@ -224,7 +231,6 @@ impl Course {
                 return Some(slot);
             }
             if self.width + 1 == WIDTHS_NS.len() {
-                self.beyond += 1;
                 return None;
             }
             self.widen(revision);
@@ -248,9 +254,9 @@ pub(super) fn is_failure(handshake: &Handshake) -> bool {
         && !is_undecided(handshake)
 }
 
-/// Whether a request was not answered well.
+/// Whether a request was not answered well; one whose answer could still have come was not answered badly.
 pub(super) fn is_trouble(request: &Request<'_>) -> bool {
-    matches!(request.status, Status::Error | Status::Unanswered)
+    matches!(request.status, Status::Error | Status::Unanswered) && !requests::is_undecided(request)
 }
 
 #[cfg(test)]
@@ -293,5 +299,25 @@ mod tests {
             .collect();
         assert_eq!(slots, [(0, 2, 2), (12, 1, 3)]);
         assert!(course.is_new_since(2) && !course.is_new_since(3));
+    }
+
+    #[test]
+    fn what_no_slice_holds_is_counted_once_also_where_courses_are_merged() {
+        let far = WIDTHS_NS[WIDTHS_NS.len() - 1] * 100;
+        let one = |at: i64| {
+            let mut course = Course::new(60);
+            let slot = course.at(Timestamp(at), 1).unwrap();
+            slot.requests = 3;
+            slot.undecided = 1;
+            slot.outcomes[Outcome::Refused as usize] = 2;
+            course
+        };
+        let mut course = one(0);
+        assert!(course.at(Timestamp(far), 1).is_none());
+        assert_eq!(course.beyond, 0);
+        course.merge(&one(far), 2);
+        assert_eq!(course.beyond, 6);
+        let requests: u64 = course.iter().map(|(_, slot)| slot.requests).sum();
+        assert_eq!(requests, 3);
     }
 }

@@ -1,6 +1,9 @@
 //! Which destinations have a [`Course`] of their own: those with most requests, attempts and troubles, as far as that is known
 //! while records come. The rest is one course together. A destination that comes to matter later takes the seat of the one that
 //! matters least, and its course begins then; what was before is among the others.
+//!
+//! Bounded: of [`STANDING`] without one it is known how much they matter. Where there are as many, the half of them that matters
+//! least is forgotten, so that there is always room for who comes new.
 
 use std::collections::BTreeMap;
 
@@ -31,6 +34,8 @@ pub struct Destinations {
     seats: BTreeMap<ServerKey, Seat>,
     standing: BTreeMap<ServerKey, u64>,
     others: Course,
+    /// Who gave up the seat last, until somebody asks.
+    left: Option<ServerKey>,
 }
 
 impl Default for Destinations {
@@ -39,6 +44,7 @@ impl Default for Destinations {
             seats: BTreeMap::new(),
             standing: BTreeMap::new(),
             others: Course::new(SEAT_SLOTS),
+            left: None,
         }
     }
 }
@@ -79,6 +85,11 @@ impl Destinations {
         }
     }
 
+    /// Who gave up the seat with the last record, once.
+    pub(super) fn take_left(&mut self) -> Option<ServerKey> {
+        self.left.take()
+    }
+
     fn sit_down(&mut self, server: ServerKey, is_late: bool, revision: u64) {
         let mut course = Course::new(SEAT_SLOTS);
         course.renewed = revision;
@@ -96,8 +107,8 @@ impl Destinations {
         if self.seats.contains_key(&server) {
             return false;
         }
-        if !self.standing.contains_key(&server) && self.standing.len() >= STANDING {
-            return false;
+        if self.standing.len() >= STANDING && !self.standing.contains_key(&server) {
+            self.forget_the_least();
         }
         let weight = self.standing.entry(server).or_default();
         *weight = weight.saturating_add(more);
@@ -113,8 +124,19 @@ impl Destinations {
             self.others.merge(&seat.course, revision);
             // There is room: the new one leaves those who stand.
             self.standing.insert(key, seat.weight);
+            self.left = Some(key);
         }
         true
+    }
+
+    /// Makes room: a sort for every `STANDING / 2` that come new.
+    fn forget_the_least(&mut self) {
+        let mut all: Vec<(u64, ServerKey)> =
+            (self.standing.iter().map(|(&key, &weight)| (weight, key))).collect();
+        all.sort_unstable();
+        for (_, key) in all.iter().take(STANDING / 2) {
+            self.standing.remove(key);
+        }
     }
 }
 
@@ -160,6 +182,27 @@ mod tests {
             destinations.at(key(n), n % 3 == 0, 1);
         }
         assert_eq!(destinations.seats().count(), SEATS);
-        assert_eq!(destinations.standing.len(), STANDING);
+        let standing = destinations.standing.len();
+        assert!((STANDING / 2..=STANDING).contains(&standing), "{standing}");
+    }
+
+    #[test]
+    fn however_many_came_only_once_before_who_comes_to_matter_gets_a_seat() {
+        let mut destinations = Destinations::default();
+        let mut once = 0..40_000;
+        for n in once.by_ref().take(2 * STANDING) {
+            destinations.at(key(n), n % 2 == 0, 1);
+        }
+        // One of ten is for it, all the others come once as before.
+        let busy = (std::net::IpAddr::from([192, 0, 2, 1]), 80);
+        for n in once.take(1000) {
+            destinations.at(key(n), n % 2 == 0, 2);
+            if n % 10 == 0 {
+                destinations.at(busy, false, 2);
+            }
+        }
+        assert!(destinations.has(busy));
+        let left = destinations.take_left().unwrap();
+        assert!(!destinations.has(left) && destinations.take_left().is_none());
     }
 }

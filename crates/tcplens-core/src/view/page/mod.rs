@@ -11,7 +11,7 @@ mod slow;
 
 pub use course::{Cells, Course, Slot};
 pub use destinations::{Destinations, SEATS, Seat};
-pub use slow::{AROUND, Lane, OF_SEAT, SLOWEST, SlowTask, SlowTasks, Task};
+pub use slow::{AROUND, Lane, OF_SEAT, ROWS, SLOWEST, SlowTask, SlowTasks, Task};
 
 use super::{Report, ServerKey};
 use crate::batch::AnyRecord;
@@ -56,6 +56,7 @@ impl PageView {
                 self.destinations
                     .at(server, course::is_failure(handshake), self.revision)
                     .attempt(handshake, self.revision);
+                self.forget_who_left();
             }
             AnyRecord::Request(request) => self.request(&request.record()),
             AnyRecord::Connection(_) => self.report.add(record),
@@ -70,8 +71,16 @@ impl PageView {
         self.destinations
             .at(server, course::is_trouble(request), self.revision)
             .request(request, self.revision);
+        self.forget_who_left();
         let has_seat = self.destinations.has(server);
         self.slow.add(request, has_seat, self.revision);
+    }
+
+    /// Slow requests of its own has only who has a seat.
+    fn forget_who_left(&mut self) {
+        if let Some(server) = self.destinations.take_left() {
+            self.slow.leave(server, self.revision);
+        }
     }
 
     /// What is wrong, and the tables.

@@ -2,7 +2,7 @@
 //! are not slow, only counted.
 //!
 //! Bounded: [`SLOWEST`] of all, at most [`OF_CONNECTION`] of one connection, and [`OF_SEAT`] of each destination that has a
-//! course; of each of their connections [`ROWS`] requests. The requests before a slow one are found among the last [`RECENT`]
+//! course; of each of their connections [`ROWS`] requests: those that are around no slow one any longer are let go. The requests before a slow one are found among the last [`RECENT`]
 //! of all connections: on a host with many requests at once some are not.
 
 use std::cmp::Reverse;
@@ -11,7 +11,6 @@ use std::net::IpAddr;
 
 use super::super::ServerKey;
 use super::super::troubles::waits_on_purpose;
-use super::SEATS;
 use crate::record::{ConnectionId, Protocol, Request, Status, Verdict};
 use crate::time::{Span, Timestamp};
 use crate::view::requests::{budget, latency, took};
@@ -24,14 +23,12 @@ const OF_CONNECTION: usize = 8;
 pub const OF_SEAT: usize = 4;
 /// Requests before a slow one on its connection, and as many after it.
 pub const AROUND: u64 = 8;
-/// Requests that are kept of one connection.
-const ROWS: usize = 32;
+/// Requests that are kept of one connection: more than the slow ones among them.
+pub const ROWS: usize = 32;
 /// Requests that are remembered in case one comes that is slow. Chosen: with about 220 bytes each, 2 MB.
 const RECENT: usize = 8192;
 /// Letters of what was asked for.
 const LETTERS: usize = 80;
-/// Destinations with slow ones of their own: those with a course, and some that had one.
-const SERVERS: usize = 2 * SEATS;
 
 /// A request, as a bar of a waterfall.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,8 +192,7 @@ impl SlowTasks {
             (self.all.len() >= SLOWEST).then(|| self.all.len() - 1)
         };
         is_in |= insert(&mut self.all, &slow, least, &mut gone);
-        let has_room = self.by_server.len() < SERVERS || self.by_server.contains_key(&slow.server);
-        if has_seat && has_room {
+        if has_seat {
             let some = self.by_server.entry(slow.server).or_default();
             let least = (some.len() >= OF_SEAT).then(|| some.len() - 1);
             is_in |= insert(some, &slow, least, &mut gone);
@@ -205,6 +201,9 @@ impl SlowTasks {
             return;
         }
         self.changed = revision;
+        for slow in gone {
+            self.forget(&slow, revision);
+        }
         let lane = self.lanes.entry(id).or_insert_with(|| Lane {
             client: (request.client_ip, request.client_port),
             server: slow.server,
@@ -214,6 +213,9 @@ impl SlowTasks {
         });
         lane.changed = revision;
         lane.slow.push(slow.task);
+        if lane.tasks.len() >= ROWS {
+            lane.make_room();
+        }
         lane.insert(Task::of(request));
         let before = slow.task.saturating_sub(AROUND);
         for task in self.recent.of(id).take_while(|task| task.task >= before) {
@@ -221,13 +223,21 @@ impl SlowTasks {
                 lane.insert(task.clone());
             }
         }
+    }
+
+    /// A destination has no course any longer.
+    pub(super) fn leave(&mut self, server: ServerKey, revision: u64) {
+        let Some(gone) = self.by_server.remove(&server) else {
+            return;
+        };
+        self.changed = revision;
         for slow in gone {
-            self.forget(&slow);
+            self.forget(&slow, revision);
         }
     }
 
     /// It is among the slowest no longer, or not in one of the lists.
-    fn forget(&mut self, slow: &SlowTask) {
+    fn forget(&mut self, slow: &SlowTask, revision: u64) {
         let (id, task) = (slow.connection_id, slow.task);
         let mut slow = self.all.iter().chain(self.by_server.values().flatten());
         if slow.any(|other| (other.connection_id, other.task) == (id, task)) {
@@ -237,6 +247,8 @@ impl SlowTasks {
             lane.slow.retain(|&slow| slow != task);
             if lane.slow.is_empty() {
                 self.lanes.remove(&id);
+            } else {
+                lane.prune(revision);
             }
         }
     }
@@ -261,6 +273,28 @@ fn insert(
 }
 
 impl Lane {
+    /// Lets go of what is around no slow one.
+    fn prune(&mut self, revision: u64) {
+        let (before, slow) = (self.tasks.len(), &self.slow);
+        (self.tasks).retain(|task| slow.iter().any(|slow| slow.abs_diff(task.task) <= AROUND));
+        if self.tasks.len() < before {
+            self.changed = revision;
+        }
+    }
+
+    /// Lets go of the one that is farthest from those that are slow; of equals the earliest.
+    fn make_room(&mut self) {
+        let distance = |task: &Task| {
+            let all = self.slow.iter().map(|slow| slow.abs_diff(task.task));
+            all.min().unwrap_or_default()
+        };
+        let farthest = (self.tasks.iter().enumerate())
+            .max_by_key(|&(at, task)| (distance(task), std::cmp::Reverse(at)));
+        if let Some((at, _)) = farthest {
+            self.tasks.remove(at);
+        }
+    }
+
     fn insert(&mut self, task: Task) {
         if let Err(at) = self
             .tasks

@@ -28,6 +28,11 @@ function take(data) {
   model.others = data.others;
   if (data.findings) model.findings = data.findings;
   for (const row of data.rows) model.rows.set(row[0], rowOf(row));
+  if (data.shown) {
+    // Of the others nothing more is told: they are in the last row now.
+    const isShown = new Set(data.shown);
+    for (const name of model.rows.keys()) if (!isShown.has(name)) model.rows.delete(name);
+  }
   for (const name of model.courses.keys()) if (!(name in data.courses)) model.courses.delete(name);
   for (const [name, [width, isNew, isLate, beyond, slots]] of Object.entries(data.courses)) {
     const known = isNew ? undefined : model.courses.get(name);

@@ -149,7 +149,8 @@ fn events_tell_what_changed_since_what_the_browser_knows() {
     let begin = Instant::now();
     let changed = loop {
         let (_, changed) = event(&mut stream);
-        if attempts(&changed) == "2" {
+        // Rows are made a little less often than a document may be asked for.
+        if attempts(&changed) == "2" && !changed.contains("\"rows\":[],") {
             break changed;
         }
         assert!(begin.elapsed() < LONG);

@@ -4,6 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use anyhow::{Context, Result};
 
@@ -57,11 +58,17 @@ impl Html {
                 _ => Ok(()),
             },
             Html::Aside(path) => {
-                let mut part = path.clone().into_os_string();
-                part.push(".part");
-                let part = PathBuf::from(part);
-                fs::write(&part, page).with_context(|| failed(&part))?;
-                fs::rename(&part, &path).with_context(|| failed(&path))
+                let part = part_of(&path);
+                // A link that somebody put there is not followed.
+                let mut file = File::create_new(&part).with_context(|| failed(&part))?;
+                let written = file
+                    .write_all(page.as_bytes())
+                    .and_then(|()| fs::rename(&part, &path));
+                if written.is_err() {
+                    // What is left of it is of no use; that the page could not be written is said all the same.
+                    let _ = fs::remove_file(&part);
+                }
+                written.with_context(|| failed(&path))
             }
             Html::Open(path, mut file) => {
                 // A pipe or a device has no length.
@@ -76,9 +83,44 @@ impl Html {
     }
 }
 
+/// What a page is called until it is whole: of this process, so that two runs do not write into one.
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(format!(".{}.part", process::id()));
+    PathBuf::from(part)
+}
+
 fn failed(path: &Path) -> String {
     format!(
         "cannot write the page to {}; name another file with --html, or - for standard output",
         path.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_written_into_a_file_of_its_own_or_not_at_all() {
+        let place = std::env::temp_dir().join(format!("tcplens-html-{}", process::id()));
+        fs::create_dir_all(&place).unwrap();
+        let (page, other) = (place.join("a.html"), place.join("other"));
+        fs::write(&other, "of somebody else").unwrap();
+        // A link under the very name.
+        std::os::unix::fs::symlink(&other, part_of(&page)).unwrap();
+        let error = Html::Aside(page.clone()).write("page").unwrap_err();
+        assert!(format!("{error:#}").contains("File exists"), "{error:#}");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of somebody else");
+        assert!(!page.exists());
+        fs::remove_file(part_of(&page)).unwrap();
+        // Where it cannot take its place, nothing of it is left.
+        fs::create_dir(&page).unwrap();
+        assert!(Html::Aside(page.clone()).write("page").is_err());
+        assert!(!part_of(&page).exists());
+        fs::remove_dir(&page).unwrap();
+        Html::Aside(page.clone()).write("page").unwrap();
+        assert_eq!(fs::read_to_string(&page).unwrap(), "page");
+        fs::remove_dir_all(&place).unwrap();
+    }
 }
