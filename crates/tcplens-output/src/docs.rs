@@ -4,8 +4,8 @@
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Change, Connection, Field, Finding, Handshake, Health, Peer, Record, Request, SCHEMA_VERSION,
-    Socket, SocketSummary,
+    Change, Connection, Field, Finding, Handshake, Health, Peer, Record, Request, Rollup,
+    SCHEMA_VERSION, Socket, SocketSummary,
 };
 
 /// The whole file.
@@ -20,6 +20,7 @@ pub fn record_reference() -> String {
     section::<Socket<'_>>(&mut text);
     section::<SocketSummary<'_>>(&mut text);
     section::<Peer>(&mut text);
+    section::<Rollup>(&mut text);
     section::<Finding>(&mut text);
     section::<Change>(&mut text);
     section::<Health>(&mut text);

@@ -27,6 +27,8 @@ pub mod period;
 pub mod port_stats;
 pub mod prometheus;
 mod read_json;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod report;
 pub mod rfc3339;
 pub mod running;

@@ -13,15 +13,9 @@ fn text(csv: &Csv) -> String {
 
 fn finding(text: &str) -> Finding {
     Finding {
-        rank: 1,
-        code: "refused",
-        harm: 3,
-        suspect: Suspect::Server,
         text: Some(text.into()),
-        evidence: None,
-        filter: None,
         frames: vec![4, 5],
-        advice: None,
+        ..Finding::new(1, "refused", 3, Suspect::Server)
     }
 }
 
@@ -32,11 +26,12 @@ fn a_finding_is_a_header_and_a_line() {
     csv.encode(&finding("two\nlines"));
     csv.encode(&finding("plain"));
     csv.encode(&finding(""));
-    let expected = "kind,rank,code,harm,suspect,text,evidence,filter,frames,advice\n\
-        finding,1,refused,3,server,\"said \"\"no\"\", twice\",,,4;5,\n\
-        finding,1,refused,3,server,\"two\nlines\",,,4;5,\n\
-        finding,1,refused,3,server,plain,,,4;5,\n\
-        finding,1,refused,3,server,\"\",,,4;5,\n";
+    let expected = "kind,time,until,rank,code,harm,suspect,text,evidence,filter,frames,advice,server_ip,server_port,protocol,operation,metric,\
+        component,p_value\n\
+        finding,,,1,refused,3,server,\"said \"\"no\"\", twice\",,,4;5,,,,,,,,\n\
+        finding,,,1,refused,3,server,\"two\nlines\",,,4;5,,,,,,,,\n\
+        finding,,,1,refused,3,server,plain,,,4;5,,,,,,,,\n\
+        finding,,,1,refused,3,server,\"\",,,4;5,,,,,,,,\n";
     assert_eq!(text(&csv), expected);
 }
 

@@ -40,15 +40,15 @@ fn a_handshake_is_one_object_in_the_declared_order() {
 #[test]
 fn text_is_escaped_and_empty_lists_are_absent() {
     let mut finding = Finding {
-        rank: 1,
-        code: "a_code_longer_than_sixteen_letters",
-        harm: 12,
-        suspect: Suspect::Network,
         text: Some("quote \" backslash \\ newline \n bell \u{7} del \u{7f} µ".into()),
-        evidence: None,
         filter: Some(String::new()),
         frames: vec![1, 20, 300],
-        advice: None,
+        ..Finding::new(
+            1,
+            "a_code_longer_than_sixteen_letters",
+            12,
+            Suspect::Network,
+        )
     };
     let expected = concat!(
         r#"{"kind":"finding","rank":1,"code":"a_code_longer_than_sixteen_letters","harm":12,"suspect":"network","#,
@@ -66,15 +66,10 @@ fn text_is_escaped_and_empty_lists_are_absent() {
 fn text_longer_than_the_buffer_makes_it_grow() {
     let text = "a \"quoted\" word ".repeat(20_000);
     check(&Finding {
-        rank: 1,
-        code: "long",
-        harm: 1,
-        suspect: Suspect::Capture,
         text: Some(text.clone()),
         evidence: Some(text),
-        filter: None,
         frames: (0..50_000).collect(),
-        advice: None,
+        ..Finding::new(1, "long", 1, Suspect::Capture)
     });
 }
 
@@ -267,15 +262,10 @@ proptest! {
     fn any_text_reads_back_as_it_was(text: String, code in any::<prop::sample::Index>(), frames: Vec<u64>) {
         let codes = ["", "a", "refused", "slow_handshake_x", "seventeen_letters"];
         check(&Finding {
-            rank: 1,
-            code: codes[code.index(codes.len())],
-            harm: 0,
-            suspect: Suspect::Client,
             text: Some(text.clone()),
-            evidence: None,
             filter: Some(text.chars().map(|c| char::from(c as u8 % 128)).collect()),
             frames,
-            advice: None,
+            ..Finding::new(1, codes[code.index(codes.len())], 0, Suspect::Client)
         });
     }
 }

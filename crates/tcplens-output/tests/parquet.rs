@@ -350,15 +350,8 @@ fn memory_is_bounded_by_row_groups() {
 #[test]
 fn large_texts_end_a_row_group_before_it_has_all_rows() {
     let finding = |n: u64| Finding {
-        rank: n,
-        code: "large",
-        harm: 1,
-        suspect: tcplens_core::record::Suspect::Capture,
         text: Some(format!("{n}{}", "x".repeat(200_000))),
-        evidence: None,
-        filter: None,
-        frames: Vec::new(),
-        advice: None,
+        ..Finding::new(n, "large", 1, tcplens_core::record::Suspect::Capture)
     };
     let records: Vec<_> = (0..600).map(finding).collect();
     let reader = open(written(&records).finish().unwrap());

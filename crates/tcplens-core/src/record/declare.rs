@@ -211,6 +211,12 @@ macro_rules! extra {
             $this.map_or(&[], |this| &this.$field),
         )
     };
+    (@visit $this:ident, $visitor:ident, $field:ident, list, $doc:expr) => {
+        $visitor.list(
+            record!(@field stringify!($field), list, $doc),
+            $this.map_or(&[], |this| &this.$field),
+        )
+    };
     (@visit $this:ident, $visitor:ident, $field:ident, $method:ident, $doc:expr) => {
         $visitor.$method(record!(@field stringify!($field), $method, $doc), $this.and_then(|this| this.$field))
     };

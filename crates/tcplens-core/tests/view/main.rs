@@ -72,6 +72,7 @@ fn text(findings: &Findings) -> String {
             filter,
             frames,
             advice,
+            ..
         } = finding;
         assert!(advice.is_some(), "{code}");
         let suspect = suspect.word().unwrap();

@@ -181,15 +181,12 @@ fn order(draft: &Draft) -> (Class, Reverse<u128>, Reverse<u64>, &'static str) {
 impl Draft {
     fn ranked(self, rank: u64) -> Finding {
         Finding {
-            rank,
-            code: self.code,
-            harm: self.harm,
-            suspect: self.suspect,
             text: Some(self.text),
             evidence: Some(self.evidence),
             filter: Some(self.filter),
             frames: self.frames,
             advice: advice::of(self.code).map(str::to_owned),
+            ..Finding::new(rank, self.code, self.harm, self.suspect)
         }
     }
 }

@@ -1,0 +1,3 @@
+//! Destinations on other machines. What travels is made by the encoders; here is how it gets there.
+
+pub mod http;
