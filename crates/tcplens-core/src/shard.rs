@@ -466,7 +466,7 @@ impl Shard {
         } else if restarts {
             let flow = self.table.at_mut(place);
             let from = usize::from(seg.from);
-            let odd = flow.odd.as_deref_mut().map(|odd| &mut odd[from]);
+            let odd = flow.odd.get_mut(from);
             flow.sides[from].restart(odd);
         } else if from_client && self.is_syn_after_synack(place, seg) {
             let flow = self.table.at_mut(place);
@@ -631,10 +631,8 @@ impl Shard {
     #[inline(never)]
     fn after_close(&mut self, place: Place, seg: &Segment, facts: Facts, out: &mut Records) {
         let flow = self.table.at_mut(place);
-        let odd = flow.odd.as_deref();
-        let (reset, peer_high) = odd
-            .map(|odd| odd[usize::from(seg.from)].reset_at)
-            .unwrap_or_default();
+        let odd = flow.odd.get(usize::from(seg.from));
+        let (reset, peer_high) = odd.map(|odd| odd.reset_at).unwrap_or_default();
         let goes_on = facts.sighting == Some(Sighting::New)
             && seg.flags & flags::SYN == 0
             && Seq(seg.seq).offset(reset) >= 0
@@ -793,11 +791,8 @@ impl Shard {
         if flow.is_datagram() {
             return;
         }
-        if let Some(odd) = &flow.odd {
-            self.counts.holes += odd
-                .iter()
-                .map(|odd| u64::from(odd.holes.overflows))
-                .sum::<u64>();
+        for odd in [0, 1].into_iter().filter_map(|side| flow.odd.get(side)) {
+            self.counts.holes += u64::from(odd.holes.overflows);
         }
         self.gone
             .remember(self.hash_key.hash(&flow.key), flow, now.clock);

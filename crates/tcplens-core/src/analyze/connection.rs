@@ -68,7 +68,7 @@ fn sent(flow: &Flow, side: u8) -> Sent {
         &flow.sides[usize::from(side)],
         &flow.sides[usize::from(1 - side)],
     );
-    let odd = flow.odd.as_deref().map(|odd| &odd[usize::from(side)]);
+    let odd = flow.odd.get(usize::from(side));
     let rtt = here.rtt(odd);
     let plain = Sent {
         bytes: here.bytes,

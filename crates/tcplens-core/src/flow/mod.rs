@@ -4,7 +4,7 @@ pub mod gone;
 pub mod table;
 
 use crate::record::{Close, HandshakeOutcome, RoleFrom, Side as TapSide};
-use crate::tcp::track::{Odd, Side};
+use crate::tcp::track::{Odds, Side};
 use crate::time::Timestamp;
 use crate::wire::segment::{FlowKey, Segment, Tunnel};
 
@@ -43,7 +43,7 @@ pub struct Flow {
     /// Packet number of its first segment.
     pub first_frame: u64,
     /// Made when the first odd thing happens.
-    pub odd: Option<Box<[Odd; 2]>>,
+    pub odd: Odds,
     /// The undecided attempt's place in the shard's openings.
     pub opening: u32,
     /// Low half of the hash of `key`; the table's.
@@ -124,7 +124,7 @@ impl Flow {
             deadline: Timestamp::MAX,
             first_frame: 0,
             last_frame: 0,
-            odd: None,
+            odd: Odds::default(),
             opening: NO_OPENING,
             hash: 0,
             part_tick: 0,

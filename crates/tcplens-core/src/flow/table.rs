@@ -201,7 +201,7 @@ impl Table {
         let flow = self.at_mut(place);
         let hash = flow.hash;
         flow.phase = Phase::Vacant;
-        flow.odd = None;
+        flow.odd.clear();
         self.len -= 1;
         self.vacant.push(place.0);
         let mask = self.groups.len() - 1;
@@ -227,7 +227,7 @@ impl Table {
     pub fn forget(&mut self, place: Place) {
         let flow = self.at_mut(place);
         flow.phase = Phase::Vacant;
-        flow.odd = None;
+        flow.odd.clear();
         self.len -= 1;
     }
 

@@ -20,6 +20,12 @@ impl Openings {
                 at
             }
             None => {
+                if self.list.len() == self.list.capacity() {
+                    // A quarter more, not twice as much: 64 shards have such a list.
+                    let more = (self.list.len() / 4).max(8);
+                    self.list.reserve_exact(more);
+                    self.owners.reserve_exact(more);
+                }
                 self.list.push(opening);
                 self.owners.push(None);
                 (self.list.len() - 1) as u32

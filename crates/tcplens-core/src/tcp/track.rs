@@ -216,7 +216,7 @@ impl Side {
 
     /// Whether this segment is one that was seen already, by another interface or shortly before. Remembers it if not.
     #[inline(always)]
-    pub fn is_second_sighting(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) -> bool {
+    pub fn is_second_sighting(&mut self, seg: &Segment, odd: &mut Odds) -> bool {
         let signature = signature(seg);
         let time = seg.time.0 as u32;
         let units = units(seg);
@@ -231,25 +231,19 @@ impl Side {
         self.interface = seg.interface as u16;
         self.recent = Sighted { signature, time };
         self.recent_ttl = seg.ttl;
-        if let Some(odd) = odd {
-            odd[usize::from(seg.from)].remember(Sighted { signature, time }, seg.ttl);
+        if let Some(odd) = odd.get_mut(usize::from(seg.from)) {
+            odd.remember(Sighted { signature, time }, seg.ttl);
         }
         false
     }
 
-    fn was_sighted(
-        &self,
-        seg: &Segment,
-        signature: u32,
-        time: u32,
-        odd: &mut Option<Box<[Odd; 2]>>,
-    ) -> bool {
+    fn was_sighted(&self, seg: &Segment, signature: u32, time: u32, odd: &mut Odds) -> bool {
         if self.interface != seg.interface as u16 {
             // Shown by the other interface; but what it alone shows is no copy: a path may change.
             let is_unseen_reset = seg.flags & flags::RST != 0
                 && odd
-                    .as_ref()
-                    .is_none_or(|odd| odd[usize::from(seg.from)].resets == 0);
+                    .get(usize::from(seg.from))
+                    .is_none_or(|odd| odd.resets == 0);
             let is_soon = time.wrapping_sub(self.recent.time) <= SIGHTING_NS;
             return is_soon && !is_unseen_reset;
         }
@@ -261,18 +255,12 @@ impl Side {
                 && seg.ttl <= ttl
         };
         if equal((self.recent, self.recent_ttl)) {
-            let odd = made(odd);
-            odd[usize::from(seg.from)].sighted.reserve_exact(SIGHTED);
+            let odd = odd.made(usize::from(seg.from));
+            odd.sighted.reserve_exact(SIGHTED);
             return true;
         }
-        match odd {
-            Some(odd) => odd[usize::from(seg.from)]
-                .sighted
-                .iter()
-                .copied()
-                .any(equal),
-            None => false,
-        }
+        let odd = odd.get(usize::from(seg.from));
+        odd.is_some_and(|odd| odd.sighted.iter().copied().any(equal))
     }
 
     /// Forgets the sequence space: what came before was of another connection, an answer from an old one or another SYN
@@ -311,12 +299,7 @@ impl Side {
 
     /// Takes note of a segment of this side, and of what it acknowledges of `peer`.
     #[inline(always)]
-    pub fn segment(
-        &mut self,
-        peer: &mut Side,
-        seg: &Segment,
-        odd: &mut Option<Box<[Odd; 2]>>,
-    ) -> Facts {
+    pub fn segment(&mut self, peer: &mut Side, seg: &Segment, odd: &mut Odds) -> Facts {
         self.count(seg, odd);
         let ordinary = seg.flags & (flags::SYN | flags::FIN | flags::RST) == 0
             && Seq(seg.seq) == self.high
@@ -337,15 +320,15 @@ impl Side {
     }
 
     #[inline(always)]
-    fn count(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+    fn count(&mut self, seg: &Segment, odd: &mut Odds) {
         self.segments = self.segments.wrapping_add(1);
         if self.segments == 0 {
-            made(odd)[usize::from(seg.from)].segments_carry += 1 << 32;
+            odd.made(usize::from(seg.from)).segments_carry += 1 << 32;
         }
         if seg.payload_length > 0 {
             self.data_segments = self.data_segments.wrapping_add(1);
             if self.data_segments == 0 {
-                made(odd)[usize::from(seg.from)].data_segments_carry += 1 << 32;
+                odd.made(usize::from(seg.from)).data_segments_carry += 1 << 32;
             }
             self.max_segment = self.max_segment.max(seg.payload_length);
         }
@@ -379,21 +362,16 @@ impl Side {
     }
 
     #[inline(never)]
-    fn general(
-        &mut self,
-        peer: &Side,
-        seg: &Segment,
-        odd: &mut Option<Box<[Odd; 2]>>,
-    ) -> Option<Sighting> {
+    fn general(&mut self, peer: &Side, seg: &Segment, odd: &mut Odds) -> Option<Sighting> {
         let from = usize::from(seg.from);
         if seg.has & has::DSACK != 0 {
-            made(odd)[1 - from].dsacks += 1;
+            odd.made(1 - from).dsacks += 1;
         }
         if self.bits & bit::LOOK != 0 {
             self.look(peer, seg, odd);
         }
         if seg.flags & flags::RST != 0 {
-            let odd = &mut made(odd)[from];
+            let odd = odd.made(from);
             odd.resets += 1;
             odd.reset_at = (Seq(seg.seq), peer.high);
             return None;
@@ -407,16 +385,16 @@ impl Side {
         self.place(peer, seg, odd)
     }
 
-    fn window(&mut self, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+    fn window(&mut self, seg: &Segment, odd: &mut Odds) {
         // What was acknowledged late was looked at: now the bit is that of the window alone.
         let closed = self.bits & bit::LOOK != 0;
         if seg.window == 0 && !closed {
-            let odd = &mut made(odd)[usize::from(seg.from)];
+            let odd = odd.made(usize::from(seg.from));
             odd.zero_windows += 1;
             odd.zero_since = Some(seg.time);
             self.bits |= bit::LOOK;
         } else if seg.window != 0 && closed {
-            let odd = &mut made(odd)[usize::from(seg.from)];
+            let odd = odd.made(usize::from(seg.from));
             let closed_ns = odd
                 .zero_since
                 .take()
@@ -444,12 +422,9 @@ impl Side {
     }
 
     /// The segment after all was acknowledged late, unless it is the window that is closed.
-    fn look(&mut self, peer: &Side, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+    fn look(&mut self, peer: &Side, seg: &Segment, odd: &mut Odds) {
         let from = usize::from(seg.from);
-        if odd
-            .as_ref()
-            .is_some_and(|odd| odd[from].zero_since.is_some())
-        {
+        if odd.get(from).is_some_and(|odd| odd.zero_since.is_some()) {
             return;
         }
         self.bits &= !bit::LOOK;
@@ -462,19 +437,14 @@ impl Side {
         let is_next = Seq(seg.seq) == self.high && peer.high == self.timed_end;
         let is_small = (1..SMALL).contains(&seg.payload_length);
         if is_soon && is_next && is_small {
-            let odd = &mut made(odd)[from];
+            let odd = odd.made(from);
             odd.held_segments += 1;
             odd.held_ns = odd.held_ns.saturating_add(u64::from(self.timed_value));
         }
     }
 
     /// Sorts the segment's range into what was seen.
-    fn place(
-        &mut self,
-        peer: &Side,
-        seg: &Segment,
-        odd: &mut Option<Box<[Odd; 2]>>,
-    ) -> Option<Sighting> {
+    fn place(&mut self, peer: &Side, seg: &Segment, odd: &mut Odds) -> Option<Sighting> {
         let (start, units) = (Seq(seg.seq), units(seg));
         let end = start.plus(units);
         if self.bits & bit::STARTED == 0 {
@@ -488,7 +458,7 @@ impl Side {
             && self.bits & bit::UNITS != 0
             && start == self.high.minus(1)
         {
-            made(odd)[usize::from(seg.from)].keepalives += 1;
+            odd.made(usize::from(seg.from)).keepalives += 1;
             return None;
         }
         if units == 0 {
@@ -497,19 +467,19 @@ impl Side {
         let payload = u64::from(seg.payload_length);
         if self.high.offset(start) <= 0 {
             if start != self.high {
-                let odd = &mut made(odd)[usize::from(seg.from)];
+                let odd = odd.made(usize::from(seg.from));
                 odd.holes.open(self.high, start, mark(seg));
             }
             self.bytes += payload;
             self.advance(seg, end);
-            if let Some(odd) = odd {
-                odd[usize::from(seg.from)].holes.forget_before(self.low);
+            if let Some(odd) = odd.get_mut(usize::from(seg.from)) {
+                odd.holes.forget_before(self.low);
             }
             return Some(Sighting::New);
         }
-        let both = made(odd);
-        let has_peer_repeated = both[usize::from(1 - seg.from)].retransmits > 0;
-        let odd = &mut both[usize::from(seg.from)];
+        let of_peer = odd.get(usize::from(1 - seg.from));
+        let has_peer_repeated = of_peer.is_some_and(|odd| odd.retransmits > 0);
+        let odd = odd.made(usize::from(seg.from));
         let first_byte = start.plus(u32::from(seg.flags & flags::SYN != 0));
         let last_byte = first_byte.plus(seg.payload_length);
         let seen_units = odd.holes.overlap(self.low, self.high, start, end);
@@ -565,12 +535,7 @@ impl Side {
 
     /// Takes note of an acknowledgment and of the round trip that it ends. Whether it is a new one.
     #[inline(always)]
-    fn acknowledge(
-        &mut self,
-        peer: &mut Side,
-        seg: &Segment,
-        odd: &mut Option<Box<[Odd; 2]>>,
-    ) -> bool {
+    fn acknowledge(&mut self, peer: &mut Side, seg: &Segment, odd: &mut Odds) -> bool {
         let ack = Seq(seg.ack);
         if self.bits & bit::ACKED == 0 {
             self.bits |= bit::ACKED;
@@ -602,10 +567,10 @@ impl Side {
     }
 
     #[inline(always)]
-    fn round_trip(&mut self, ns: u64, seg: &Segment, odd: &mut Option<Box<[Odd; 2]>>) {
+    fn round_trip(&mut self, ns: u64, seg: &Segment, odd: &mut Odds) {
         let short = u32::try_from(ns).unwrap_or(u32::MAX);
         if short == u32::MAX {
-            let odd = &mut made(odd)[usize::from(seg.from)];
+            let odd = odd.made(usize::from(seg.from));
             odd.long_rtt_min = Some(odd.long_rtt_min.map_or(ns, |min| min.min(ns)));
             odd.long_rtt_max = odd.long_rtt_max.max(ns);
         }
@@ -617,6 +582,40 @@ impl Side {
         self.rtt_max = self.rtt_max.max(short);
         self.rtt_sum = self.rtt_sum.saturating_add(ns);
         self.rtt_samples = self.rtt_samples.saturating_add(1);
+    }
+}
+
+/// What is odd of either side. Nothing until the first odd thing happens, then of that side alone: of most attempts that fail
+/// it is a repeated SYN.
+#[derive(Clone, Debug, Default)]
+pub struct Odds(Option<Box<[Option<Box<Odd>>; 2]>>);
+
+impl Odds {
+    /// What is odd of one side.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, side: usize) -> Option<&Odd> {
+        self.0.as_ref()?[side].as_deref()
+    }
+
+    /// Likewise, to change it.
+    #[inline]
+    pub fn get_mut(&mut self, side: usize) -> Option<&mut Odd> {
+        self.0.as_mut()?[side].as_deref_mut()
+    }
+
+    /// Forgets all.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.0 = None;
+    }
+
+    /// What is odd of one side, made if it is the first. Of its own, so that what most connections need lies together in the
+    /// cache.
+    #[cold]
+    #[inline(never)]
+    fn made(&mut self, side: usize) -> &mut Odd {
+        self.0.get_or_insert_default()[side].get_or_insert_default()
     }
 }
 
@@ -640,22 +639,6 @@ impl Odd {
             self.next_sighted = (self.next_sighted + 1) % SIGHTED;
         }
     }
-}
-
-/// What is odd of the two sides, made if it is the first.
-#[inline]
-fn made(odd: &mut Option<Box<[Odd; 2]>>) -> &mut [Odd; 2] {
-    match odd {
-        Some(odd) => odd,
-        None => make(odd),
-    }
-}
-
-/// Of its own, so that what most connections need lies together in the cache.
-#[cold]
-#[inline(never)]
-fn make(odd: &mut Option<Box<[Odd; 2]>>) -> &mut [Odd; 2] {
-    odd.insert(Box::default())
 }
 
 /// Units of sequence space of a segment: payload, SYN and FIN (RFC 9293 section 3.4).

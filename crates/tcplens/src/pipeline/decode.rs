@@ -45,6 +45,11 @@ impl Decode {
     /// Decodes the packets of a batch into the lanes' work; `kept` gets those that the view will see.
     #[inline(never)] // Of its own, so that its loop has the registers.
     pub(super) fn batch(&mut self, batch: &Lent<'_>, work: &mut [Work], kept: &mut Kept) {
+        // Nearly what each will get, so that the lists need not double: eight of them are a large part of the memory.
+        let share = batch.packets.len() / work.len().max(1);
+        for lane in work.iter_mut() {
+            lane.segments.reserve_exact(share + share / 3);
+        }
         for packets in batch.packets.chunks(CHUNK) {
             touch(batch, packets);
             for packet in packets {

@@ -118,7 +118,7 @@ impl Work<'_, '_> {
         let context = self.desk.context;
         let direction = context.roles.direction(&flow.key, flow.client);
         let rtt = [flow.client, 1 - flow.client].map(|side| {
-            let odd = flow.odd.as_deref().map(|odd| &odd[usize::from(side)]);
+            let odd = flow.odd.get(usize::from(side));
             flow.sides[usize::from(side)]
                 .rtt(odd)
                 .map(|(_, min, _)| min)

@@ -11,7 +11,7 @@ use crate::record::End;
 use crate::shard::Owner;
 use crate::tcp::seen::{Sent, Sighting};
 use crate::tcp::seq::Seq;
-use crate::tcp::track::{Odd, Side, units};
+use crate::tcp::track::{Odds, Side, units};
 use crate::time::Timestamp;
 use crate::wire::segment::{Segment, flags, has};
 
@@ -44,7 +44,7 @@ pub(super) struct Following {
     pub is_opening: bool,
     is_begun: bool,
     sides: [Side; 2],
-    odd: Option<Box<[Odd; 2]>>,
+    odd: Odds,
     sending: [Sending; 2],
     /// Since when a side's window is closed.
     closed: [Option<Timestamp>; 2],
@@ -77,7 +77,7 @@ impl Following {
             is_opening: false,
             is_begun: false,
             sides: [Side::default(); 2],
-            odd: None,
+            odd: Odds::default(),
             sending: Default::default(),
             closed: [None; 2],
             duplicate_acks: [0; 2],
@@ -155,7 +155,7 @@ impl Following {
         if seg.flags & flags::SYN == 0 || !self.is_opening || !is_another {
             return;
         }
-        side.restart(self.odd.as_deref_mut().map(|odd| &mut odd[from]));
+        side.restart(self.odd.get_mut(from));
         self.sending[from].restart();
     }
 
@@ -168,7 +168,7 @@ impl Following {
     }
 
     fn keepalives(&self, from: usize) -> u64 {
-        self.odd.as_ref().map_or(0, |odd| odd[from].keepalives)
+        self.odd.get(from).map_or(0, |odd| odd.keepalives)
     }
 
     fn event(&self, seg: &Segment, what: What) -> Event {
@@ -460,7 +460,7 @@ struct Before {
 impl Before {
     fn of(following: &Following, from: usize) -> Before {
         let side = &following.sides[from];
-        let odd = following.odd.as_deref().map(|odd| &odd[from]);
+        let odd = following.odd.get(from);
         // The first acknowledgment sets where the other side begins, not this one.
         Before {
             high: side.high,

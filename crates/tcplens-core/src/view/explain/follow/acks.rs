@@ -95,7 +95,7 @@ impl Following {
 
     /// The round trip that this ACK ended, and the quickest of its side so far, in ns.
     fn round_trip(&self, from: usize, before: &Before) -> Option<(u64, u64)> {
-        let odd = self.odd.as_deref().map(|odd| &odd[from]);
+        let odd = self.odd.get(from);
         let (samples, quickest, _) = self.sides[from].rtt(odd)?;
         (samples > before.rtt_samples)
             .then(|| (self.sides[from].rtt_sum - before.rtt_sum, quickest))
