@@ -38,7 +38,9 @@ pub(crate) struct Scan {
 impl Told {
     /// A file is left out from now on.
     pub(crate) fn damaged(&self, path: &Path, why: &str) {
-        lock(&self.damages).entry(path.to_owned()).or_insert_with(|| why.to_owned());
+        lock(&self.damages)
+            .entry(path.to_owned())
+            .or_insert_with(|| why.to_owned());
     }
 
     pub(crate) fn is_damaged(&self, path: &Path) -> bool {

@@ -66,9 +66,12 @@ impl Engine {
         let context = context(query)?;
         let mut all = Vec::new();
         for kind in StoreKind::ALL {
-            let mut odd = |path: std::path::PathBuf| told.damaged(&path, "its name is not one of a store's files");
-            let files = store::files(&whole, kind, &mut odd)
-                .map_err(|error| Trouble::Failed(format!("cannot read the store {place}: {error}")))?;
+            let mut odd = |path: std::path::PathBuf| {
+                told.damaged(&path, "its name is not one of a store's files")
+            };
+            let files = store::files(&whole, kind, &mut odd).map_err(|error| {
+                Trouble::Failed(format!("cannot read the store {place}: {error}"))
+            })?;
             let table = Table::new(kind, files.clone(), Arc::clone(&told));
             context
                 .register_table(kind.table(), Arc::new(table))
@@ -89,7 +92,10 @@ impl Engine {
 
     /// The end of the newest rollup's minute.
     pub(crate) async fn newest(&self) -> Result<Timestamp> {
-        let rollups = self.files.iter().find(|(kind, _)| *kind == StoreKind::Rollup);
+        let rollups = self
+            .files
+            .iter()
+            .find(|(kind, _)| *kind == StoreKind::Rollup);
         let last = rollups.and_then(|(_, files)| files.last());
         let nothing = || {
             Trouble::usage(
@@ -98,7 +104,11 @@ impl Engine {
         };
         let day = last.ok_or_else(nothing)?.day;
         // Only that day's footers are read.
-        let sql = format!("{} WHERE date = DATE '{}'", tcplens_output::named::NEWEST, store::date_text(day));
+        let sql = format!(
+            "{} WHERE date = DATE '{}'",
+            tcplens_output::named::NEWEST,
+            store::date_text(day)
+        );
         match self.one_value(&sql).await? {
             Value::Time(at) => Ok(at.plus(60 * SECOND)),
             _ => Err(nothing()),

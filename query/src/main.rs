@@ -98,7 +98,9 @@ fn run(query: &Query) -> Result<bool> {
     // What needs no store.
     if let Some(named) = named.filter(|_| query.show_sql) {
         let needs_newest = [query.since, query.until].into_iter().flatten();
-        let needs_newest = needs_newest.into_iter().any(|at| matches!(at, Moment::Before(_)));
+        let needs_newest = needs_newest
+            .into_iter()
+            .any(|at| matches!(at, Moment::Before(_)));
         if !needs_newest || query.store.is_none() {
             let sql = sql_of(named, query, None)?;
             return Output::words(&(sql + "\n")).map(|()| true);
@@ -129,9 +131,8 @@ fn run(query: &Query) -> Result<bool> {
         (Some(sql), _) if sql == "-" => read_stdin()?,
         (Some(sql), _) => sql.clone(),
         (None, Some(file)) if file.as_os_str() == "-" => read_stdin()?,
-        (None, Some(file)) => std::fs::read_to_string(file).map_err(|error| {
-            Trouble::Failed(format!("cannot read {}: {error}", file.display()))
-        })?,
+        (None, Some(file)) => std::fs::read_to_string(file)
+            .map_err(|error| Trouble::Failed(format!("cannot read {}: {error}", file.display())))?,
         (None, None) if io::stdin().is_terminal() => {
             shell::run(&engine, &runtime, query)?;
             return Ok(engine.tell_damages());
@@ -150,7 +151,10 @@ fn run(query: &Query) -> Result<bool> {
 fn find(name: &str) -> Result<&'static Named> {
     Named::find(name).ok_or_else(|| {
         let names: Vec<_> = named::ALL.iter().map(|named| named.name).collect();
-        Trouble::Usage(format!("no query is called {name:?} (have: {})", names.join(", ")))
+        Trouble::Usage(format!(
+            "no query is called {name:?} (have: {})",
+            names.join(", ")
+        ))
     })
 }
 
@@ -176,14 +180,21 @@ fn sql_of(
         limit: query.limit,
         per: query.per,
     };
-    let sql = named.sql(Dialect::Standard, &parameters).map_err(Trouble::Usage)?;
-    sql.ok_or_else(|| Trouble::Failed(format!("the query {} is not there in this dialect", named.name)))
+    let sql = named
+        .sql(Dialect::Standard, &parameters)
+        .map_err(Trouble::Usage)?;
+    sql.ok_or_else(|| {
+        Trouble::Failed(format!(
+            "the query {} is not there in this dialect",
+            named.name
+        ))
+    })
 }
 
 fn read_stdin() -> Result<String> {
     let mut sql = String::new();
-    io::stdin()
-        .read_to_string(&mut sql)
-        .map_err(|error| Trouble::Failed(format!("cannot read SQL from standard input: {error}")))?;
+    io::stdin().read_to_string(&mut sql).map_err(|error| {
+        Trouble::Failed(format!("cannot read SQL from standard input: {error}"))
+    })?;
     Ok(sql)
 }

@@ -85,14 +85,17 @@ impl Output {
     pub(crate) fn open(&self) -> Result<Printed> {
         if self.is_parquet {
             let Some(path) = &self.path else {
-                return Err(Trouble::usage("a Parquet file is written to a file: name it with -o FILE"));
+                return Err(Trouble::usage(
+                    "a Parquet file is written to a file: name it with -o FILE",
+                ));
             };
             return Ok(Printed {
                 to: To::Parquet(Parquet::create(path)?),
                 rows: 0,
             });
         }
-        let sink = Sink::open(self.path.as_deref(), None).map_err(|error| Trouble::Failed(error.to_string()))?;
+        let sink = Sink::open(self.path.as_deref(), None)
+            .map_err(|error| Trouble::Failed(error.to_string()))?;
         let mut settings = self.settings;
         settings.color = self.color.enabled(sink.is_terminal());
         Ok(Printed {
@@ -109,9 +112,13 @@ impl Output {
 }
 
 fn width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let columns = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
     let size = terminal_size::terminal_size_of(std::io::stdout());
-    size.map(|(width, _)| usize::from(width.0)).or(columns).unwrap_or(WIDTH)
+    size.map(|(width, _)| usize::from(width.0))
+        .or(columns)
+        .unwrap_or(WIDTH)
 }
 
 /// An open output.
@@ -172,7 +179,12 @@ impl Printed {
                 let mut row = Vec::with_capacity(batch.num_columns());
                 for n in 0..batch.num_rows() {
                     row.clear();
-                    row.extend(batch.columns().iter().map(|column| values::value(column, n)));
+                    row.extend(
+                        batch
+                            .columns()
+                            .iter()
+                            .map(|column| values::value(column, n)),
+                    );
                     if *is_explained {
                         sink.write(plan(&row).as_bytes())?;
                         continue;
@@ -274,10 +286,18 @@ impl Parquet {
         let columns = fields.fields().iter().zip(batch.columns());
         let columns = columns.map(|(field, column)| cast(column, signed(field).data_type()));
         let columns = columns.collect::<std::result::Result<Vec<_>, _>>();
-        let fields = fields.fields().iter().map(|field| signed(field)).collect::<Vec<_>>();
-        let batch = columns.and_then(|columns| RecordBatch::try_new(Arc::new(Schema::new(fields)), columns));
+        let fields = fields
+            .fields()
+            .iter()
+            .map(|field| signed(field))
+            .collect::<Vec<_>>();
+        let batch = columns
+            .and_then(|columns| RecordBatch::try_new(Arc::new(Schema::new(fields)), columns));
         let batch = batch.map_err(|error| self.failed(&error))?;
-        let written = self.writer.as_mut().map_or(Ok(()), |writer| writer.write(&batch));
+        let written = self
+            .writer
+            .as_mut()
+            .map_or(Ok(()), |writer| writer.write(&batch));
         written.map_err(|error| self.failed(&error))
     }
 

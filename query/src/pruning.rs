@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Date32Array, TimestampNanosecondArray};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
-use datafusion::catalog::Session;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use datafusion::arrow::datatypes::SchemaRef;
 use tcplens_output::store::{StoreFile, host_word};
 
 use crate::schema::{DATE, HOST};
@@ -80,7 +80,9 @@ impl Names<'_> {
         }
         let days = self.files.iter().map(|file| file.day);
         match column.name() {
-            DATE => Some(Arc::new(Date32Array::from_iter(days.map(|day| i32::try_from(day).ok())))),
+            DATE => Some(Arc::new(Date32Array::from_iter(
+                days.map(|day| i32::try_from(day).ok()),
+            ))),
             "time" => {
                 let times = days.map(|day| {
                     let day = if is_end { day.checked_add(1)? } else { day };
@@ -121,7 +123,9 @@ impl PruningStatistics for Names<'_> {
             return None;
         }
         let texts = values.iter().map(|value| value.try_as_str().flatten());
-        let words: HashSet<String> = texts.map(|text| text.map(host_word)).collect::<Option<_>>()?;
+        let words: HashSet<String> = texts
+            .map(|text| text.map(host_word))
+            .collect::<Option<_>>()?;
         let files = self.files.iter();
         let mut known = files.map(|file| (!words.contains(&file.name.host)).then_some(false));
         Some(BooleanArray::from_iter(&mut known))

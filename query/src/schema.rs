@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field as Column, Fields, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::datatypes::{
+    DataType, Field as Column, Fields, Schema, SchemaRef, TimeUnit,
+};
 use tcplens_core::record::{
     Connection, Field, Finding, Handshake, Health, Record, Request, Rollup, Socket,
 };
@@ -34,8 +36,12 @@ pub(crate) fn fields(kind: StoreKind) -> Vec<&'static Field> {
 pub(crate) fn of_files(kind: StoreKind) -> SchemaRef {
     let host = Column::new(HOST, DataType::Utf8View, true);
     let fields = fields(kind);
-    let columns = fields.iter().map(|field| Column::new(field.name, data_type(field), true));
-    Arc::new(Schema::new(std::iter::once(host).chain(columns).collect::<Vec<_>>()))
+    let columns = fields
+        .iter()
+        .map(|field| Column::new(field.name, data_type(field), true));
+    Arc::new(Schema::new(
+        std::iter::once(host).chain(columns).collect::<Vec<_>>(),
+    ))
 }
 
 fn data_type(field: &Field) -> DataType {

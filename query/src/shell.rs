@@ -43,8 +43,13 @@ SQL ends with a semicolon and may take several lines. At most 1,000 rows are sho
 
 /// Reads and answers until the end.
 pub(crate) fn run(engine: &Engine, runtime: &Runtime, query: &Query) -> Result<()> {
-    let failed = |error: ReadlineError| Trouble::Failed(format!("cannot use the terminal: {error}"));
-    let config = Config::builder().max_history_size(HISTORY).map_err(failed)?.auto_add_history(true).build();
+    let failed =
+        |error: ReadlineError| Trouble::Failed(format!("cannot use the terminal: {error}"));
+    let config = Config::builder()
+        .max_history_size(HISTORY)
+        .map_err(failed)?
+        .auto_add_history(true)
+        .build();
     let mut editor: Editor<Words, FileHistory> = Editor::with_config(config).map_err(failed)?;
     editor.set_helper(Some(Words::new()));
     let history = history();
@@ -84,8 +89,13 @@ pub(crate) fn run(engine: &Engine, runtime: &Runtime, query: &Query) -> Result<(
 
 /// `$XDG_STATE_HOME/tcplens/query_history`.
 fn history() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let state =
+        set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")))?;
     Some(state.join("tcplens/query_history"))
 }
 
@@ -109,7 +119,11 @@ impl Shell<'_> {
             (".quit" | ".exit", _) => return Ok(false),
             (".help", _) => Output::words(HELP)?,
             (".tables", _) => Output::words(&self.tables())?,
-            (".schema", "") => return Err(Trouble::usage(".schema TABLE shows the columns of a table; .tables lists these")),
+            (".schema", "") => {
+                return Err(Trouble::usage(
+                    ".schema TABLE shows the columns of a table; .tables lists these",
+                ));
+            }
             (".schema", table) => Output::words(&columns(table)?)?,
             (".named", "") => Output::words(&named::list())?,
             (".named", name) => {
@@ -123,13 +137,18 @@ impl Shell<'_> {
                 let format = word.parse::<Format>().map_err(Trouble::Usage)?;
                 self.output = self.output.clone().with_format(format);
             }
-            (word, _) => return Err(Trouble::Usage(format!("{word} is not known; .help says what is"))),
+            (word, _) => {
+                return Err(Trouble::Usage(format!(
+                    "{word} is not known; .help says what is"
+                )));
+            }
         }
         Ok(true)
     }
 
     fn sql(&self, sql: &str, is_explained: bool, output: &Output) -> Result<()> {
-        self.runtime.block_on(self.engine.run_all(sql, is_explained, output))
+        self.runtime
+            .block_on(self.engine.run_all(sql, is_explained, output))
     }
 
     fn tables(&self) -> String {
@@ -145,7 +164,12 @@ impl Shell<'_> {
                 Bytes(bytes).to_string(),
             );
             if let (Some(first), Some(last)) = (files.first(), files.last()) {
-                let _ = write!(text, "  {} to {}", date_text(first.day), date_text(last.day));
+                let _ = write!(
+                    text,
+                    "  {} to {}",
+                    date_text(first.day),
+                    date_text(last.day)
+                );
             }
             text.push('\n');
         }
@@ -160,13 +184,22 @@ fn text(named: &Named) -> Result<String> {
 
 /// The columns of a table, a line each.
 fn columns(table: &str) -> Result<String> {
-    let kind = StoreKind::ALL.into_iter().find(|kind| kind.table() == table);
+    let kind = StoreKind::ALL
+        .into_iter()
+        .find(|kind| kind.table() == table);
     let kind = kind.ok_or_else(|| {
         let tables = StoreKind::ALL.map(StoreKind::table);
-        Trouble::Usage(format!("no table is called {table:?} (have: {})", tables.join(", ")))
+        Trouble::Usage(format!(
+            "no table is called {table:?} (have: {})",
+            tables.join(", ")
+        ))
     })?;
     let fields = schema::fields(kind);
-    let width = fields.iter().map(|field| field.name.len()).max().unwrap_or(0);
+    let width = fields
+        .iter()
+        .map(|field| field.name.len())
+        .max()
+        .unwrap_or(0);
     let line = |name: &str, word: &str, doc: &str| {
         let doc = doc.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("{name:width$}  {word:14}  {doc}\n")
@@ -175,7 +208,11 @@ fn columns(table: &str) -> Result<String> {
     for field in fields {
         text.push_str(&line(field.name, schema::type_word(field), field.doc));
     }
-    text.push_str(&line(schema::DATE, "date", "The day of its time, in UTC: what directories are called."));
+    text.push_str(&line(
+        schema::DATE,
+        "date",
+        "The day of its time, in UTC: what directories are called.",
+    ));
     Ok(text)
 }
 
@@ -184,16 +221,39 @@ struct Words(Vec<String>);
 
 impl Words {
     fn new() -> Words {
-        let dotted = [".tables", ".schema", ".named", ".sql", ".explain", ".format", ".help", ".quit"];
-        let sql = [
-            "SELECT", "FROM", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "HAVING", "DESC", "count(*)", "sum(", "avg(",
-            "min(", "max(", "approx_percentile_cont(", "date_trunc('minute', time)",
+        let dotted = [
+            ".tables", ".schema", ".named", ".sql", ".explain", ".format", ".help", ".quit",
         ];
-        let mut words: Vec<String> = dotted.iter().chain(&sql).map(|word| (*word).to_owned()).collect();
+        let sql = [
+            "SELECT",
+            "FROM",
+            "WHERE",
+            "GROUP BY",
+            "ORDER BY",
+            "LIMIT",
+            "HAVING",
+            "DESC",
+            "count(*)",
+            "sum(",
+            "avg(",
+            "min(",
+            "max(",
+            "approx_percentile_cont(",
+            "date_trunc('minute', time)",
+        ];
+        let mut words: Vec<String> = dotted
+            .iter()
+            .chain(&sql)
+            .map(|word| (*word).to_owned())
+            .collect();
         words.extend(named::ALL.iter().map(|named| named.name.to_owned()));
         for kind in StoreKind::ALL {
             words.push(kind.table().to_owned());
-            words.extend(schema::fields(kind).iter().map(|field| field.name.to_owned()));
+            words.extend(
+                schema::fields(kind)
+                    .iter()
+                    .map(|field| field.name.to_owned()),
+            );
         }
         words.sort();
         words.dedup();
@@ -210,7 +270,8 @@ impl Highlighter for Words {}
 impl Validator for Words {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let line = context.input();
-        let is_open = !line.trim().is_empty() && !line.starts_with('.') && statements::is_open(line);
+        let is_open =
+            !line.trim().is_empty() && !line.starts_with('.') && statements::is_open(line);
         Ok(match is_open {
             true => ValidationResult::Incomplete,
             false => ValidationResult::Valid(None),
@@ -221,7 +282,12 @@ impl Validator for Words {
 impl Completer for Words {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = line.get(..at).unwrap_or_default();
         let begin = before
             .rfind(|c: char| !(c.is_alphanumeric() || "_.-".contains(c)))
@@ -231,7 +297,10 @@ impl Completer for Words {
             return Ok((begin, Vec::new()));
         }
         let lower = word.to_lowercase();
-        let matching = self.0.iter().filter(|known| known.to_lowercase().starts_with(&lower));
+        let matching = self
+            .0
+            .iter()
+            .filter(|known| known.to_lowercase().starts_with(&lower));
         let pairs = matching.map(|known| Pair {
             display: known.clone(),
             replacement: known.clone(),

@@ -19,13 +19,20 @@ use crate::values;
 
 impl Engine {
     /// Runs each statement of `sql` and prints what it answers.
-    pub(crate) async fn run_all(&self, sql: &str, is_explained: bool, output: &Output) -> Result<()> {
+    pub(crate) async fn run_all(
+        &self,
+        sql: &str,
+        is_explained: bool,
+        output: &Output,
+    ) -> Result<()> {
         let statements = parse(sql)?;
         if statements.is_empty() {
             return Err(Trouble::usage("there is no SQL to run"));
         }
         if statements.len() > 1 && output.takes_one() {
-            return Err(Trouble::usage("a Parquet file takes the answer of one statement; write one, or -f jsonl"));
+            return Err(Trouble::usage(
+                "a Parquet file takes the answer of one statement; write one, or -f jsonl",
+            ));
         }
         let mut printed = output.open()?;
         for statement in statements {
@@ -51,13 +58,15 @@ impl Engine {
         nothing_else
             .verify_plan(&plan)
             .map_err(|error| Trouble::Usage(format!("{}; {READ_ONLY}", error.strip_backtrace())))?;
-        let is_explained = is_explained || matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
+        let is_explained =
+            is_explained || matches!(plan, LogicalPlan::Explain(_) | LogicalPlan::Analyze(_));
         loop {
             self.told.forget_scans();
             let Err(error) = self.once(&plan, is_explained, printed).await? else {
                 return Ok(());
             };
-            let may_be_damage = !matches!(error.find_root(), DataFusionError::ResourcesExhausted(_));
+            let may_be_damage =
+                !matches!(error.find_root(), DataFusionError::ResourcesExhausted(_));
             let told = std::sync::Arc::clone(&self.told);
             let search = tokio::task::spawn_blocking(move || damage::search(&told));
             let found = match may_be_damage {
@@ -108,15 +117,26 @@ impl Engine {
             }
         };
         if answered.is_ok() || printed.rows() > 0 {
-            printed.end(&if is_explained { self.told.pruning() } else { String::new() })?;
+            printed.end(&if is_explained {
+                self.told.pruning()
+            } else {
+                String::new()
+            })?;
         }
         Ok(answered)
     }
 
     /// The value of a query that has one.
     pub(crate) async fn one_value(&self, sql: &str) -> Result<Value> {
-        let frame = self.context.sql(sql).await.map_err(|error| trouble::in_sql(sql, &error))?;
-        let batches = frame.collect().await.map_err(|error| trouble::in_run(&error))?;
+        let frame = self
+            .context
+            .sql(sql)
+            .await
+            .map_err(|error| trouble::in_sql(sql, &error))?;
+        let batches = frame
+            .collect()
+            .await
+            .map_err(|error| trouble::in_run(&error))?;
         let batch = batches.iter().find(|batch| batch.num_rows() > 0);
         Ok(batch.map_or(Value::Absent, |batch| values::value(batch.column(0), 0)))
     }
@@ -136,12 +156,17 @@ async fn rows(
 }
 
 /// What is allowed, for messages.
-const READ_ONLY: &str = "a store is only read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE and SHOW are understood";
+const READ_ONLY: &str =
+    "a store is only read: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE and SHOW are understood";
 
 /// The statements in a text.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let parsed = DFParserBuilder::new(sql).build().and_then(|mut parser| parser.parse_statements());
-    parsed.map(Vec::from).map_err(|error| trouble::in_sql(sql, &error))
+    let parsed = DFParserBuilder::new(sql)
+        .build()
+        .and_then(|mut parser| parser.parse_statements());
+    parsed
+        .map(Vec::from)
+        .map_err(|error| trouble::in_sql(sql, &error))
 }
 
 /// Whether a text is not a whole statement yet.
@@ -169,6 +194,10 @@ fn refuse(statement: &Statement) -> Result<()> {
         return Ok(());
     }
     let text = statement.to_string();
-    let word = text.split_whitespace().next().unwrap_or_default().to_uppercase();
+    let word = text
+        .split_whitespace()
+        .next()
+        .unwrap_or_default()
+        .to_uppercase();
     Err(Trouble::Usage(format!("{word} is refused: {READ_ONLY}")))
 }

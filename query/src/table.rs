@@ -52,9 +52,14 @@ impl Table {
 
     /// What is left of these files: with what their footers say. Those without one are told, and left out.
     async fn open(&self, state: &dyn Session, kept: &Kept) -> Result<Vec<PartitionedFile>> {
-        let store = state.runtime_env().object_store(ObjectStoreUrl::local_filesystem())?;
+        let store = state
+            .runtime_env()
+            .object_store(ObjectStoreUrl::local_filesystem())?;
         let mut opened = Vec::with_capacity(kept.files.len());
-        let mut wanted = kept.files.iter().filter_map(|&n| Some((n, self.files.get(n)?)));
+        let mut wanted = kept
+            .files
+            .iter()
+            .filter_map(|&n| Some((n, self.files.get(n)?)));
         let mut running = JoinSet::new();
         loop {
             while running.len() < FOOTERS {
@@ -74,7 +79,9 @@ impl Table {
             match running.join_next().await {
                 None => break,
                 Some(Ok((n, Ok(file)))) => opened.push((n, file)),
-                Some(Ok((n, Err(error)))) => self.damaged(n, &format!("damaged: {}", error.strip_backtrace())),
+                Some(Ok((n, Err(error)))) => {
+                    self.damaged(n, &format!("damaged: {}", error.strip_backtrace()))
+                }
                 // The decoder panicked. Which file it was is found out by whoever reads all of them.
                 Some(Err(error)) => return Err(DataFusionError::External(Box::new(error))),
             }
@@ -130,7 +137,10 @@ impl TableProvider for Table {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
         // Names and statistics leave out what cannot match; what is left is looked at.
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
@@ -144,19 +154,30 @@ impl TableProvider for Table {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = self.schema();
         let mut kept = pruning::prune(&self.files, filters, &schema, state)?;
-        kept.files.retain(|&n| self.files.get(n).is_some_and(|file| !self.told.is_damaged(&file.path)));
+        kept.files.retain(|&n| {
+            self.files
+                .get(n)
+                .is_some_and(|file| !self.told.is_damaged(&file.path))
+        });
         let files = self.open(state, &kept).await?;
         let whole = kept.files.iter().filter_map(|&n| self.files.get(n));
-        let whole: Vec<_> = whole.filter(|file| !self.told.is_damaged(&file.path)).collect();
+        let whole: Vec<_> = whole
+            .filter(|file| !self.told.is_damaged(&file.path))
+            .collect();
         self.told.scanned(Scan {
             table: self.kind.table(),
             bytes: whole.iter().map(|file| file.bytes).sum(),
             files: whole.iter().map(|file| file.path.clone()).collect(),
-            of: (self.files.len(), self.files.iter().map(|file| file.bytes).sum()),
+            of: (
+                self.files.len(),
+                self.files.iter().map(|file| file.bytes).sum(),
+            ),
             left_out: (kept.by_date, kept.by_host),
         });
         if files.is_empty() {
-            return Ok(Arc::new(EmptyExec::new(project_schema(&schema, projection)?)));
+            return Ok(Arc::new(EmptyExec::new(project_schema(
+                &schema, projection,
+            )?)));
         }
         let statistics = files.iter().filter_map(|file| file.statistics.as_deref());
         let statistics = Statistics::try_merge_iter(statistics, &schema)?;

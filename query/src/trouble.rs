@@ -66,14 +66,25 @@ pub(crate) fn in_sql(sql: &str, error: &DataFusionError) -> Trouble {
             let column = usize::try_from(span.start.column).ok()?;
             let end = usize::try_from(span.end.column).ok()?;
             let is_one_line = span.start.line == span.end.line;
-            Some((line, column, if is_one_line { end.saturating_sub(column) } else { 1 }))
+            Some((
+                line,
+                column,
+                if is_one_line {
+                    end.saturating_sub(column)
+                } else {
+                    1
+                },
+            ))
         });
     }
     let place = place.or_else(|| parsed_place(&sentence));
     if let Some(at) = sentence.find(" at Line:") {
         sentence.truncate(at);
     }
-    Trouble::Usage(format!("cannot understand the SQL: {sentence}{}", marked(sql, place)))
+    Trouble::Usage(format!(
+        "cannot understand the SQL: {sentence}{}",
+        marked(sql, place)
+    ))
 }
 
 /// What went wrong while it ran.
@@ -105,7 +116,10 @@ fn sentence(error: &DataFusionError) -> String {
         }
     }
     // `ParserError("...")`.
-    if let Some(inner) = words.strip_prefix("ParserError(\"").and_then(|rest| rest.strip_suffix("\")")) {
+    if let Some(inner) = words
+        .strip_prefix("ParserError(\"")
+        .and_then(|rest| rest.strip_suffix("\")"))
+    {
         words = inner.replace("\\\"", "\"");
     }
     words.trim_end().to_owned()
@@ -129,10 +143,15 @@ fn marked(sql: &str, place: Option<Place>) -> String {
     };
     let before: String = text.chars().take(column.saturating_sub(1)).collect();
     let word = text.chars().skip(column.saturating_sub(1));
-    let word = word.take_while(|c| c.is_alphanumeric() || *c == '_').count();
+    let word = word
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .count();
     let length = if length == 0 { word } else { length };
     // As wide as what stands above: tabs stay tabs.
-    let blanks: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let blanks: String = before
+        .chars()
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
     format!("\n  {text}\n  {blanks}{}", "^".repeat(length.max(1)))
 }
 

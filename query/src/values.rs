@@ -2,9 +2,10 @@
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type, Int8Type,
-    Int16Type, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Decimal32Type, Decimal64Type, Decimal128Type, Float32Type, Float64Type,
+    Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use tcplens_core::time::Timestamp;
@@ -14,7 +15,9 @@ use tcplens_output::store::date_text;
 /// The columns of an answer.
 pub(crate) fn columns(schema: &SchemaRef) -> Vec<Column> {
     let columns = schema.fields().iter();
-    columns.map(|field| Column::new(field.name(), kind(field.data_type()))).collect()
+    columns
+        .map(|field| Column::new(field.name(), kind(field.data_type())))
+        .collect()
 }
 
 fn kind(of: &DataType) -> Kind {
@@ -60,28 +63,34 @@ pub(crate) fn value(array: &ArrayRef, row: usize) -> Value {
         DataType::UInt64 => integer!(UInt64Type),
         DataType::Float32 => Value::Float(array.as_primitive::<Float32Type>().value(row).into()),
         DataType::Float64 => Value::Float(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Decimal32(_, scale) => {
-            decimal(array.as_primitive::<Decimal32Type>().value(row).into(), *scale)
-        }
-        DataType::Decimal64(_, scale) => {
-            decimal(array.as_primitive::<Decimal64Type>().value(row).into(), *scale)
-        }
+        DataType::Decimal32(_, scale) => decimal(
+            array.as_primitive::<Decimal32Type>().value(row).into(),
+            *scale,
+        ),
+        DataType::Decimal64(_, scale) => decimal(
+            array.as_primitive::<Decimal64Type>().value(row).into(),
+            *scale,
+        ),
         DataType::Decimal128(_, scale) => {
             decimal(array.as_primitive::<Decimal128Type>().value(row), *scale)
         }
         DataType::Utf8 => Value::Text(array.as_string::<i32>().value(row).to_owned()),
         DataType::LargeUtf8 => Value::Text(array.as_string::<i64>().value(row).to_owned()),
         DataType::Utf8View => Value::Text(array.as_string_view().value(row).to_owned()),
-        DataType::Date32 => {
-            Value::Text(date_text(array.as_primitive::<Date32Type>().value(row).into()))
-        }
+        DataType::Date32 => Value::Text(date_text(
+            array.as_primitive::<Date32Type>().value(row).into(),
+        )),
         DataType::Timestamp(unit, _) => time(array, *unit, row),
         DataType::List(_) => list(&array.as_list::<i32>().value(row)),
         DataType::LargeList(_) => list(&array.as_list::<i64>().value(row)),
         DataType::FixedSizeList(..) => list(&array.as_fixed_size_list().value(row)),
         DataType::Struct(fields) => {
             let columns = fields.iter().zip(array.as_struct().columns());
-            Value::Map(columns.map(|(field, column)| (field.name().clone(), value(column, row))).collect())
+            Value::Map(
+                columns
+                    .map(|(field, column)| (field.name().clone(), value(column, row)))
+                    .collect(),
+            )
         }
         DataType::Map(..) => {
             let pairs = array.as_map().value(row);
@@ -106,15 +115,18 @@ pub(crate) fn value(array: &ArrayRef, row: usize) -> Value {
 /// Beyond the years that a timestamp reaches (1677 to 2262) it is text.
 fn time(array: &ArrayRef, unit: TimeUnit, row: usize) -> Value {
     let ns = match unit {
-        TimeUnit::Second => {
-            array.as_primitive::<TimestampSecondType>().value(row).checked_mul(1_000_000_000)
-        }
-        TimeUnit::Millisecond => {
-            array.as_primitive::<TimestampMillisecondType>().value(row).checked_mul(1_000_000)
-        }
-        TimeUnit::Microsecond => {
-            array.as_primitive::<TimestampMicrosecondType>().value(row).checked_mul(1000)
-        }
+        TimeUnit::Second => array
+            .as_primitive::<TimestampSecondType>()
+            .value(row)
+            .checked_mul(1_000_000_000),
+        TimeUnit::Millisecond => array
+            .as_primitive::<TimestampMillisecondType>()
+            .value(row)
+            .checked_mul(1_000_000),
+        TimeUnit::Microsecond => array
+            .as_primitive::<TimestampMicrosecondType>()
+            .value(row)
+            .checked_mul(1000),
         TimeUnit::Nanosecond => Some(array.as_primitive::<TimestampNanosecondType>().value(row)),
     };
     match ns {
