@@ -16,7 +16,6 @@ mod keep;
 mod layout;
 #[cfg(feature = "parquet")]
 mod line;
-#[cfg(feature = "parquet")]
 mod places;
 #[cfg(feature = "parquet")]
 mod reader;
@@ -38,6 +37,7 @@ use tcplens_core::time::Timestamp;
 pub use error::StoreError;
 pub use keep::Keep;
 pub use layout::{FileName, StoreFile, StoreKind, date_text, host_word};
+pub use places::files;
 #[cfg(feature = "parquet")]
 pub use reader::{StoreDamage, StoreReader};
 #[cfg(feature = "parquet")]

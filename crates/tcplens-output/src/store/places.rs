@@ -20,16 +20,19 @@ pub(super) fn day_of_text(text: &str) -> Option<i64> {
 }
 
 /// The day since 1970 in which a moment is.
+#[cfg(feature = "parquet")]
 pub(super) fn day_of(at: Timestamp) -> i64 {
     at.0.div_euclid(86_400 * SECOND)
 }
 
 /// Where a file lies.
+#[cfg(feature = "parquet")]
 pub(super) fn path(dir: &Path, kind: StoreKind, day: i64, name: &FileName) -> PathBuf {
     partition(dir, kind, day).join(format!("{name}{ENDING}"))
 }
 
 /// Where the files of a kind and date lie.
+#[cfg(feature = "parquet")]
 pub(super) fn partition(dir: &Path, kind: StoreKind, day: i64) -> PathBuf {
     let date = format!("date={}", date_text(day));
     dir.join(format!("kind={}", kind.word())).join(date)
@@ -37,7 +40,10 @@ pub(super) fn partition(dir: &Path, kind: StoreKind, day: i64) -> PathBuf {
 
 /// All files of a kind, by date, host, start and number; `odd` is told of files that end alike and are called otherwise. Nothing
 /// where the directory has none.
-pub(super) fn files(
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn files(
     dir: &Path,
     kind: StoreKind,
     odd: &mut dyn FnMut(PathBuf),
