@@ -1,0 +1,395 @@
+//! Which component is it: of the servers with something in common the share that is abnormal, against that of all others. Pure
+//! counting within one minute; how long something lasts is `trouble`'s to know. Why so: docs/anomalies.md, "Which component".
+//!
+//! Fisher's exact test, one-sided, corrected for the number of components tried (Bonferroni). The least probable by chance is
+//! the suspect, so a rack whose every host is abnormal comes before each of these hosts. Then it is looked into: a part of it
+//! that is more abnormal than its rest takes its place. What it explains is put aside, and the rest looked at again.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::topology::Component;
+use crate::view::numerics::ln_at_least;
+
+/// Most suspects of one minute; servers beyond are told alone. Chosen: nobody reads more.
+pub const SUSPECTS: usize = 64;
+/// The probability, corrected, below which a share is beyond chance. Chosen: the usual one, for that the servers are abnormal is
+/// known already, and all that may go wrong is that two of them are told as one.
+const CHANCE: f64 = 0.05;
+/// The same for a part within a suspect: what begins is not seen everywhere at once.
+const CHANCE_WITHIN: f64 = 0.01;
+/// Least share of a component that is abnormal. Chosen: what concerns fewer is a part of it that has no label.
+const LEAST_PERCENT: u64 = 30;
+/// From this share on it concerns all, if nothing explains it.
+const ALL_PERCENT: u64 = 80;
+
+/// A server that can be judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What it is part of: places in the list of components.
+    pub components: Vec<usize>,
+    /// Whether something about it is.
+    pub is_abnormal: bool,
+}
+
+/// Abnormal ones, of how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Abnormal ones.
+    pub hits: u64,
+    /// Of so many.
+    pub of: u64,
+}
+
+impl Share {
+    fn is_above(self, other: Share) -> bool {
+        u128::from(self.hits) * u128::from(other.of) > u128::from(other.hits) * u128::from(self.of)
+    }
+}
+
+/// A component that explains what is abnormal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspected {
+    /// Its place in the list of components.
+    pub component: usize,
+    /// Of its servers.
+    pub inside: Share,
+    /// Of all other servers, but for those that a worse suspect explains.
+    pub elsewhere: Share,
+    /// Natural logarithm of the probability that chance alone does as much, corrected.
+    pub ln_p: f64,
+    /// Its servers: places in the list of members.
+    pub members: Vec<usize>,
+}
+
+/// What explains the abnormal servers of a minute.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Explained {
+    /// Components, the least probable by chance first.
+    pub suspects: Vec<Suspected>,
+    /// Where nothing explains them and (almost) all the rest is abnormal: its share.
+    pub all: Option<Share>,
+    /// The abnormal servers that no component explains: places in the list of members.
+    pub alone: Vec<usize>,
+}
+
+/// See the module. `components` are all that members name.
+#[must_use]
+pub fn explain(members: &[Member], components: &[Component]) -> Explained {
+    let mut explained = Explained::default();
+    let mut is_left = vec![true; members.len()];
+    let whole = count(members, &is_left, components.len());
+    let tried = whole.of.iter().filter(|share| share.of >= 2).count();
+    let order = Order::new(components);
+    let mut counts = whole;
+    while counts.all.hits >= 2 && explained.suspects.len() < SUSPECTS {
+        let candidates = counts.of.iter().enumerate().filter_map(|(n, &inside)| {
+            let elsewhere = Share {
+                hits: counts.all.hits - inside.hits,
+                of: counts.all.of - inside.of,
+            };
+            let is_one = inside.hits >= 2
+                && inside.hits * 100 >= inside.of * LEAST_PERCENT
+                && inside.is_above(elsewhere);
+            is_one.then(|| (n, corrected(inside, counts.all, tried)))
+        });
+        let best = candidates.min_by(|&a, &b| order.of(a, b, components));
+        let Some((component, ln_p)) = best.filter(|(_, ln_p)| *ln_p < CHANCE.ln()) else {
+            break;
+        };
+        let within = narrowed((component, ln_p), members, &is_left, &order, components);
+        let (component, _) = within;
+        let inside = counts.of[component];
+        let is_in = |n: usize| members[n].components.contains(&component);
+        let of_it: Vec<_> = (0..members.len())
+            .filter(|&n| is_left[n] && is_in(n))
+            .collect();
+        of_it.iter().for_each(|&n| is_left[n] = false);
+        explained.suspects.push(Suspected {
+            component,
+            inside,
+            elsewhere: Share {
+                hits: counts.all.hits - inside.hits,
+                of: counts.all.of - inside.of,
+            },
+            ln_p: corrected(inside, counts.all, tried),
+            members: of_it,
+        });
+        counts = count(members, &is_left, components.len());
+    }
+    let Share { hits, of } = counts.all;
+    explained.all = (hits >= 2 && hits * 100 >= of * ALL_PERCENT).then_some(counts.all);
+    let left = members.iter().zip(&is_left).enumerate();
+    explained.alone = left
+        .filter(|(_, (member, is_left))| **is_left && member.is_abnormal)
+        .map(|(n, _)| n)
+        .collect();
+    explained
+}
+
+/// A part of the component that is more abnormal than the rest of it, or itself.
+fn narrowed(
+    mut suspect: (usize, f64),
+    members: &[Member],
+    is_left: &[bool],
+    order: &Order,
+    components: &[Component],
+) -> (usize, f64) {
+    loop {
+        let is_in: Vec<bool> = members
+            .iter()
+            .zip(is_left)
+            .map(|(member, is_left)| *is_left && member.components.contains(&suspect.0))
+            .collect();
+        let all = count(members, is_left, components.len());
+        let within = count(members, &is_in, components.len());
+        // A part has no servers elsewhere.
+        let is_part = |n: usize| {
+            let (inside, all) = (within.of[n], all.of[n]);
+            inside.of == all.of && inside.of < within.all.of && inside.of > 0
+        };
+        let tried = (0..components.len()).filter(|&n| is_part(n)).count();
+        let parts = (0..components.len()).filter(|&n| is_part(n) && within.of[n].hits >= 2);
+        let parts = parts.map(|n| (n, corrected(within.of[n], within.all, tried)));
+        let best = parts.min_by(|&a, &b| order.of(a, b, components));
+        match best.filter(|(_, ln_p)| *ln_p < CHANCE_WITHIN.ln()) {
+            Some(part) => suspect = part,
+            None => return suspect,
+        }
+    }
+}
+
+fn corrected(inside: Share, all: Share, tried: usize) -> f64 {
+    let ln_p = ln_at_least(inside.hits, inside.of, all.hits, all.of);
+    // So many components are far below 2^53.
+    (ln_p + (tried.max(1) as f64).ln()).min(0.0)
+}
+
+struct Counts {
+    of: Vec<Share>,
+    all: Share,
+}
+
+fn count(members: &[Member], is_counted: &[bool], components: usize) -> Counts {
+    let mut counts = Counts {
+        of: vec![Share::default(); components],
+        all: Share::default(),
+    };
+    let counted = members.iter().zip(is_counted).filter(|(_, is)| **is);
+    for (member, _) in counted {
+        let hit = u64::from(member.is_abnormal);
+        let of = member.components.iter().copied();
+        for share in of.map(|n| &mut counts.of[n]) {
+            share.of += 1;
+            share.hits += hit;
+        }
+        counts.all.of += 1;
+        counts.all.hits += hit;
+    }
+    counts
+}
+
+/// Which of two components comes first: the less probable; of two that are alike one that somebody wrote down, then the finer,
+/// then by their names.
+struct Order {
+    /// By component: how many have the same label.
+    siblings: Vec<usize>,
+}
+
+impl Order {
+    fn new(components: &[Component]) -> Order {
+        let mut labels: BTreeMap<&str, usize> = BTreeMap::new();
+        for component in components {
+            *labels.entry(&component.label).or_default() += 1;
+        }
+        let siblings = components.iter().map(|component| labels[&*component.label]);
+        Order {
+            siblings: siblings.collect(),
+        }
+    }
+
+    fn of(&self, a: (usize, f64), b: (usize, f64), components: &[Component]) -> Ordering {
+        // What is as probable but for the last digits is as probable.
+        let is_alike = (a.1 - b.1).abs() <= 1e-9 * a.1.abs().max(1.0);
+        let probable = if is_alike {
+            Ordering::Equal
+        } else {
+            a.1.total_cmp(&b.1)
+        };
+        let (of_a, of_b) = (&components[a.0], &components[b.0]);
+        probable
+            .then(of_a.is_own().cmp(&of_b.is_own()))
+            .then(self.siblings[b.0].cmp(&self.siblings[a.0]))
+            .then_with(|| of_a.cmp(of_b))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fleet: for each server its components, as `host=h1 rack=r1`.
+    struct Fleet {
+        components: Vec<Component>,
+        members: Vec<Member>,
+    }
+
+    impl Fleet {
+        fn new(servers: impl IntoIterator<Item = (String, bool)>) -> Fleet {
+            let mut fleet = Fleet {
+                components: Vec::new(),
+                members: Vec::new(),
+            };
+            for (labels, is_abnormal) in servers {
+                let components = labels.split(' ').map(|text| fleet.place(text)).collect();
+                fleet.members.push(Member {
+                    components,
+                    is_abnormal,
+                });
+            }
+            fleet
+        }
+
+        fn place(&mut self, text: &str) -> usize {
+            let (label, name) = text.split_once('=').unwrap();
+            let component = Component {
+                label: label.into(),
+                name: name.into(),
+            };
+            let known = self.components.iter().position(|known| *known == component);
+            known.unwrap_or_else(|| {
+                self.components.push(component);
+                self.components.len() - 1
+            })
+        }
+
+        fn told(&self) -> Vec<String> {
+            let explained = explain(&self.members, &self.components);
+            let mut told: Vec<_> = explained
+                .suspects
+                .iter()
+                .map(|suspect| {
+                    let Suspected {
+                        component,
+                        inside,
+                        elsewhere,
+                        ..
+                    } = suspect;
+                    let component = &self.components[*component];
+                    format!(
+                        "{component} {}/{} {}/{}",
+                        inside.hits, inside.of, elsewhere.hits, elsewhere.of
+                    )
+                })
+                .collect();
+            if let Some(Share { hits, of }) = explained.all {
+                told.push(format!("all {hits}/{of}"));
+            }
+            if !explained.alone.is_empty() {
+                told.push(format!("alone {:?}", explained.alone));
+            }
+            told
+        }
+    }
+
+    /// 1,000 servers: ten on each of 100 hosts, five hosts in a rack, ten racks in a zone; proxies across all of them, whose 33 or
+    /// 34 servers are every thirtieth.
+    fn fleet(is_abnormal: impl Fn(usize) -> bool) -> Fleet {
+        Fleet::new((0..1000).map(|n| {
+            let labels = format!(
+                "host=h{} proxy=p{} rack=r{} zone=z{} address=a{}",
+                n / 10,
+                n % 30,
+                n / 50,
+                n / 500,
+                n / 10
+            );
+            (labels, is_abnormal(n))
+        }))
+    }
+
+    #[test]
+    fn the_probability_is_that_of_the_exact_test_times_components_tried() {
+        let mut servers = vec![("rack=a".to_owned(), true); 3];
+        servers.extend(vec![("rack=b".to_owned(), false); 7]);
+        let fleet = Fleet::new(servers);
+        let explained = explain(&fleet.members, &fleet.components);
+        // 1 of C(10, 3) ways, and two racks were tried.
+        let p = explained.suspects[0].ln_p.exp();
+        assert!((p - 2.0 / 120.0).abs() < 1e-12, "{p}");
+        assert_eq!(fleet.told(), ["rack=a 3/3 0/7"]);
+    }
+
+    #[test]
+    fn the_host_is_told_if_only_it_is_abnormal_and_the_rack_if_all_its_hosts_are() {
+        assert_eq!(
+            fleet(|n| n / 10 == 17).told(),
+            ["host=h17 10/10 0/990"]
+        );
+        assert_eq!(fleet(|n| n / 50 == 3).told(), ["rack=r3 50/50 0/950"]);
+        assert_eq!(fleet(|n| n / 500 == 1).told(), ["zone=z1 500/500 0/500"]);
+    }
+
+    #[test]
+    fn a_proxy_across_racks_is_told_though_not_all_of_it_is_abnormal_and_some_elsewhere_is() {
+        let told = fleet(|n| (n % 30 == 3 && n != 303 && n != 603) || n == 500 || n == 777).told();
+        assert_eq!(told, ["proxy=p3 32/34 2/966", "alone [500, 777]"]);
+    }
+
+    #[test]
+    fn two_hosts_of_a_rack_are_two_faults_and_a_rack_that_is_seen_in_parts_is_one() {
+        assert_eq!(
+            fleet(|n| n / 10 == 15 || n / 10 == 16).told(),
+            ["host=h15 10/10 10/990", "host=h16 10/10 0/980"]
+        );
+        // At its beginning two of three servers of each host are seen.
+        assert_eq!(
+            fleet(|n| n / 50 == 3 && n % 3 != 0).told(),
+            ["rack=r3 33/50 0/950"]
+        );
+    }
+
+    #[test]
+    fn several_faults_at_once_are_told_apart_also_where_they_cross() {
+        let told = fleet(|n| n / 50 == 3 || n % 30 == 7 || n / 10 == 80 || n == 999).told();
+        assert_eq!(
+            told,
+            [
+                "rack=r3 50/50 43/950",
+                "proxy=p7 31/31 10/919",
+                "host=h80 9/9 1/879",
+                "alone [999]"
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_is_made_of_chance() {
+        // One each on five hosts of five racks.
+        let told = fleet(|n| [5, 105, 255, 405, 655].contains(&n)).told();
+        assert_eq!(told, ["alone [5, 105, 255, 405, 655]"]);
+        assert!(fleet(|_| false).told().is_empty());
+        assert!(Fleet::new([]).told().is_empty());
+    }
+
+    #[test]
+    fn where_everything_is_abnormal_no_component_is_to_blame() {
+        let told = fleet(|n| n % 100 != 0).told();
+        assert_eq!(told[0], "all 990/1000");
+        assert_eq!(told.len(), 2);
+    }
+
+    #[test]
+    fn of_components_with_the_same_servers_the_written_and_finer_one_is_told() {
+        // A rack of one host: the host, and not its address.
+        let servers = (0..40).map(|n| {
+            let (host, rack) = (n / 4, n / 8);
+            let rack = if host == 0 { 99 } else { rack };
+            (
+                format!("address=10.0.0.{host} rack=r{rack} host=h{host}"),
+                host == 0,
+            )
+        });
+        assert_eq!(Fleet::new(servers).told(), ["host=h0 4/4 0/36"]);
+    }
+}
