@@ -5,6 +5,7 @@
 //! [`Report`] takes every record and ends in ranked [`Findings`]; its parts (summaries, peers, the connections that
 //! stand out) are the tables below them.
 
+pub mod anomaly;
 mod blame;
 mod churn;
 pub mod compare;
