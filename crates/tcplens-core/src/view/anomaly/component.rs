@@ -6,7 +6,7 @@
 //! that is more abnormal than its rest takes its place. What it explains is put aside, and the rest looked at again.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::topology::Component;
 use crate::view::numerics::ln_at_least;
@@ -79,7 +79,7 @@ pub fn explain(members: &[Member], components: &[Component]) -> Explained {
     let mut explained = Explained::default();
     let mut is_left = vec![true; members.len()];
     let whole = count(members, &is_left, components.len());
-    let tried = whole.of.iter().filter(|share| share.of >= 2).count();
+    let tried = tried(members, &whole);
     let order = Order::new(components);
     let mut counts = whole;
     while counts.all.hits >= 2 && explained.suspects.len() < SUSPECTS {
@@ -159,6 +159,24 @@ fn narrowed(
     }
 }
 
+/// How many components there are to choose from: of several with the same servers one.
+fn tried(members: &[Member], whole: &Counts) -> usize {
+    let mut sums = vec![0_u64; whole.of.len()];
+    for (member, n) in members.iter().zip(1_u64..) {
+        // Any numbers do whose sums are hardly ever the same: splitmix64.
+        let mut mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        for &component in &member.components {
+            sums[component] = sums[component].wrapping_add(mixed ^ (mixed >> 31));
+        }
+    }
+    let several = sums.iter().zip(&whole.of);
+    let several = several.filter(|(_, share)| share.of >= 2);
+    let distinct: BTreeSet<_> = several.map(|(sum, _)| *sum).collect();
+    distinct.len()
+}
+
 fn corrected(inside: Share, all: Share, tried: usize) -> f64 {
     let ln_p = ln_at_least(inside.hits, inside.of, all.hits, all.of);
     // So many components are far below 2^53.
@@ -178,8 +196,8 @@ fn count(members: &[Member], is_counted: &[bool], components: usize) -> Counts {
     let counted = members.iter().zip(is_counted).filter(|(_, is)| **is);
     for (member, _) in counted {
         let hit = u64::from(member.is_abnormal);
-        let of = member.components.iter().copied();
-        for share in of.map(|n| &mut counts.of[n]) {
+        for &n in &member.components {
+            let share = &mut counts.of[n];
             share.of += 1;
             share.hits += hit;
         }
@@ -322,10 +340,7 @@ mod tests {
 
     #[test]
     fn the_host_is_told_if_only_it_is_abnormal_and_the_rack_if_all_its_hosts_are() {
-        assert_eq!(
-            fleet(|n| n / 10 == 17).told(),
-            ["host=h17 10/10 0/990"]
-        );
+        assert_eq!(fleet(|n| n / 10 == 17).told(), ["host=h17 10/10 0/990"]);
         assert_eq!(fleet(|n| n / 50 == 3).told(), ["rack=r3 50/50 0/950"]);
         assert_eq!(fleet(|n| n / 500 == 1).told(), ["zone=z1 500/500 0/500"]);
     }
@@ -356,8 +371,8 @@ mod tests {
             told,
             [
                 "rack=r3 50/50 43/950",
-                "proxy=p7 31/31 10/919",
-                "host=h80 9/9 1/879",
+                "proxy=p7 32/32 11/918",
+                "host=h80 10/10 1/908",
                 "alone [999]"
             ]
         );

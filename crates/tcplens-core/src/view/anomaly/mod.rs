@@ -4,8 +4,13 @@
 //! Each metric has a model of its own (see `level`, `share`), which learns from every minute that is normal and decides in
 //! constant time and memory. No threshold belongs to an instance. Why so, and how it was chosen: docs/anomalies.md.
 
+mod component;
+mod diagnosis;
 mod instance;
 mod sample;
+mod topology;
+mod trouble;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,8 +20,13 @@ use crate::record::{Protocol, Rollup};
 use crate::time::{SECOND, Timestamp};
 
 pub use crate::record::AnomalyMetric;
+pub use component::{Explained, Member, SUSPECTS, Share, Suspected, explain};
+pub use diagnosis::{Diagnosis, Watching};
 pub use instance::{Instance, Reading};
 pub use sample::{Durations, Sample};
+pub use topology::{Component, PLACES, Topology};
+pub use trouble::{Change, Family, QUIET_NS, Server, TROUBLES, Trouble, Whom};
+pub use words::{finding, rank};
 
 /// Nanoseconds in a minute.
 const MINUTE_NS: i64 = 60 * SECOND;
