@@ -49,6 +49,9 @@ pub struct Topology {
     places: Places<Values>,
     hosts: BTreeMap<Arc<str>, Values>,
     count: usize,
+    /// Those that count; all of them if there are none.
+    only: BTreeSet<String>,
+    labels: BTreeSet<Arc<str>>,
 }
 
 impl Topology {
@@ -85,6 +88,9 @@ impl Topology {
             .iter()
             .map(|(label, value)| (label.as_str().into(), value.as_str().into()))
             .collect();
+        for (label, _) in &values {
+            self.labels.insert(label.clone());
+        }
         let is_name = !place.contains([':', '/'])
             && place.parse::<IpAddr>().is_err()
             && place.contains(|c: char| c.is_ascii_alphabetic());
@@ -98,6 +104,26 @@ impl Topology {
             })?;
         }
         self.count += 1;
+        Ok(())
+    }
+
+    /// From here on only components of these labels are told; all, if there are none.
+    ///
+    /// # Errors
+    /// A label that no server can have.
+    pub fn only(&mut self, labels: &[String]) -> Result<(), String> {
+        let known = self.labels.iter().map(|label| &**label);
+        let known: BTreeSet<&str> = known.chain(OWN).chain([HOST]).collect();
+        for label in labels {
+            if !known.contains(label.as_str()) {
+                let known: Vec<_> = known.into_iter().collect();
+                return Err(format!(
+                    "the topology has no label {label:?}; its labels are {}",
+                    known.join(", ")
+                ));
+            }
+        }
+        self.only = labels.iter().cloned().collect();
         Ok(())
     }
 
@@ -150,11 +176,12 @@ impl Topology {
         if let Some(port) = port {
             found.insert(OWN[1].into(), port.to_string().into());
         }
-        let all: BTreeSet<_> = found
-            .into_iter()
+        let of_it = found.into_iter();
+        let of_it =
+            of_it.filter(|(label, _)| self.only.is_empty() || self.only.contains(&**label));
+        of_it
             .map(|(label, name)| Component { label, name })
-            .collect();
-        all.into_iter().collect()
+            .collect()
     }
 }
 
@@ -217,6 +244,15 @@ mod tests {
         ] {
             assert_eq!(of(&topology, ip, port, observer), expected, "{ip}:{port}");
         }
+        let mut narrow = topology.clone();
+        narrow
+            .only(&["rack".to_owned(), "port".to_owned()])
+            .unwrap();
+        assert_eq!(of(&narrow, "10.1.0.7", 80, None), "port=80 rack=r17");
+        assert_eq!(
+            narrow.only(&["switch".to_owned()]).unwrap_err(),
+            "the topology has no label \"switch\"; its labels are address, host, port, proxy, rack, zone"
+        );
         assert_eq!(topology.places(), 6);
         assert!(!topology.is_empty() && Topology::default().is_empty());
     }
