@@ -50,7 +50,10 @@ fn parse(text: &str) -> Result<Topology, Vec<Problem>> {
         message,
     };
     let What::Map(entries) = &tree.what else {
-        let message = format!("the file has keys and values, this is {}; {shape}", tree.noun());
+        let message = format!(
+            "the file has keys and values, this is {}; {shape}",
+            tree.noun()
+        );
         return Err(vec![wrong(&tree, message)]);
     };
     for (word, node) in entries {
@@ -62,13 +65,16 @@ fn parse(text: &str) -> Result<Topology, Vec<Problem>> {
             continue;
         }
         let What::Map(places) = &node.what else {
-            let message = format!("{KEY} has places and their labels, this is {}; {shape}", node.noun());
+            let message = format!(
+                "{KEY} has places and their labels, this is {}; {shape}",
+                node.noun()
+            );
             problems.push(wrong(node, message));
             continue;
         };
         for (place, labels) in places {
-            if let Err(message) = self::labels(labels)
-                .and_then(|labels| topology.add(&place.text, &labels))
+            if let Err(message) =
+                self::labels(labels).and_then(|labels| topology.add(&place.text, &labels))
             {
                 problems.push(Problem {
                     at: place.at,
@@ -177,7 +183,10 @@ labels:
             ),
         ] {
             let problems = parse(text).unwrap_err();
-            assert_eq!((problems[0].at.line, problems[0].message.as_str()), (line, expected));
+            assert_eq!(
+                (problems[0].at.line, problems[0].message.as_str()),
+                (line, expected)
+            );
         }
     }
 }

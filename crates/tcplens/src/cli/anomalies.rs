@@ -126,9 +126,7 @@ fn metric(text: &str) -> Result<AnomalyMetric, String> {
     let mut all = AnomalyMetric::ALL.iter().copied();
     all.find(|metric| metric.word() == Some(text))
         .ok_or_else(|| {
-            let words = AnomalyMetric::ALL
-                .iter()
-                .filter_map(|metric| metric.word());
+            let words = AnomalyMetric::ALL.iter().filter_map(|metric| metric.word());
             let words: Vec<_> = words.collect();
             format!("{text:?} is no metric; write {}", words.join(", "))
         })

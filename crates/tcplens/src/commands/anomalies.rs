@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tcplens_core::record::Finding;
 use tcplens_core::view::anomaly::finding;
+use tcplens_output::Sink;
 use tcplens_output::anomalies::{About, AnomalyOptions, Told, render};
 use tcplens_output::glyphs::Glyphs;
-use tcplens_output::Sink;
 
 use super::lines::Target;
 use super::{no_format, report};

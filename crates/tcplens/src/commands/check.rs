@@ -19,7 +19,9 @@ use crate::status;
 
 pub(super) fn run(command: &Check) -> Result<ExitCode> {
     // What goes on is all that is asked for.
-    match learn(&command.history, |until| until.plus(-nanoseconds(command.stale))) {
+    match learn(&command.history, |until| {
+        until.plus(-nanoseconds(command.stale))
+    }) {
         Ok(learned) => {
             learned.damages.iter().for_each(say);
             let now = match command.history.until {
@@ -36,11 +38,7 @@ pub(super) fn run(command: &Check) -> Result<ExitCode> {
     }
 }
 
-fn judge(
-    command: &Check,
-    learned: &Learned,
-    now: Timestamp,
-) -> (Severity, String, Vec<Measure>) {
+fn judge(command: &Check, learned: &Learned, now: Timestamp) -> (Severity, String, Vec<Measure>) {
     let Some(newest) = learned.watching.last else {
         return (
             Severity::Unknown,
@@ -109,9 +107,8 @@ fn is_asked(command: &Check, trouble: &Trouble) -> bool {
     let is_server = command.server.is_empty()
         || command.server.iter().any(|asked| {
             let mut servers = trouble.servers.iter();
-            servers.any(|(ip, port)| {
-                *ip == asked.ip && asked.port.is_none_or(|asked| asked == *port)
-            })
+            servers
+                .any(|(ip, port)| *ip == asked.ip && asked.port.is_none_or(|asked| asked == *port))
         });
     let is_metric = command.metric.is_empty()
         || (command.metric.iter()).any(|metric| trouble.metrics.contains_key(metric));

@@ -177,8 +177,7 @@ impl Topology {
             found.insert(OWN[1].into(), port.to_string().into());
         }
         let of_it = found.into_iter();
-        let of_it =
-            of_it.filter(|(label, _)| self.only.is_empty() || self.only.contains(&**label));
+        let of_it = of_it.filter(|(label, _)| self.only.is_empty() || self.only.contains(&**label));
         of_it
             .map(|(label, name)| Component { label, name })
             .collect()

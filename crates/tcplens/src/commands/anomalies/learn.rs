@@ -3,9 +3,7 @@
 
 use anyhow::Result;
 use tcplens_core::time::{Span, Timestamp};
-use tcplens_core::view::anomaly::{
-    Change, Diagnosis, Settings, Topology, Trouble, Watching, rank,
-};
+use tcplens_core::view::anomaly::{Change, Diagnosis, Settings, Topology, Trouble, Watching, rank};
 
 use super::source::{MINUTE, Source};
 use crate::cli::History;
