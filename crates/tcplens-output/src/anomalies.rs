@@ -168,9 +168,7 @@ fn watched(about: &About<'_>) -> String {
         counts,
         refused_troubles,
     } = about.watching;
-    let plural = |n: u64, one: &str| {
-        format!("{} {one}{}", Count(n), if n == 1 { "" } else { "s" })
-    };
+    let plural = |n: u64, one: &str| format!("{} {one}{}", Count(n), if n == 1 { "" } else { "s" });
     let mut text = format!("Watched: {}", plural(judged, "server"));
     if learning > 0 {
         let _ = write!(
@@ -201,7 +199,10 @@ fn watched(about: &About<'_>) -> String {
         );
     }
     let unjudged = [
-        (counts.refused_samples, "minute of instances beyond the bound"),
+        (
+            counts.refused_samples,
+            "minute of instances beyond the bound",
+        ),
         (counts.refused_rollups, "rollup too far ahead"),
         (counts.late_rollups, "rollup that came late"),
         (counts.nameless_rollups, "rollup without a server"),

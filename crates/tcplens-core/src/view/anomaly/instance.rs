@@ -1,6 +1,9 @@
 //! The models of one instance: which metric of a minute is read how, and in which order. Not the models: see `level`, `share`.
 
-use super::sample::Sample;
+use super::alarm::Verdict;
+use super::level::{Level, Value, What};
+use super::sample::{Durations, FLOOR_NS, Sample};
+use super::share::Share;
 use crate::record::AnomalyMetric;
 
 /// One metric of one minute, judged: as [`super::Judgement`], whose it is aside.
@@ -22,54 +25,29 @@ pub struct Reading {
     pub minutes: u32,
 }
 
-/// The models of one instance.
+/// The metrics that are durations.
+const DURATIONS: [AnomalyMetric; 6] = [
+    AnomalyMetric::Total,
+    AnomalyMetric::Process,
+    AnomalyMetric::Upload,
+    AnomalyMetric::Transfer,
+    AnomalyMetric::Network,
+    AnomalyMetric::Connect,
+];
+/// Those that are shares.
+const SHARES: [AnomalyMetric; 4] = [
+    AnomalyMetric::Errors,
+    AnomalyMetric::Unanswered,
+    AnomalyMetric::Failed,
+    AnomalyMetric::Retransmits,
+];
+
+/// The models of one instance: one for each metric that it ever had.
 #[derive(Clone, Debug, Default)]
 pub struct Instance {
-    has_requests: bool,
-    metrics: [Simple; 11],
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Simple {
-    count: u32,
-    level: f64,
-    spread: f64,
-    last: f64,
-}
-
-impl Simple {
-    fn judge(&mut self, metric: AnomalyMetric, y: f64, shown: impl Fn(f64) -> f64) -> Reading {
-        if self.count == 0 {
-            self.level = y;
-            self.spread = 0.5;
-        }
-        let sign = if metric == AnomalyMetric::Throughput {
-            -1.0
-        } else {
-            1.0
-        };
-        let off = y - self.level;
-        let score = sign * off / self.spread.max(0.01);
-        let is_learning = self.count < 2880;
-        let is_abnormal = !is_learning && score.min(self.last) > 5.0;
-        self.last = score;
-        let expected = self.level;
-        if !is_abnormal {
-            let gain = 1.0 / f64::from(self.count.min(10_000) + 1);
-            self.level += gain * off.clamp(-3.0 * self.spread, 3.0 * self.spread);
-            self.spread += gain * (1.25 * off.abs().min(3.0 * self.spread) - self.spread);
-            self.count += 1;
-        }
-        Reading {
-            metric,
-            observed: shown(y),
-            expected: shown(expected),
-            score,
-            is_abnormal,
-            is_learning,
-            minutes: if is_abnormal { 2 } else { 1 },
-        }
-    }
+    traffic: Option<Box<Level>>,
+    durations: [Option<Box<Level>>; DURATIONS.len()],
+    shares: [Option<Box<Share>>; SHARES.len()],
 }
 
 impl Instance {
@@ -77,48 +55,141 @@ impl Instance {
     #[must_use]
     pub fn nothing(&self) -> Sample {
         Sample {
-            requests: self.has_requests.then_some(0),
+            requests: self.traffic.as_ref().map(|_| 0),
             ..Sample::default()
         }
     }
 
     /// Judges the minute number `minute` since 1970 and learns from it; minutes ascend. Calls `each` for every metric that the
     /// sample tells of, in order.
-    pub fn judge(&mut self, _minute: i64, sample: &Sample, each: &mut dyn FnMut(Reading)) {
-        self.has_requests |= sample.requests.is_some();
-        for &metric in AnomalyMetric::ALL {
-            let share = |hits: u64, of: u64| (of > 0).then(|| hits as f64 / of as f64);
-            let mean = |ns: u64, of: u64| (of > 0).then(|| (ns as f64 / of as f64 + 1000.0).ln());
-            let (y, is_log) = match metric {
-                AnomalyMetric::Throughput => {
-                    (sample.requests.map(|n| (n as f64 + 1000.0).ln()), true)
-                }
-                AnomalyMetric::Total => (sample.total.ln_mean(), true),
-                AnomalyMetric::Process => (sample.process.ln_mean(), true),
-                AnomalyMetric::Upload => (mean(sample.upload_ns, sample.answered), true),
-                AnomalyMetric::Transfer => (mean(sample.transfer_ns, sample.answered), true),
-                AnomalyMetric::Network => (mean(sample.network_ns, sample.budgets), true),
-                AnomalyMetric::Connect => (sample.connect.ln_mean(), true),
-                AnomalyMetric::Errors => (share(sample.errors, sample.answered), false),
-                AnomalyMetric::Unanswered => {
-                    let requests = sample.requests.unwrap_or(0);
-                    (share(sample.unanswered, requests), false)
-                }
-                AnomalyMetric::Failed => (share(sample.failed, sample.attempts), false),
-                AnomalyMetric::Retransmits => {
-                    (share(sample.repeated_segments, sample.data_segments), false)
-                }
-            };
-            let Some(y) = y else { continue };
-            let model = &mut self.metrics[metric as usize];
-            let unit = if metric == AnomalyMetric::Throughput {
-                1.0
-            } else {
-                1000.0
-            };
-            each(model.judge(metric, y, |y| {
-                if is_log { (y.exp() - 1000.0) / unit } else { y }
-            }));
+    pub fn judge(&mut self, minute: i64, sample: &Sample, each: &mut dyn FnMut(Reading)) {
+        let mut load = 0.0;
+        if let Some(requests) = sample.requests {
+            let (reading, more) = self.traffic(minute, requests);
+            load = more;
+            each(reading);
         }
+        for (metric, model) in DURATIONS.into_iter().zip(&mut self.durations) {
+            if let Some(value) = value(metric, sample, load) {
+                each(duration(
+                    metric,
+                    model.get_or_insert_default(),
+                    minute,
+                    value,
+                ));
+            }
+        }
+        for (metric, model) in SHARES.into_iter().zip(&mut self.shares) {
+            let (hits, of) = share(metric, sample);
+            if of == 0 {
+                continue;
+            }
+            let model = model.get_or_insert_default();
+            let is = model.judge(minute, hits, of);
+            let (is_abnormal, minutes) = told(is.verdict);
+            each(Reading {
+                metric,
+                observed: hits as f64 / of as f64,
+                expected: is.expected,
+                score: is.score,
+                is_abnormal,
+                is_learning: is.is_learning,
+                minutes,
+            });
+        }
+    }
+
+    /// Also gives how much more there is than usual, as a logarithm.
+    fn traffic(&mut self, minute: i64, requests: u64) -> (Reading, f64) {
+        let count = requests as f64;
+        let model = self.traffic.get_or_insert_default();
+        let value = Value {
+            ln: (count + 1.0).ln(),
+            count: count + 1.0,
+            variance: None,
+            load: 0.0,
+        };
+        let is = model.judge(What::Traffic, minute, value);
+        let (is_abnormal, minutes) = told(is.verdict);
+        let reading = Reading {
+            metric: AnomalyMetric::Throughput,
+            observed: count,
+            expected: (is.expected_ln.exp() - 1.0).max(0.0),
+            score: is.score,
+            is_abnormal,
+            is_learning: is.is_learning,
+            minutes,
+        };
+        (reading, value.ln - is.expected_ln)
+    }
+}
+
+fn duration(metric: AnomalyMetric, model: &mut Level, minute: i64, value: Value) -> Reading {
+    let is = model.judge(What::Duration, minute, value);
+    let (is_abnormal, minutes) = told(is.verdict);
+    let us = |ln: f64| ((ln.exp() - FLOOR_NS) / 1000.0).max(0.0);
+    Reading {
+        metric,
+        observed: us(value.ln),
+        expected: us(is.expected_ln),
+        score: is.score,
+        is_abnormal,
+        is_learning: is.is_learning,
+        minutes,
+    }
+}
+
+fn told(verdict: Verdict) -> (bool, u32) {
+    match verdict {
+        Verdict::Normal => (false, 1),
+        Verdict::Abnormal(minutes) | Verdict::Accepted(minutes) => (true, minutes),
+    }
+}
+
+fn value(metric: AnomalyMetric, sample: &Sample, load: f64) -> Option<Value> {
+    let of_histogram = |durations: &Durations| {
+        Some(Value {
+            ln: durations.ln_mean()?,
+            count: durations.count as f64,
+            variance: durations.ln_variance(),
+            load,
+        })
+    };
+    let of_sum = |ns: u64, count: u64| {
+        (count > 0).then(|| Value {
+            ln: (ns as f64 / count as f64 + FLOOR_NS).ln(),
+            count: count as f64,
+            variance: None,
+            load,
+        })
+    };
+    match metric {
+        AnomalyMetric::Total => of_histogram(&sample.total),
+        AnomalyMetric::Process => of_histogram(&sample.process),
+        AnomalyMetric::Upload => of_sum(sample.upload_ns, sample.answered),
+        AnomalyMetric::Transfer => of_sum(sample.transfer_ns, sample.answered),
+        AnomalyMetric::Network => of_sum(sample.network_ns, sample.budgets),
+        AnomalyMetric::Connect => of_histogram(&sample.connect),
+        AnomalyMetric::Throughput
+        | AnomalyMetric::Errors
+        | AnomalyMetric::Unanswered
+        | AnomalyMetric::Failed
+        | AnomalyMetric::Retransmits => None,
+    }
+}
+
+fn share(metric: AnomalyMetric, sample: &Sample) -> (u64, u64) {
+    match metric {
+        AnomalyMetric::Errors => (sample.errors, sample.answered),
+        AnomalyMetric::Unanswered => (sample.unanswered, sample.requests.unwrap_or(0)),
+        AnomalyMetric::Failed => (sample.failed, sample.attempts),
+        AnomalyMetric::Retransmits => (sample.repeated_segments, sample.data_segments),
+        AnomalyMetric::Throughput
+        | AnomalyMetric::Total
+        | AnomalyMetric::Process
+        | AnomalyMetric::Upload
+        | AnomalyMetric::Transfer
+        | AnomalyMetric::Network
+        | AnomalyMetric::Connect => (0, 0),
     }
 }

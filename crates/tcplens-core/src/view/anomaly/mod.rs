@@ -4,10 +4,15 @@
 //! Each metric has a model of its own (see `level`, `share`), which learns from every minute that is normal and decides in
 //! constant time and memory. No threshold belongs to an instance. Why so, and how it was chosen: docs/anomalies.md.
 
+mod alarm;
 mod component;
 mod diagnosis;
 mod instance;
+mod level;
 mod sample;
+mod season;
+mod share;
+mod spread;
 mod topology;
 mod trouble;
 mod words;

@@ -1,0 +1,219 @@
+//! The model of a duration, or of how many requests there are: a level, a season, what the load explains, and what is left
+//! over, in logarithms. Not of shares: see `share`.
+
+use super::alarm::{Alarm, CLIP, Evidence, KEEP, Verdict};
+use super::season::{Lesson, Season};
+use super::spread::Spread;
+
+/// Samples over which the level is averaged: two weeks of minutes. Slower than what creeps up, so that this is seen.
+const MEMORY: f64 = 20_160.0;
+/// No distance is smaller: what buckets of histograms round.
+const LEAST: f64 = 0.008;
+/// By how much, in logarithms, it has to be off before it matters, for each window: a quarter more.
+const MATTERS: [f64; 3] = [0.223, 0.182, 0.223];
+/// The same in the first week, when not every day of the week is known: twice as much.
+const MATTERS_AT_FIRST: f64 = 0.693;
+/// Of traffic: a third less.
+const TRAFFIC_MATTERS: f64 = 0.405;
+/// Minutes since the first one until anything is judged: two days; of traffic a week and a day, for weekends are known then;
+/// and samples that there must be. Likewise for the longest window.
+const KNOWN: i64 = 2 * 1440;
+const KNOWN_WELL: i64 = 8 * 1440;
+const LEAST_SAMPLES: f64 = 500.0;
+
+/// One value of one minute.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value {
+    /// The logarithm.
+    pub ln: f64,
+    /// Of how many requests.
+    pub count: f64,
+    /// The variance of single ones, where it is known.
+    pub variance: Option<f64>,
+    /// The logarithm of how much more traffic there is than usual.
+    pub load: f64,
+}
+
+/// What the model says of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdicts {
+    pub expected_ln: f64,
+    pub score: f64,
+    pub verdict: Verdict,
+    pub is_learning: bool,
+}
+
+/// What is modelled: which side is bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Duration,
+    Traffic,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Level {
+    first: i64,
+    samples: f64,
+    level: f64,
+    /// How much a duration grows with the load: sums of products.
+    load_square: f32,
+    load_product: f32,
+    variance: f32,
+    spread: Spread,
+    season: Season,
+    /// Means of scores and of distances over the longer windows; of distances as they are.
+    scores: [f32; 2],
+    offs: [f32; 2],
+    shift: f32,
+    alarm: Alarm,
+}
+
+impl Level {
+    /// What is expected at this minute, as a logarithm; `None` before anything is known.
+    pub(super) fn expected(&mut self, minute: i64) -> Option<f64> {
+        (self.samples > 0.0).then(|| self.level + self.season.at(minute))
+    }
+
+    pub(super) fn judge(&mut self, what: What, minute: i64, value: Value) -> Verdicts {
+        if self.samples == 0.0 {
+            self.first = minute;
+            self.level = value.ln;
+        }
+        let bad = if what == What::Traffic { -1.0 } else { 1.0 };
+        let load = value.load.clamp(-1.5, 1.5);
+        let slope = f64::from(self.load_product / (self.load_square + 1.0)).clamp(0.0, 1.0);
+        let expected = self.level + self.season.at(minute) + slope * load;
+        let off = value.ln - expected;
+
+        let count = match what {
+            What::Duration => value.count,
+            What::Traffic => expected.exp().max(1.0),
+        };
+        let x = count.max(1.0).ln();
+        let scale = self.scale(what, x, count, load);
+        let score = bad
+            * match what {
+                What::Duration => off / scale,
+                What::Traffic => traffic_score(value.count, count, scale),
+            };
+        let clipped = score.clamp(-CLIP, CLIP);
+        let off_clipped = off.clamp(-CLIP * scale, CLIP * scale);
+        for i in 0..2 {
+            let gain = (1.0 - KEEP[i]) as f32;
+            self.scores[i] += gain * (clipped as f32 - self.scores[i]);
+            self.offs[i] += gain * (off_clipped as f32 - self.offs[i]);
+        }
+        self.shift += (1.0 - KEEP[1]) as f32 * (off as f32 - self.shift);
+
+        let age = minute - self.first;
+        let enough = self.samples >= LEAST_SAMPLES;
+        let is_known = enough
+            && age
+                >= if what == What::Traffic {
+                    KNOWN_WELL
+                } else {
+                    KNOWN
+                };
+        let is_known_well = enough && age >= KNOWN_WELL;
+        let offs = [off, f64::from(self.offs[0]), f64::from(self.offs[1])];
+        let matters = [0, 1, 2].map(|i| {
+            bad * offs[i]
+                > match what {
+                    What::Traffic => TRAFFIC_MATTERS,
+                    What::Duration if is_known_well => MATTERS[i],
+                    What::Duration => MATTERS_AT_FIRST,
+                }
+        });
+        // Variance of a decayed mean of independent scores, inverted.
+        let longer =
+            [0, 1].map(|i| f64::from(self.scores[i]) * ((1.0 + KEEP[i]) / (1.0 - KEEP[i])).sqrt());
+        let verdict = self.alarm.judge(&Evidence {
+            score,
+            longer,
+            matters,
+            is_known: [is_known, is_known, is_known_well],
+        });
+        self.learn(verdict, bad, off, scale, x, load);
+        if let (Verdict::Normal, Some(variance)) = (verdict, value.variance) {
+            let gain = 1.0 / (self.samples.min(1440.0) + 1.0) as f32;
+            self.variance += gain * (variance as f32 - self.variance);
+        }
+        Verdicts {
+            expected_ln: expected,
+            score,
+            verdict,
+            is_learning: !is_known,
+        }
+    }
+
+    fn scale(&self, what: What, x: f64, count: f64, load: f64) -> f64 {
+        let least = match what {
+            What::Duration => (f64::from(self.variance) / count.max(1.0))
+                .sqrt()
+                .max(LEAST),
+            What::Traffic => count.recip().sqrt(),
+        };
+        let usual = self.spread.scale(x, [-0.5, 0.0]).unwrap_or(0.5).max(least);
+        // What more load than ever does to latency is not known: five times as much may well make half more.
+        match what {
+            What::Duration => usual.hypot(0.35 * (load - 0.4).max(0.0)),
+            What::Traffic => usual,
+        }
+    }
+
+    fn learn(&mut self, verdict: Verdict, bad: f64, off: f64, scale: f64, x: f64, load: f64) {
+        let is_large = off.abs() > 4.0 * scale;
+        let toward_bad = off * bad > 0.0 || off * self.season.weekly() < 0.0;
+        let week = if is_large && toward_bad {
+            Lesson::Large
+        } else {
+            Lesson::Normal
+        };
+        if let Verdict::Abnormal(_) = verdict {
+            self.season.learn(off.clamp(-2.0, 2.0), Lesson::None, week);
+            return;
+        }
+        if let Verdict::Accepted(_) = verdict {
+            self.level += f64::from(self.shift);
+            self.spread.doubt();
+            self.scores = [0.0; 2];
+            self.offs = [0.0; 2];
+            self.shift = 0.0;
+            return;
+        }
+        let bound = if self.season.is_new() {
+            2.0
+        } else {
+            3.0 * scale
+        };
+        let clipped = off.clamp(-bound, bound);
+        let week_off = if week == Lesson::Large {
+            off.clamp(-2.0, 2.0)
+        } else {
+            clipped
+        };
+        self.samples += 1.0;
+        self.level += clipped / self.samples.min(MEMORY);
+        self.season.learn(clipped, Lesson::Normal, Lesson::None);
+        self.season.learn(week_off, Lesson::None, week);
+        self.spread.learn(x, off, LEAST);
+        let clipped = off.clamp(-3.0 * scale, 3.0 * scale);
+        let keep = (1.0 - 1.0 / MEMORY) as f32;
+        let before = f64::from(self.load_product / (self.load_square + 1.0)).clamp(0.0, 1.0);
+        let product = (clipped + before * load) * load;
+        self.load_square = self.load_square * keep + (load * load) as f32;
+        self.load_product = self.load_product * keep + product as f32;
+    }
+}
+
+/// How far `count` is from `mean`, as a normal distribution would say it: by the deviance of Poisson's distribution, which is
+/// true for small counts, too, and the usual distance `scale` of logarithms where that is larger than chance.
+fn traffic_score(count: f64, mean: f64, scale: f64) -> f64 {
+    let part = if count > 0.0 {
+        count * (count / mean).ln()
+    } else {
+        0.0
+    };
+    let deviance = (2.0 * (part - (count - mean))).max(0.0).sqrt();
+    (count - mean).signum() * deviance / (scale * mean.sqrt()).max(1.0)
+}
