@@ -24,6 +24,7 @@ mod signals;
 mod sockets;
 mod sources;
 mod status;
+mod store;
 mod topology;
 
 use std::process::ExitCode;
