@@ -15,6 +15,7 @@ use tcplens_core::time::Span;
 use tcplens_core::wire::Checksum;
 use tcplens_output::units;
 
+pub(crate) use self::anomalies::AnomaliesConfig;
 use self::checks::{checked_as_a_whole, checked_for_the_kernel, checked_without_sources};
 pub(crate) use self::sockets::SocketsConfig;
 pub(crate) use self::view::{Shows, ViewConfig};
@@ -25,6 +26,7 @@ use crate::cli::values;
 use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
 use crate::log::Level;
 
+mod anomalies;
 mod checks;
 mod sockets;
 mod view;
@@ -66,6 +68,8 @@ pub(crate) struct AgentConfig {
     pub answering: Answering,
     /// The kernel's sockets, beside.
     pub sockets: Option<SocketsConfig>,
+    /// What is abnormal is watched.
+    pub anomalies: Option<AnomaliesConfig>,
     /// What is kept.
     pub bounds: Bounds,
     /// Whose privileges to keep.
@@ -237,6 +241,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         })),
         false => None,
     };
+    let anomalies = match top.has("anomalies") {
+        true => Some(top.section("anomalies", &keys::ANOMALIES, anomalies::read)),
+        false => None,
+    };
     let bounds = top.section("bounds", &keys::BOUNDS, bounds);
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
@@ -268,6 +276,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         answering,
         sockets: match sockets {
             Some(sockets) => Some(sockets?),
+            None => None,
+        },
+        anomalies: match anomalies {
+            Some(anomalies) => Some(anomalies?),
             None => None,
         },
         bounds: bounds?,

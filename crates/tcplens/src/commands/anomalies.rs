@@ -17,7 +17,7 @@ use crate::status;
 use learn::{Learned, learn, nanoseconds};
 
 pub(crate) mod learn;
-mod source;
+pub(crate) mod source;
 
 pub(super) fn run(command: &Anomalies) -> Result<ExitCode> {
     if command.format == Format::Parquet {

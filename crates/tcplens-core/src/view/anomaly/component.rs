@@ -172,7 +172,8 @@ fn tried(members: &[Member], whole: &Counts) -> usize {
         }
     }
     let several = sums.iter().zip(&whole.of);
-    let several = several.filter(|(_, share)| share.of >= 2);
+    // What has all servers is told from none.
+    let several = several.filter(|(_, share)| (2..whole.all.of).contains(&share.of));
     let distinct: BTreeSet<_> = several.map(|(sum, _)| *sum).collect();
     distinct.len()
 }

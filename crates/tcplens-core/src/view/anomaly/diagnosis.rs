@@ -38,6 +38,22 @@ pub struct Watching {
     pub refused_troubles: u64,
 }
 
+/// Most series of [`Present`]. Chosen: as many as somebody may look through.
+pub const SERIES: usize = 256;
+
+/// What is abnormal now, for gauges.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Present {
+    /// Troubles that go on.
+    pub troubles: u64,
+    /// Servers of which something could be judged in the last minute that was.
+    pub judged: u64,
+    /// Servers with too little history for that.
+    pub learning: u64,
+    /// What was abnormal in that minute, and its score: by instance and metric; of more than [`SERIES`] the highest.
+    pub scores: Vec<(InstanceKey, AnomalyMetric, f64)>,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
@@ -147,6 +163,26 @@ impl Diagnosis {
         let shown = self.state.servers.values().flat_map(|server| &server.shown);
         let judgements = shown.map(|shown| &shown.judgement);
         judgements.filter(move |judgement| Some(judgement.minute) == at)
+    }
+
+    /// What is abnormal now.
+    #[must_use]
+    pub fn present(&self) -> Present {
+        let mut worst: Vec<_> = self.abnormal().collect();
+        worst.sort_by(|a, b| b.score.total_cmp(&a.score));
+        worst.truncate(SERIES);
+        let scores = worst
+            .into_iter()
+            .map(|of| (of.instance.clone(), of.metric, of.score));
+        let mut scores: Vec<_> = scores.collect();
+        scores.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        let watching = self.watching();
+        Present {
+            troubles: self.troubles().count() as u64,
+            judged: watching.judged,
+            learning: watching.learning,
+            scores,
+        }
     }
 
     /// What was watched.

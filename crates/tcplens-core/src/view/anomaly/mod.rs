@@ -26,7 +26,7 @@ use crate::time::{SECOND, Timestamp};
 
 pub use crate::record::AnomalyMetric;
 pub use component::{Explained, Member, SUSPECTS, Share, Suspected, explain};
-pub use diagnosis::{Diagnosis, Watching};
+pub use diagnosis::{Diagnosis, Present, SERIES, Watching};
 pub use instance::{Instance, Reading};
 pub use sample::{Durations, Sample};
 pub use topology::{Component, PLACES, Topology};

@@ -319,7 +319,10 @@ impl Trouble {
                 judgement.score * if names { 1.1 } else { 1.0 }
             };
             if score(&judgement) > score(worst) {
+                // What was usual before it began: as it goes on, the model learns from it.
+                let before = (worst.instance == judgement.instance).then_some(worst.expected);
                 *worst = judgement;
+                worst.expected = before.unwrap_or(worst.expected);
             }
         }
         if is_now {

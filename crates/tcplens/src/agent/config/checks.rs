@@ -94,6 +94,7 @@ pub(super) fn checked_without_sources(
         "ports",
         "protocol",
         "handshake_filters",
+        "anomalies",
     ] {
         if top.has(name) {
             top.problem(

@@ -1,6 +1,8 @@
 //! From a store to what is abnormal: rollups are read from the beginning of the history on, a piece after the other, and every
 //! minute is judged by those before.
 
+use std::ops::Range;
+
 use anyhow::Result;
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::anomaly::{Change, Diagnosis, Settings, Topology, Trouble, Watching, rank};
@@ -84,23 +86,8 @@ pub(crate) fn learn(
             false => left_out += 1,
         }
     };
-    let mut from = until.plus(-nanoseconds(history.history));
-    let mut length = 0;
-    while from < until {
-        // At a boundary, so that a piece is a part of one day's files.
-        let next = LENGTHS[length] * MINUTE;
-        let to = Timestamp(from.0.div_euclid(next).saturating_add(1) * next).min(until);
-        let mut count = 0;
-        source.rollups(from..to, &hosts, &mut |host, rollup| {
-            count += 1;
-            diagnosis.add(host, &rollup);
-        })?;
-        diagnosis.advance(to, &mut note);
-        if count > PIECE && length + 1 < LENGTHS.len() {
-            length += 1;
-        }
-        from = to;
-    }
+    let from = until.plus(-nanoseconds(history.history));
+    feed(&mut source, from..until, &hosts, &mut diagnosis, &mut note)?;
     let mut troubles = over;
     let open = diagnosis.troubles().filter(|trouble| is_told(trouble));
     troubles.extend(open.cloned());
@@ -114,6 +101,38 @@ pub(crate) fn learn(
         newest,
         damages: source.damages(),
     })
+}
+
+/// Lets a diagnosis see a time of a store, and judge all of it.
+///
+/// # Errors
+/// The store cannot be read.
+pub(crate) fn feed(
+    source: &mut Source,
+    range: Range<Timestamp>,
+    hosts: &[&str],
+    diagnosis: &mut Diagnosis,
+    note: &mut dyn FnMut(Change, &Trouble),
+) -> Result<()> {
+    let mut from = range.start;
+    let mut length = 0;
+    while from < range.end {
+        // To a boundary, so that a piece is a part of one day's files.
+        let next = LENGTHS[length] * MINUTE;
+        let to = from.0.div_euclid(next).saturating_add(1);
+        let to = Timestamp(to.saturating_mul(next)).min(range.end);
+        let mut count = 0;
+        source.rollups(from..to, hosts, &mut |host, rollup| {
+            count += 1;
+            diagnosis.add(host, &rollup);
+        })?;
+        diagnosis.advance(to, note);
+        if count > PIECE && length + 1 < LENGTHS.len() {
+            length += 1;
+        }
+        from = to;
+    }
+    Ok(())
 }
 
 /// As times count.

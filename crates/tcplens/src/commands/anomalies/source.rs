@@ -9,7 +9,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_output::store::{StoreKind, StoreReader};
 
 /// A minute, in ns.
-pub(super) const MINUTE: i64 = 60_000_000_000;
+pub(crate) const MINUTE: i64 = 60_000_000_000;
 
 /// A store whose rollups are read.
 pub(crate) enum Source {
