@@ -25,10 +25,12 @@ use super::yaml::{Node, Problem, What};
 use crate::cli::values;
 use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
 use crate::log::Level;
+use crate::store::StorePlan;
 
 mod anomalies;
 mod checks;
 mod sockets;
+mod store;
 mod view;
 
 /// What the agent is to do.
@@ -68,6 +70,8 @@ pub(crate) struct AgentConfig {
     pub answering: Answering,
     /// The kernel's sockets, beside.
     pub sockets: Option<SocketsConfig>,
+    /// Where records are kept.
+    pub store: Option<StorePlan>,
     /// What is abnormal is watched.
     pub anomalies: Option<AnomaliesConfig>,
     /// What is kept.
@@ -241,6 +245,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         })),
         false => None,
     };
+    let store = match top.has("store") {
+        true => Some(top.section("store", &keys::STORE, store::read)),
+        false => None,
+    };
     let anomalies = match top.has("anomalies") {
         true => Some(top.section("anomalies", &keys::ANOMALIES, anomalies::read)),
         false => None,
@@ -276,6 +284,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         answering,
         sockets: match sockets {
             Some(sockets) => Some(sockets?),
+            None => None,
+        },
+        store: match store {
+            Some(store) => Some(store?),
             None => None,
         },
         anomalies: match anomalies {

@@ -32,7 +32,7 @@ use crate::log::{self, Level, log};
 use crate::observe::{Plan, observe};
 use crate::say::{in_the_words_of_the_file, say};
 use crate::sockets::MetricsView;
-use crate::store::this_host;
+use crate::store::{StorePlan, this_host};
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
@@ -146,6 +146,9 @@ fn of_live(
     names: &[String],
 ) -> Result<ExitCode> {
     let mut live = live(path, &config, (rings, kernel))?;
+    if let Some(directory) = config.store.as_ref().and_then(StorePlan::directory) {
+        live.keeps(directory.to_owned())?;
+    }
     let (sockets, desk) = sockets(&config, &mut live)?;
     let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);
     let seed = RandomState::new().hash_one(0);
@@ -197,11 +200,11 @@ fn show(
     let again = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&again)).context("cannot wait for signal SIGHUP")?;
     let mut fan = Fan::open(&config, Notify::from_environment())?;
+    fan.set_anomalies(anomalies(&config)?);
     fan.set_reload(
         lasts.then(|| Reload::new(path.to_owned(), config, again, plan.new_ports.clone())),
     );
     fan.set_sockets(sockets);
-    fan.set_anomalies(anomalies(&config)?);
     let observed = observe(plan, &mut fan);
     let mut observed = match (observed, fan.take_sockets()) {
         (Ok(mut observed), watched) => {
