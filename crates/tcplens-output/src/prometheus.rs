@@ -201,7 +201,7 @@ families! {
     Gauge anomaly_servers [state]
         "Servers that are watched for what is abnormal, by whether they can be judged yet."
         |metrics, out| {
-            for now in metrics.present() {
+            if let Some(now) = metrics.present() {
                 out.count(&["judged"], now.judged);
                 out.count(&["learning"], now.learning);
             }

@@ -76,6 +76,8 @@ struct State {
     minute: Option<Timestamp>,
     /// All of it is judged.
     is_closed: bool,
+    /// Something was abnormal in it, or in the one before.
+    is_abnormal: bool,
     /// Requests of the instance that is being judged.
     requests: Option<(InstanceKey, u64)>,
     /// Requests fail or take longer; there are fewer of them.
@@ -118,6 +120,7 @@ impl Diagnosis {
                 attempts: BTreeMap::new(),
                 minute: None,
                 is_closed: true,
+                is_abnormal: false,
                 requests: None,
                 faults: Troubles::default(),
                 traffic: Troubles::default(),
@@ -263,6 +266,7 @@ impl State {
         if judgement.is_abnormal {
             let requests = self.requests.as_ref();
             let requests = requests.filter(|(of, _)| of == key);
+            self.is_abnormal = true;
             watched.shown.push(Shown {
                 judgement: judgement.clone(),
                 requests: requests.map_or(0, |(_, requests)| *requests),
@@ -277,14 +281,36 @@ impl State {
         };
         self.is_closed = true;
         let before = minute.plus(-MINUTE_NS);
-        let forgotten = minute.plus(-FORGOTTEN_NS);
-        self.servers.retain(|_, watched| {
+        // Most minutes are quiet: then nobody need be looked at.
+        let is_hour = minute.0.div_euclid(MINUTE_NS).rem_euclid(60) == 0;
+        if is_hour {
+            let forgotten = minute.plus(-FORGOTTEN_NS);
+            self.servers.retain(|_, watched| {
+                let last = watched.judged.max(watched.learning);
+                last.is_none_or(|last| last >= forgotten)
+            });
+        }
+        if self.is_abnormal {
+            self.explain(minute, before, each);
+        }
+        self.attempts.retain(|&at, _| at > minute);
+        self.end(minute.plus(MINUTE_NS), each);
+    }
+
+    /// Which components the abnormal servers of a minute, and of the one before, have in common.
+    fn explain(
+        &mut self,
+        minute: Timestamp,
+        before: Timestamp,
+        each: &mut dyn FnMut(Change, &Trouble),
+    ) {
+        self.is_abnormal = false;
+        for watched in self.servers.values_mut() {
             watched
                 .shown
                 .retain(|shown| shown.judgement.minute >= before);
-            let last = watched.judged.max(watched.learning);
-            last.is_none_or(|last| last >= forgotten)
-        });
+            self.is_abnormal |= !watched.shown.is_empty();
+        }
         let is_fault = |shown: &Shown| Family::of(shown.judgement.metric) != Family::Traffic;
         let faults = self.abnormal(|watched| watched.shown.iter().any(is_fault));
         // Who is slow or fails gets fewer requests: that is no trouble of its own.
@@ -296,8 +322,6 @@ impl State {
         for group in self.groups(&traffic, before) {
             self.note(false, minute, group, each);
         }
-        self.attempts.retain(|&at, _| at > minute);
-        self.end(minute.plus(MINUTE_NS), each);
     }
 
     fn end(&mut self, now: Timestamp, each: &mut dyn FnMut(Change, &Trouble)) {
