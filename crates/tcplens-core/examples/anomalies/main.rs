@@ -34,8 +34,9 @@ fn main() {
     match what {
         "large" => run(&seeds, Plan::large, &chosen, true),
         "methods" => run(&seeds, Plan::large, &Method::ALL, false),
-        "small" => run(&seeds, small, &Method::ALL, true),
+        "small" => run(&seeds, small, &chosen, true),
         "clean" => run(&seeds, |seed| Plan::clean(seed, 12, 0), &chosen, true),
+        "trace" => trace(small(seeds[0]), seeds[1], seeds[2] as i64, seeds[3] as i64, &words[5]),
         _ => println!("anomalies large|methods|small|clean SEED..."),
     }
 }
@@ -175,4 +176,21 @@ fn show(tally: &Tally, faults: &[Fault]) {
 
 fn ns(spent: Duration, samples: u64) -> f64 {
     spent.as_nanos() as f64 / samples.max(1) as f64
+}
+
+fn trace(plan: Plan, server: u64, from: i64, to: i64, metric: &str) {
+    let fleet = Fleet::new(plan);
+    let mut traffic = fleet.traffic(server);
+    let mut instance = tcplens_core::view::anomaly::Instance::default();
+    println!("{traffic:?}");
+    for minute in fleet.minutes() {
+        let sample = traffic.sample(minute);
+        let at = minute - simulation::FIRST_MINUTE;
+        tcplens_core::view::anomaly::alarm::TRACE.store((from..to).contains(&at), std::sync::atomic::Ordering::Relaxed);
+        instance.judge(minute, &sample, &mut |r| {
+            if (from..to).contains(&at) && r.metric.word() == Some(metric) {
+                println!("{at} n {:?} {r:?}", sample.requests);
+            }
+        });
+    }
 }

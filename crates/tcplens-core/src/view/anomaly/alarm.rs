@@ -14,17 +14,22 @@ const ACCEPTED: u16 = 1440;
 /// Minutes without anything abnormal after which it is over.
 const OVER: u16 = 60;
 /// Natural logarithms of the probability by which each window may be wrong.
-pub(super) const CHANCE: [f64; 3] = [-16.0, -16.0, -14.0];
+pub(super) const CHANCE: [f64; 3] = [-14.0, -14.0, -14.0];
 
+pub static TRACE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 /// What a model says of one minute.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
     /// This minute's score.
     pub score: f64,
+    /// The same against what is usual in the long run, not against the last hours.
+    pub slow_score: f64,
     /// Those of the longer windows, in units of what independent minutes would have.
     pub longer: [f64; 2],
     /// Whether what is seen over each window would matter to anybody.
     pub matters: [bool; 3],
+    /// Whether there is history enough to learn what is rare.
+    pub is_warm: bool,
     /// Whether there is history enough for each window.
     pub is_known: [bool; 3],
 }
@@ -32,6 +37,8 @@ pub(super) struct Evidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Normal,
+    /// Normal again since this minute: longer windows begin anew.
+    Over,
     /// Over so many minutes.
     Abnormal(u32),
     /// For so long that it is to be taken for normal.
@@ -43,8 +50,11 @@ pub(super) struct Alarm {
     last: f32,
     /// The score of the last minutes.
     recent: f32,
+    slow_recent: f32,
     spreads: [Spread; 2],
     tails: [Tail; 3],
+    /// Of single minutes.
+    single: Tail,
     /// Minutes of the present abnormality, and normal ones since.
     lasts: u16,
     calm: u16,
@@ -58,6 +68,8 @@ impl Alarm {
         let pair = is.score.min(last);
         self.last = is.score as f32;
         self.recent += 0.25 * (is.score.clamp(-CLIP, CLIP) as f32 - self.recent);
+        self.slow_recent += 0.25 * (is.slow_score.clamp(-CLIP, CLIP) as f32 - self.slow_recent);
+        let is_on = [true, self.recent > 0.7, self.slow_recent > 0.7];
         let mut scores = [pair, 0.0, 0.0];
         for ((score, longer), spread) in scores[1..].iter_mut().zip(is.longer).zip(self.spreads) {
             *score = longer / spread.scale(0.0, [0.0; 2]).unwrap_or(1.0).max(1.0);
@@ -65,22 +77,28 @@ impl Alarm {
         let found = (0..3).find(|&i| {
             is.is_known[i]
                 && is.matters[i]
-                && (i == 0 || self.recent > 0.7)
+                && is_on[i]
                 && self.tails[i].ln_probability(scores[i]) < CHANCE[i]
+                // Two minutes by chance are no less probable than if neither had to do with the other.
+                && (i > 0 || 2.0 * self.single.ln_probability(pair) < CHANCE[0])
         });
+        if TRACE.load(std::sync::atomic::Ordering::Relaxed) {
+            println!("   scores {scores:?} {:?} matters {:?} {:?}", [0,1,2].map(|i| self.tails[i].ln_probability(scores[i])), is.matters, self.tails);
+        }
         let window = match found {
             Some(i) => WINDOWS[i],
             None if self.goes_on(is, scores, last) => self.window,
             None => 0,
         };
+        let was_abnormal = self.window != 0;
         self.window = window;
         if window == 0 {
             self.calm = self.calm.saturating_add(1);
             if self.calm >= OVER {
                 self.lasts = 0;
             }
-            self.learn(scores, is.longer);
-            return Verdict::Normal;
+            self.learn(is, scores);
+            return if was_abnormal { Verdict::Over } else { Verdict::Normal };
         }
         self.calm = 0;
         self.lasts += 1;
@@ -91,9 +109,11 @@ impl Alarm {
             spread.doubt();
         }
         self.tails.iter_mut().for_each(Tail::doubt);
+        self.single.doubt();
         *self = Alarm {
             spreads: self.spreads,
             tails: self.tails,
+            single: self.single,
             ..Alarm::default()
         };
         Verdict::Accepted(window)
@@ -104,17 +124,20 @@ impl Alarm {
         match self.window {
             0 => false,
             2 => is.score.max(last) > 2.0,
-            15 => scores[1] > 2.5 && self.recent > 0.4,
-            _ => scores[2] > 2.5 && self.recent > 0.2,
+            15 => scores[1] > 2.5 && self.recent > 0.2,
+            _ => scores[2] > 2.5 && self.slow_recent > 0.0,
         }
     }
 
-    fn learn(&mut self, scores: [f64; 3], longer: [f64; 2]) {
-        for (tail, score) in self.tails.iter_mut().zip(scores) {
-            tail.learn(score);
-        }
-        for (spread, longer) in self.spreads.iter_mut().zip(longer) {
+    fn learn(&mut self, is: &Evidence, scores: [f64; 3]) {
+        for (spread, longer) in self.spreads.iter_mut().zip(is.longer) {
             spread.learn(0.0, longer, 0.05);
+        }
+        if is.is_warm {
+            self.single.learn(is.score);
+            for (tail, score) in self.tails.iter_mut().zip(scores) {
+                tail.learn(score);
+            }
         }
     }
 }

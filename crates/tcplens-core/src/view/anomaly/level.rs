@@ -1,10 +1,12 @@
 //! The model of a duration, or of how many requests there are: a level, a season, what the load explains, and what is left
 //! over, in logarithms. Not of shares: see `share`.
 
-use super::alarm::{Alarm, CLIP, Evidence, KEEP, Verdict};
+use super::alarm::{Alarm, CLIP, Evidence, KEEP, Verdict, WINDOWS};
 use super::season::{Lesson, Season};
 use super::spread::Spread;
 
+/// The longest window.
+const SLOW: u32 = WINDOWS[2];
 /// Samples over which the level is averaged: two weeks of minutes. Slower than what creeps up, so that this is seen.
 const MEMORY: f64 = 20_160.0;
 /// No distance is smaller: what buckets of histograms round.
@@ -17,7 +19,8 @@ const MATTERS_AT_FIRST: f64 = 0.693;
 const TRAFFIC_MATTERS: f64 = 0.405;
 /// Minutes since the first one until anything is judged: two days; of traffic a week and a day, for weekends are known then;
 /// and samples that there must be. Likewise for the longest window.
-const KNOWN: i64 = 2 * 1440;
+const WARM: i64 = 1440;
+const KNOWN: i64 = 3 * 1440;
 const KNOWN_WELL: i64 = 8 * 1440;
 const LEAST_SAMPLES: f64 = 500.0;
 
@@ -65,6 +68,8 @@ pub(super) struct Level {
     scores: [f32; 2],
     offs: [f32; 2],
     shift: f32,
+    /// By how much the last hours were off: what changes faster is seen at once, what changes slowly in the longest window.
+    today: f64,
     alarm: Alarm,
 }
 
@@ -83,7 +88,8 @@ impl Level {
         let load = value.load.clamp(-1.5, 1.5);
         let slope = f64::from(self.load_product / (self.load_square + 1.0)).clamp(0.0, 1.0);
         let expected = self.level + self.season.at(minute) + slope * load;
-        let off = value.ln - expected;
+        let slow_off = value.ln - expected;
+        let off = slow_off - self.today;
 
         let count = match what {
             What::Duration => value.count,
@@ -94,16 +100,16 @@ impl Level {
         let score = bad
             * match what {
                 What::Duration => off / scale,
-                What::Traffic => traffic_score(value.count, count, scale),
+                What::Traffic => traffic_score(value.count, count, off, scale),
             };
-        let clipped = score.clamp(-CLIP, CLIP);
-        let off_clipped = off.clamp(-CLIP * scale, CLIP * scale);
-        for i in 0..2 {
+        let slow_score = bad * slow_off / scale;
+        for (i, (score, off)) in [(score, off), (slow_score, slow_off)].into_iter().enumerate() {
             let gain = (1.0 - KEEP[i]) as f32;
-            self.scores[i] += gain * (clipped as f32 - self.scores[i]);
-            self.offs[i] += gain * (off_clipped as f32 - self.offs[i]);
+            let clipped = off.clamp(-CLIP * scale, CLIP * scale);
+            self.scores[i] += gain * (score.clamp(-CLIP, CLIP) as f32 - self.scores[i]);
+            self.offs[i] += gain * (clipped as f32 - self.offs[i]);
         }
-        self.shift += (1.0 - KEEP[1]) as f32 * (off as f32 - self.shift);
+        self.shift += (1.0 - KEEP[1]) as f32 * (slow_off as f32 - self.shift);
 
         let age = minute - self.first;
         let enough = self.samples >= LEAST_SAMPLES;
@@ -129,17 +135,24 @@ impl Level {
             [0, 1].map(|i| f64::from(self.scores[i]) * ((1.0 + KEEP[i]) / (1.0 - KEEP[i])).sqrt());
         let verdict = self.alarm.judge(&Evidence {
             score,
+            slow_score,
             longer,
             matters,
+            is_warm: enough && age >= WARM,
             is_known: [is_known, is_known, is_known_well],
         });
-        self.learn(verdict, bad, off, scale, x, load);
+        let today = self.today;
+        self.learn(verdict, bad, slow_off, scale, x, load);
         if let (Verdict::Normal, Some(variance)) = (verdict, value.variance) {
             let gain = 1.0 / (self.samples.min(1440.0) + 1.0) as f32;
             self.variance += gain * (variance as f32 - self.variance);
         }
         Verdicts {
-            expected_ln: expected,
+            // What creeps up is told against what was usual before.
+            expected_ln: match verdict {
+                Verdict::Abnormal(SLOW) | Verdict::Accepted(SLOW) => expected,
+                _ => expected + today,
+            },
             score,
             verdict,
             is_learning: !is_known,
@@ -161,59 +174,57 @@ impl Level {
         }
     }
 
-    fn learn(&mut self, verdict: Verdict, bad: f64, off: f64, scale: f64, x: f64, load: f64) {
+    fn learn(&mut self, verdict: Verdict, bad: f64, slow_off: f64, scale: f64, x: f64, load: f64) {
+        let off = slow_off - self.today;
         let is_large = off.abs() > 4.0 * scale;
         let toward_bad = off * bad > 0.0 || off * self.season.weekly() < 0.0;
-        let week = if is_large && toward_bad {
-            Lesson::Large
-        } else {
-            Lesson::Normal
-        };
-        if let Verdict::Abnormal(_) = verdict {
-            self.season.learn(off.clamp(-2.0, 2.0), Lesson::None, week);
-            return;
+        let week = if is_large && toward_bad { Lesson::Large } else { Lesson::Normal };
+        let large = slow_off.clamp(-2.0, 2.0);
+        match verdict {
+            Verdict::Abnormal(_) => {
+                self.season.learn(large, self.today, Lesson::None, week);
+                return;
+            }
+            Verdict::Accepted(_) => {
+                self.level += f64::from(self.shift);
+                self.spread.doubt();
+                self.begin_windows();
+                self.shift = 0.0;
+                self.today = 0.0;
+                return;
+            }
+            Verdict::Over => self.begin_windows(),
+            Verdict::Normal => {}
         }
-        if let Verdict::Accepted(_) = verdict {
-            self.level += f64::from(self.shift);
-            self.spread.doubt();
-            self.scores = [0.0; 2];
-            self.offs = [0.0; 2];
-            self.shift = 0.0;
-            return;
-        }
-        let bound = if self.season.is_new() {
-            2.0
-        } else {
-            3.0 * scale
-        };
-        let clipped = off.clamp(-bound, bound);
-        let week_off = if week == Lesson::Large {
-            off.clamp(-2.0, 2.0)
-        } else {
-            clipped
-        };
+        let bound = if self.season.is_new() { 2.0 } else { 3.0 * scale };
+        let clipped = self.today + off.clamp(-bound, bound);
         self.samples += 1.0;
         self.level += clipped / self.samples.min(MEMORY);
-        self.season.learn(clipped, Lesson::Normal, Lesson::None);
-        self.season.learn(week_off, Lesson::None, week);
+        self.season.learn(clipped, self.today, Lesson::Normal, Lesson::None);
+        let of_week = if week == Lesson::Large { large } else { clipped };
+        self.season.learn(of_week, self.today, Lesson::None, week);
         self.spread.learn(x, off, LEAST);
         let clipped = off.clamp(-3.0 * scale, 3.0 * scale);
+        self.today += (1.0 - KEEP[1]) * clipped;
+
         let keep = (1.0 - 1.0 / MEMORY) as f32;
         let before = f64::from(self.load_product / (self.load_square + 1.0)).clamp(0.0, 1.0);
         let product = (clipped + before * load) * load;
         self.load_square = self.load_square * keep + (load * load) as f32;
         self.load_product = self.load_product * keep + product as f32;
     }
+
+    fn begin_windows(&mut self) {
+        self.scores = [0.0; 2];
+        self.offs = [0.0; 2];
+    }
 }
 
-/// How far `count` is from `mean`, as a normal distribution would say it: by the deviance of Poisson's distribution, which is
-/// true for small counts, too, and the usual distance `scale` of logarithms where that is larger than chance.
-fn traffic_score(count: f64, mean: f64, scale: f64) -> f64 {
-    let part = if count > 0.0 {
-        count * (count / mean).ln()
-    } else {
-        0.0
-    };
-    let deviance = (2.0 * (part - (count - mean))).max(0.0).sqrt();
-    (count - mean).signum() * deviance / (scale * mean.sqrt()).max(1.0)
+/// How far `count` is from `mean`, as a normal distribution would say it. Where chance of small counts is all there is, by the
+/// deviance of Poisson's distribution (a logarithm would make too much of nothing at all); where the distance `off` of
+/// logarithms usually is larger, by that.
+fn traffic_score(count: f64, mean: f64, off: f64, scale: f64) -> f64 {
+    let deviance = (2.0 * (count * (count / mean).ln() - (count - mean))).max(0.0).sqrt();
+    let by_chance = (mean * scale * scale).recip().min(1.0);
+    by_chance * (count - mean).signum() * deviance + (1.0 - by_chance) * off / scale
 }
