@@ -1,20 +1,20 @@
 //! From scores to a verdict: when what is seen over two minutes, a quarter of an hour or four hours is beyond chance, when it
 //! is over, and when it has lasted for so long that it is normal.
 
-use super::spread::{Spread, Tail};
+use super::spread::{Spread, TAIL_MEMORY, Tail};
 
 /// Over how many minutes is looked. The first: both of two must be off.
 pub(super) const WINDOWS: [u32; 3] = [2, 15, 240];
 /// What remains of the past after a minute, for the longer two.
 pub(super) const KEEP: [f64; 2] = [1.0 - 1.0 / 15.0, 1.0 - 1.0 / 240.0];
 /// A single minute counts for no more than this in longer windows.
-pub(super) const CLIP: f64 = 6.0;
+pub(super) const CLIP: f64 = 12.0;
 /// Minutes after which what is abnormal is the new normal.
 const ACCEPTED: u16 = 1440;
 /// Minutes without anything abnormal after which it is over.
 const OVER: u16 = 60;
 /// Natural logarithms of the probability by which each window may be wrong.
-pub(super) const CHANCE: [f64; 3] = [-14.0, -14.0, -14.0];
+pub(super) const CHANCE: [f64; 3] = [-14.0, -14.0, -11.5];
 
 pub static TRACE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 /// What a model says of one minute.
@@ -130,8 +130,11 @@ impl Alarm {
     }
 
     fn learn(&mut self, is: &Evidence, scores: [f64; 3]) {
-        for (spread, longer) in self.spreads.iter_mut().zip(is.longer) {
-            spread.learn(0.0, longer, 0.05);
+        for ((spread, longer), score) in self.spreads.iter_mut().zip(is.longer).zip(&scores[1..]) {
+            // What creeps up must not widen what is usual while it does.
+            if *score < 3.0 {
+                spread.learn_for(0.0, longer, 0.05, TAIL_MEMORY);
+            }
         }
         if is.is_warm {
             self.single.learn(is.score);

@@ -12,9 +12,11 @@ const MEMORY: f64 = 20_160.0;
 /// No distance is smaller: what buckets of histograms round.
 const LEAST: f64 = 0.008;
 /// By how much, in logarithms, it has to be off before it matters, for each window: a quarter more.
-const MATTERS: [f64; 3] = [0.223, 0.182, 0.223];
+const MATTERS: [f64; 3] = [0.223, 0.182, 0.262];
 /// The same in the first week, when not every day of the week is known: twice as much.
 const MATTERS_AT_FIRST: f64 = 0.693;
+/// Durations that there must be in two minutes for these to tell something.
+const LEAST_PAIR: f64 = 10.0;
 /// Of traffic: a third less.
 const TRAFFIC_MATTERS: f64 = 0.405;
 /// Minutes since the first one until anything is judged: two days; of traffic a week and a day, for weekends are known then;
@@ -70,6 +72,9 @@ pub(super) struct Level {
     shift: f32,
     /// By how much the last hours were off: what changes faster is seen at once, what changes slowly in the longest window.
     today: f64,
+    last_count: f32,
+    /// By how much the level was moved when something that lasted was taken for normal: it may end.
+    accepted: f64,
     alarm: Alarm,
 }
 
@@ -103,10 +108,12 @@ impl Level {
                 What::Traffic => traffic_score(value.count, count, off, scale),
             };
         let slow_score = bad * slow_off / scale;
+        // A mean may be that of a single one.
+        let clip = if value.variance.is_some() { CLIP } else { CLIP / 2.0 };
         for (i, (score, off)) in [(score, off), (slow_score, slow_off)].into_iter().enumerate() {
             let gain = (1.0 - KEEP[i]) as f32;
-            let clipped = off.clamp(-CLIP * scale, CLIP * scale);
-            self.scores[i] += gain * (score.clamp(-CLIP, CLIP) as f32 - self.scores[i]);
+            let clipped = off.clamp(-clip * scale, clip * scale);
+            self.scores[i] += gain * (score.clamp(-clip, clip) as f32 - self.scores[i]);
             self.offs[i] += gain * (clipped as f32 - self.offs[i]);
         }
         self.shift += (1.0 - KEEP[1]) as f32 * (slow_off as f32 - self.shift);
@@ -122,7 +129,11 @@ impl Level {
                 };
         let is_known_well = enough && age >= KNOWN_WELL;
         let offs = [off, f64::from(self.offs[0]), f64::from(self.offs[1])];
+        let pair = value.count + f64::from(self.last_count);
+        self.last_count = value.count as f32;
+        let is_enough = [what == What::Traffic || pair >= LEAST_PAIR, true, true];
         let matters = [0, 1, 2].map(|i| {
+            is_enough[i] &&
             bad * offs[i]
                 > match what {
                     What::Traffic => TRAFFIC_MATTERS,
@@ -176,25 +187,36 @@ impl Level {
 
     fn learn(&mut self, verdict: Verdict, bad: f64, slow_off: f64, scale: f64, x: f64, load: f64) {
         let off = slow_off - self.today;
-        let is_large = off.abs() > 4.0 * scale;
-        let toward_bad = off * bad > 0.0 || off * self.season.weekly() < 0.0;
-        let week = if is_large && toward_bad { Lesson::Large } else { Lesson::Normal };
-        let large = slow_off.clamp(-2.0, 2.0);
+        let weekly = self.season.weekly();
+        let (week, large) = if off.abs() <= 4.0 * scale {
+            (Lesson::Normal, off)
+        } else if off * bad > 0.0 {
+            (Lesson::Large, slow_off.clamp(-2.0, 2.0))
+        } else if weekly * bad > 0.0 {
+            // What was learnt so is gone; but it is not to be learnt that it is better than usual.
+            (Lesson::Large, self.today - bad * (off.abs().min(weekly.abs())))
+        } else {
+            (Lesson::Normal, off)
+        };
         match verdict {
             Verdict::Abnormal(_) => {
                 self.season.learn(large, self.today, Lesson::None, week);
                 return;
             }
             Verdict::Accepted(_) => {
-                self.level += f64::from(self.shift);
+                self.accepted = f64::from(self.shift);
+                self.move_level(self.accepted);
                 self.spread.doubt();
-                self.begin_windows();
-                self.shift = 0.0;
-                self.today = 0.0;
                 return;
             }
             Verdict::Over => self.begin_windows(),
             Verdict::Normal => {}
+        }
+        // What was taken for normal is over.
+        if self.accepted * bad > 0.0 && f64::from(self.shift) * bad < -0.5 * self.accepted * bad {
+            self.move_level(-self.accepted);
+            self.accepted = 0.0;
+            return;
         }
         let bound = if self.season.is_new() { 2.0 } else { 3.0 * scale };
         let clipped = self.today + off.clamp(-bound, bound);
@@ -212,6 +234,13 @@ impl Level {
         let product = (clipped + before * load) * load;
         self.load_square = self.load_square * keep + (load * load) as f32;
         self.load_product = self.load_product * keep + product as f32;
+    }
+
+    fn move_level(&mut self, by: f64) {
+        self.level += by;
+        self.shift = 0.0;
+        self.today = 0.0;
+        self.begin_windows();
     }
 
     fn begin_windows(&mut self) {

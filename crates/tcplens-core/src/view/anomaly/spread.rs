@@ -10,7 +10,7 @@
 const NORMAL: f64 = 0.635_181_422_7;
 /// Samples that are remembered: three days of minutes; of the tail two weeks.
 const MEMORY: f32 = 4320.0;
-const TAIL_MEMORY: f32 = 20_160.0;
+pub(super) const TAIL_MEMORY: f32 = 20_160.0;
 
 /// A scale that may depend on how much traffic there is: on the logarithm of that, linearly, in logarithms.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,8 +35,13 @@ impl Spread {
     }
 
     pub(super) fn learn(&mut self, x: f64, off: f64, least: f64) {
+        self.learn_for(x, off, least, MEMORY);
+    }
+
+    /// Remembers so many samples.
+    pub(super) fn learn_for(&mut self, x: f64, off: f64, least: f64, memory: f32) {
         let (x, y) = (x as f32, off.abs().max(least).ln() as f32);
-        self.count = (self.count + 1.0).min(MEMORY);
+        self.count = (self.count + 1.0).min(memory);
         let gain = 1.0 / self.count;
         let (dx, dy) = (x - self.x, y - self.y);
         self.x += gain * dx;
