@@ -36,7 +36,6 @@ fn main() {
         "methods" => run(&seeds, Plan::large, &Method::ALL, false),
         "small" => run(&seeds, small, &chosen, true),
         "clean" => run(&seeds, |seed| Plan::clean(seed, 12, 0), &chosen, true),
-        "trace" => trace(small(seeds[0]), seeds[1], seeds[2] as i64, seeds[3] as i64, &words[5]),
         _ => println!("anomalies large|methods|small|clean SEED..."),
     }
 }
@@ -73,8 +72,10 @@ fn run(seeds: &[u64], plan: impl Fn(u64) -> Plan, methods: &[Method], details: b
                 .filter(|(_, fault)| fault.concerns(&place))
                 .map(|(number, fault)| (number, fault.clone()))
                 .collect();
-            let mut detectors: Vec<Detector> =
-                methods.iter().map(|&method| Detector::new(method)).collect();
+            let mut detectors: Vec<Detector> = methods
+                .iter()
+                .map(|&method| Detector::new(method))
+                .collect();
             let mut open: Vec<Vec<(Open, Vec<bool>)>> = methods
                 .iter()
                 .map(|method| {
@@ -90,7 +91,11 @@ fn run(seeds: &[u64], plan: impl Fn(u64) -> Plan, methods: &[Method], details: b
                 }
             }
             for day in 0..fleet.plan.days {
-                let minutes: Vec<i64> = fleet.minutes().skip((day * 1440) as usize).take(1440).collect();
+                let minutes: Vec<i64> = fleet
+                    .minutes()
+                    .skip((day * 1440) as usize)
+                    .take(1440)
+                    .collect();
                 let began = cpu();
                 let of_day: Vec<Sample> = minutes.iter().map(|&m| traffic.sample(m)).collect();
                 made += cpu().saturating_sub(began);
@@ -121,7 +126,10 @@ fn run(seeds: &[u64], plan: impl Fn(u64) -> Plan, methods: &[Method], details: b
         }
         all_faults.extend(fleet.faults.iter().cloned());
     }
-    println!("{samples} instance-minutes, {:.0} ns each to make", ns(made, samples));
+    println!(
+        "{samples} instance-minutes, {:.0} ns each to make",
+        ns(made, samples)
+    );
     for ((method, tallies), spent) in methods.iter().zip(&tallies).zip(&spent) {
         let each = ns(*spent, samples) / METRICS as f64;
         for (threshold, tally) in method.thresholds().iter().zip(tallies) {
@@ -129,11 +137,18 @@ fn run(seeds: &[u64], plan: impl Fn(u64) -> Plan, methods: &[Method], details: b
             let steps = tally.recall(&all_faults, |kind| kind != Kind::SlowDrift);
             println!(
                 "{method:?} {threshold:.2}: recall {:.3} ({} of {}), precision {:.3} ({} of {}), within 2 minutes {:.3} of {} steps, delay {:?} {:?}, false {:.5} per instance-day ({} in crowds), {each:.0} ns",
-                all.found as f64 / all.faults.max(1) as f64, all.found, all.faults,
-                tally.precision(), tally.true_alarms, tally.alarms,
-                steps.soon as f64 / steps.faults.max(1) as f64, steps.faults,
-                steps.median, steps.ninth,
-                tally.false_per_day(), tally.in_crowds,
+                all.found as f64 / all.faults.max(1) as f64,
+                all.found,
+                all.faults,
+                tally.precision(),
+                tally.true_alarms,
+                tally.alarms,
+                steps.soon as f64 / steps.faults.max(1) as f64,
+                steps.faults,
+                steps.median,
+                steps.ninth,
+                tally.false_per_day(),
+                tally.in_crowds,
             );
             if details && *method == Method::Chosen {
                 show(tally, &all_faults);
@@ -144,23 +159,43 @@ fn run(seeds: &[u64], plan: impl Fn(u64) -> Plan, methods: &[Method], details: b
 
 fn show(tally: &Tally, faults: &[Fault]) {
     for kind in [
-        Kind::SlowServer, Kind::SlowHost, Kind::LossyRack, Kind::FailingProxy, Kind::SlowDrift, Kind::LostTraffic,
+        Kind::SlowServer,
+        Kind::SlowHost,
+        Kind::LossyRack,
+        Kind::FailingProxy,
+        Kind::SlowDrift,
+        Kind::LostTraffic,
     ] {
         let is = tally.recall(faults, |k| k == kind);
         println!(
             "  {kind:?}: {} of {} found, {} within 2 minutes, delay {:?} {:?}; instances {} of {}, {} within 2",
-            is.found, is.faults, is.soon, is.median, is.ninth, is.instances[1], is.instances[0], is.instances[2]
+            is.found,
+            is.faults,
+            is.soon,
+            is.median,
+            is.ninth,
+            is.instances[1],
+            is.instances[0],
+            is.instances[2]
         );
     }
     for (fault, first) in faults.iter().zip(&tally.first) {
         if fault.is_fault() && first.is_none() {
-            println!("  missed: {:?} {:?} at {} for {}, size {:.3}", fault.kind, fault.component,
-                fault.start - simulation::FIRST_MINUTE, fault.end - fault.start, fault.size);
+            println!(
+                "  missed: {:?} {:?} at {} for {}, size {:.3}",
+                fault.kind,
+                fault.component,
+                fault.start - simulation::FIRST_MINUTE,
+                fault.end - fault.start,
+                fault.size
+            );
         }
     }
     let names = |bits: u32| -> Vec<&str> {
         let all = AnomalyMetric::ALL.iter().enumerate();
-        all.filter(|(i, _)| bits >> i & 1 == 1).filter_map(|(_, metric)| metric.word()).collect()
+        all.filter(|(i, _)| bits >> i & 1 == 1)
+            .filter_map(|(_, metric)| metric.word())
+            .collect()
     };
     for (i, &count) in tally.false_by_metric.iter().enumerate() {
         if count > 0 {
@@ -169,8 +204,14 @@ fn show(tally: &Tally, faults: &[Fault]) {
     }
     for &(server, from, to, bits) in tally.examples.iter().take(30) {
         let at = from - simulation::FIRST_MINUTE;
-        println!("  false: server {server} day {} {:02}:{:02} for {} {:?}", at / 1440, at % 1440 / 60, at % 60,
-            to - from + 1, names(bits));
+        println!(
+            "  false: server {server} day {} {:02}:{:02} for {} {:?}",
+            at / 1440,
+            at % 1440 / 60,
+            at % 60,
+            to - from + 1,
+            names(bits)
+        );
     }
 }
 
@@ -183,21 +224,4 @@ fn cpu() -> Duration {
 
 fn ns(spent: Duration, samples: u64) -> f64 {
     spent.as_nanos() as f64 / samples.max(1) as f64
-}
-
-fn trace(plan: Plan, server: u64, from: i64, to: i64, metric: &str) {
-    let fleet = Fleet::new(plan);
-    let mut traffic = fleet.traffic(server);
-    let mut instance = tcplens_core::view::anomaly::Instance::default();
-    println!("{traffic:?}");
-    for minute in fleet.minutes() {
-        let sample = traffic.sample(minute);
-        let at = minute - simulation::FIRST_MINUTE;
-        tcplens_core::view::anomaly::alarm::TRACE.store((from..to).contains(&at), std::sync::atomic::Ordering::Relaxed);
-        instance.judge(minute, &sample, &mut |r| {
-            if (from..to).contains(&at) && r.metric.word() == Some(metric) {
-                println!("{at} n {:?} {r:?}", sample.requests);
-            }
-        });
-    }
 }

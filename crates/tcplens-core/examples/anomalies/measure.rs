@@ -72,18 +72,24 @@ impl Open {
         if self.metrics == 0 {
             return;
         }
-        let overlaps = |fault: &Fault, after: i64| self.from < fault.end + after && self.to >= fault.start;
+        let overlaps =
+            |fault: &Fault, after: i64| self.from < fault.end + after && self.to >= fault.start;
         let mut all = faults.iter().map(|(_, fault)| fault);
-        let is_true = all.clone().any(|fault| fault.is_fault() && overlaps(fault, AFTER));
+        let is_true = all
+            .clone()
+            .any(|fault| fault.is_fault() && overlaps(fault, AFTER));
         tally.alarms += 1;
         tally.true_alarms += u64::from(is_true);
         if !is_true {
             for metric in 0..11 {
                 tally.false_by_metric[metric] += u64::from(self.metrics >> metric & 1);
             }
-            tally.in_crowds += u64::from(all.any(|fault| !fault.is_fault() && overlaps(fault, AFTER)));
+            tally.in_crowds +=
+                u64::from(all.any(|fault| !fault.is_fault() && overlaps(fault, AFTER)));
             if tally.examples.len() < 40 {
-                tally.examples.push((server, self.from, self.to, self.metrics));
+                tally
+                    .examples
+                    .push((server, self.from, self.to, self.metrics));
             }
         }
         *self = Open::default();
@@ -139,7 +145,11 @@ impl Tally {
         delays.sort_unstable();
         recall.found = delays.len();
         recall.soon = delays.iter().filter(|&&delay| delay <= 2).count();
-        let at = |share: f64| delays.get(((delays.len() as f64) * share) as usize).copied();
+        let at = |share: f64| {
+            delays
+                .get(((delays.len() as f64) * share) as usize)
+                .copied()
+        };
         recall.median = at(0.5);
         recall.ninth = at(0.9);
         recall.instances = instances;

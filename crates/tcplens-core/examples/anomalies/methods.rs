@@ -120,7 +120,10 @@ impl Detector {
     pub fn new(method: Method) -> Detector {
         match method {
             Method::Chosen => Detector::Chosen(Box::default()),
-            _ => Detector::Scored(Box::new(std::array::from_fn(|_| History::default())), method),
+            _ => Detector::Scored(
+                Box::new(std::array::from_fn(|_| History::default())),
+                method,
+            ),
         }
     }
 
@@ -164,7 +167,11 @@ const KEPT: usize = 504;
 impl History {
     fn score(&mut self, method: Method, minute: i64, is: Value, is_traffic: bool) -> f64 {
         let first = *self.first.get_or_insert(minute);
-        let season = if method.is_seasonal() { self.season(minute) } else { 0.0 };
+        let season = if method.is_seasonal() {
+            self.season(minute)
+        } else {
+            0.0
+        };
         let rest = is.value - season;
         let known = minute - first >= if is_traffic { 8 } else { 2 } * 1440;
         let off = rest - self.middle;

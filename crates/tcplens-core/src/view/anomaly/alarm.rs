@@ -10,13 +10,15 @@ pub(super) const KEEP: [f64; 2] = [1.0 - 1.0 / 15.0, 1.0 - 1.0 / 240.0];
 /// A single minute counts for no more than this in longer windows.
 pub(super) const CLIP: f64 = 12.0;
 /// Minutes after which what is abnormal is the new normal.
-const ACCEPTED: u16 = 1440;
+pub(super) const ACCEPTED: u16 = 1440;
 /// Minutes without anything abnormal after which it is over.
 const OVER: u16 = 60;
 /// Natural logarithms of the probability by which each window may be wrong.
-pub(super) const CHANCE: [f64; 3] = [-14.0, -14.0, -11.5];
+const CHANCE: [f64; 3] = [-14.0, -15.0, -11.5];
 
-pub static TRACE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+/// The same of means, which a single one may make.
+const CHANCE_OF_SINGLE: [f64; 3] = [-17.0, -19.0, -14.0];
+
 /// What a model says of one minute.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Evidence {
@@ -28,6 +30,8 @@ pub(super) struct Evidence {
     pub longer: [f64; 2],
     /// Whether what is seen over each window would matter to anybody.
     pub matters: [bool; 3],
+    /// Whether it may be that of a single one: a mean, or few.
+    pub is_single: bool,
     /// Whether there is history enough to learn what is rare.
     pub is_warm: bool,
     /// Whether there is history enough for each window.
@@ -74,17 +78,19 @@ impl Alarm {
         for ((score, longer), spread) in scores[1..].iter_mut().zip(is.longer).zip(self.spreads) {
             *score = longer / spread.scale(0.0, [0.0; 2]).unwrap_or(1.0).max(1.0);
         }
+        let chance = if is.is_single {
+            CHANCE_OF_SINGLE
+        } else {
+            CHANCE
+        };
         let found = (0..3).find(|&i| {
             is.is_known[i]
                 && is.matters[i]
                 && is_on[i]
-                && self.tails[i].ln_probability(scores[i]) < CHANCE[i]
+                && self.tails[i].ln_probability(scores[i]) < chance[i]
                 // Two minutes by chance are no less probable than if neither had to do with the other.
-                && (i > 0 || 2.0 * self.single.ln_probability(pair) < CHANCE[0])
+                && (i > 0 || 2.0 * self.single.ln_probability(pair) < chance[0])
         });
-        if TRACE.load(std::sync::atomic::Ordering::Relaxed) {
-            println!("   scores {scores:?} {:?} matters {:?} {:?}", [0,1,2].map(|i| self.tails[i].ln_probability(scores[i])), is.matters, self.tails);
-        }
         let window = match found {
             Some(i) => WINDOWS[i],
             None if self.goes_on(is, scores, last) => self.window,
@@ -98,7 +104,11 @@ impl Alarm {
                 self.lasts = 0;
             }
             self.learn(is, scores);
-            return if was_abnormal { Verdict::Over } else { Verdict::Normal };
+            return if was_abnormal {
+                Verdict::Over
+            } else {
+                Verdict::Normal
+            };
         }
         self.calm = 0;
         self.lasts += 1;

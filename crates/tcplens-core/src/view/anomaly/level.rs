@@ -1,7 +1,7 @@
 //! The model of a duration, or of how many requests there are: a level, a season, what the load explains, and what is left
 //! over, in logarithms. Not of shares: see `share`.
 
-use super::alarm::{Alarm, CLIP, Evidence, KEEP, Verdict, WINDOWS};
+use super::alarm::{ACCEPTED, Alarm, CLIP, Evidence, KEEP, Verdict, WINDOWS};
 use super::season::{Lesson, Season};
 use super::spread::Spread;
 
@@ -17,6 +17,8 @@ const MATTERS: [f64; 3] = [0.223, 0.182, 0.262];
 const MATTERS_AT_FIRST: f64 = 0.693;
 /// Durations that there must be in two minutes for these to tell something.
 const LEAST_PAIR: f64 = 10.0;
+/// So few that a single one may be what is seen.
+const FEW: f64 = 20.0;
 /// Of traffic: a third less.
 const TRAFFIC_MATTERS: f64 = 0.405;
 /// Minutes since the first one until anything is judged: two days; of traffic a week and a day, for weekends are known then;
@@ -75,15 +77,12 @@ pub(super) struct Level {
     last_count: f32,
     /// By how much the level was moved when something that lasted was taken for normal: it may end.
     accepted: f64,
+    /// Minutes in which the longest window was better than usual.
+    better: u16,
     alarm: Alarm,
 }
 
 impl Level {
-    /// What is expected at this minute, as a logarithm; `None` before anything is known.
-    pub(super) fn expected(&mut self, minute: i64) -> Option<f64> {
-        (self.samples > 0.0).then(|| self.level + self.season.at(minute))
-    }
-
     pub(super) fn judge(&mut self, what: What, minute: i64, value: Value) -> Verdicts {
         if self.samples == 0.0 {
             self.first = minute;
@@ -109,8 +108,15 @@ impl Level {
             };
         let slow_score = bad * slow_off / scale;
         // A mean may be that of a single one.
-        let clip = if value.variance.is_some() { CLIP } else { CLIP / 2.0 };
-        for (i, (score, off)) in [(score, off), (slow_score, slow_off)].into_iter().enumerate() {
+        let clip = if value.variance.is_some() {
+            CLIP
+        } else {
+            CLIP / 2.0
+        };
+        for (i, (score, off)) in [(score, off), (slow_score, slow_off)]
+            .into_iter()
+            .enumerate()
+        {
             let gain = (1.0 - KEEP[i]) as f32;
             let clipped = off.clamp(-clip * scale, clip * scale);
             self.scores[i] += gain * (score.clamp(-clip, clip) as f32 - self.scores[i]);
@@ -133,13 +139,13 @@ impl Level {
         self.last_count = value.count as f32;
         let is_enough = [what == What::Traffic || pair >= LEAST_PAIR, true, true];
         let matters = [0, 1, 2].map(|i| {
-            is_enough[i] &&
-            bad * offs[i]
-                > match what {
-                    What::Traffic => TRAFFIC_MATTERS,
-                    What::Duration if is_known_well => MATTERS[i],
-                    What::Duration => MATTERS_AT_FIRST,
-                }
+            is_enough[i]
+                && bad * offs[i]
+                    > match what {
+                        What::Traffic => TRAFFIC_MATTERS,
+                        What::Duration if is_known_well => MATTERS[i],
+                        What::Duration => MATTERS_AT_FIRST,
+                    }
         });
         // Variance of a decayed mean of independent scores, inverted.
         let longer =
@@ -149,11 +155,20 @@ impl Level {
             slow_score,
             longer,
             matters,
+            is_single: what == What::Duration && (value.variance.is_none() || pair < FEW),
             is_warm: enough && age >= WARM,
             is_known: [is_known, is_known, is_known_well],
         });
         let today = self.today;
-        self.learn(verdict, bad, slow_off, scale, x, load);
+        self.learn(
+            verdict,
+            bad,
+            slow_off,
+            scale,
+            x,
+            load,
+            what == What::Duration && is_known_well,
+        );
         if let (Verdict::Normal, Some(variance)) = (verdict, value.variance) {
             let gain = 1.0 / (self.samples.min(1440.0) + 1.0) as f32;
             self.variance += gain * (variance as f32 - self.variance);
@@ -185,7 +200,16 @@ impl Level {
         }
     }
 
-    fn learn(&mut self, verdict: Verdict, bad: f64, slow_off: f64, scale: f64, x: f64, load: f64) {
+    fn learn(
+        &mut self,
+        verdict: Verdict,
+        bad: f64,
+        slow_off: f64,
+        scale: f64,
+        x: f64,
+        load: f64,
+        is_known_well: bool,
+    ) {
         let off = slow_off - self.today;
         let weekly = self.season.weekly();
         let (week, large) = if off.abs() <= 4.0 * scale {
@@ -194,7 +218,10 @@ impl Level {
             (Lesson::Large, slow_off.clamp(-2.0, 2.0))
         } else if weekly * bad > 0.0 {
             // What was learnt so is gone; but it is not to be learnt that it is better than usual.
-            (Lesson::Large, self.today - bad * (off.abs().min(weekly.abs())))
+            (
+                Lesson::Large,
+                self.today - bad * (off.abs().min(weekly.abs())),
+            )
         } else {
             (Lesson::Normal, off)
         };
@@ -204,8 +231,8 @@ impl Level {
                 return;
             }
             Verdict::Accepted(_) => {
-                self.accepted = f64::from(self.shift);
-                self.move_level(self.accepted);
+                self.accepted += f64::from(self.shift);
+                self.move_level(f64::from(self.shift));
                 self.spread.doubt();
                 return;
             }
@@ -218,12 +245,34 @@ impl Level {
             self.accepted = 0.0;
             return;
         }
-        let bound = if self.season.is_new() { 2.0 } else { 3.0 * scale };
+        // So is what has been better for as long as what is worse takes to be normal.
+        let is_creeping = is_known_well && f64::from(self.shift.abs()) > MATTERS[2];
+        let is_better = is_creeping && f64::from(self.shift) * bad < 0.0;
+        self.better = if is_better { self.better + 1 } else { 0 };
+        if self.better >= ACCEPTED {
+            self.better = 0;
+            self.move_level(f64::from(self.shift));
+            return;
+        }
+        let bound = if self.season.is_new() {
+            2.0
+        } else {
+            3.0 * scale
+        };
         let clipped = self.today + off.clamp(-bound, bound);
         self.samples += 1.0;
         self.level += clipped / self.samples.min(MEMORY);
-        self.season.learn(clipped, self.today, Lesson::Normal, Lesson::None);
-        let of_week = if week == Lesson::Large { large } else { clipped };
+        let day = if is_creeping {
+            Lesson::Creeping
+        } else {
+            Lesson::Normal
+        };
+        self.season.learn(clipped, self.today, day, Lesson::None);
+        let of_week = if week == Lesson::Large {
+            large
+        } else {
+            clipped
+        };
         self.season.learn(of_week, self.today, Lesson::None, week);
         self.spread.learn(x, off, LEAST);
         let clipped = off.clamp(-3.0 * scale, 3.0 * scale);
@@ -253,7 +302,9 @@ impl Level {
 /// deviance of Poisson's distribution (a logarithm would make too much of nothing at all); where the distance `off` of
 /// logarithms usually is larger, by that.
 fn traffic_score(count: f64, mean: f64, off: f64, scale: f64) -> f64 {
-    let deviance = (2.0 * (count * (count / mean).ln() - (count - mean))).max(0.0).sqrt();
+    let deviance = (2.0 * (count * (count / mean).ln() - (count - mean)))
+        .max(0.0)
+        .sqrt();
     let by_chance = (mean * scale * scale).recip().min(1.0);
     by_chance * (count - mean).signum() * deviance + (1.0 - by_chance) * off / scale
 }

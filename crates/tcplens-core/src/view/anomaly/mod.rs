@@ -4,7 +4,7 @@
 //! Each metric has a model of its own (see `level`, `share`), which learns from every minute that is normal and decides in
 //! constant time and memory. No threshold belongs to an instance. Why so, and how it was chosen: docs/anomalies.md.
 
-pub mod alarm;
+mod alarm;
 mod instance;
 mod level;
 mod sample;

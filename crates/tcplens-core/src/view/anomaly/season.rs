@@ -24,6 +24,8 @@ const WEEK_PRIOR_OF_LARGE: f32 = 3.0;
 pub(super) enum Lesson {
     /// All of it.
     Normal,
+    /// All but the weekday as a whole.
+    Creeping,
     /// So large that a slot of the week believes it at once: a job of this hour, or it is gone. A fault does little harm
     /// there: that quarter of an hour of next week is less sensitive, once.
     Large,
@@ -94,6 +96,8 @@ impl Season {
             let count = &mut self.day_counts[day_slot];
             self.learnt[0] += (off - today) / (f32::from(*count) + DAY_PRIOR + 1.0);
             *count = (*count + 1).min(DAY_MEMORY);
+        }
+        if day == Lesson::Normal {
             let count = &mut self.weekday_counts[weekday(self.quarter)];
             self.learnt[2] += off / (f32::from(*count) + WEEKDAY_PRIOR + 1.0);
             *count = (*count + 1).min(WEEKDAY_MEMORY);

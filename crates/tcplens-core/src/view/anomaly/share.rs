@@ -89,6 +89,7 @@ impl Share {
             slow_score: score,
             longer,
             matters,
+            is_single: false,
             is_warm: minute - first >= WARM,
             is_known: [is_known, is_known, is_known && minute - first >= KNOWN_WELL],
         });

@@ -69,7 +69,11 @@ fn requests(is: &Intensity, random: &mut Random) -> (RequestRollup, f64, u64) {
         let path = is.path * (is.path_width * random.normal()).exp();
         let upload = is.upload * random.normal().exp();
         let transfer = is.transfer * 0.4 * random.unit().powf(-1.0 / 1.6);
-        let loss = if random.happens(waits as f64 / answered as f64) { 2.2e8 } else { 0.0 };
+        let loss = if random.happens(waits as f64 / answered as f64) {
+            2.2e8
+        } else {
+            0.0
+        };
         let all = server + path + upload + transfer + loss;
         *process.entry(bucket(server)).or_insert(0) += times;
         *total.entry(bucket(all)).or_insert(0) += times;

@@ -203,7 +203,9 @@ impl Traffic {
         let is = self.intensity(minute);
         let random = &mut self.random;
         let requests = is.requests;
-        let unanswered = random.poisson(requests as f64 * is.unanswered).min(requests);
+        let unanswered = random
+            .poisson(requests as f64 * is.unanswered)
+            .min(requests);
         let answered = requests - unanswered;
         let errors = random.poisson(answered as f64 * is.errors).min(answered);
         let attempts = random.poisson(requests as f64 * is.attempts);
@@ -224,11 +226,15 @@ impl Traffic {
         let whole = is.process + is.path + is.upload + is.transfer;
         // What does not vary with the server makes the whole vary less.
         let part = is.process / whole;
-        let width = (is.width * part).hypot(is.path_width * is.path / whole).max(0.1);
+        let width = (is.width * part)
+            .hypot(is.path_width * is.path / whole)
+            .max(0.1);
         let late = waits.min(answered) as f64 * (1.0 + 2.2e8 / whole).ln();
         let total = durations(random, whole, width, answered, noise, excess * part + late);
 
-        let syn_waits = random.poisson(established as f64 * 2.0 * is.loss).min(established);
+        let syn_waits = random
+            .poisson(established as f64 * 2.0 * is.loss)
+            .min(established);
         let extra = syn_waits as f64 * (1.0 + 1e9 / is.path).ln();
         let own = random.normal();
         let connect = durations(random, is.path, is.path_width, established, own, extra);
@@ -317,5 +323,5 @@ fn nature(random: &mut Random, zone: u64) -> Nature {
         errors: random.log_between(1e-5, 2e-2),
         unanswered: random.log_between(1e-6, 1e-4),
         failed: random.log_between(1e-5, 1e-3),
-        }
+    }
 }
