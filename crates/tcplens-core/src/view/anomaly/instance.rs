@@ -141,7 +141,7 @@ fn duration(metric: AnomalyMetric, model: &mut Level, minute: i64, value: Value)
 
 fn told(verdict: Verdict) -> (bool, u32) {
     match verdict {
-        Verdict::Normal => (false, 1),
+        Verdict::Normal | Verdict::Over => (false, 1),
         Verdict::Abnormal(minutes) | Verdict::Accepted(minutes) => (true, minutes),
     }
 }

@@ -12,8 +12,11 @@ const DAY_MEMORY: u8 = 210;
 const WEEK_MEMORY: u8 = 60;
 /// Samples of nothing that every slot begins with. What repeats only by week must repeat often before it is believed, unless
 /// it is large.
+/// Of a weekday as a whole: hardly more than the last one.
+const WEEKDAY_MEMORY: u16 = 1440;
 const DAY_PRIOR: f32 = 3.0;
 const WEEK_PRIOR: f32 = 30.0;
+const WEEKDAY_PRIOR: f32 = 300.0;
 const WEEK_PRIOR_OF_LARGE: f32 = 3.0;
 
 /// How a minute is learnt.
@@ -21,6 +24,8 @@ const WEEK_PRIOR_OF_LARGE: f32 = 3.0;
 pub(super) enum Lesson {
     /// All of it.
     Normal,
+    /// All but the weekday as a whole.
+    Creeping,
     /// So large that a slot of the week believes it at once: a job of this hour, or it is gone. A fault does little harm
     /// there: that quarter of an hour of next week is less sensitive, once.
     Large,
@@ -32,12 +37,15 @@ pub(super) enum Lesson {
 pub(super) struct Season {
     day: [i16; DAY],
     week: [i16; WEEK],
-    /// Samples of each slot of the day; of each two slots of the week it is one number for each.
+    weekday: [f32; 7],
     day_counts: [u8; DAY],
     week_counts: [u8; WEEK],
-    /// The quarter since 1970 whose values are below, not rounded.
+    weekday_counts: [u16; 7],
+    /// The quarter since 1970 that is going on; what is expected of it (by day, week, weekday), which stays as it is until it
+    /// is over; and what was learnt of it since.
     quarter: i64,
-    now: [f32; 2],
+    expected: [f32; 3],
+    learnt: [f32; 3],
 }
 
 impl Default for Season {
@@ -45,10 +53,13 @@ impl Default for Season {
         Season {
             day: [0; DAY],
             week: [0; WEEK],
+            weekday: [0.0; 7],
             day_counts: [0; DAY],
             week_counts: [0; WEEK],
+            weekday_counts: [0; 7],
             quarter: i64::MIN,
-            now: [0.0; 2],
+            expected: [0.0; 3],
+            learnt: [0.0; 3],
         }
     }
 }
@@ -58,35 +69,38 @@ impl Season {
     pub(super) fn at(&mut self, minute: i64) -> f64 {
         let quarter = minute.div_euclid(15);
         if quarter != self.quarter {
-            self.put_back();
-            self.quarter = quarter;
-            let (day, week) = slots(quarter);
-            self.now = [
-                f32::from(self.day[day]) * UNIT,
-                f32::from(self.week[week]) * UNIT,
-            ];
+            self.go_on(quarter);
         }
-        f64::from(self.now[0] + self.now[1])
+        self.expected.iter().map(|&part| f64::from(part)).sum()
     }
 
     /// Whether this time of the day is new: then what is seen is no surprise.
     pub(super) fn is_new(&self) -> bool {
-        self.day_counts[slots(self.quarter).0] < 30
+        self.day_counts[slot(self.quarter, DAY)] < 30
     }
 
-    /// Whether what is usual at this time of the week is above the average (or below it).
+    /// What is usual at this time of the week, against that of the day.
     pub(super) fn weekly(&self) -> f64 {
-        f64::from(self.now[1])
+        f64::from(self.expected[1])
     }
 
-    /// Learns that at the minute of the last [`Season::at`] it was `off` more than it told.
-    pub(super) fn learn(&mut self, off: f64, day: Lesson, week: Lesson) {
-        let (day_slot, week_slot) = slots(self.quarter);
-        let off = off as f32;
+    /// Learns that at the minute of the last [`Season::at`] it was `off` more than that told; of it, `today` is how much the
+    /// last hours were off altogether: nothing that is usual at this time of the day.
+    pub(super) fn learn(&mut self, off: f64, today: f64, day: Lesson, week: Lesson) {
+        let today = if self.is_new() { 0.0 } else { today as f32 };
+        let told: f32 = self.expected.iter().sum();
+        let now: f32 = self.learnt.iter().sum();
+        let off = off as f32 + told - now;
+        let (day_slot, week_slot) = (slot(self.quarter, DAY), slot(self.quarter, WEEK));
         if day != Lesson::None {
             let count = &mut self.day_counts[day_slot];
-            self.now[0] += off / (f32::from(*count) + DAY_PRIOR + 1.0);
+            self.learnt[0] += (off - today) / (f32::from(*count) + DAY_PRIOR + 1.0);
             *count = (*count + 1).min(DAY_MEMORY);
+        }
+        if day == Lesson::Normal {
+            let count = &mut self.weekday_counts[weekday(self.quarter)];
+            self.learnt[2] += off / (f32::from(*count) + WEEKDAY_PRIOR + 1.0);
+            *count = (*count + 1).min(WEEKDAY_MEMORY);
         }
         if week != Lesson::None {
             let count = &mut self.week_counts[week_slot];
@@ -94,26 +108,40 @@ impl Season {
                 Lesson::Large => f32::from((*count).min(15)) + WEEK_PRIOR_OF_LARGE,
                 _ => f32::from(*count) + WEEK_PRIOR,
             };
-            self.now[1] += off / (weight + 1.0);
+            self.learnt[1] += (off - today) / (weight + 1.0);
             *count = (*count + 1).min(WEEK_MEMORY);
         }
     }
 
-    fn put_back(&mut self) {
-        if self.quarter == i64::MIN {
-            return;
+    fn go_on(&mut self, quarter: i64) {
+        let before = weekday(self.quarter);
+        if self.quarter != i64::MIN {
+            // A conversion saturates.
+            self.day[slot(self.quarter, DAY)] = (self.learnt[0] / UNIT).round() as i16;
+            self.week[slot(self.quarter, WEEK)] = (self.learnt[1] / UNIT).round() as i16;
+            self.weekday[before] = self.learnt[2];
         }
-        let (day, week) = slots(self.quarter);
-        // A conversion saturates.
-        self.day[day] = (self.now[0] / UNIT).round() as i16;
-        self.week[week] = (self.now[1] / UNIT).round() as i16;
+        self.quarter = quarter;
+        let now = weekday(quarter);
+        self.learnt = [
+            f32::from(self.day[slot(quarter, DAY)]) * UNIT,
+            f32::from(self.week[slot(quarter, WEEK)]) * UNIT,
+            self.weekday[now],
+        ];
+        let of_today = self.expected[2];
+        self.expected = self.learnt;
+        // A day is not expected to be what it turns out to be.
+        if now == before {
+            self.expected[2] = of_today;
+        }
     }
 }
 
-fn slots(quarter: i64) -> (usize, usize) {
-    let slot = |of: usize| {
-        let length = i64::try_from(of).unwrap_or(1);
-        usize::try_from(quarter.rem_euclid(length)).unwrap_or(0)
-    };
-    (slot(DAY), slot(WEEK))
+fn slot(quarter: i64, of: usize) -> usize {
+    let length = i64::try_from(of).unwrap_or(1);
+    usize::try_from(quarter.rem_euclid(length)).unwrap_or(0)
+}
+
+fn weekday(quarter: i64) -> usize {
+    slot(quarter.div_euclid(96), 7)
 }

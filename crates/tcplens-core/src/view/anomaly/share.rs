@@ -15,7 +15,9 @@ const LEAST_HITS: f64 = 5.0;
 /// By how much the share must grow before it matters: half of a hundredth, and twice as much.
 const MATTERS: f64 = 0.005;
 /// Minutes since the first one until anything is judged: two days; and how many there must have been.
-const KNOWN: i64 = 2 * 1440;
+const WARM: i64 = 1440;
+const KNOWN: i64 = 3 * 1440;
+const KNOWN_WELL: i64 = 8 * 1440;
 const LEAST_SAMPLES: f32 = 500.0;
 
 #[derive(Clone, Copy, Debug)]
@@ -84,11 +86,15 @@ impl Share {
         let is_known = minute - first >= KNOWN && self.samples >= LEAST_SAMPLES;
         let verdict = self.alarm.judge(&Evidence {
             score,
+            slow_score: score,
             longer,
             matters,
-            is_known: [is_known, is_known, is_known && minute - first >= 4 * KNOWN],
+            is_single: false,
+            is_warm: minute - first >= WARM,
+            is_known: [is_known, is_known, is_known && minute - first >= KNOWN_WELL],
         });
         match verdict {
+            Verdict::Over => self.windows = [[0.0; 3]; 2],
             Verdict::Normal => self.learn(hour, clipped, of, x, surprise),
             Verdict::Abnormal(_) => {}
             Verdict::Accepted(_) => self.accept(),

@@ -8,8 +8,9 @@
 
 /// The mean of ln|x| of a standard normal distribution, negated: (gamma + ln 2) / 2.
 const NORMAL: f64 = 0.635_181_422_7;
-/// Samples that are remembered: a week of minutes.
-const MEMORY: f32 = 10_080.0;
+/// Samples that are remembered: three days of minutes; of the tail two weeks.
+const MEMORY: f32 = 4320.0;
+pub(super) const TAIL_MEMORY: f32 = 20_160.0;
 
 /// A scale that may depend on how much traffic there is: on the logarithm of that, linearly, in logarithms.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +35,13 @@ impl Spread {
     }
 
     pub(super) fn learn(&mut self, x: f64, off: f64, least: f64) {
+        self.learn_for(x, off, least, MEMORY);
+    }
+
+    /// Remembers so many samples.
+    pub(super) fn learn_for(&mut self, x: f64, off: f64, least: f64, memory: f32) {
         let (x, y) = (x as f32, off.abs().max(least).ln() as f32);
-        self.count = (self.count + 1.0).min(MEMORY);
+        self.count = (self.count + 1.0).min(memory);
         let gain = 1.0 / self.count;
         let (dx, dy) = (x - self.x, y - self.y);
         self.x += gain * dx;
@@ -51,12 +57,15 @@ impl Spread {
 }
 
 /// Beyond how much the tail begins, in scales.
-const BEGINS: f64 = 2.0;
+const BEGINS: f64 = 3.0;
 /// What is assumed before anything is seen: as many samples, this share beyond the bound; as many beyond, this exponent.
 const ASSUMED: f32 = 1000.0;
-const ASSUMED_SHARE: f32 = 0.01;
+const ASSUMED_SHARE: f32 = 0.003;
 const ASSUMED_BEYOND: f32 = 20.0;
-const ASSUMED_EXPONENT: f32 = 6.0;
+const ASSUMED_EXPONENT: f32 = 8.0;
+
+/// Minutes of a run beyond the bound that count.
+const RUN: u16 = 5;
 
 /// The tail of a score on its bad side.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +74,8 @@ pub(super) struct Tail {
     /// Of these, beyond the bound; and the sum of ln(score / bound) of those.
     beyond: f32,
     excess: f32,
+    /// Minutes that it is beyond the bound by now.
+    run: u16,
 }
 
 impl Tail {
@@ -81,14 +92,20 @@ impl Tail {
     }
 
     pub(super) fn learn(&mut self, score: f64) {
-        if self.count >= 2.0 * MEMORY {
+        if self.count >= TAIL_MEMORY {
             let keep = 1.0 - 1.0 / self.count;
             self.count *= keep;
             self.beyond *= keep;
             self.excess *= keep;
         }
         self.count += 1.0;
-        if score > BEGINS {
+        if score <= BEGINS {
+            self.run = 0;
+            return;
+        }
+        // What goes on is one surprise, not many.
+        self.run = self.run.saturating_add(1);
+        if self.run <= RUN {
             self.beyond += 1.0;
             self.excess += (score / BEGINS).ln() as f32;
         }
