@@ -123,10 +123,10 @@ impl Anomalies {
         Some(self.judge(over))
     }
 
-    /// Judges all that there is: the records are over.
+    /// Judges what is left: no record comes any more. Of the last minute only a part was seen: it is not judged.
     pub(crate) fn finish(&mut self, at: Timestamp) -> News {
-        let over = at.0.div_euclid(MINUTE).saturating_add(1);
-        self.judge(Timestamp(over.saturating_mul(MINUTE)))
+        let over = at.0.div_euclid(MINUTE).saturating_mul(MINUTE);
+        self.judge(Timestamp(over))
     }
 
     fn judge(&mut self, over: Timestamp) -> News {
