@@ -15,7 +15,12 @@
 mod measure;
 mod methods;
 #[path = "../../tests/anomalies/simulation/mod.rs"]
-#[expect(dead_code, reason = "tests use the rest of it")]
+#[expect(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "tests use the rest of it"
+)]
 mod simulation;
 
 use std::time::Duration;

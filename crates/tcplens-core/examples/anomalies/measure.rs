@@ -12,31 +12,31 @@ const AFTER: i64 = 10;
 
 /// What came of one method with one threshold.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
-    pub alarms: u64,
-    pub true_alarms: u64,
+pub(crate) struct Tally {
+    pub(crate) alarms: u64,
+    pub(crate) true_alarms: u64,
     /// Of false ones: in which metrics, and how many while a flash crowd was there.
-    pub false_by_metric: [u64; 11],
-    pub in_crowds: u64,
+    pub(crate) false_by_metric: [u64; 11],
+    pub(crate) in_crowds: u64,
     /// Examples of false ones.
-    pub examples: Vec<(u64, i64, i64, u32)>,
+    pub(crate) examples: Vec<(u64, i64, i64, u32)>,
     /// By fault: minutes until the first alarm of any of its instances.
-    pub first: Vec<Option<i64>>,
+    pub(crate) first: Vec<Option<i64>>,
     /// By fault: of how many instances, and how many had an alarm; within two minutes.
-    pub instances: Vec<[u64; 3]>,
-    pub instance_days: u64,
+    pub(crate) instances: Vec<[u64; 3]>,
+    pub(crate) instance_days: u64,
 }
 
 /// The alarms of one instance as they come.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Open {
+pub(crate) struct Open {
     from: i64,
     to: i64,
     metrics: u32,
 }
 
 impl Open {
-    pub fn minute(
+    pub(crate) fn minute(
         &mut self,
         minute: i64,
         bits: u32,
@@ -68,7 +68,7 @@ impl Open {
         }
     }
 
-    pub fn close(&mut self, server: u64, faults: &[(usize, Fault)], tally: &mut Tally) {
+    pub(crate) fn close(&mut self, server: u64, faults: &[(usize, Fault)], tally: &mut Tally) {
         if self.metrics == 0 {
             return;
         }
@@ -97,7 +97,7 @@ impl Open {
 }
 
 impl Tally {
-    pub fn new(faults: &[Fault]) -> Tally {
+    pub(crate) fn new(faults: &[Fault]) -> Tally {
         Tally {
             first: vec![None; faults.len()],
             instances: vec![[0; 3]; faults.len()],
@@ -105,7 +105,7 @@ impl Tally {
         }
     }
 
-    pub fn merge(&mut self, other: Tally) {
+    pub(crate) fn merge(&mut self, other: Tally) {
         self.alarms += other.alarms;
         self.true_alarms += other.true_alarms;
         self.in_crowds += other.in_crowds;
@@ -118,17 +118,17 @@ impl Tally {
         self.instances.extend(other.instances);
     }
 
-    pub fn precision(&self) -> f64 {
+    pub(crate) fn precision(&self) -> f64 {
         self.true_alarms as f64 / self.alarms.max(1) as f64
     }
 
-    pub fn false_per_day(&self) -> f64 {
+    pub(crate) fn false_per_day(&self) -> f64 {
         (self.alarms - self.true_alarms) as f64 / self.instance_days.max(1) as f64
     }
 
     /// Of faults of these kinds: how many, found, found within two minutes, the median delay and that of nine of ten, and the
     /// share of their instances that had an alarm.
-    pub fn recall(&self, faults: &[Fault], is: impl Fn(Kind) -> bool) -> Recall {
+    pub(crate) fn recall(&self, faults: &[Fault], is: impl Fn(Kind) -> bool) -> Recall {
         let mut recall = Recall::default();
         let mut delays = Vec::new();
         let mut instances = [0_u64; 3];
@@ -158,11 +158,11 @@ impl Tally {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Recall {
-    pub faults: usize,
-    pub found: usize,
-    pub soon: usize,
-    pub median: Option<i64>,
-    pub ninth: Option<i64>,
-    pub instances: [u64; 3],
+pub(crate) struct Recall {
+    pub(crate) faults: usize,
+    pub(crate) found: usize,
+    pub(crate) soon: usize,
+    pub(crate) median: Option<i64>,
+    pub(crate) ninth: Option<i64>,
+    pub(crate) instances: [u64; 3],
 }

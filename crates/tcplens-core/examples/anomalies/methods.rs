@@ -5,7 +5,7 @@
 use tcplens_core::view::anomaly::{AnomalyMetric, Instance, Sample};
 
 /// Metrics.
-pub const METRICS: usize = AnomalyMetric::ALL.len();
+pub(crate) const METRICS: usize = AnomalyMetric::ALL.len();
 
 /// One value of a minute, read as the methods read it.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ fn values(sample: &Sample) -> [Option<Value>; METRICS] {
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     /// The paper's: median and half of the interquartile range of a week; the probability by Cauchy's distribution.
     Cauchy,
     /// Median and median absolute deviation of a week; the probability by the normal distribution.
@@ -82,7 +82,7 @@ impl Method {
     ];
 
     /// What is tried of each: minus the logarithm (of base 10) of the probability of one minute.
-    pub fn thresholds(self) -> &'static [f64] {
+    pub(crate) fn thresholds(self) -> &'static [f64] {
         match self {
             Method::Cauchy | Method::SeasonalCauchy => &[1.0, 1.25, 1.5, 1.75, 2.0, 2.5],
             Method::RobustZ | Method::Seasonal => &[4.0, 6.0, 9.0, 14.0, 22.0, 40.0],
@@ -111,13 +111,13 @@ impl Method {
 }
 
 /// A method at work on one instance.
-pub enum Detector {
+pub(crate) enum Detector {
     Scored(Box<[History; METRICS]>, Method),
     Chosen(Box<Instance>),
 }
 
 impl Detector {
-    pub fn new(method: Method) -> Detector {
+    pub(crate) fn new(method: Method) -> Detector {
         match method {
             Method::Chosen => Detector::Chosen(Box::default()),
             _ => Detector::Scored(
@@ -128,7 +128,7 @@ impl Detector {
     }
 
     /// Which metrics are abnormal, as bits, for each threshold.
-    pub fn judge(&mut self, minute: i64, sample: &Sample, abnormal: &mut [u32]) {
+    pub(crate) fn judge(&mut self, minute: i64, sample: &Sample, abnormal: &mut [u32]) {
         abnormal.fill(0);
         match self {
             Detector::Chosen(instance) => instance.judge(minute, sample, &mut |reading| {
@@ -149,7 +149,7 @@ impl Detector {
 
 /// A week of one metric, one minute of 20.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     first: Option<i64>,
     kept: Vec<f32>,
     next: usize,

@@ -24,6 +24,8 @@ const TRAFFIC_MATTERS: f64 = 0.405;
 /// Minutes since the first one until anything is judged: two days; of traffic a week and a day, for weekends are known then;
 /// and samples that there must be. Likewise for the longest window.
 const WARM: i64 = 1440;
+/// Weekends are no surprise by then.
+const WARM_OF_TRAFFIC: i64 = 7 * 1440;
 const KNOWN: i64 = 3 * 1440;
 const KNOWN_WELL: i64 = 8 * 1440;
 const LEAST_SAMPLES: f64 = 500.0;
@@ -156,7 +158,13 @@ impl Level {
             longer,
             matters,
             is_single: what == What::Duration && (value.variance.is_none() || pair < FEW),
-            is_warm: enough && age >= WARM,
+            is_warm: enough
+                && age
+                    >= if what == What::Traffic {
+                        WARM_OF_TRAFFIC
+                    } else {
+                        WARM
+                    },
             is_known: [is_known, is_known, is_known_well],
         });
         let today = self.today;

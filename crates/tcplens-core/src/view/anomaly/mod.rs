@@ -79,7 +79,7 @@ pub struct Judgement {
 /// How to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Instances that are told apart, about 10 KB each; further ones are not judged, and counted.
+    /// Instances that are told apart, up to 20 KB each; further ones are not judged, and counted.
     pub limit_instances: usize,
     /// Minutes that wait to be judged; rollups of further ones are not taken, and counted.
     pub limit_minutes: usize,
