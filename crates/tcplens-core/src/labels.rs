@@ -9,10 +9,15 @@
 //! [2001:db8::7]:443  shop-web
 //! ```
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+use places::Said;
+
+pub use places::Places;
+
+pub mod places;
 
 /// Most lines of a text, comments among them. Chosen: about 100 MB of labels.
 pub const LINES: usize = 1_000_000;
@@ -22,10 +27,7 @@ const LONGEST: usize = 253;
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
-    ends: BTreeMap<(IpAddr, u16), Arc<str>>,
-    addresses: BTreeMap<IpAddr, Arc<str>>,
-    /// By how many bits they leave open, the fewest first, and by their first address; of IPv4, of IPv6.
-    networks: [BTreeMap<u8, BTreeMap<IpAddr, Arc<str>>>; 2],
+    places: Places<Arc<str>>,
 }
 
 /// What a label is for.
@@ -92,95 +94,23 @@ impl Labels {
                 label.chars().take(40).collect::<String>()
             ));
         }
-        let label: Arc<str> = label.into();
-        if let Some(end) = end(address) {
-            self.ends.entry(end).or_insert(label);
-            return Ok(());
-        }
-        let Some((ip, bits)) = address.split_once('/') else {
-            let ip = self::address(address)?;
-            self.addresses.entry(ip).or_insert(label);
-            return Ok(());
-        };
-        let ip = self::address(ip)?;
-        let width = width(ip);
-        let bits: u8 = bits
-            .parse()
-            .map_err(|_| format!("/{bits} is no prefix; write bits, such as 10.0.0.0/8"))?;
-        let Some(open) = width.checked_sub(bits) else {
-            return Err(format!("/{bits} is too long, {ip} has {width} bits"));
-        };
-        if open == 0 {
-            self.addresses.entry(ip).or_insert(label);
-        } else {
-            let networks = &mut self.networks[usize::from(ip.is_ipv6())];
-            let alike = networks.entry(open).or_default();
-            alike.entry(first(ip, open)).or_insert(label);
-        }
-        Ok(())
+        self.places.insert(address, label.into())
     }
 
     /// The label of an address, at a port if it is about one: that of the port, of the address, of the smallest network that
     /// it is in.
     #[must_use]
     pub fn of(&self, ip: IpAddr, port: Option<u16>) -> Option<Labelled> {
-        let ip = ip.to_canonical();
-        let of_end = port.and_then(|port| self.ends.get(&(ip, port)));
-        if let Some(label) = of_end.or_else(|| self.addresses.get(&ip)) {
-            return Some(Labelled::Host(label.clone()));
-        }
-        let networks = &self.networks[usize::from(ip.is_ipv6())];
-        let mut networks = networks.iter();
-        let label = networks.find_map(|(&open, alike)| alike.get(&first(ip, open)))?;
-        Some(Labelled::Network(label.clone()))
+        self.places.of(ip, port).next().map(|said| match said {
+            Said::OfAddress(label) => Labelled::Host(label.clone()),
+            Said::OfNetwork(label) => Labelled::Network(label.clone()),
+        })
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-            && self.addresses.is_empty()
-            && self.networks.iter().all(BTreeMap::is_empty)
-    }
-}
-
-fn width(ip: IpAddr) -> u8 {
-    if ip.is_ipv4() { 32 } else { 128 }
-}
-
-/// An address and a port: `10.0.0.1:80`, `[2001:db8::1]:80`.
-fn end(text: &str) -> Option<(IpAddr, u16)> {
-    let (ip, port) = text.rsplit_once(':')?;
-    let ip: IpAddr = match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
-        Some(ip) => ip.parse().ok().filter(IpAddr::is_ipv6)?,
-        None => ip.parse().ok().filter(IpAddr::is_ipv4)?,
-    };
-    Some((ip.to_canonical(), port.parse().ok()?))
-}
-
-/// An address; hosts(5) on some systems names the interface of a link-local one (`fe80::1%lo0`), which no packet tells.
-fn address(text: &str) -> Result<IpAddr, String> {
-    let without_zone = text.split('%').next().unwrap_or_default();
-    match without_zone.parse::<IpAddr>() {
-        Ok(ip) => Ok(ip.to_canonical()),
-        Err(_) => Err(format!(
-            "{text:?} is no address; write 10.0.0.1, 10.0.0.0/8, 10.0.0.1:6379, 2001:db8::1 or [2001:db8::1]:443"
-        )),
-    }
-}
-
-/// The first address of the network that an address is in, which leaves so many bits open.
-fn first(ip: IpAddr, open: u8) -> IpAddr {
-    let open = u32::from(open);
-    match ip {
-        IpAddr::V4(ip) => {
-            let mask = u32::MAX.checked_shl(open).unwrap_or(0);
-            IpAddr::from((ip.to_bits() & mask).to_be_bytes())
-        }
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX.checked_shl(open).unwrap_or(0);
-            IpAddr::from((ip.to_bits() & mask).to_be_bytes())
-        }
+        self.places.is_empty()
     }
 }
 
@@ -198,7 +128,7 @@ mod tests {
 
     /// `host name`, `network name` or `-`.
     fn of(labels: &Labels, end: &str) -> String {
-        let (ip, port) = match super::end(end) {
+        let (ip, port) = match places::end(end) {
             Some((ip, port)) => (ip, Some(port)),
             None => (end.parse().unwrap(), None),
         };

@@ -5,6 +5,7 @@
 //! [`bars`]. [`sink`] is where bytes go.
 #![forbid(unsafe_code)]
 
+pub mod anomalies;
 pub mod answer;
 pub mod archive;
 pub mod bars;

@@ -185,6 +185,27 @@ families! {
                 out.seconds(&[server, protocol, word(*cause)], ns);
             }
         });
+    Gauge anomaly [server, protocol, operation, metric]
+        "How far something is from what is usual, in usual distances: of what was abnormal in the last minute."
+        |metrics, out| {
+            for (instance, metric, score) in metrics.present().into_iter().flat_map(|now| &now.scores) {
+                let server = Endpoint(instance.server_ip, instance.server_port.into()).to_string();
+                let protocol = instance.protocol.map_or("", word::<Protocol>);
+                let operation = instance.operation.as_deref().unwrap_or_default();
+                out.tenths(&[&server, protocol, operation, word(*metric)], *score);
+            }
+        };
+    Gauge anomalies []
+        "Things that are abnormal and go on, each of one component or server."
+        |metrics, out| metrics.present().into_iter().for_each(|now| out.count(&[], now.troubles));
+    Gauge anomaly_servers [state]
+        "Servers that are watched for what is abnormal, by whether they can be judged yet."
+        |metrics, out| {
+            if let Some(now) = metrics.present() {
+                out.count(&["judged"], now.judged);
+                out.count(&["learning"], now.learning);
+            }
+        };
     Counter captured_packets_total []
         "Packets that were looked at."
         |metrics, out| out.count(&[], metrics.health().packets);
@@ -304,6 +325,11 @@ impl Samples<'_> {
     fn count(&mut self, labels: &[&str], count: u64) {
         self.name("", labels, None);
         let _ = writeln!(self.page, " {count}");
+    }
+
+    fn tenths(&mut self, labels: &[&str], value: f64) {
+        self.name("", labels, None);
+        let _ = writeln!(self.page, " {value:.1}");
     }
 
     fn counts(&mut self, counts: &[(&'static str, u64)]) {

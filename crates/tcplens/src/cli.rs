@@ -11,6 +11,7 @@ use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
 
+pub(crate) use anomalies::{Anomalies, Check, Critical, History};
 pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use events::{EventFormat, Events};
 pub(crate) use explain::{Explain, ExplainFormat};
@@ -27,6 +28,7 @@ pub(crate) use store::Store;
 pub(crate) use top::Theme;
 pub(crate) use top::Top;
 
+mod anomalies;
 mod convert;
 mod events;
 mod explain;
@@ -79,6 +81,10 @@ pub(crate) enum Command {
     Script(Script),
     /// SQL over a store of records, and queries that come along
     Query(Box<Query>),
+    /// What is abnormal in a store, since when, and which component is to blame
+    Anomalies(Box<Anomalies>),
+    /// The same in one line and an exit status, for monitoring
+    Check(Box<Check>),
     /// Archives of sockets from one format to another
     Convert(Convert),
     /// What works on this machine, and what each missing thing costs
@@ -512,6 +518,11 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, cl
             matches.value_source("protocols") != Some(ValueSource::DefaultValue);
     }
     Ok(cli)
+}
+
+/// Whether these words are meant for `check`, whatever is wrong with them.
+pub(crate) fn is_check(words: impl IntoIterator<Item = OsString>) -> bool {
+    words.into_iter().nth(1).is_some_and(|word| word == "check")
 }
 
 /// The names of all commands.

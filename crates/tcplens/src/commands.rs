@@ -27,6 +27,8 @@ use crate::status::usage;
 use crate::store::StorePlan;
 
 mod agent;
+pub(crate) mod anomalies;
+mod check;
 mod connections;
 mod convert;
 mod doctor;
@@ -72,6 +74,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
         Command::Query(query) => query::run(&query),
+        Command::Anomalies(command) => anomalies::run(&command),
+        Command::Check(check) => check::run(&check),
         Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Events(events) => events::run(&events),

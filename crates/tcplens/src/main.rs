@@ -25,12 +25,15 @@ mod sockets;
 mod sources;
 mod status;
 mod store;
+mod topology;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(cli) => commands::run(cli.command).unwrap_or_else(|error| status::of_error(&error)),
+        // Its exit statuses are others.
+        Err(error) if cli::is_check(std::env::args_os()) => status::of_check(&error),
         Err(error) => status::of_clap(&error),
     }
 }

@@ -23,6 +23,7 @@ use tcplens_core::wire::{Checksum, DecodeCounts, DecodeSettings, Undecoded};
 use tcplens_output::SinkEnd;
 use tcplens_output::units::Rotate;
 
+use crate::agent::anomalies::News;
 use crate::answer::DeskSettings;
 use crate::answer::listen::Listeners;
 use crate::answer::server::Servers;
@@ -156,6 +157,10 @@ pub(crate) trait View: Send {
     /// What is wrong, where it looks for that: after the last record.
     fn findings(&mut self, _health: &Health) -> Vec<Finding> {
         Vec::new()
+    }
+    /// What became abnormal, or is so no more, since this was asked last.
+    fn anomalies(&mut self) -> Option<News> {
+        None
     }
     /// All was shown: waits until its destination has it, but not for ever.
     fn settle(&mut self) -> Result<(), SinkEnd> {

@@ -7,6 +7,7 @@ use clap::error::ErrorKind;
 use tcplens_core::filter::FilterError;
 use tcplens_core::record::Health;
 use tcplens_output::SinkEnd;
+use tcplens_output::anomalies::{Severity, plugin_line};
 
 use crate::agent::load::Wrong;
 use crate::observe::Observed;
@@ -71,6 +72,27 @@ pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
             USAGE.into()
         }
     }
+}
+
+/// The same for `check`: who runs it shows what it prints, and would take 2 for a trouble that was found.
+pub(crate) fn of_check(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => of_clap(error),
+        _ => {
+            let text = error.render().to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let first: Vec<_> = text.lines().take_while(|line| !line.is_empty()).collect();
+            unknown(&first.join(" "))
+        }
+    }
+}
+
+/// What a monitoring plugin that cannot tell anything says.
+pub(crate) fn unknown(why: &str) -> ExitCode {
+    let line = plugin_line(Severity::Unknown, why, &[]);
+    // Who does not read it sees the status.
+    let _ = std::io::stdout().write_all(line.as_bytes());
+    Severity::Unknown.status().into()
 }
 
 /// Says what was damaged or lost, and gives the status of a run that came to its end.

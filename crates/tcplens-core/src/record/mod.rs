@@ -48,8 +48,9 @@ pub use socket_word::{
     CaState, Limit, SocketClose, SocketFamily, SocketShutdown, SocketState, SocketTimer,
 };
 pub use word::{
-    Close, Direction, End, EndedBy, GroupBy, HandshakeOutcome, Knows, Metric, Outcome, PortMode,
-    Protocol, RoleFrom, Side, Status, Suspect, TagsFrom, Units, Vantage, Verdict, Word,
+    AnomalyMetric, Close, Direction, End, EndedBy, GroupBy, HandshakeOutcome, Knows, Metric,
+    Outcome, PortMode, Protocol, RoleFrom, Side, Status, Suspect, TagsFrom, Units, Vantage,
+    Verdict, Word,
 };
 
 /// Version of the record contract, in `health.schema_version`. Adding a field does not change it.

@@ -382,6 +382,34 @@ words! {
 }
 
 words! {
+    /// What of a server or operation is watched, a minute after the other.
+    AnomalyMetric {
+        /// Requests in a minute.
+        Throughput => "throughput",
+        /// From the first byte of a request to the acknowledgment of the last byte of its response.
+        Total => "total",
+        /// The server's own part: from the end of the request to the first byte of the response.
+        Process => "process",
+        /// From the first to the last byte of the request.
+        Upload => "upload",
+        /// From the first to the last byte of the response, and its acknowledgment.
+        Transfer => "transfer",
+        /// Time on the path and time that losses took.
+        Network => "network",
+        /// From the first SYN to the ACK that established.
+        Connect => "connect",
+        /// The share of answered requests that had an error.
+        Errors => "errors",
+        /// The share of requests that never got a whole response.
+        Unanswered => "unanswered",
+        /// The share of attempts to connect that failed.
+        Failed => "failed",
+        /// The share of segments with payload that were repeated.
+        Retransmits => "retransmits",
+    }
+}
+
+words! {
     /// What is compared between a baseline and now.
     Metric {
         /// How long answered requests took.

@@ -17,6 +17,7 @@ use crate::record::{
 };
 use crate::time::{Span, Timestamp};
 use crate::view::ServerKey;
+use crate::view::anomaly::Present;
 use crate::view::requests::{budget, is_undecided, took};
 
 pub use buckets::{Buckets, EDGES_NS};
@@ -36,6 +37,8 @@ pub struct Metrics {
     health: HealthCounts,
     /// Attempts that nothing had answered when this was told last, and the age of the oldest.
     pending: Option<(u64, Option<Span>)>,
+    /// Where that is watched.
+    present: Option<Present>,
 }
 
 /// What was counted of one server, or of all that have no row of their own.
@@ -141,6 +144,17 @@ impl Metrics {
     pub fn pending_attempts(&self) -> (Option<u64>, Option<Span>) {
         let (attempts, oldest) = self.pending.unzip();
         (attempts, oldest.flatten())
+    }
+
+    /// Takes what is abnormal now. Of this, too, only what is so now: a series that stays would tell of what is over.
+    pub fn abnormal(&mut self, present: Present) {
+        self.present = Some(present);
+    }
+
+    /// What is abnormal, where that is watched.
+    #[must_use]
+    pub fn present(&self) -> Option<&Present> {
+        self.present.as_ref()
     }
 
     /// Counts one attempt.

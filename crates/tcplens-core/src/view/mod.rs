@@ -5,6 +5,7 @@
 //! [`Report`] takes every record and ends in ranked [`Findings`]; its parts (summaries, peers, the connections that
 //! stand out) are the tables below them.
 
+pub mod anomaly;
 mod blame;
 mod churn;
 pub mod compare;
@@ -14,6 +15,7 @@ mod handshakes;
 mod histogram;
 pub mod metrics;
 mod names;
+mod numerics;
 pub mod page;
 mod peers;
 mod reading;

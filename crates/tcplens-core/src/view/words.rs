@@ -106,7 +106,7 @@ pub(super) fn at(time: Timestamp) -> String {
 }
 
 /// Date and time of day.
-fn clock(time: Timestamp) -> (String, String) {
+pub(super) fn clock(time: Timestamp) -> (String, String) {
     let seconds = time.0.div_euclid(1_000_000_000);
     let (day, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Days to a date, for years of 400-year eras that begin in March: Howard Hinnant, "chrono-compatible low-level date

@@ -11,6 +11,7 @@ use tcplens_core::pending::Pending;
 use tcplens_core::record::*;
 use tcplens_core::time::Span;
 use tcplens_core::view::Metrics;
+use tcplens_core::view::anomaly::{InstanceKey, Present};
 use tcplens_output::prometheus::{FAMILIES, Kind, page};
 
 #[path = "../../../tcplens-core/tests/view_records/mod.rs"]
@@ -109,6 +110,44 @@ fn the_page_says_what_was_counted() {
 }
 
 #[test]
+fn what_is_abnormal_is_there_while_it_is() {
+    let mut metrics = Metrics::default();
+    let instance = |protocol, operation: Option<&str>| InstanceKey {
+        server_ip: [10, 0, 0, 7].into(),
+        server_port: 6379,
+        protocol,
+        operation: operation.map(Into::into),
+    };
+    metrics.abnormal(Present {
+        troubles: 1,
+        judged: 33,
+        learning: 2,
+        scores: vec![
+            (instance(None, None), AnomalyMetric::Retransmits, 7.25),
+            (
+                instance(Some(Protocol::Redis), Some("GET")),
+                AnomalyMetric::Process,
+                12.0,
+            ),
+        ],
+    });
+    let page = page(&metrics);
+    for line in [
+        "tcplens_anomaly{server=\"10.0.0.7:6379\",protocol=\"\",operation=\"\",metric=\"retransmits\"} 7.2",
+        "tcplens_anomaly{server=\"10.0.0.7:6379\",protocol=\"redis\",operation=\"GET\",metric=\"process\"} 12.0",
+        "tcplens_anomalies 1",
+        "tcplens_anomaly_servers{state=\"judged\"} 33",
+        "tcplens_anomaly_servers{state=\"learning\"} 2",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line}\n{page}");
+    }
+    metrics.abnormal(Present::default());
+    let after = tcplens_output::prometheus::page(&metrics);
+    assert!(!after.contains("tcplens_anomaly{"), "{after}");
+    assert!(after.contains("\ntcplens_anomalies 0\n"), "{after}");
+}
+
+#[test]
 fn what_is_not_known_is_absent() {
     let mut metrics = Metrics::default();
     metrics.observe(&health());
@@ -119,6 +158,7 @@ fn what_is_not_known_is_absent() {
         "peak_resident",
         "unparsed",
         "pending",
+        "anomal",
     ] {
         assert!(!page.contains(absent), "{absent}\n{page}");
     }

@@ -15,6 +15,7 @@ use tcplens_core::time::Span;
 use tcplens_core::wire::Checksum;
 use tcplens_output::units;
 
+pub(crate) use self::anomalies::AnomaliesConfig;
 use self::checks::{checked_as_a_whole, checked_for_the_kernel, checked_without_sources};
 pub(crate) use self::sockets::SocketsConfig;
 pub(crate) use self::view::{Shows, ViewConfig};
@@ -26,6 +27,7 @@ use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
 use crate::log::Level;
 use crate::store::StorePlan;
 
+mod anomalies;
 mod checks;
 mod sockets;
 mod store;
@@ -70,6 +72,8 @@ pub(crate) struct AgentConfig {
     pub sockets: Option<SocketsConfig>,
     /// Where records are kept.
     pub store: Option<StorePlan>,
+    /// What is abnormal is watched.
+    pub anomalies: Option<AnomaliesConfig>,
     /// What is kept.
     pub bounds: Bounds,
     /// Whose privileges to keep.
@@ -245,6 +249,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         true => Some(top.section("store", &keys::STORE, store::read)),
         false => None,
     };
+    let anomalies = match top.has("anomalies") {
+        true => Some(top.section("anomalies", &keys::ANOMALIES, anomalies::read)),
+        false => None,
+    };
     let bounds = top.section("bounds", &keys::BOUNDS, bounds);
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
@@ -280,6 +288,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         },
         store: match store {
             Some(store) => Some(store?),
+            None => None,
+        },
+        anomalies: match anomalies {
+            Some(anomalies) => Some(anomalies?),
             None => None,
         },
         bounds: bounds?,

@@ -3,10 +3,11 @@
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::Health;
+use tcplens_core::record::{Finding, Health};
 use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 
+use super::anomalies::{Anomalies, News};
 use super::config::{AgentConfig, Shows};
 use super::notify::Notify;
 use super::reload::Reload;
@@ -28,6 +29,11 @@ pub(crate) struct Fan {
     /// To be watched from the start on.
     open_sockets: Option<OpenSockets>,
     sockets: Option<WatchedSockets>,
+    anomalies: Option<Anomalies>,
+    /// What nobody beside the views has been told.
+    news: Option<News>,
+    /// The engine clock.
+    now: Timestamp,
     first_packet: Option<Timestamp>,
     /// Handshakes, requests, connections.
     records: [u64; 3],
@@ -64,6 +70,9 @@ impl Fan {
             reload: None,
             open_sockets: None,
             sockets: None,
+            anomalies: None,
+            news: None,
+            now: Timestamp::MIN,
             first_packet: None,
             records: [0; 3],
             calls: 0,
@@ -78,6 +87,45 @@ impl Fan {
     /// The kernel's sockets are watched beside.
     pub(crate) fn set_sockets(&mut self, sockets: Option<OpenSockets>) {
         self.open_sockets = sockets;
+    }
+
+    /// What is abnormal is watched.
+    pub(crate) fn set_anomalies(&mut self, anomalies: Option<Anomalies>) {
+        self.anomalies = anomalies;
+    }
+
+    /// Tells the views what is abnormal, and keeps it for the others.
+    fn tell(&mut self, mut news: News) -> Result<(), SinkEnd> {
+        for finding in &news.findings {
+            for slot in &mut self.slots {
+                if let Some(missed) = &mut slot.missed
+                    && slot.view.takes_finding(finding)
+                {
+                    *missed += 1;
+                }
+            }
+            self.each(|view| match view.takes_finding(finding) {
+                true => view.finding(finding),
+                false => Ok(()),
+            })?;
+        }
+        if let Some(before) = self.news.take() {
+            news.findings.splice(0..0, before.findings);
+        }
+        self.news = Some(news);
+        Ok(())
+    }
+
+    /// The last records were shown: what they say of the last minutes.
+    fn conclude(&mut self) -> Vec<Finding> {
+        let Some(mut anomalies) = self.anomalies.take() else {
+            return Vec::new();
+        };
+        let news = anomalies.finish(self.now);
+        let findings = news.findings.clone();
+        // A view that fails is told and dropped.
+        let _ = self.tell(news);
+        findings
     }
 
     /// What is to be ended with the run.
@@ -113,6 +161,7 @@ impl Fan {
     /// The first that failed; all are ended.
     pub(crate) fn finish(mut self, health: &Health, sources: &[String]) -> Result<(), SinkEnd> {
         self.notify.stopping();
+        self.conclude();
         let end = Ending { health, sources };
         let mut result = Ok(());
         for slot in self.slots.drain(..).filter(|slot| slot.missed.is_none()) {
@@ -195,6 +244,9 @@ impl Fan {
 
 impl View for Fan {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
+        if let Some(anomalies) = &mut self.anomalies {
+            anomalies.record(record, self.now);
+        }
         match record {
             AnyRecord::Handshake(handshake) => {
                 self.records[0] += 1;
@@ -231,6 +283,11 @@ impl View for Fan {
 
     fn clock(&mut self, at: Timestamp) -> Result<(), SinkEnd> {
         self.between();
+        self.now = self.now.max(at);
+        let anomalies = self.anomalies.as_mut();
+        if let Some(news) = anomalies.and_then(|anomalies| anomalies.clock(at)) {
+            self.tell(news)?;
+        }
         self.each(|view| view.clock(at))?;
         self.calls = self.calls.wrapping_add(1);
         if self.calls.is_multiple_of(CALLS) {
@@ -241,6 +298,14 @@ impl View for Fan {
 
     fn health(&mut self, health: &Health) -> Result<(), SinkEnd> {
         self.each(|view| view.health(health))
+    }
+
+    fn findings(&mut self, _: &Health) -> Vec<Finding> {
+        self.conclude()
+    }
+
+    fn anomalies(&mut self) -> Option<News> {
+        self.news.take()
     }
 
     fn settle(&mut self) -> Result<(), SinkEnd> {

@@ -9,6 +9,7 @@ use tcplens_output::human::Bytes;
 
 use super::config::AgentConfig;
 use super::plan::{self, From};
+use crate::topology;
 
 /// What of a file that says nothing wrong will not work on this machine, now and for this user. The file may be for another
 /// one, so it is told and no more.
@@ -51,6 +52,12 @@ pub(crate) fn troubles(config: &AgentConfig) -> Vec<String> {
             output.display(),
             directory.display()
         ));
+    }
+    let anomalies = config.anomalies.as_ref();
+    if let Some(path) = anomalies.and_then(|anomalies| anomalies.topology.as_deref())
+        && let Err(error) = topology::read(path)
+    {
+        troubles.push(format!("anomalies.topology: {error:#}"));
     }
     if let (Some(limit), Some(all)) = (config.bounds.limit_memory, memory())
         && limit > all

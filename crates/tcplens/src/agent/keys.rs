@@ -5,8 +5,8 @@ use super::section::{Key, Table};
 
 /// All tables, in the order of the documentation.
 pub(crate) fn all() -> &'static [&'static Table] {
-    static ALL: [&Table; 9] = [
-        &TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &SOCKETS, &STORE, &BOUNDS,
+    static ALL: [&Table; 10] = [
+        &TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &SOCKETS, &STORE, &ANOMALIES, &BOUNDS,
     ];
     &ALL
 }
@@ -132,6 +132,12 @@ pub(crate) static TOP: Table = Table {
             "keys and values",
             None,
             "keep all records of the sources, in files that other engines read (store.md)",
+        ),
+        key(
+            "anomalies",
+            "keys and values",
+            None,
+            "watch what is abnormal here: told in the log, to views with `finding`, in metrics (anomalies.md); `{}` is enough",
         ),
         key(
             "bounds",
@@ -549,6 +555,33 @@ pub(crate) static STORE: Table = Table {
             "a time, in s without a unit",
             Some("300"),
             "begin new files so often",
+        ),
+    ],
+};
+
+/// What is abnormal.
+pub(crate) static ANOMALIES: Table = Table {
+    path: "anomalies",
+    about: "What is abnormal, minute by minute: each server and operation by its own history",
+    all,
+    keys: &[
+        key(
+            "topology",
+            "a file",
+            None,
+            "labels of addresses (host, rack, proxy, ...), to find which component is to blame; read at the start",
+        ),
+        key(
+            "history",
+            "a time, in s without a unit",
+            Some("35d"),
+            "at the start, learn from so much of what the store has of this host",
+        ),
+        key(
+            "limit_instances",
+            "a number",
+            Some("4096"),
+            "servers and operations that are watched, about 10 KB each",
         ),
     ],
 };

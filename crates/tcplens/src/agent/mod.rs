@@ -4,6 +4,7 @@
 //! of it again; `tcprt`: the other file that is understood); `plan` is what an observation is told, `fan` takes its records to the views (`view`),
 //! `reload` exchanges these, `notify` tells systemd; `sockets` watches the kernel's sockets beside; `here` is what `--check` tells of this machine.
 
+pub(crate) mod anomalies;
 pub(crate) mod config;
 pub(crate) mod fan;
 pub(crate) mod here;

@@ -85,6 +85,13 @@ pub(crate) fn wanted(config: &AgentConfig) -> Wanted {
         };
     }
     wanted.requests |= answers.stats_port.is_some();
+    if config.anomalies.is_some() {
+        wanted = Wanted {
+            handshakes: true,
+            requests: true,
+            connections: true,
+        };
+    }
     for view in &config.views {
         let is_tcprt = view.format == RequestFormat::Tcprt;
         let (handshakes, requests, connections) = match &view.shows {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::{Connection, Handshake, Health, Request, Vantage};
+use tcplens_core::record::{Connection, Finding, Handshake, Health, Request, Vantage};
 use tcplens_core::time::Timestamp;
 use tcplens_core::view::Report;
 use tcplens_output::report::{ReportOptions, render};
@@ -170,6 +170,23 @@ impl AgentView {
         match &mut self.target {
             Target::Machine(writer) if prints => writer.write(health),
             Target::Text(_) | Target::Machine(_) | Target::None => Ok(()),
+        }
+    }
+
+    /// Whether a finding is one of its own.
+    pub(crate) fn takes_finding(&self, finding: &Finding) -> bool {
+        self.prints(KindChoice::Finding) && self.config.which.takes_finding(finding)
+    }
+
+    /// Shows a finding that it [`takes`](Self::takes_finding): of what is abnormal now, not of the end.
+    pub(crate) fn finding(&mut self, finding: &Finding) -> Result<(), SinkEnd> {
+        match &mut self.target {
+            Target::Machine(writer) => {
+                writer.write(finding)?;
+                // Who watches waits for it.
+                self.target.hand_over()
+            }
+            Target::Text(_) | Target::None => Ok(()),
         }
     }
 

@@ -11,6 +11,7 @@ use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::pending::Pending;
 use tcplens_core::record::{Health, Vantage};
 use tcplens_core::time::{Span, Timestamp};
+use tcplens_core::view::anomaly::Present;
 use tcplens_core::view::{Metrics, Running, TcpeekTotals};
 use tcplens_output::tcpeek::PcapCounts;
 use tcplens_output::tcpkit::{TcpkitExtra, TcpkitShape};
@@ -137,6 +138,13 @@ impl Desk {
         }
         self.running.add(record);
         self.streams.record(record);
+    }
+
+    /// What is abnormal, as it is now.
+    pub(crate) fn abnormal(&mut self, present: Present) {
+        if let Some(metrics) = &mut self.metrics {
+            metrics.abnormal(present);
+        }
     }
 
     /// Answers whoever asked since the last time, and sends streams on. Called after every batch, at least ten times a second;

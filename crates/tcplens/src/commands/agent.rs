@@ -13,6 +13,7 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::flag;
 
 use super::generated::to_stdout;
+use crate::agent::anomalies::Anomalies;
 use crate::agent::config::AgentConfig;
 use crate::agent::fan::Fan;
 use crate::agent::load::{self, Loaded};
@@ -31,7 +32,7 @@ use crate::log::{self, Level, log};
 use crate::observe::{Plan, observe};
 use crate::say::{in_the_words_of_the_file, say};
 use crate::sockets::MetricsView;
-use crate::store::StorePlan;
+use crate::store::{StorePlan, this_host};
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
@@ -176,6 +177,18 @@ fn of_files(
     show(path, config, (plan, None), &names, follow)
 }
 
+/// What watches what is abnormal, where that is asked for: it knows what the store has.
+fn anomalies(config: &AgentConfig) -> Result<Option<Anomalies>> {
+    let Some(anomalies) = &config.anomalies else {
+        return Ok(None);
+    };
+    let store = config.store.as_ref().and_then(|store| {
+        let host = store.host.clone().unwrap_or_else(this_host);
+        Some((store.directory()?, host))
+    });
+    Anomalies::open(anomalies, store).map(Some)
+}
+
 /// Runs to the end; `lasts`: for so long that the file may be read again.
 fn show(
     path: &Path,
@@ -187,6 +200,7 @@ fn show(
     let again = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&again)).context("cannot wait for signal SIGHUP")?;
     let mut fan = Fan::open(&config, Notify::from_environment())?;
+    fan.set_anomalies(anomalies(&config)?);
     fan.set_reload(
         lasts.then(|| Reload::new(path.to_owned(), config, again, plan.new_ports.clone())),
     );

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use tcplens_core::record::Record;
 use tcplens_core::time::Timestamp;
+use tcplens_output::color::ColorChoice;
 #[cfg(feature = "parquet")]
 use tcplens_output::parquet::ParquetFiles;
 use tcplens_output::{MachineFormat, RecordWriter, Sink, SinkEnd};
@@ -127,8 +128,13 @@ impl Target {
 
     /// Whether text is to be coloured.
     pub(crate) fn is_colored(&self, output: &Output) -> bool {
+        self.is_painted(output.color)
+    }
+
+    /// The same, as somebody chose.
+    pub(crate) fn is_painted(&self, choice: ColorChoice) -> bool {
         match self {
-            Target::Text(lines) => output.color.enabled(lines.sink.is_terminal()),
+            Target::Text(lines) => choice.enabled(lines.sink.is_terminal()),
             Target::Machine(_) | Target::None => false,
         }
     }

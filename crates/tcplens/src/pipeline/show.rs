@@ -129,6 +129,11 @@ impl<'v> Show<'v> {
         if self.end.is_none() && at != Timestamp::MAX {
             self.end = self.view.clock(at).err();
         }
+        if let Some(news) = self.view.anomalies()
+            && let Some(desk) = &mut self.desk
+        {
+            desk.abnormal(news.present);
+        }
     }
 
     /// The same, with the packets among the records: each where it belongs.

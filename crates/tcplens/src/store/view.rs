@@ -7,6 +7,7 @@ use tcplens_core::time::Timestamp;
 use tcplens_output::SinkEnd;
 
 use super::Feeder;
+use crate::agent::anomalies::News;
 use crate::observe::{Packets, Seen, View};
 
 /// See the module.
@@ -63,6 +64,15 @@ impl View for Storing<'_> {
 
     fn findings(&mut self, health: &Health) -> Vec<Finding> {
         self.view.findings(health)
+    }
+
+    fn anomalies(&mut self) -> Option<News> {
+        let news = self.view.anomalies()?;
+        for finding in &news.findings {
+            // A store that takes no more says so with the next record.
+            let _ = self.feeder.finding(finding);
+        }
+        Some(news)
     }
 
     fn settle(&mut self) -> Result<(), SinkEnd> {

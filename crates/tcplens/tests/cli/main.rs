@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 mod agent;
+mod anomalies;
 mod capture;
 mod compare;
 mod convert;

@@ -6,8 +6,8 @@
 //! neighbours too. Of latencies what is averaged is the share of the other side's that is shorter: then this is Brunner and
 //! Munzel's test (2000), the Mann-Whitney test for distributions of different width, by units as Obuchowski (1997) does.
 
-use super::numerics::{fisher, ln_choose, t_quantile, t_two_sided};
 use crate::record::Units;
+use crate::view::numerics::{fisher, ln_choose, t_quantile, t_two_sided};
 
 /// Units below which nothing is said by them: of connections, and of time, where neighbours have to be compared.
 const LEAST: [f64; 2] = [5.0, 6.0];

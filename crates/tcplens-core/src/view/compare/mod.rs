@@ -7,7 +7,6 @@
 
 mod coarse;
 mod judge;
-mod numerics;
 mod pairs;
 mod period;
 mod spread;

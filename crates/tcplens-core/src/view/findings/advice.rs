@@ -176,10 +176,30 @@ pub const ADVICE: &[(&str, &str)] = &[
         "clock",
         "Merge captures by time (mergecap), and let the clock alone while capturing.",
     ),
+    (
+        "abnormal_errors",
+        "Look into the logs of the service, and what was changed there, at the time at which it began.",
+    ),
+    (
+        "abnormal_connect",
+        "Look whether the service runs and accepts (`ss -ltn` there), and at the way to it, since the time at which it began.",
+    ),
+    (
+        "abnormal_loss",
+        "Check what the servers concerned share: interfaces (`ip -s link`), the switch, the load of the line.",
+    ),
+    (
+        "abnormal_latency",
+        "Look at what changed when it began: a release, the load, what the server itself waits for.",
+    ),
+    (
+        "abnormal_traffic",
+        "Ask who sends these requests why there are fewer: a failing client, a name or route that leads elsewhere.",
+    ),
 ];
 
 /// What to do next; every code has something.
-pub(super) fn of(code: &str) -> Option<&'static str> {
+pub(in crate::view) fn of(code: &str) -> Option<&'static str> {
     let row = ADVICE.iter().find(|(known, _)| *known == code);
     debug_assert!(row.is_some(), "no advice for {code}");
     row.map(|(_, advice)| *advice)

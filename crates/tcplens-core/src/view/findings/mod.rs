@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use super::{Report, ServerKey, Sighting, words};
 use crate::record::{Finding, Health, Suspect};
 pub use advice::ADVICE;
+pub(super) use advice::of as advice;
 use thresholds::FINDINGS;
 
 /// All that is wrong, and what was looked at.

@@ -23,7 +23,9 @@ pub(super) fn checked_as_a_whole(
              for the kernel's sockets alone",
         );
     }
-    let is_seen = top.has("answering") || top.has("store");
+    let is_seen = ["answering", "store", "anomalies"]
+        .iter()
+        .any(|name| top.has(name));
     if views.is_empty() && !is_seen && !matches!(top.list_length("views"), Some(1..)) {
         top.problem(
             "views",
@@ -96,6 +98,7 @@ pub(super) fn checked_without_sources(
         "protocol",
         "handshake_filters",
         "store",
+        "anomalies",
     ] {
         if top.has(name) {
             top.problem(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
-use tcplens_core::record::{Connection, Handshake, Outcome, Protocol, Request, Word};
+use tcplens_core::record::{Connection, Finding, Handshake, Outcome, Protocol, Request, Word};
 use tcplens_core::roles::Network;
 use tcplens_core::time::Span;
 use tcplens_core::view::requests::is_slow;
@@ -136,6 +136,12 @@ impl Which {
         let is_spoken = |protocol: &Protocol| connection.protocol == Some(*protocol);
         self.is_server(connection.server_ip, connection.server_port)
             && (self.protocols.is_empty() || self.protocols.iter().any(is_spoken))
+    }
+
+    /// Whether a finding is among them: one of several servers always is.
+    pub(crate) fn takes_finding(&self, finding: &Finding) -> bool {
+        let server = finding.server_ip.zip(finding.server_port);
+        server.is_none_or(|(ip, port)| self.is_server(ip, port))
     }
 
     fn is_server(&self, ip: std::net::IpAddr, port: u64) -> bool {

@@ -1,5 +1,5 @@
-//! Probabilities for comparisons: Student's t, Fisher's exact test, the logarithm of the gamma function. Pure functions of
-//! numbers, each checked against scipy 1.16 in the tests below. Not what is compared: see `tests_of`.
+//! Probabilities for comparisons and suspicions: Student's t, Fisher's exact test, the logarithm of the gamma function. Pure
+//! functions of numbers, each checked against scipy 1.16 in the tests below. Not what is compared: see `compare` and `anomaly`.
 //!
 //! Formulas: Abramowitz and Stegun 26.7.1 and 26.5.8 (t by the incomplete beta function and its continued fraction, evaluated
 //! as Lentz does); Lanczos' approximation of the gamma function with g = 7.
@@ -119,6 +119,22 @@ pub(super) fn fisher(hits: [u64; 2], of: [u64; 2]) -> f64 {
     as_unlikely.map(f64::exp).sum::<f64>().min(1.0)
 }
 
+/// Fisher's exact test, one-sided: natural logarithm of the probability that of `of` at least `hits` are among `all_hits`, if
+/// these were drawn blindly from `all`. A logarithm, for the probability itself may be below 1e-308. `hits` is at most `of` and
+/// `all_hits`, both at most `all`; what is left of `of` and `all_hits` decides how long it takes.
+pub(super) fn ln_at_least(hits: u64, of: u64, all_hits: u64, all: u64) -> f64 {
+    let least = (of + all_hits).saturating_sub(all);
+    if hits <= least {
+        return 0.0;
+    }
+    let whole = ln_choose(all, of);
+    let ln = |k: u64| ln_choose(all_hits, k) + ln_choose(all - all_hits, of - k) - whole;
+    let terms: Vec<f64> = (hits..=of.min(all_hits)).map(ln).collect();
+    let largest = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = terms.iter().map(|term| (term - largest).exp()).sum();
+    (largest + sum.ln()).min(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,5 +200,30 @@ mod tests {
         ] {
             close(fisher(hits, of), expected);
         }
+    }
+
+    #[test]
+    fn the_one_sided_test_counts_hands_of_cards() {
+        // Four aces in five cards: 48 of 2,598,960 hands; at least three: 4,512 + 48 of them. All by hand.
+        for (hits, of, all_hits, all, expected) in [
+            (4, 5, 4, 52, 48.0 / 2_598_960.0),
+            (3, 5, 4, 52, 4560.0 / 2_598_960.0),
+            (0, 5, 4, 52, 1.0),
+            // Two of three, and both are among two of four: 2 / 6.
+            (2, 2, 3, 4, 0.5),
+            (3, 3, 3, 10, 1.0 / 120.0),
+            // So many are taken that one is a hit in any case.
+            (1, 8, 3, 10, 1.0),
+            // 10 of 10 of a host, none of the other 990: one of C(1000, 10).
+            (10, 10, 10, 1000, 3.796_369_418_961_827e-24),
+            (7, 7, 7, 7, 1.0),
+        ] {
+            let ln = ln_at_least(hits, of, all_hits, all);
+            let error = (ln.exp() / expected - 1.0).abs();
+            assert!(error < 1e-9, "{hits}/{of} {all_hits}/{all}: {}", ln.exp());
+        }
+        // Far below what a float can be: 1 / C(100,000, 1,000).
+        let ln = ln_at_least(1000, 1000, 1000, 100_000);
+        assert!((ln / std::f64::consts::LN_10 + 2430.0).abs() < 10.0, "{ln}");
     }
 }
