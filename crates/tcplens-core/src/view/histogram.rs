@@ -69,18 +69,6 @@ impl Histogram {
         self.max = Some(self.max.map_or(span, |max| max.max(span)));
     }
 
-    /// Counts a duration `count` times; not at all where that is 0.
-    pub fn add_times(&mut self, span: Span, count: u64) {
-        if count == 0 {
-            return;
-        }
-        self.put(bucket_of(span.ns()), count);
-        self.count += count;
-        self.sum_ns += u128::from(span.ns()) * u128::from(count);
-        self.min = Some(self.min.map_or(span, |min| min.min(span)));
-        self.max = Some(self.max.map_or(span, |max| max.max(span)));
-    }
-
     /// Counts everything that `other` counted.
     pub fn merge(&mut self, other: &Histogram) {
         for &(bucket, count) in &other.buckets {

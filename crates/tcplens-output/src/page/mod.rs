@@ -19,7 +19,9 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = concat!(
     include_str!("js/format.js"),
     include_str!("js/model.js"),
+    include_str!("js/lines.js"),
     include_str!("js/plots.js"),
+    include_str!("js/parts.js"),
     include_str!("js/tables.js"),
     include_str!("js/waterfall.js"),
     include_str!("js/main.js"),

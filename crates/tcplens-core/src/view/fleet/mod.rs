@@ -158,22 +158,24 @@ impl Fleet {
         }
         self.rollups += 1;
         self.last = self.last.max(Some(rollup.time));
-        self.total.add(rollup);
+        let sum = Sum::of(rollup);
+        let pip = Pip::of(&sum);
+        self.total.merge(&sum);
         if let Some(slot) = self.slots.get_mut(self.range.slot(rollup.time)) {
-            slot.add(rollup);
+            slot.merge(&sum);
         }
-        let pip = self.range.pip(rollup.time);
+        let at = self.range.pip(rollup.time);
         let server = server_of(rollup);
-        self.servers.add(server, rollup, pip);
+        self.servers.add(server, &sum, &pip, at);
         if let Some(protocol) = rollup.protocol {
             let key = server.map(|server| OperationKey {
                 server,
                 protocol,
                 operation: rollup.operation.clone(),
             });
-            self.operations.add(key, rollup, pip);
+            self.operations.add(key, &sum, &pip, at);
         }
-        self.hosts.add(Some(host.to_owned()), rollup, pip);
+        self.hosts.add(Some(host.to_owned()), &sum, &pip, at);
     }
 
     /// All rollups were added: tables are cut to what is shown.

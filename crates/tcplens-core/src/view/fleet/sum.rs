@@ -61,58 +61,59 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Counts one rollup.
-    pub fn add(&mut self, rollup: &Rollup) {
-        self.capture_losses += rollup.capture_losses;
+    /// One rollup.
+    #[must_use]
+    pub fn of(rollup: &Rollup) -> Sum {
+        let mut sum = Sum {
+            capture_losses: rollup.capture_losses,
+            ..Sum::default()
+        };
         if let Some(requests) = &rollup.requests {
-            self.requests(requests);
+            sum.requests(requests);
         }
         if let Some(connections) = &rollup.connections {
-            self.connections(connections);
+            sum.connections(connections);
         }
+        sum
     }
 
-    fn requests(&mut self, more: &RequestRollup) {
-        self.requests += known(more.requests);
-        self.answered += known(more.answered);
-        self.errors += known(more.errors);
-        self.unanswered += known(more.unanswered);
-        self.retransmits += known(more.retransmits);
-        let bytes = known(more.request_bytes).saturating_add(known(more.response_bytes));
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.time_ns = self.time_ns.saturating_add(ns(more.total_sum_us));
-        let budget = [
-            more.in_client_sum_us,
-            more.in_queue_sum_us,
-            more.in_server_sum_us,
-            more.in_network_sum_us,
-            more.in_loss_sum_us,
-            more.in_window_sum_us,
-            more.in_transfer_sum_us,
-        ];
-        for (sum, part) in self.budget_ns.iter_mut().zip(budget) {
-            *sum = sum.saturating_add(ns(part));
-        }
-        count(&mut self.latency, &more.total_ns, &more.total_counts);
+    fn requests(&mut self, of: &RequestRollup) {
+        self.requests = known(of.requests);
+        self.answered = known(of.answered);
+        self.errors = known(of.errors);
+        self.unanswered = known(of.unanswered);
+        self.retransmits = known(of.retransmits);
+        self.bytes = known(of.request_bytes).saturating_add(known(of.response_bytes));
+        self.time_ns = ns(of.total_sum_us);
+        self.budget_ns = [
+            of.in_client_sum_us,
+            of.in_queue_sum_us,
+            of.in_server_sum_us,
+            of.in_network_sum_us,
+            of.in_loss_sum_us,
+            of.in_window_sum_us,
+            of.in_transfer_sum_us,
+        ]
+        .map(ns);
+        self.latency = Histogram::from_counts(&of.total_ns, &of.total_counts);
     }
 
-    fn connections(&mut self, more: &ConnectionRollup) {
-        self.attempts += known(more.attempts);
-        self.established += known(more.established);
-        self.failed += known(more.failed);
-        self.refused += known(more.refused);
-        self.silent += known(more.silent);
-        self.syn_retransmits += known(more.syn_retransmits);
-        count(&mut self.connect, &more.connect_ns, &more.connect_counts);
-        self.ended += known(more.ended);
-        self.resets += known(more.resets);
-        let bytes = known(more.client_bytes).saturating_add(known(more.server_bytes));
-        self.connection_bytes = self.connection_bytes.saturating_add(bytes);
-        add(&mut self.data_segments, more.data_segments);
-        self.repeated_segments += known(more.repeated_segments);
-        add(&mut self.zero_windows, more.zero_windows);
-        self.rtt_ns = self.rtt_ns.saturating_add(ns(more.rtt_sum_us));
-        self.rtt_samples += known(more.rtt_samples);
+    fn connections(&mut self, of: &ConnectionRollup) {
+        self.attempts = known(of.attempts);
+        self.established = known(of.established);
+        self.failed = known(of.failed);
+        self.refused = known(of.refused);
+        self.silent = known(of.silent);
+        self.syn_retransmits = known(of.syn_retransmits);
+        self.connect = Histogram::from_counts(&of.connect_ns, &of.connect_counts);
+        self.ended = known(of.ended);
+        self.resets = known(of.resets);
+        self.connection_bytes = known(of.client_bytes).saturating_add(known(of.server_bytes));
+        self.data_segments = of.data_segments;
+        self.repeated_segments = known(of.repeated_segments);
+        self.zero_windows = of.zero_windows;
+        self.rtt_ns = ns(of.rtt_sum_us);
+        self.rtt_samples = known(of.rtt_samples);
     }
 
     /// Counts everything that `other` counted.
@@ -144,39 +145,46 @@ impl Sum {
             rtt_samples,
             capture_losses,
         } = other;
-        self.requests += requests;
-        self.answered += answered;
-        self.errors += errors;
-        self.unanswered += unanswered;
-        self.retransmits += retransmits;
-        self.bytes = self.bytes.saturating_add(*bytes);
-        self.time_ns = self.time_ns.saturating_add(*time_ns);
+        let counters = [
+            (&mut self.requests, requests),
+            (&mut self.answered, answered),
+            (&mut self.errors, errors),
+            (&mut self.unanswered, unanswered),
+            (&mut self.retransmits, retransmits),
+            (&mut self.bytes, bytes),
+            (&mut self.time_ns, time_ns),
+            (&mut self.attempts, attempts),
+            (&mut self.established, established),
+            (&mut self.failed, failed),
+            (&mut self.refused, refused),
+            (&mut self.silent, silent),
+            (&mut self.syn_retransmits, syn_retransmits),
+            (&mut self.ended, ended),
+            (&mut self.resets, resets),
+            (&mut self.connection_bytes, connection_bytes),
+            (&mut self.repeated_segments, repeated_segments),
+            (&mut self.rtt_ns, rtt_ns),
+            (&mut self.rtt_samples, rtt_samples),
+            (&mut self.capture_losses, capture_losses),
+        ];
+        // What a file says may be anything.
+        for (sum, more) in counters {
+            *sum = sum.saturating_add(*more);
+        }
         for (sum, part) in self.budget_ns.iter_mut().zip(budget_ns) {
             *sum = sum.saturating_add(*part);
         }
         self.latency.merge(latency);
-        self.attempts += attempts;
-        self.established += established;
-        self.failed += failed;
-        self.refused += refused;
-        self.silent += silent;
-        self.syn_retransmits += syn_retransmits;
         self.connect.merge(connect);
-        self.ended += ended;
-        self.resets += resets;
-        self.connection_bytes = self.connection_bytes.saturating_add(*connection_bytes);
         add(&mut self.data_segments, *data_segments);
-        self.repeated_segments += repeated_segments;
         add(&mut self.zero_windows, *zero_windows);
-        self.rtt_ns = self.rtt_ns.saturating_add(*rtt_ns);
-        self.rtt_samples += rtt_samples;
-        self.capture_losses += capture_losses;
     }
 
     /// What went wrong: errors, requests without an answer, attempts that failed.
     #[must_use]
     pub fn troubles(&self) -> u64 {
-        self.errors + self.unanswered + self.failed
+        let requests = self.errors.saturating_add(self.unanswered);
+        requests.saturating_add(self.failed)
     }
 
     /// Mean round trip; `None` where none was measured.
@@ -189,7 +197,7 @@ impl Sum {
     #[must_use]
     pub(super) fn weight(&self) -> u64 {
         let waits = self.time_ns / 100_000_000;
-        (self.requests + self.attempts)
+        (self.requests.saturating_add(self.attempts))
             .saturating_add(self.troubles().saturating_mul(10))
             .saturating_add(waits)
     }
@@ -205,12 +213,6 @@ fn ns(span: Option<Span>) -> u64 {
 
 fn add(sum: &mut Option<u64>, more: Option<u64>) {
     if let Some(more) = more {
-        *sum = Some(sum.unwrap_or_default() + more);
-    }
-}
-
-fn count(histogram: &mut Histogram, durations: &[u64], counts: &[u64]) {
-    for (&ns, &count) in durations.iter().zip(counts) {
-        histogram.add_times(Span::from_ns(ns), count);
+        *sum = Some(sum.unwrap_or_default().saturating_add(more));
     }
 }

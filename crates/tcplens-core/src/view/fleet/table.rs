@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use super::STRIP;
 use super::sum::Sum;
-use crate::record::Rollup;
 use crate::time::Span;
 use crate::view::page::Cells;
 
 /// A slice of a row's course.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pip {
-    /// Requests; of rows that have none, attempts to connect.
+    /// Requests.
     pub many: u64,
+    /// Attempts to connect.
+    pub attempts: u64,
     /// Errors, requests without an answer, failed attempts.
     pub troubles: u64,
     /// How long requests took.
@@ -22,55 +23,49 @@ pub struct Pip {
 }
 
 impl Pip {
-    fn add(&mut self, rollup: &Rollup) {
-        if let Some(requests) = &rollup.requests {
-            self.many += requests.requests.unwrap_or_default();
-            self.troubles += requests.errors.unwrap_or_default();
-            self.troubles += requests.unanswered.unwrap_or_default();
-            for (&ns, &count) in requests.total_ns.iter().zip(&requests.total_counts) {
-                self.latency.add_times(Span::from_ns(ns), count);
-            }
+    pub(super) fn of(sum: &Sum) -> Pip {
+        let mut latency = Cells::default();
+        for (ns, count) in sum.latency.counts() {
+            latency.add_times(Span::from_ns(ns), count);
         }
-        if let Some(connections) = &rollup.connections {
-            self.troubles += connections.failed.unwrap_or_default();
+        Pip {
+            many: sum.requests,
+            attempts: sum.attempts,
+            troubles: sum.troubles(),
+            latency,
         }
     }
 
     fn merge(&mut self, other: &Pip) {
-        self.many += other.many;
-        self.troubles += other.troubles;
+        self.many = self.many.saturating_add(other.many);
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.troubles = self.troubles.saturating_add(other.troubles);
         self.latency.merge(&other.latency);
     }
 }
 
 /// One row.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row {
     /// All of it.
     pub sum: Sum,
-    /// [`STRIP`] slices.
+    /// [`STRIP`] slices; none of a row that nothing was counted in.
     pub strip: Vec<Pip>,
     /// It may have been among the others before.
     pub is_late: bool,
 }
 
 impl Row {
-    fn new(is_late: bool) -> Row {
-        Row {
-            sum: Sum::default(),
-            strip: vec![Pip::default(); STRIP],
-            is_late,
-        }
-    }
-
-    fn add(&mut self, rollup: &Rollup, at: usize) {
-        self.sum.add(rollup);
-        if let Some(pip) = self.strip.get_mut(at) {
-            pip.add(rollup);
+    fn add(&mut self, sum: &Sum, pip: &Pip, at: usize) {
+        self.strip.resize(STRIP, Pip::default());
+        self.sum.merge(sum);
+        if let Some(mine) = self.strip.get_mut(at) {
+            mine.merge(pip);
         }
     }
 
     fn merge(&mut self, other: &Row) {
+        self.strip.resize(STRIP, Pip::default());
         self.sum.merge(&other.sum);
         for (pip, more) in self.strip.iter_mut().zip(&other.strip) {
             pip.merge(more);
@@ -93,24 +88,27 @@ impl<K: Ord + Clone> Table<K> {
     pub(super) fn new(most: usize) -> Table<K> {
         Table {
             rows: BTreeMap::new(),
-            others: Row::new(false),
+            others: Row::default(),
             joined: 0,
             most,
         }
     }
 
-    /// Counts a rollup where it belongs; without a key among the others.
-    pub(super) fn add(&mut self, key: Option<K>, rollup: &Rollup, at: usize) {
+    /// Counts where it belongs; without a key among the others.
+    pub(super) fn add(&mut self, key: Option<K>, sum: &Sum, pip: &Pip, at: usize) {
         let Some(key) = key else {
-            self.others.add(rollup, at);
+            self.others.add(sum, pip, at);
             return;
         };
         if !self.rows.contains_key(&key) && self.rows.len() >= 2 * self.most {
             self.keep(self.most);
         }
         let is_late = self.joined > 0;
-        let row = self.rows.entry(key).or_insert_with(|| Row::new(is_late));
-        row.add(rollup, at);
+        let row = self.rows.entry(key).or_insert_with(|| Row {
+            is_late,
+            ..Row::default()
+        });
+        row.add(sum, pip, at);
     }
 
     /// Nothing more comes: what is beyond the bound becomes part of the others.

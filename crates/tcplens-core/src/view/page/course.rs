@@ -37,6 +37,15 @@ impl Cells {
         self.0.iter().copied()
     }
 
+    /// The middle of a cell, in ns: within 6 % of what is in it.
+    #[must_use]
+    pub fn middle(cell: u16) -> u64 {
+        // Whatever the number, as one from elsewhere may be: the last that a duration has is 495.
+        let cell = u64::from(cell.min(495));
+        let shift = (cell >> PRECISION).saturating_sub(1);
+        ((cell - (shift << PRECISION)) << shift) + ((1 << shift) >> 1)
+    }
+
     /// Counts everything that `other` counted.
     pub fn merge(&mut self, other: &Cells) {
         for (cell, count) in other.iter() {
@@ -289,6 +298,8 @@ mod tests {
             ] {
                 let cell = cell(ns);
                 let (from, to) = (low(cell), low(cell + 1));
+                let middle = Cells::middle(cell);
+                assert!(from <= middle && middle < to, "{ns} {from} {middle} {to}");
                 assert!(from <= ns && ns < to, "{ns} {from} {to}");
                 assert!((to - from) <= (from / 8).max(1), "{ns} {from} {to}");
             }
