@@ -1,7 +1,6 @@
 // What the plots over time have of an observation, and the order of their colours.
 
 const FAILED = ["refused", "unreachable", "timed out", "unanswered", "aborted", "reset", "unacknowledged"];
-const HUES = ["loss", "server", "queue", "window", "client", "transfer", "network", "unknown", "quiet", "ink"];
 
 /** The lines of each plot: label, colour, value of a slice, and how it is written. */
 function lines() {

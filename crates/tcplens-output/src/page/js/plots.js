@@ -4,6 +4,7 @@
 
 const LEFT = 66; // Where every plot begins, so that moments lie below each other.
 const RIGHT = 12;
+const HUES = ["loss", "server", "queue", "window", "client", "transfer", "network", "unknown", "quiet", "ink"];
 const plots = { made: {}, signature: "" };
 
 /** Each line upon those after it, so that none hides another; what is drawn first is the highest. */

@@ -157,7 +157,7 @@ function rowElement(which, columns, row, choose) {
   if (row.late) element.cells[0].append("*");
   const wrong = choose ? marksOf(row) : [];
   if (wrong.length) element.cells[0].append(make("span", { class: "abnormal", title: wrong.map((mark) => mark.text || mark.code).join("\n") }, "▲"));
-  if (choose && isServed) {
+  if (choose && (isServed || embedded.documents[row.server])) {
     element.addEventListener("click", choose);
     element.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); choose(); }
