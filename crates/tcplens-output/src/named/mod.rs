@@ -72,8 +72,22 @@ impl Named {
     }
 }
 
-/// SQL whose one value is the end of the newest rollup's minute, or of the newest record's time where there are no rollups: what
-/// `--since 2h` counts back from.
+/// A line for each of them, and what can be asked of them.
+#[must_use]
+pub fn list() -> String {
+    let width = ALL.iter().map(|named| named.name.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for named in ALL {
+        text.push_str(&format!("{:width$}  {}\n", named.name, named.title));
+    }
+    text.push_str(
+        "\nquery --store DIR --named NAME [--since 1d] [--until TIME] [--server IP:PORT] [--host NAME] [--limit N] [--per hour]\n\
+         query --named NAME --show-sql prints the SQL.\n",
+    );
+    text
+}
+
+/// SQL whose one value is the newest rollup's minute, or NULL: at its end is what `--since 2h` counts back from.
 pub const NEWEST: &str = "SELECT max(time) AS newest FROM rollups";
 
 macro_rules! sql {

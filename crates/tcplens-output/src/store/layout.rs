@@ -199,7 +199,10 @@ pub struct StoreFile {
 
 /// All files of a kind, by date, host, start and number; `odd` is told of files that end alike and are called otherwise. Nothing
 /// where the directory has none.
-pub(super) fn files(
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn files(
     dir: &Path,
     kind: StoreKind,
     odd: &mut dyn FnMut(PathBuf),

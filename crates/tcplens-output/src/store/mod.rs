@@ -10,14 +10,17 @@
 //! are the binary's, and other destinations, which implement [`StoreSink`].
 
 mod layout;
+#[cfg(feature = "parquet")]
 mod reader;
+#[cfg(feature = "parquet")]
 mod rollup_row;
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::{Finding, Health, Socket};
 use tcplens_core::time::Timestamp;
 
-pub use layout::{FileName, StoreFile, StoreKind, date_text, host_word};
+pub use layout::{FileName, StoreFile, StoreKind, date_text, files, host_word};
+#[cfg(feature = "parquet")]
 pub use reader::{StoreDamage, StoreReader};
 
 use crate::sink::SinkEnd;
