@@ -14,6 +14,8 @@ use tcplens_core::time::Span;
 pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use events::{EventFormat, Events};
 pub(crate) use explain::{Explain, ExplainFormat};
+#[cfg(feature = "parquet")]
+pub(crate) use fleet::Fleet;
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
@@ -29,6 +31,8 @@ pub(crate) use top::Top;
 mod convert;
 mod events;
 mod explain;
+#[cfg(feature = "parquet")]
+mod fleet;
 mod kernel;
 mod options;
 mod query;
@@ -77,6 +81,9 @@ pub(crate) enum Command {
     Script(Script),
     /// SQL over a store of records, and queries that come along
     Query(Box<Query>),
+    /// A page for browsers over a store: servers over time, what is abnormal, records
+    #[cfg(feature = "parquet")]
+    Fleet(Fleet),
     /// Archives of sockets from one format to another
     Convert(Convert),
     /// What works on this machine, and what each missing thing costs

@@ -34,9 +34,9 @@ mod explain;
 mod generated;
 mod handshakes;
 pub(crate) mod lines;
-mod query;
+pub(crate) mod query;
 mod records;
-mod report;
+pub(crate) mod report;
 pub(crate) mod requests;
 mod script;
 mod sockets;
@@ -71,6 +71,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
         Command::Query(query) => query::run(&query),
+        #[cfg(feature = "parquet")]
+        Command::Fleet(fleet) => crate::fleet::run(&fleet),
         Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Events(events) => events::run(&events),

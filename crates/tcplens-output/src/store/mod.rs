@@ -17,6 +17,8 @@ mod layout;
 #[cfg(feature = "parquet")]
 mod line;
 #[cfg(feature = "parquet")]
+pub mod look;
+#[cfg(feature = "parquet")]
 mod reader;
 #[cfg(feature = "parquet")]
 mod recover;

@@ -99,7 +99,8 @@ pub fn document(fleet: &Fleet, store: &Store<'_>) -> String {
     });
     table(&mut json, "operations", fleet.operations(), |json, key| {
         json.name("server").string(&endpoint(key.server));
-        json.name("protocol").string(key.protocol.word().unwrap_or_default());
+        json.name("protocol")
+            .string(key.protocol.word().unwrap_or_default());
         if let Some(operation) = &key.operation {
             json.name("operation").string(operation);
         }

@@ -141,6 +141,9 @@ async function fetchQuery() {
   try {
     const answer = await ask("query.json", parameters({ name: view.query }));
     if (number !== fetched.numbers.query) return;
+    // What is absent in a row is not in its object.
+    answer.columns = [...new Set(answer.lines.flatMap(Object.keys))];
+    answer.rows = answer.lines.map((line) => answer.columns.map((column) => line[column] ?? null));
     fetched.query = answer;
     drawQuery();
   } catch (error) {

@@ -1,0 +1,1 @@
+//! The server over real sockets, with a store that stands in.
