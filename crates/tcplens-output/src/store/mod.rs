@@ -78,6 +78,11 @@ pub trait StoreSink: Send {
     /// What went wrong and ends nothing, once.
     fn take_trouble(&mut self) -> Option<String>;
 
+    /// What it did of its own accord, for whoever asks for more, once.
+    fn take_note(&mut self) -> Option<String> {
+        None
+    }
+
     /// Nothing more comes: all goes to where it belongs.
     ///
     /// # Errors

@@ -25,15 +25,15 @@ use crate::parquet::Cell;
 use crate::sink::{SinkEnd, SinkError};
 
 /// Most open files of a kind: records of so many dates may come in turns.
-pub const DATES: usize = 4;
+const DATES: usize = 4;
 /// Rows after which the next file begins.
-pub const FILE_ROWS: u64 = 1 << 20;
+const FILE_ROWS: u64 = 1 << 20;
 /// Bytes after which it does.
-pub const FILE_BYTES: u64 = 128 << 20;
+const FILE_BYTES: u64 = 128 << 20;
 /// Bytes of a segment of the journal after which it does.
 const SEGMENT_BYTES: u64 = 256 << 20;
 /// Bytes of rows that wait in memory.
-pub const MEMORY: usize = 64 << 20;
+const MEMORY: usize = 64 << 20;
 /// Records between two looks at the memory.
 const LOOK: u64 = 512;
 /// How often the journal is written, ns.
@@ -130,11 +130,6 @@ impl StoreWriter {
         writer.recover_all();
         writer.remove_old();
         Ok(writer)
-    }
-
-    /// What it did of its own accord, once: files of an earlier run, files that were too old. For whoever asks for more.
-    pub fn take_note(&mut self) -> Option<String> {
-        (!self.notes.is_empty()).then(|| self.notes.remove(0))
     }
 
     /// Writes what waits to the journal, so that it outlives the process.
@@ -669,6 +664,10 @@ impl StoreSink for StoreWriter {
 
     fn take_trouble(&mut self) -> Option<String> {
         (!self.troubles.is_empty()).then(|| self.troubles.remove(0))
+    }
+
+    fn take_note(&mut self) -> Option<String> {
+        (!self.notes.is_empty()).then(|| self.notes.remove(0))
     }
 
     fn finish(&mut self) -> Result<(), SinkEnd> {
