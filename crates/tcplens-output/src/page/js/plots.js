@@ -106,6 +106,8 @@ function drawMarks(self) {
 function axisTime(s, splits) {
   const step = splits.length > 1 ? splits[1] - splits[0] : 1;
   if (step >= 3600 && (splits[splits.length - 1] - splits[0] > 86400 || step >= 86400)) return dayTime(s);
+  // Whole minutes need no seconds.
+  if (step >= 60) return timeOf(s, false).slice(0, 5);
   const decimals = step < 0.01 ? 3 : step < 0.1 ? 2 : step < 1 ? 1 : 0;
   return timeOf(s, false, decimals);
 }
@@ -218,7 +220,8 @@ function drawHeat(list, sliceWidth) {
     const s = range[0] + ((range[1] - range[0]) * n) / wish;
     context.textAlign = n === 0 ? "left" : n === wish ? "right" : "center";
     const isLong = range[1] - range[0] > 86400;
-    context.fillText(isLong ? dayTime(Math.round(s / 60) * 60) : timeOf(s, false, (range[1] - range[0]) / wish < 1 ? 2 : 0), x(s), height - 6);
+    const step = (range[1] - range[0]) / wish;
+    context.fillText(isLong ? dayTime(Math.round(s / 60) * 60) : step >= 600 ? timeOf(s, false).slice(0, 5) : timeOf(s, false, step < 1 ? 2 : 0), x(s), height - 6);
   }
   heat.cells = { columns, range, x, y, width, durations, low, high, bottom, top, sliceWidth };
   const scale = make("span", { class: "scale" });

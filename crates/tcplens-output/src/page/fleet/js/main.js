@@ -18,6 +18,7 @@ function draw() {
     plots.marked = JSON.stringify(marks());
     plots.signature = "";
   }
+  byId("marks-legend").hidden = !marks().length;
   drawPlots();
   drawHistogram(model.doc.total);
   drawBudget(model.doc.total);

@@ -21,12 +21,12 @@ function drawTiles() {
   const tile = (number, words, isBad) => make("div", { class: isBad ? "tile bad" : "tile" }, make("b", {}, number), make("span", {}, words));
   const tiles = [tile(three(total.requests / span) + "/s", `requests (${count(total.requests)})`)];
   if (total.requests) {
-    tiles.push(tile(percent(total.errors, total.answered), `answered with an error (${count(total.errors)})`, total.errors > 0));
-    tiles.push(tile(count(total.unanswered), "requests without an answer", total.unanswered > 0));
+    tiles.push(tile(percent(total.errors, total.answered), `answered with an error (${count(total.errors)})`, total.errors > total.answered / 100));
+    tiles.push(tile(count(total.unanswered), "requests without an answer", total.unanswered > total.requests / 1000));
     tiles.push(tile(duration(total.p50), "half took at most this"), tile(duration(total.p99), "99 % took at most this"));
   }
   if (total.attempts) {
-    tiles.push(tile(percent(total.failed, decided), `of attempts to connect failed (${count(total.failed)})`, total.failed > 0));
+    tiles.push(tile(percent(total.failed, decided), `of attempts to connect failed (${count(total.failed)})`, total.failed > decided / 100));
     tiles.push(tile(duration(total.c99), "99 % connected within this"));
   }
   if (total.data_segments) tiles.push(tile(percent(total.repeated_segments, total.data_segments), "of segments were repeated", total.repeated_segments > total.data_segments / 100));
@@ -77,7 +77,7 @@ const orNull = (name) => (row) => row[name] ?? null;
 const SHARED = [
   ["requests", "requests", "Requests that ended", (r) => r.requests, count],
   ["errors", "errors", "Answered with an error", (r) => r.errors, count],
-  ["unanswered", "unanswered", "Owed an answer that never came to its end", (r) => r.unanswered, count],
+  ["unanswered", "no answer", "Owed an answer that never came to its end", (r) => r.unanswered, count],
   ["p50", "p50", "Half of the answered requests took at most this", orNull("p50"), duration],
   ["p95", "p95", "95 % of them", orNull("p95"), duration],
   ["p99", "p99", "99 % of them", orNull("p99"), duration],
@@ -86,7 +86,7 @@ const SHARED = [
 const OF_CONNECTIONS = [
   ["attempts", "attempts", "Attempts to connect", (r) => r.attempts, count],
   ["failed", "failed", "Of these, refused, unreachable, without an answer, given up", (r) => r.failed, count],
-  ["connect", "connect p99", "99 % of the attempts were established within this", orNull("c99"), duration],
+  ["connect", "connect", "99 % of the attempts were established within this", orNull("c99"), duration],
   ["resets", "resets", "Connections that ended by RST", (r) => r.resets, count],
   ["loss", "repeated", "Share of segments that were repeated; – where nobody saw packets", (r) => (r.data_segments === undefined ? null : share(r.repeated_segments, r.data_segments)), inPercent],
   ["rtt", "rtt", "Mean round trip, both halves of the path", orNull("rtt_ns"), duration],
@@ -102,7 +102,7 @@ const TABLES = {
   operations: [name("server", "server", "Address and port"), name("protocol", "speaks", "Protocol"), name("operation", "operation", "What is asked for"), ...PICTURES, ...SHARED,
     ["time", "time in all", "How long all of them took together", (r) => r.time_ns, duration], BUDGET],
   hosts: [name("host", "host", "Where it was observed"), ...PICTURES, ...SHARED.filter(([key]) => key !== "max"), ...OF_CONNECTIONS.filter(([key]) => key !== "resets"),
-    ["lost", "not seen whole", "Requests, attempts and connections during which the observation itself lost something", (r) => r.capture_losses, count]],
+    ["lost", "not whole", "Requests, attempts and connections during which the observation itself lost something", (r) => r.capture_losses, count]],
 };
 const ALARM = ["errors", "unanswered", "failed", "lost"];
 const rowWord = (row) => [row.server, row.protocol, row.operation, row.host].filter(Boolean).join(" ");
@@ -188,10 +188,10 @@ function drawLoad(cell, row) {
   const many = row.strip.map(([requests, attempts]) => requests || attempts || 0);
   const bad = row.strip.map(([, , troubles]) => troubles || 0);
   const most = Math.max(...many, ...bad, 1);
-  const step = 146 / Math.max(row.strip.length, 1);
+  const step = 110 / Math.max(row.strip.length, 1);
   const bars = (list, least) => list.map((n, at) => (n ? `M${(at + 0.5) * step} 21V${21 - Math.max((n / most) * 20, least)}` : "")).join("");
-  cell.append(svg("svg", { class: "strip", viewBox: "0 0 146 22", role: "img", "aria-label": `up to ${count(most)}` },
-    svg("path", { class: "edge", d: "M0 21.5H146" }), svg("path", { class: "many", "stroke-width": step - 0.6, d: bars(many, 1) }), svg("path", { class: "trouble", "stroke-width": step - 0.6, d: bars(bad, 2.5) })));
+  cell.append(svg("svg", { class: "strip", viewBox: "0 0 110 22", role: "img", "aria-label": `up to ${count(most)}` },
+    svg("path", { class: "edge", d: "M0 21.5H110" }), svg("path", { class: "many", "stroke-width": step - 0.6, d: bars(many, 1) }), svg("path", { class: "trouble", "stroke-width": step - 0.6, d: bars(bad, 2.5) })));
 }
 
 /** A line of the 99 %. */
@@ -199,10 +199,10 @@ function drawTime(cell, row) {
   const list = row.strip.map((pip) => pip[3] || 0);
   const most = Math.max(...list);
   if (!most) return cell.append("–");
-  const step = 146 / list.length;
+  const step = 110 / list.length;
   const points = list.map((ns, at) => (ns ? `${list[at - 1] ? "L" : "M"}${((at + 0.5) * step).toFixed(1)} ${(21 - (ns / most) * 19).toFixed(1)}${list[at - 1] || list[at + 1] ? "" : "h2"}` : "")).join("");
-  cell.append(svg("svg", { class: "strip", viewBox: "0 0 146 22", role: "img", "aria-label": `at most ${duration(most)}` },
-    svg("title", {}, `at most ${duration(most)}`), svg("path", { class: "edge", d: "M0 21.5H146" }), svg("path", { class: "time", d: points })));
+  cell.append(svg("svg", { class: "strip", viewBox: "0 0 110 22", role: "img", "aria-label": `at most ${duration(most)}` },
+    svg("title", {}, `at most ${duration(most)}`), svg("path", { class: "edge", d: "M0 21.5H110" }), svg("path", { class: "time", d: points })));
 }
 
 function drawNotes() {
