@@ -1,4 +1,4 @@
-//! A small store with known trouble, for whoever tries the fleet page (dev/page-test, docs/fleet-page.md): six hosts and five servers
+//! A small store with known trouble, for whoever tries the fleet page (dev/page-test, docs/fleet-page.md): four hosts and five servers
 //! from 2026-11-21 00:00 to 06:00 UTC. Made by hand, not observed.
 //!
 //! Trouble: mysql is slow from 03:00 to 03:40; http fails from 04:10 to 04:25; web-3 loses segments from 02:00 to 02:20; nobody
@@ -27,7 +27,7 @@ mod view_requests;
 /// 2026-11-21T00:00:00Z.
 const START: Timestamp = Timestamp(1_795_219_200 * SECOND);
 const MINUTE: i64 = 60 * SECOND;
-const HOSTS: [&str; 6] = ["web-1", "web-2", "web-3", "web-4", "job-1", "<i>host</i>"];
+const HOSTS: [&str; 4] = ["web-1", "web-2", "web-3", "<i>host</i>"];
 const MARKUP: &str = "<img src=x onerror=alert(1)>";
 
 /// Address and port, protocol, operations with their usual ms.

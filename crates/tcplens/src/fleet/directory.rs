@@ -190,13 +190,8 @@ impl Source for Directory {
         let mut looking = Looking::new(view, range.clone(), filter.clone(), most);
         let (mut read, mut unread, mut damages) = (0, 0, Vec::new());
         // The newest first: if time runs out, it is the older ones that are missing.
-        for file in files
-            .iter()
-            .filter(|file| looking.may_have(file))
-            .collect::<Vec<_>>()
-            .iter()
-            .rev()
-        {
+        let chosen = files.iter().rev().filter(|file| looking.may_have(file));
+        for file in chosen.collect::<Vec<_>>() {
             if give_up() {
                 unread += 1;
                 continue;

@@ -154,14 +154,6 @@ fn finish(mut child: Child) -> Result<(Vec<u8>, bool), Why> {
                 break None;
             }
         }
-        if printed
-            .as_ref()
-            .is_some_and(thread::JoinHandle::is_finished)
-            && child.try_wait().is_ok_and(|it| it.is_none())
-        {
-            // It has closed its end, or nobody reads any more: then it ends by itself, or is stuck for good.
-            thread::sleep(LOOK);
-        }
         thread::sleep(LOOK);
     };
     let (bytes, is_cut) = printed

@@ -2,6 +2,8 @@
 //! that it can be sent around. Styles, plots and helpers are the page's (`super`), and so is what makes it safe to open.
 
 mod data;
+#[cfg(test)]
+mod tests;
 
 pub use data::{Mark, Store, document};
 

@@ -3,7 +3,7 @@
 // `view` and `choose()`, each of them has for itself.
 
 const LEFT = 66; // Where every plot begins, so that moments lie below each other.
-const RIGHT = 12;
+const RIGHT = 24; // Half of what the last moment is written as.
 const HUES = ["loss", "server", "queue", "window", "client", "transfer", "network", "unknown", "quiet", "ink"];
 const plots = { made: {}, signature: "" };
 

@@ -3,6 +3,8 @@
 
 mod marks;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use std::fs::File;

@@ -76,7 +76,8 @@ function marks() {
   return (model.doc?.marks || []).filter((mark) => mark.from !== undefined).map((mark) => [mark.from, mark.to ?? model.doc.to]);
 }
 
-/** Marks that concern a row. */
+/** Marks that concern a row: of its server and what of protocol and operation both say; of a host, where it is what is suspected. */
 function marksOf(row) {
-  return model.doc.marks.filter((mark) => FILTERS.every((name) => !mark[name] || row[name] === undefined || mark[name] === row[name]) && (mark.server || mark.operation));
+  if (row.host !== undefined) return model.doc.marks.filter((mark) => mark.component === "host=" + row.host);
+  return model.doc.marks.filter((mark) => mark.server && ["server", "protocol", "operation"].every((name) => !mark[name] || row[name] === undefined || mark[name] === row[name]));
 }

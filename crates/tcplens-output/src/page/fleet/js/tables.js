@@ -51,7 +51,7 @@ function drawFindings() {
     const isOver = mark.to !== undefined && mark.to < newest - 300;
     const when = mark.from === undefined ? "" : `${moment(mark.from)}${mark.to === undefined ? "" : ` to ${timeOf(mark.to, false).slice(0, 5)}`}${isOver ? "" : ", still so"}`;
     const tag = (text) => make("span", { class: "tag" }, text);
-    const tags = [mark.component && "component: " + mark.component, mark.metric, mark.suspect && "suspect: " + mark.suspect, mark.code, mark.host && "seen at " + mark.host, mark.p_value && "by chance: " + mark.p_value].filter(Boolean);
+    const tags = [mark.component && "component: " + mark.component, mark.metric, mark.suspect && "suspect: " + mark.suspect, mark.code, mark.host && "found by " + mark.host, mark.p_value && "by chance: " + mark.p_value].filter(Boolean);
     const look = () => {
       const filter = Object.fromEntries(FILTERS.filter((name) => name !== "host" && mark[name]).map((name) => [name, mark[name]]));
       const half = Math.max(((mark.to ?? to) - mark.from) / 2, 900);
