@@ -14,10 +14,7 @@ function parameters(more) {
   if (view.range) {
     all.set("from", Math.floor(view.range[0]));
     all.set("to", Math.ceil(view.range[1]));
-  } else if (model.doc) {
-    all.set("from", model.doc.from);
-    all.set("to", model.doc.to);
-  }
+  } else all.set("last", view.last);
   for (const name of FILTERS) if (view.filter[name]) all.set(name, view.filter[name]);
   return all;
 }

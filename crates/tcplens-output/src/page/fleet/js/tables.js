@@ -6,10 +6,13 @@ function drawHead() {
   document.title = `${doc.store} – tcplens fleet`;
   const many = (n, word) => `${count(n)} ${word}${n === 1 ? "" : "s"}`;
   const hosts = doc.hosts.rows.length + doc.hosts.joined;
-  const parts = [`${moment(doc.from)} to ${moment(doc.to)} ${clock.local ? "local time" : "UTC"}`, `slices of ${duration(doc.width * 1e9)}`, many(hosts, "host"), many(doc.servers.rows.length + doc.servers.joined, "server")];
+  const parts = [`${moment(doc.from)} to ${moment(doc.to)} ${clock.local ? "local time" : "UTC"}`, `slices of ${long(doc.width)}`, many(hosts, "host"), many(doc.servers.rows.length + doc.servers.joined, "server")];
   if (doc.extent.length) parts.push(`the store has ${moment(doc.extent[0])} to ${moment(doc.extent[1])}`);
   byId("about").textContent = parts.join("; ");
 }
+
+/** How long a slice is: whole minutes. */
+const long = (s) => (s % 86400 === 0 ? `${s / 86400} d` : s % 3600 === 0 ? `${s / 3600} h` : `${s / 60} min`);
 
 /** Date and time to the minute. */
 const moment = (s) => timeOf(s, true).slice(0, 16);
@@ -51,7 +54,7 @@ function drawFindings() {
     const isOver = mark.to !== undefined && mark.to < newest - 300;
     const when = mark.from === undefined ? "" : `${moment(mark.from)}${mark.to === undefined ? "" : ` to ${timeOf(mark.to, false).slice(0, 5)}`}${isOver ? "" : ", still so"}`;
     const tag = (text) => make("span", { class: "tag" }, text);
-    const tags = [mark.component && "component: " + mark.component, mark.metric, mark.suspect && "suspect: " + mark.suspect, mark.code, mark.host && "found by " + mark.host, mark.p_value && "by chance: " + mark.p_value].filter(Boolean);
+    const tags = [mark.component && "component: " + mark.component, mark.metric, mark.suspect && "suspect: " + mark.suspect, mark.code !== "abnormal" && mark.code, mark.host && "found by " + mark.host, mark.p_value && "by chance: " + mark.p_value].filter(Boolean);
     const look = () => {
       const filter = Object.fromEntries(FILTERS.filter((name) => name !== "host" && mark[name]).map((name) => [name, mark[name]]));
       const half = Math.max(((mark.to ?? to) - mark.from) / 2, 900);
@@ -60,8 +63,7 @@ function drawFindings() {
     };
     cards.append(make("div", { class: isOver ? "card over" : "card" },
       make("p", { class: "text" }, mark.text || mark.code), ...(mark.evidence ? [make("p", { class: "quiet" }, mark.evidence)] : []),
-      make("div", { class: "tags" }, ...(when ? [make("b", {}, when)] : []), ...tags.map(tag)),
-      ...(isServed ? [make("div", { class: "show" }, make("button", { type: "button", onclick: look }, "Look there"))] : [])));
+      make("div", { class: "tags" }, ...(when ? [make("b", {}, when)] : []), ...(isServed ? [make("button", { type: "button", onclick: look }, "Look there")] : []), ...tags.map(tag))));
   }
   box.append(cards);
   const hidden = found.length - FIRST;
@@ -208,7 +210,7 @@ function drawTime(cell, row) {
 function drawNotes() {
   const { doc } = model;
   const notes = [
-    `A request counts in the minute in which it ended, as the rollups have it (docs/store.md); a slice of time is ${duration(doc.width * 1e9)} long here. ${count(doc.rollups)} rollups of ${count(doc.files)} files were read, in ${duration(doc.took_ns)}.`,
+    `A request counts in the minute in which it ended, as the rollups have it (docs/store.md); a slice of time is ${long(doc.width)} long here. ${count(doc.rollups)} rollups of ${count(doc.files)} files were read, in ${duration(doc.took_ns)}.`,
     "Counts are exact; percentiles within 0.8 %, those of the small pictures and the heat map within 6 %.",
   ];
   if (view.filter.protocol || view.filter.operation) notes.push("Of a protocol or an operation there are requests only: attempts and connections do not know it.");
