@@ -31,6 +31,7 @@ use crate::log::{self, Level, log};
 use crate::observe::{Plan, observe};
 use crate::say::{in_the_words_of_the_file, say};
 use crate::sockets::MetricsView;
+use crate::store::StorePlan;
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
@@ -144,6 +145,9 @@ fn of_live(
     names: &[String],
 ) -> Result<ExitCode> {
     let mut live = live(path, &config, (rings, kernel))?;
+    if let Some(directory) = config.store.as_ref().and_then(StorePlan::directory) {
+        live.keeps(directory.to_owned())?;
+    }
     let (sockets, desk) = sockets(&config, &mut live)?;
     let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);
     let seed = RandomState::new().hash_one(0);
