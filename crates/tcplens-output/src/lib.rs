@@ -35,6 +35,7 @@ pub mod remote;
 pub mod report;
 pub mod rfc3339;
 pub mod running;
+pub mod shell;
 pub mod sink;
 pub mod store;
 pub mod table;

@@ -23,8 +23,9 @@ use crate::color::Paint;
 use crate::glyphs::Glyphs;
 use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration};
+use crate::shell::quoted;
 use crate::time_style::{TimeFormat, TimeStyle};
-use show::{is_stream, quoted};
+use show::is_stream;
 
 /// How to print a report.
 #[derive(Debug)]

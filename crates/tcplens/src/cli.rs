@@ -15,6 +15,8 @@ pub(crate) use anomalies::{Anomalies, Check, Critical, History};
 pub(crate) use convert::{Convert, ConvertFormat};
 pub(crate) use events::{EventFormat, Events};
 pub(crate) use explain::{Explain, ExplainFormat};
+#[cfg(feature = "parquet")]
+pub(crate) use fleet::Fleet;
 pub(crate) use kernel::Kernel;
 pub(crate) use options::{
     AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
@@ -32,6 +34,8 @@ mod anomalies;
 mod convert;
 mod events;
 mod explain;
+#[cfg(feature = "parquet")]
+mod fleet;
 mod kernel;
 mod options;
 mod query;
@@ -85,6 +89,9 @@ pub(crate) enum Command {
     Anomalies(Box<Anomalies>),
     /// The same in one line and an exit status, for monitoring
     Check(Box<Check>),
+    /// A page for browsers over a store: servers over time, what is abnormal, records
+    #[cfg(feature = "parquet")]
+    Fleet(Fleet),
     /// Archives of sockets from one format to another
     Convert(Convert),
     /// What works on this machine, and what each missing thing costs

@@ -37,9 +37,9 @@ mod explain;
 mod generated;
 mod handshakes;
 pub(crate) mod lines;
-mod query;
+pub(crate) mod query;
 mod records;
-mod report;
+pub(crate) mod report;
 pub(crate) mod requests;
 mod script;
 mod sockets;
@@ -76,6 +76,8 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Query(query) => query::run(&query),
         Command::Anomalies(command) => anomalies::run(&command),
         Command::Check(check) => check::run(&check),
+        #[cfg(feature = "parquet")]
+        Command::Fleet(fleet) => crate::fleet::run(&fleet),
         Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Events(events) => events::run(&events),

@@ -6,6 +6,8 @@ mod agent;
 mod answer;
 mod cli;
 mod commands;
+#[cfg(feature = "parquet")]
+mod fleet;
 mod gate;
 mod kernel;
 mod live;

@@ -11,6 +11,7 @@ mod churn;
 pub mod compare;
 pub mod explain;
 pub mod findings;
+pub mod fleet;
 mod handshakes;
 mod histogram;
 pub mod metrics;

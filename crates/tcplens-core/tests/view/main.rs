@@ -1,6 +1,7 @@
 //! Records made by hand, and the findings they lead to: all that is said, word by word.
 #![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
+mod fleet;
 mod metrics;
 mod names;
 mod page;

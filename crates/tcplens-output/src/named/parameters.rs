@@ -153,7 +153,8 @@ pub struct Parameters {
 
 impl Parameters {
     /// `{where}`: all of it as one condition, `TRUE` without any.
-    pub(super) fn condition(&self, dialect: Dialect) -> String {
+    #[must_use]
+    pub fn condition(&self, dialect: Dialect) -> String {
         let mut all = Vec::new();
         for (at, sign) in [(self.since, ">="), (self.until, "<")] {
             let Some(at) = at else {

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use tcplens_core::record::Finding;
 
 use super::About;
-use crate::report::show::{self, is_stream, quoted};
+use crate::report::show::{self, is_stream};
+use crate::shell::quoted;
 
 /// `tcplens connections -r shop.pcap 'host 10.0.0.7'`.
 pub(super) fn line(finding: &Finding, about: &About<'_>) -> String {

@@ -7,6 +7,7 @@
 
 mod command;
 mod data;
+pub mod fleet;
 mod sha256;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,9 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = concat!(
     include_str!("js/format.js"),
     include_str!("js/model.js"),
+    include_str!("js/lines.js"),
     include_str!("js/plots.js"),
+    include_str!("js/parts.js"),
     include_str!("js/tables.js"),
     include_str!("js/waterfall.js"),
     include_str!("js/main.js"),
@@ -28,51 +31,81 @@ const UPLOT_STYLE: &str = include_str!("uplot/uPlot.min.css");
 const UPLOT: &str = include_str!("uplot/uPlot.iife.min.js");
 const UPLOT_LICENSE: &str = include_str!("uplot/LICENSE");
 
+fn kit() -> Kit {
+    Kit {
+        frame: FRAME,
+        style: STYLE.to_owned(),
+        script: SCRIPT,
+    }
+}
+
 /// A file: the page with its data, as [`Encoder::document`] made it.
 #[must_use]
 pub fn file(data: &str) -> String {
-    // frame-ancestors has no effect in an element (CSP 3 section 3.3).
-    let policy = format!("{}; connect-src 'none'", policy());
-    let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">");
-    fill(&meta, data)
+    kit().file(data)
 }
 
 /// The page that fetches its data from where it comes from.
 #[must_use]
 pub fn live() -> String {
-    fill("", "null")
+    kit().live()
 }
 
 /// The `Content-Security-Policy` that [`live`] is served with.
 #[must_use]
 pub fn live_policy() -> String {
-    format!("{}; connect-src 'self'; frame-ancestors 'none'", policy())
+    kit().live_policy()
 }
 
-fn policy() -> String {
-    let [style, uplot_style, uplot, script] =
-        [STYLE, UPLOT_STYLE, UPLOT, SCRIPT].map(sha256::source);
-    format!(
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; \
-         style-src {style} {uplot_style}; script-src {uplot} {script}"
-    )
+/// What a page is made of, beside uPlot.
+struct Kit {
+    frame: &'static str,
+    style: String,
+    script: &'static str,
 }
 
-fn fill(meta: &str, data: &str) -> String {
-    let mut page =
-        String::with_capacity(FRAME.len() + SCRIPT.len() + UPLOT.len() + data.len() + 20_000);
-    for piece in FRAME.split("@@") {
-        match piece {
-            "META" => page.push_str(meta),
-            "UPLOT_STYLE" => page.push_str(UPLOT_STYLE),
-            "STYLE" => page.push_str(STYLE),
-            "UPLOT_LICENSE" => page.push_str(UPLOT_LICENSE),
-            "UPLOT" => page.push_str(UPLOT),
-            "SCRIPT" => page.push_str(SCRIPT),
-            // In JSON a `<` can only be in a string, where this means the same.
-            "DATA" => page.push_str(&data.replace('<', "\\u003c")),
-            text => page.push_str(text),
-        }
+impl Kit {
+    fn file(&self, data: &str) -> String {
+        // frame-ancestors has no effect in an element (CSP 3 section 3.3).
+        let policy = format!("{}; connect-src 'none'", self.policy());
+        let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">");
+        self.fill(&meta, data)
     }
-    page
+
+    fn live(&self) -> String {
+        self.fill("", "null")
+    }
+
+    fn live_policy(&self) -> String {
+        let policy = self.policy();
+        format!("{policy}; connect-src 'self'; frame-ancestors 'none'")
+    }
+
+    fn policy(&self) -> String {
+        let [style, uplot_style, uplot, script] =
+            [&self.style, UPLOT_STYLE, UPLOT, self.script].map(sha256::source);
+        format!(
+            "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; \
+             style-src {style} {uplot_style}; script-src {uplot} {script}"
+        )
+    }
+
+    fn fill(&self, meta: &str, data: &str) -> String {
+        let size = self.frame.len() + self.script.len() + UPLOT.len() + data.len() + 20_000;
+        let mut page = String::with_capacity(size);
+        for piece in self.frame.split("@@") {
+            match piece {
+                "META" => page.push_str(meta),
+                "UPLOT_STYLE" => page.push_str(UPLOT_STYLE),
+                "STYLE" => page.push_str(&self.style),
+                "UPLOT_LICENSE" => page.push_str(UPLOT_LICENSE),
+                "UPLOT" => page.push_str(UPLOT),
+                "SCRIPT" => page.push_str(self.script),
+                // In JSON a `<` can only be in a string, where this means the same.
+                "DATA" => page.push_str(&data.replace('<', "\\u003c")),
+                text => page.push_str(text),
+            }
+        }
+        page
+    }
 }

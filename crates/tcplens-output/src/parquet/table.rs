@@ -73,6 +73,33 @@ impl Table {
         })
     }
 
+    /// Reads only the fields of these names; the others are absent in each row, and cost nothing.
+    pub(crate) fn only(mut self, names: &[&str]) -> Table {
+        for (field, leaf) in &mut self.fields {
+            if !names.contains(&field.name) {
+                *leaf = None;
+            }
+        }
+        self
+    }
+
+    /// The least and the largest time, as far as statistics tell; `None`: they do not, or there is no row.
+    pub(crate) fn times(&self) -> Option<(Timestamp, Timestamp)> {
+        let time = self.fields.iter().find(|(field, _)| field.name == "time");
+        let leaf = time.and_then(|(_, leaf)| *leaf)?;
+        let groups = 0..self.reader.num_row_groups();
+        let times = groups.filter_map(|number| {
+            let group = self.reader.metadata().row_group(number);
+            match group.columns().get(leaf)?.statistics()? {
+                Statistics::Int64(times) => Some((*times.min_opt()?, *times.max_opt()?)),
+                _ => None,
+            }
+        });
+        times
+            .reduce(|(min, max), (from, to)| (min.min(from), max.max(to)))
+            .map(|(min, max)| (Timestamp(min), Timestamp(max)))
+    }
+
     /// Gives each row whose row group may have times in `range`: its host, and its values in the order of declaration.
     pub(crate) fn rows(&self, range: &Range<Timestamp>, each: &mut EachRow<'_>) -> io::Result<()> {
         for number in 0..self.reader.num_row_groups() {

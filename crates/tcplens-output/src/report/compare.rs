@@ -9,10 +9,11 @@ use tcplens_core::view::compare::{
     Comparison, GROUPS, LEAST_SHARE_PERCENT, LEAST_TIME_PERCENT, LEVEL_PERCENT, Period,
 };
 
-use super::show::{is_stream, quoted};
+use super::show::is_stream;
 use super::{Page, ReportOptions, printable, things};
 use crate::color::Paint;
 use crate::human::{Count, Duration, Endpoint};
+use crate::shell::quoted;
 use crate::table::Column;
 use crate::time_style::{TimeFormat, TimeStyle};
 

@@ -1,4 +1,4 @@
-//! Which command shows what a finding is about, and how its words are written for a shell. The report of a terminal and the page
+//! Which command shows what a finding is about. The report of a terminal and the page
 //! both say it; neither what is around it nor its colour is here.
 
 /// The command, and its options: those that find the records that a finding of this code counted.
@@ -28,13 +28,4 @@ pub(crate) fn command(code: &str) -> (&'static str, &'static str) {
 /// Standard input, or what a shell made for `<(...)`.
 pub(crate) fn is_stream(source: &str) -> bool {
     source == "-" || source.starts_with("/dev/")
-}
-
-/// As a shell reads it back.
-pub(crate) fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:,@%=".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

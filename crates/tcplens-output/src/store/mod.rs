@@ -18,6 +18,8 @@ mod layout;
 mod line;
 mod places;
 #[cfg(feature = "parquet")]
+pub mod look;
+#[cfg(feature = "parquet")]
 mod reader;
 #[cfg(feature = "parquet")]
 mod recover;

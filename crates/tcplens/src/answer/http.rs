@@ -1,4 +1,4 @@
-//! The page of metrics, or the page for browsers and what changes on it, over HTTP/1.1 (RFC 9112), on one thread for all clients.
+//! The page of metrics, the page for browsers and what changes on it, or the page over a store, over HTTP/1.1 (RFC 9112), on one thread for all clients.
 //! One request per connection: a scrape every few seconds needs no more. Not a web server: it knows a few pages, reads no bodies,
 //! and sends no dates. By hand: a framework with its runtime (axum, tokio) is thirty packages more than there are for these pages.
 //!
@@ -6,6 +6,7 @@
 //! [`CLIENTS`] are served; when one more comes, the one goes that has asked nothing for longest, or, where all have asked, has
 //! been there for longest. Desks are asked over bounded channels that never make this thread wait.
 
+mod asks;
 mod client;
 mod events;
 mod head;
@@ -25,6 +26,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Asked;
 use super::server::Room;
+#[cfg_attr(
+    not(feature = "parquet"),
+    expect(unused_imports, reason = "only the page over a store asks so")
+)]
+pub(crate) use asks::{Asks, Said};
 use client::{Client, Next};
 pub(crate) use head::Known;
 use pages::Pages;
@@ -62,6 +68,15 @@ impl Http {
         room: Arc<Room>,
     ) -> io::Result<Http> {
         Http::of("web", listener, vec![desk], Pages::browser(room))
+    }
+
+    /// The page over a store: all but the page itself is asked of `asks`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    #[cfg(feature = "parquet")]
+    pub(crate) fn start_fleet(listener: TcpListener, asks: Box<dyn Asks>) -> io::Result<Http> {
+        Http::of("web", listener, Vec::new(), Pages::fleet(asks))
     }
 
     fn of(

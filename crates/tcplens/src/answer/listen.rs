@@ -70,12 +70,7 @@ impl Listeners {
         let metrics = metrics.transpose()?;
         let web = answering.web.map(|at| bind(at, "--web"));
         let web = web.transpose()?;
-        if let Some(at) = answering.web.filter(|at| !at.ip().is_loopback()) {
-            say(format_args!(
-                "--web at {at} is open to everybody who reaches it: there is no password and no TLS, and the page tells \
-                 addresses and what was asked for; 127.0.0.1 is for this host only"
-            ));
-        }
+        answering.web.into_iter().for_each(warn_of);
         let socket = answering.socket.as_deref().map(|path| {
             let stop = "stop it (`tcplens stat` tells what it counts)";
             bind_socket(path, "--socket", stop)
@@ -218,6 +213,26 @@ impl Listeners {
                 .context("cannot answer at --socket")?;
         }
         Ok((Desk::new(settings, asked, rooms, others), servers))
+    }
+}
+
+/// Binds the port of a page that tells what traffic was, and says so where others reach it.
+///
+/// # Errors
+/// It is taken or not permitted; the message says what to do.
+#[cfg(feature = "parquet")]
+pub(crate) fn bind_page(at: SocketAddr) -> Result<TcpListener> {
+    let listener = bind(at, "--web")?;
+    warn_of(at);
+    Ok(listener)
+}
+
+fn warn_of(at: SocketAddr) {
+    if !at.ip().is_loopback() {
+        say(format_args!(
+            "--web at {at} is open to everybody who reaches it: there is no password and no TLS, and the page tells \
+             addresses and what was asked for; 127.0.0.1 is for this host only"
+        ));
     }
 }
 

@@ -122,6 +122,12 @@ pub(crate) fn listen_web(text: &str) -> Result<SocketAddr, String> {
     address(text, 9317)
 }
 
+/// Reads where `fleet` listens.
+#[cfg(feature = "parquet")]
+pub(crate) fn listen_fleet(text: &str) -> Result<SocketAddr, String> {
+    address(text, 9318)
+}
+
 fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());

@@ -30,6 +30,12 @@ pub(super) fn run(query: &Query) -> Result<ExitCode> {
     Err(anyhow!("cannot run {}: {error}", engine.display()))
 }
 
+/// Where the engine is, for whoever else asks it: see [`find`].
+#[cfg(feature = "parquet")]
+pub(crate) fn engine() -> Result<PathBuf> {
+    find()
+}
+
 /// Where the engine is: as the environment says, beside this program, in the checkout that this program was built in, or on PATH.
 fn find() -> Result<PathBuf> {
     if let Some(named) = env::var_os(VARIABLE).filter(|value| !value.is_empty()) {

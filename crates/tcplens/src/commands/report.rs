@@ -24,7 +24,7 @@ use crate::observe::{View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
 
-mod html;
+pub(crate) mod html;
 
 /// Columns where nothing tells how wide the reader's screen is.
 const COLUMNS: usize = 100;

@@ -23,13 +23,31 @@ impl Cells {
         self.put(cell(span.ns()), 1);
     }
 
+    /// Counts a duration so many times; a cell counts to `u32::MAX` and then stays there.
+    pub fn add_times(&mut self, span: Span, count: u64) {
+        if count > 0 {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            self.put(cell(span.ns()), count);
+        }
+    }
+
     /// Cell and count, ascending; no count is zero. Cell `c` begins at `(c - 8s) * 2^s` ns with `s = c / 8 - 1` (rounded down,
     /// not below 0), and ends where the next begins.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u32)> {
         self.0.iter().copied()
     }
 
-    fn merge(&mut self, other: &Cells) {
+    /// The middle of a cell, in ns: within 6 % of what is in it.
+    #[must_use]
+    pub fn middle(cell: u16) -> u64 {
+        // Whatever the number, as one from elsewhere may be: the last that a duration has is 495.
+        let cell = u64::from(cell.min(495));
+        let shift = (cell >> PRECISION).saturating_sub(1);
+        ((cell - (shift << PRECISION)) << shift) + ((1 << shift) >> 1)
+    }
+
+    /// Counts everything that `other` counted.
+    pub fn merge(&mut self, other: &Cells) {
         for (cell, count) in other.iter() {
             self.put(cell, count);
         }
@@ -43,8 +61,9 @@ impl Cells {
     }
 }
 
-/// Below 2^3 each value has its cell; from there on the leading four bits choose it.
-fn cell(ns: u64) -> u16 {
+/// The cell of a duration. Below 2^3 each value has its own; from there on the leading four bits choose it.
+#[must_use]
+pub fn cell(ns: u64) -> u16 {
     let shift = (u64::BITS - ns.leading_zeros()).saturating_sub(PRECISION + 1);
     // At most 60 * 8 + 15.
     ((u64::from(shift) << PRECISION) + (ns >> shift)) as u16
@@ -279,6 +298,8 @@ mod tests {
             ] {
                 let cell = cell(ns);
                 let (from, to) = (low(cell), low(cell + 1));
+                let middle = Cells::middle(cell);
+                assert!(from <= middle && middle < to, "{ns} {from} {middle} {to}");
                 assert!(from <= ns && ns < to, "{ns} {from} {to}");
                 assert!((to - from) <= (from / 8).max(1), "{ns} {from} {to}");
             }

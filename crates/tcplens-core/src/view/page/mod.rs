@@ -9,7 +9,7 @@ mod course;
 mod destinations;
 mod slow;
 
-pub use course::{Cells, Course, Slot};
+pub use course::{Cells, Course, Slot, cell};
 pub use destinations::{Destinations, SEATS, Seat};
 pub use slow::{AROUND, Lane, OF_SEAT, ROWS, SLOWEST, SlowTask, SlowTasks, Task};
 

@@ -13,6 +13,14 @@ function make(name, attributes, ...children) {
   return element;
 }
 
+/** The same of a picture. */
+function svg(name, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
 const byId = (id) => document.getElementById(id);
 
 /** `1,234`, with a narrow gap no locale decides. */

@@ -1,17 +1,6 @@
 // What was seen, as data.rs tells it, what of it is looked at, and sums over that. Draws nothing.
 
 const OUTCOMES = ["established", "refused", "unreachable", "timed out", "unanswered", "aborted", "reset", "unacknowledged", "one-sided"];
-const PARTS = ["client", "queue", "server", "network", "loss", "window", "transfer"];
-const PART_WORDS = {
-  client: "the client was sending the request",
-  queue: "earlier requests of the connection were being answered",
-  server: "the server had it",
-  network: "on the way between here and the server",
-  loss: "something lost was not yet repaired",
-  window: "waiting for a closed receive window",
-  transfer: "the response was being sent",
-};
-
 /** All that is known, and what is looked at: a destination or null for all, and [from, to] in seconds or null. */
 const model = { head: {}, findings: null, rows: new Map(), others: [0, 0, 0, 0, 0], courses: new Map(), slow: [], lanes: new Map(), health: {}, revision: 0 };
 const view = { destination: null, range: null, slow: null, sort: ["weight", true], filter: "" };
@@ -76,12 +65,6 @@ function laneOf([client, server, first, tasks]) {
   };
 }
 
-/** First duration of a cell, in ns: data.rs' and course.rs' rule. */
-function cellLow(cell) {
-  const shift = Math.max((cell >> 3) - 1, 0);
-  return (cell - 8 * shift) * 2 ** shift;
-}
-
 /** The course of what is looked at. */
 function course() {
   return model.courses.get(view.destination ?? "*") || { slots: new Map(), width: 1 };
@@ -112,18 +95,6 @@ function sum(list) {
   }
   for (const name of ["latency", "connect"]) all[name] = [...all[name]].sort((a, b) => a[0] - b[0]);
   return all;
-}
-
-/** What at most this share of durations exceed, in ns, from cells: within 6 %. Null where there are none. */
-function quantile(cells, share) {
-  const total = cells.reduce((n, cell) => n + cell[1], 0);
-  if (!total) return null;
-  let rank = Math.max(1, Math.ceil(total * share));
-  for (const [cell, n] of cells) {
-    if (rank <= n) return (cellLow(cell) + cellLow(cell + 1)) / 2;
-    rank -= n;
-  }
-  return cellLow(cells[cells.length - 1][0] + 1);
 }
 
 const failed = (outcomes) => outcomes.reduce((n, one, at) => (at === 0 || at === 8 ? n : n + one), 0);

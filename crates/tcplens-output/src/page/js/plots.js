@@ -1,42 +1,10 @@
 // Plots over time: lines by uPlot, the heat map and the histogram on canvases. All share one axis of time, and a drag across
-// any of them chooses a range.
+// any of them chooses a range. Of the page and of the fleet page: what is drawn, `lines()`, `slots()` of `course()`, `marks()`,
+// `view` and `choose()`, each of them has for itself.
 
 const LEFT = 66; // Where every plot begins, so that moments lie below each other.
-const RIGHT = 12;
-const FAILED = ["refused", "unreachable", "timed out", "unanswered", "aborted", "reset", "unacknowledged"];
+const RIGHT = 24; // Half of what the last moment is written as.
 const HUES = ["loss", "server", "queue", "window", "client", "transfer", "network", "unknown", "quiet", "ink"];
-
-/** The lines of each plot: label, colour, value of a slice, and how it is written. */
-function lines() {
-  const rate = (get) => (slot, width) => get(slot) / width;
-  const part = (share) => (slot) => {
-    const ns = quantile(latencyOf(slot), share);
-    return ns === null ? null : ns / 1e9;
-  };
-  const seconds = (v) => (v === null || v === undefined ? "–" : duration(v * 1e9));
-  const each = (v) => (v === null || v === undefined ? "–" : three(v) + "/s");
-  const troubles = [
-    ["answered with an error", (slot) => slot.errors],
-    ["request unanswered", (slot) => slot.unanswered],
-    ...FAILED.map((word) => ["attempt " + word, (slot) => slot.outcomes[OUTCOMES.indexOf(word)] || 0]),
-    ["segment repeated", (slot) => slot.retransmits],
-  ];
-  const all = [...course().slots.values()];
-  const seen = troubles.filter(([, get], n) => n === 0 || all.some(get));
-  return {
-    requests: [
-      ["requests", "server", rate((slot) => slot.requests), each, "fill"],
-      ["attempts to connect", "network", rate((slot) => attempts(slot.outcomes) + slot.undecided), each, "dash"],
-    ],
-    trouble: seen.map(([label, get], n) => [label, HUES[n % HUES.length], rate(get), each, "stack"]),
-    latency: [
-      ["50 %", "network", part(0.5), seconds],
-      ["95 %", "queue", part(0.95), seconds],
-      ["99 %", "loss", part(0.99), seconds, "dash"],
-    ],
-  };
-}
-
 const plots = { made: {}, signature: "" };
 
 /** Each line upon those after it, so that none hides another; what is drawn first is the highest. */
@@ -105,6 +73,7 @@ function newPlot(name, specs, data, range) {
         })),
       ],
       hooks: {
+        drawClear: [drawMarks],
         setSelect: [(self) => {
           const { left, width } = self.select;
           if (width > 3) choose([self.posToVal(left, "x"), self.posToVal(left + width, "x")]);
@@ -117,11 +86,36 @@ function newPlot(name, specs, data, range) {
   return plot;
 }
 
+/** Bands behind the lines: what is abnormal, each from when to when, in seconds. */
+function drawMarks(self) {
+  const { left, top, width, height } = self.bbox;
+  const context = self.ctx;
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  for (const [from, to] of marks()) {
+    const [x, end] = [self.valToPos(from, "x", true), self.valToPos(to, "x", true)];
+    context.fillStyle = colour("mark");
+    context.fillRect(x, top, Math.max(end - x, 2), height);
+  }
+  context.restore();
+}
+
 /** Marks of the axis: with fractions where marks are close. */
 function axisTime(s, splits) {
   const step = splits.length > 1 ? splits[1] - splits[0] : 1;
+  if (step >= 3600 && (splits[splits.length - 1] - splits[0] > 86400 || step >= 86400)) return dayTime(s);
+  // Whole minutes need no seconds.
+  if (step >= 60) return timeOf(s, false).slice(0, 5);
   const decimals = step < 0.01 ? 3 : step < 0.1 ? 2 : step < 1 ? 1 : 0;
   return timeOf(s, false, decimals);
+}
+
+/** `11-21 14:00`, the day alone where it begins. */
+function dayTime(s) {
+  const [date, time] = timeOf(s, true).split(" ");
+  return time === "00:00:00" ? date.slice(5) : `${date.slice(5)} ${time.slice(0, 5)}`;
 }
 
 /** A canvas as large as it is shown, and its context in CSS pixels. */
@@ -225,7 +219,9 @@ function drawHeat(list, sliceWidth) {
   for (let n = 0; n <= wish; n++) {
     const s = range[0] + ((range[1] - range[0]) * n) / wish;
     context.textAlign = n === 0 ? "left" : n === wish ? "right" : "center";
-    context.fillText(timeOf(s, false, (range[1] - range[0]) / wish < 1 ? 2 : 0), x(s), height - 6);
+    const isLong = range[1] - range[0] > 86400;
+    const step = (range[1] - range[0]) / wish;
+    context.fillText(isLong ? dayTime(Math.round(s / 60) * 60) : step >= 600 ? timeOf(s, false).slice(0, 5) : timeOf(s, false, step < 1 ? 2 : 0), x(s), height - 6);
   }
   heat.cells = { columns, range, x, y, width, durations, low, high, bottom, top, sliceWidth };
   const scale = make("span", { class: "scale" });

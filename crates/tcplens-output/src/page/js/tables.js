@@ -64,45 +64,6 @@ function plotsOf(finding) {
   return [make("button", { type: "button", title: `Plots of ${name} only`, onclick: look }, "Its plots")];
 }
 
-/** To the clipboard; where that is not allowed the command is selected, for Ctrl-C. */
-function copyText(text, element, button) {
-  const select = () => getSelection().selectAllChildren(element);
-  const said = (word) => {
-    button.textContent = word;
-    setTimeout(() => (button.textContent = "Copy"), 1500);
-  };
-  if (!navigator.clipboard) {
-    select();
-    return said("Selected");
-  }
-  navigator.clipboard.writeText(text).then(() => said("Copied"), () => { select(); said("Selected"); });
-}
-
-function swatch(part) {
-  return make("span", { class: "swatch " + part });
-}
-
-function drawBudget(total) {
-  const box = byId("budget");
-  box.replaceChildren();
-  const all = total.budget.reduce((n, ns) => n + ns, 0);
-  if (!all) {
-    box.append(make("p", { class: "quiet" }, total.requests ? "Not known: of none of these requests were all times seen." : "No requests here."));
-    return;
-  }
-  const bar = make("div", { class: "bar", role: "img", "aria-label": "Shares of time, as in the table below" });
-  const body = make("tbody");
-  PARTS.forEach((part, at) => {
-    const ns = total.budget[at];
-    if (!ns) return;
-    const piece = make("i", { class: part, title: `${part}: ${percent(ns, all)}` });
-    piece.style.width = (100 * ns) / all + "%";
-    bar.append(piece);
-    body.append(make("tr", {}, make("td", { class: "l" }, swatch(part), make("b", {}, part), ": " + PART_WORDS[part]), make("td", {}, percent(ns, all)), make("td", {}, duration(ns))));
-  });
-  box.append(bar, make("table", {}, body), make("p", { class: "quiet" }, `${duration(all)} in all, of the requests that were seen from beginning to end.`));
-}
-
 /** Columns of destinations: key, heading, what it means, value, how it is written, whether it is text. */
 const COLUMNS = [
   ["name", "destination", "Server and port", (r) => r.name, null, true],
@@ -141,28 +102,6 @@ function rowsNow() {
 
 const weight = (row) => (row.requests || 0) + (row.attempts || 0) + 10 * ((row.errors || 0) + (row.unanswered || 0) + (row.failed || 0));
 
-/** Whether a row passes a filter: words that its name or protocols have, and comparisons such as `p99>100ms`. */
-function filterOf(text) {
-  const units = { ns: 1, us: 1e3, "µs": 1e3, ms: 1e6, s: 1e9, k: 1e3, "%": 0.01 };
-  const problems = [];
-  const tests = text.trim().split(/\s+/).filter(Boolean).map((word) => {
-    const parts = /^([a-z0-9]+)(>=|<=|>|<|=)([0-9.]+)(ns|us|µs|ms|s|k|%)?$/i.exec(word);
-    if (!parts) return (row) => (row.name + " " + row.protocols).toLowerCase().includes(word.toLowerCase());
-    const column = COLUMNS.find(([key, heading]) => key === parts[1] || heading === parts[1]);
-    if (!column || column[5]) {
-      problems.push(`there is no number called ${parts[1]}`);
-      return () => true;
-    }
-    const limit = Number(parts[3]) * (units[parts[4]] || 1);
-    const compare = { ">": (v) => v > limit, "<": (v) => v < limit, ">=": (v) => v >= limit, "<=": (v) => v <= limit, "=": (v) => v === limit }[parts[2]];
-    return (row) => {
-      const value = column[3](row);
-      return value !== null && value !== undefined && compare(value);
-    };
-  });
-  return { passes: (row) => tests.every((test) => test(row)), problems };
-}
-
 const kept = new Map(); // Rows of the table by destination: kept, so that focus and selection stay.
 
 function drawDestinations() {
@@ -176,7 +115,7 @@ function drawDestinations() {
   const focused = table.tHead.contains(document.activeElement) ? [...table.tHead.querySelectorAll("button")].indexOf(document.activeElement) : -1;
   table.tHead.replaceChildren(head);
   if (focused >= 0) table.tHead.querySelectorAll("button")[focused].focus();
-  const { passes, problems } = filterOf(view.filter);
+  const { passes, problems } = filterOf(view.filter, COLUMNS, (row) => row.name + " " + row.protocols);
   const all = rowsNow();
   const rows = all.filter(passes);
   const [key, down] = view.sort;
@@ -231,19 +170,6 @@ function rowElement(row) {
     if (ALARM.includes(key)) cell.classList.toggle("bad", v > 0);
   });
   return element;
-}
-
-function drawMini(cell, budget) {
-  const all = budget.reduce((n, ns) => n + ns, 0);
-  if (!all) return cell.replaceChildren("–");
-  const bar = make("span", { class: "mini", title: PARTS.map((part, at) => (budget[at] ? `${part} ${percent(budget[at], all)}` : "")).filter(Boolean).join(", ") });
-  PARTS.forEach((part, at) => {
-    if (!budget[at]) return;
-    const piece = make("i", { class: part });
-    piece.style.width = (100 * budget[at]) / all + "%";
-    bar.append(piece);
-  });
-  cell.replaceChildren(bar);
 }
 
 /** What is not zero, in words where these are known. */

@@ -40,13 +40,6 @@ function drawSlow() {
   else byId("waterfall").hidden = true;
 }
 
-function svg(name, attributes, ...children) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.append(...children);
-  return element;
-}
-
 /** Parts of a request's time and how long each is, in ns: by its budget, or all as one. */
 function partsOf(task) {
   if (task.budget && task.budget.length) return PARTS.map((part, at) => [part, task.budget[at] || 0]).filter(([, ns]) => ns > 0);

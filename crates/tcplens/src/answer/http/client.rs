@@ -10,6 +10,7 @@ use rustix::event::PollFlags;
 use tcplens_output::prometheus;
 
 use super::LOOK;
+use super::asks::Said;
 use super::events::{Events, Went};
 use super::head::{self, Page, Refused, Request, Site};
 use super::pages::Pages;
@@ -19,15 +20,17 @@ use crate::answer::{Asked, Question};
 const READING: Duration = Duration::from_secs(5);
 /// Time for the desk to answer; it does so within a tenth of a second, unless records come faster than they are counted.
 const ASKING: Duration = Duration::from_secs(5);
+/// Time for a store to be read: longer than whoever reads it takes at most.
+const READING_A_STORE: Duration = Duration::from_secs(40);
 /// Time for a response to be fetched. Chosen: Prometheus gives up after 10 s by default.
 const WRITING: Duration = Duration::from_secs(10);
 /// Time for a client to close after it has its response.
 const LEAVING: Duration = Duration::from_secs(1);
 
-const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
 const WELCOME: &str = "tcplens: metrics for Prometheus are at /metrics\n";
 const HTML: &str = "text/html; charset=utf-8";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// Whether a client is to be served any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ enum Step {
     Read(Vec<u8>),
     /// The desks answer, one after the other.
     Ask(Asking),
+    /// Somebody reads a store for it; whether it wants no more than the head.
+    Wait(Receiver<Said>, bool),
     /// It follows what changes.
     Follow(Box<Events>),
     /// The response, and how much of it is sent.
@@ -90,7 +95,7 @@ impl Client {
         match &self.step {
             Step::Follow(events) => events.waits_for(),
             Step::Read(_) | Step::Leave => PollFlags::IN,
-            Step::Ask(..) => PollFlags::empty(),
+            Step::Ask(..) | Step::Wait(..) => PollFlags::empty(),
             Step::Write(..) => PollFlags::OUT,
         }
     }
@@ -99,7 +104,7 @@ impl Client {
     pub(super) fn look_at(&self, now: Instant) -> Instant {
         match &self.step {
             Step::Follow(events) => events.look_at(now),
-            Step::Ask(..) => self.deadline.min(now + LOOK),
+            Step::Ask(..) | Step::Wait(..) => self.deadline.min(now + LOOK),
             Step::Read(_) | Step::Write(..) | Step::Leave => self.deadline,
         }
     }
@@ -115,8 +120,9 @@ impl Client {
         let is_late = now >= self.deadline;
         let went = match &mut self.step {
             // It has closed both ways: nobody waits for the answer any more.
-            Step::Ask(..) if !seen.is_empty() => return Next::Go,
+            Step::Ask(..) | Step::Wait(..) if !seen.is_empty() => return Next::Go,
             Step::Ask(..) => self.ask(is_late, now, desks, pages),
+            Step::Wait(..) => self.wait(is_late, now, pages),
             Step::Follow(events) => {
                 match events.go_on(&mut self.stream, seen, now, (&desks[0], pages)) {
                     Ok(Went::On) => Ok(()),
@@ -165,10 +171,12 @@ impl Client {
                 };
                 let body = match (pages.site, refused) {
                     (Site::Metrics, _) => format!("{status}; {WELCOME}"),
-                    (Site::Page, Refused::Strange) => format!(
+                    (Site::Page | Site::Fleet, Refused::Strange) => format!(
                         "{status}; ask by address, such as http://127.0.0.1, and not from another site's page\n"
                     ),
-                    (Site::Page, _) => format!("{status}; tcplens: the page is at /\n"),
+                    (Site::Page | Site::Fleet, _) => {
+                        format!("{status}; tcplens: the page is at /\n")
+                    }
                 };
                 let kind = format!("{TEXT}\r\n{more}");
                 let body = body.as_bytes();
@@ -199,6 +207,22 @@ impl Client {
                 self.deadline = now + ASKING;
                 self.ask(false, now, desks, pages)
             }
+            Page::Asked(target) => {
+                let asked = match &pages.asks {
+                    Some(asks) => asks.ask(&target),
+                    None => Err(Said::text("404 Not Found", "tcplens: the page is at /")),
+                };
+                match asked {
+                    Ok(answer) => {
+                        self.step = Step::Wait(answer, is_head);
+                        self.deadline = now + READING_A_STORE;
+                        self.wait(false, now, pages)
+                    }
+                    Err(Said { status, kind, body }) => {
+                        self.write(pages.response(status, kind, &body, is_head), now)
+                    }
+                }
+            }
             Page::Events(_) if is_head => self.write(pages.stream(true), now),
             Page::Events(known) => {
                 let events = Events::new(pages.stream(false), known, now);
@@ -222,7 +246,7 @@ impl Client {
         let is_head = asking.is_head;
         let kind = match pages.site {
             Site::Metrics => prometheus::CONTENT_TYPE,
-            Site::Page => JSON,
+            Site::Page | Site::Fleet => JSON,
         };
         let busy = || {
             let body = b"503 Service Unavailable; no answer in time, try again\n";
@@ -238,7 +262,7 @@ impl Client {
                     let (reply, answer) = sync_channel(1);
                     let question = match pages.site {
                         Site::Metrics => Question::Metrics,
-                        Site::Page => Question::Page,
+                        Site::Page | Site::Fleet => Question::Page,
                     };
                     match desk.try_send(Asked { question, reply }) {
                         Ok(()) => asking.answer = Some(answer),
@@ -273,6 +297,28 @@ impl Client {
             None => busy(),
             Some(page) => pages.response("200 OK", kind, page, is_head),
         };
+        self.write(response, now)
+    }
+
+    /// Looks whether the store was read.
+    fn wait(&mut self, is_late: bool, now: Instant, pages: &Pages) -> io::Result<()> {
+        let Step::Wait(answer, is_head) = &self.step else {
+            return Ok(());
+        };
+        let failed = |status, text: &str| Said::text(status, text);
+        let Said { status, kind, body } = match answer.try_recv() {
+            Ok(said) => said,
+            Err(TryRecvError::Disconnected) => failed(
+                "503 Service Unavailable",
+                "whoever read the store gave up; try again",
+            ),
+            Err(TryRecvError::Empty) if is_late => failed(
+                "504 Gateway Timeout",
+                "the store does not answer: reading it takes too long, or its disk hangs; choose a shorter time, or try again",
+            ),
+            Err(TryRecvError::Empty) => return Ok(()),
+        };
+        let response = pages.response(status, kind, &body, *is_head);
         self.write(response, now)
     }
 

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const LONGEST: usize = 8 * 1024;
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     /// What page.
     pub(super) page: Page,
@@ -20,7 +20,7 @@ pub(super) struct Request {
 }
 
 /// What there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Page {
     Welcome,
     Metrics,
@@ -30,6 +30,8 @@ pub(super) enum Page {
     Data,
     /// What changes of that, from what the browser knows on.
     Events(Known),
+    /// Of the page over a store: a path with its parameters, as they came.
+    Asked(String),
 }
 
 /// Until when a browser knows everything: a run, by when it began in ns since 1970, and a revision of its data.
@@ -59,6 +61,12 @@ pub(super) enum Site {
     Metrics,
     /// Browsers.
     Page,
+    /// Browsers that look at a store.
+    #[cfg_attr(
+        not(any(feature = "parquet", test)),
+        expect(dead_code, reason = "nothing reads stores then")
+    )]
+    Fleet,
 }
 
 /// Why there is no page.
@@ -163,8 +171,11 @@ fn request(line: &str, fields: &Fields<'_>, site: Site) -> Result<Request, Refus
     let page = match (site, path) {
         (Site::Metrics, "/") => Page::Welcome,
         (Site::Metrics, "/metrics") => Page::Metrics,
-        (Site::Page, _) if !fields.is_plain() => return Err(Refused::Strange),
-        (Site::Page, "/") => Page::Browser,
+        (Site::Page | Site::Fleet, _) if !fields.is_plain() => return Err(Refused::Strange),
+        (Site::Page | Site::Fleet, "/") => Page::Browser,
+        // Whoever is asked knows which ones there are.
+        (Site::Fleet, _) if fields.is_of_other_site => return Err(Refused::Strange),
+        (Site::Fleet, _) => Page::Asked(format!("{path}?{query}")),
         (Site::Page, "/data" | "/events") if fields.is_of_other_site => {
             return Err(Refused::Strange);
         }
@@ -243,6 +254,24 @@ mod tests {
             read(&[b'x'; LONGEST + 1], Site::Metrics),
             Some(Err(Refused::TooLong))
         );
+    }
+
+    #[test]
+    fn what_a_store_is_asked_goes_on_as_it_came_but_not_for_strangers() {
+        let ask = |method: &str, fields: &str| {
+            let head = format!("{method} /fleet.json?last=6h&host=a%20b HTTP/1.1\r\n{fields}\r\n");
+            read(head.as_bytes(), Site::Fleet).map(|read| read.map(|request| request.page))
+        };
+        let here = "Host: 127.0.0.1:9318\r\n";
+        let asked = Page::Asked("/fleet.json?last=6h&host=a%20b".into());
+        assert_eq!(ask("GET", here), Some(Ok(asked)));
+        assert_eq!(ask("POST", here), Some(Err(Refused::Method)));
+        assert_eq!(
+            ask("GET", "Host: evil.example\r\n"),
+            Some(Err(Refused::Strange))
+        );
+        let fields = format!("{here}Sec-Fetch-Site: cross-site\r\n");
+        assert_eq!(ask("GET", &fields), Some(Err(Refused::Strange)));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tcplens_output::page;
 
+use super::asks::Asks;
 use super::head::Site;
 use crate::answer::server::Room;
 
@@ -23,6 +24,8 @@ pub(super) struct Pages {
     pub(super) page: Vec<u8>,
     /// Counts who was turned away.
     room: Option<Arc<Room>>,
+    /// Who has what is asked for, of the page over a store.
+    pub(super) asks: Option<Box<dyn Asks>>,
     /// When the next question may be put.
     ask_from: Cell<Option<Instant>>,
 }
@@ -35,6 +38,7 @@ impl Pages {
             fields: String::new(),
             page: Vec::new(),
             room: None,
+            asks: None,
             ask_from: Cell::new(None),
         }
     }
@@ -42,16 +46,33 @@ impl Pages {
     /// For browsers, which are told that nothing but the page's own scripts runs, that no other page may show it or load it, and
     /// that nothing of it is kept.
     pub(super) fn browser(room: Arc<Room>) -> Pages {
-        let policy = page::live_policy();
         Pages {
-            site: Site::Page,
+            room: Some(room),
+            ..Pages::safe(Site::Page, &page::live_policy(), page::live())
+        }
+    }
+
+    /// The page over a store, served likewise.
+    #[cfg(feature = "parquet")]
+    pub(super) fn fleet(asks: Box<dyn Asks>) -> Pages {
+        let (policy, live) = (page::fleet::live_policy(), page::fleet::live());
+        Pages {
+            asks: Some(asks),
+            ..Pages::safe(Site::Fleet, &policy, live)
+        }
+    }
+
+    fn safe(site: Site, policy: &str, page: String) -> Pages {
+        Pages {
+            site,
             fields: format!(
                 "Content-Security-Policy: {policy}\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n\
                  Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\n\
                  Cross-Origin-Opener-Policy: same-origin\r\nCache-Control: no-store\r\n"
             ),
-            page: page::live().into_bytes(),
-            room: Some(room),
+            page: page.into_bytes(),
+            room: None,
+            asks: None,
             ask_from: Cell::new(None),
         }
     }
