@@ -20,6 +20,8 @@ pub mod hosts;
 pub mod human;
 pub mod json;
 pub mod jsonl;
+#[cfg(feature = "remote")]
+pub mod otlp;
 pub mod page;
 #[cfg(feature = "parquet")]
 pub mod parquet;

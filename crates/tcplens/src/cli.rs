@@ -19,6 +19,7 @@ pub(crate) use options::{
     AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
     SideChoice, Source, Who,
 };
+pub(crate) use otlp::{Collector, Otlp};
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
 #[cfg(feature = "screen")]
@@ -30,6 +31,7 @@ mod events;
 mod explain;
 mod kernel;
 mod options;
+mod otlp;
 mod requests;
 mod sockets;
 mod top;
@@ -336,6 +338,9 @@ pub(crate) struct Common {
     /// Who may ask while it goes on.
     #[command(flatten)]
     pub answering: Answering,
+    /// Where telemetry goes.
+    #[command(flatten)]
+    pub otlp: Otlp,
     /// What is kept, and for how long.
     #[command(flatten)]
     pub bounds: Bounds,

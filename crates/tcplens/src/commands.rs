@@ -19,6 +19,7 @@ use crate::cli::{Answering, Command, Common, Format};
 use crate::kernel::NewPorts;
 use crate::live::Live;
 use crate::observe::Plan;
+use crate::otlp::Otlp;
 use crate::progress::Progress;
 use crate::say::say;
 use crate::signals;
@@ -159,7 +160,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .map(PacketFilter::parse)
         .transpose()?;
     let limits = Limits::new(bounds.limit_connections, bounds.limit_memory);
-    let live = words
+    let mut live = words
         .files
         .is_empty()
         .then(|| Live::new(common, &words))
@@ -167,17 +168,25 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     let listeners = answers(&common.answering, live.is_some())?;
     let asked = listeners.as_ref().map(Listeners::wanted);
     let asked = asked.unwrap_or_default();
+    let vantage = match &live {
+        Some(_) if common.kernel.kernel => Vantage::Kernel,
+        Some(_) => Vantage::Wire,
+        None => Vantage::File,
+    };
+    let collector = common.otlp.collector();
+    let otlp = collector.map(|collector| Otlp::open(&collector, vantage));
+    let otlp = otlp.transpose()?;
+    if let (Some(live), Some(_)) = (&mut live, &otlp) {
+        live.resolves();
+    }
+    let is_told = otlp.is_some();
     // Whoever sends packets chooses the ports: what they hash to is not to be foreseen. Of files all is the same again.
     let hash_seed = match live {
         Some(_) => RandomState::new().hash_one(0),
         None => 0,
     };
     let settings = Settings {
-        vantage: match &live {
-            Some(_) if common.kernel.kernel => Vantage::Kernel,
-            Some(_) => Vantage::Wire,
-            None => Vantage::File,
-        },
+        vantage,
         hash_seed,
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
@@ -193,9 +202,9 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         limit_connections: limits.connections,
         limit_held: limits.held,
         keep_duplicates: source.keep_duplicates,
-        handshakes: wanted.handshakes || asked.handshakes,
-        requests: wanted.requests || asked.requests,
-        connections: wanted.connections || asked.connections,
+        handshakes: wanted.handshakes || asked.handshakes || is_told,
+        requests: wanted.requests || asked.requests || is_told,
+        connections: wanted.connections || asked.connections || is_told,
         ..Settings::default()
     };
     let cores = || available_parallelism().map_or(1, usize::from);
@@ -240,6 +249,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         filters: Vec::new(),
         slow_from: None,
         names: None,
+        otlp,
         live,
     })
 }

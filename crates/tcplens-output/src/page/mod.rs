@@ -7,7 +7,7 @@
 
 mod command;
 mod data;
-mod sha256;
+pub(crate) mod sha256;
 #[cfg(test)]
 mod tests;
 

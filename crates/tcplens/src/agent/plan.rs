@@ -75,8 +75,9 @@ pub(crate) fn from(config: &AgentConfig) -> From {
 pub(crate) fn wanted(config: &AgentConfig) -> Wanted {
     let mut wanted = Wanted::default();
     let answers = &config.answering;
-    // tcpkit's statistics are of requests; the socket, metrics and the page count everything.
-    if answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some() {
+    // tcpkit's statistics are of requests; the socket, metrics, the page and a collector count everything.
+    let is_told = answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some();
+    if is_told || config.otlp.is_some() {
         wanted = Wanted {
             handshakes: true,
             requests: true,
@@ -193,6 +194,7 @@ pub(crate) fn plan(
         filters: config.handshake_filters.clone(),
         slow_from: None,
         names: None,
+        otlp: None,
         live: None,
     }
 }
@@ -323,6 +325,7 @@ mod tests {
             ("views: [{kind: report}]", [true, true, true]),
             ("answering: {stats_port: 33333}", [false, true, false]),
             ("answering: {metrics: 9184}", [true, true, true]),
+            ("otlp: {url: \"http://[::1]:4318\"}", [true, true, true]),
         ] {
             let wanted = wanted(&read(&format!("sources: [{{read: x}}]\n{views}")));
             let found = [wanted.handshakes, wanted.requests, wanted.connections];

@@ -23,7 +23,8 @@ pub(super) fn checked_as_a_whole(
              for the kernel's sockets alone",
         );
     }
-    if views.is_empty() && !top.has("answering") && !matches!(top.list_length("views"), Some(1..)) {
+    let is_told = top.has("answering") || top.has("otlp");
+    if views.is_empty() && !is_told && !matches!(top.list_length("views"), Some(1..)) {
         top.problem(
             "views",
             "there is none, and nothing under answering: nobody would see anything; write one (- kind: requests)",
@@ -94,6 +95,7 @@ pub(super) fn checked_without_sources(
         "ports",
         "protocol",
         "handshake_filters",
+        "otlp",
     ] {
         if top.has(name) {
             top.problem(
