@@ -85,8 +85,8 @@ struct State {
     requests: VecDeque<String>,
     /// Of these and of what is on its way.
     bytes: usize,
-    /// Requests and points that are on their way.
-    on_way: u64,
+    /// Points, and requests, that are on their way.
+    on_way: [u64; 2],
     /// Nothing more comes.
     is_ending: bool,
     /// Nobody waits any more.
@@ -192,12 +192,13 @@ impl Sender {
             let waited = self.shared.changed.wait_timeout(state, left);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let points = state.metrics.take().map_or(0, |document| document.points);
-        let requests = state.requests.len() as u64;
+        let [points, requests] = std::mem::take(&mut state.on_way);
+        // A newer document has all that an older one says.
+        let points = state.metrics.take().map_or(points, |newer| newer.points);
+        let requests = state.requests.len() as u64 + requests;
         state.requests.clear();
         state.is_given_up = true;
-        state.sent.dropped += points + requests + state.on_way;
-        state.on_way = 0;
+        state.sent.dropped += points + requests;
         self.shared.changed.notify_all();
         state.sent
     }
@@ -227,7 +228,7 @@ impl Shared {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.metrics.is_none() && self.requests.is_empty() && self.on_way == 0
+        self.metrics.is_none() && self.requests.is_empty() && self.on_way == [0; 2]
     }
 
     fn tell(&mut self, message: String) {
@@ -277,13 +278,14 @@ impl Worker {
             if is_due(&self.courses[METRICS])
                 && let Some(document) = state.metrics.take()
             {
-                state.on_way = document.points.max(1);
+                // Also one without points is waited for.
+                state.on_way[METRICS] = document.points.max(1);
                 return Some(Load::Metrics(document));
             }
             if is_due(&self.courses[REQUESTS]) && !state.requests.is_empty() {
                 let count = state.requests.len().min(TOGETHER);
                 let requests: Vec<_> = state.requests.drain(..count).collect();
-                state.on_way = requests.len() as u64;
+                state.on_way[REQUESTS] = requests.len() as u64;
                 return Some(Load::Requests(requests));
             }
             let wait = |(has_work, course): (bool, &Course)| {
@@ -350,7 +352,7 @@ impl Worker {
         if state.is_given_up {
             return;
         }
-        state.on_way = 0;
+        state.on_way = [0; 2];
         let which = match &load {
             Load::Metrics(_) => METRICS,
             Load::Requests(_) => REQUESTS,
