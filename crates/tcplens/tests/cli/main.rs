@@ -17,6 +17,8 @@ mod failures;
 mod kernel;
 mod names;
 mod options;
+#[cfg(feature = "remote")]
+mod otlp;
 mod outputs;
 mod page;
 mod parquet;
