@@ -70,7 +70,8 @@ def main():
         hosts = sorted({row[0] for row in rows})
         of_first = [row for row in rows if row[0] == hosts[0]]
         if names:
-            print(f"columns of {kind}: {' '.join(sorted(names))}")
+            # Of the directory `kind=`: DuckDB makes a column of it, Spark has it in the path that it was told.
+            print(f"columns of {kind}: {' '.join(sorted(set(names) - {'kind'}))}")
         print(f"{kind}: {len(of_first)} rows of each host" if len(rows) == len(of_first) * len(hosts) else f"{kind}: hosts differ")
         for _, at, name, task, took in sorted(row for row in of_first if len(row) > 1):
             print(at, name, task, "-" if took is None else f"{float(took):.3f}")

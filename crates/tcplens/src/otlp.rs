@@ -173,7 +173,9 @@ impl OtlpView<'_> {
     pub(crate) fn finish(mut self, health: &mut Health, is_verbose: bool) {
         self.metrics.observe(health);
         self.send();
-        let sent = self.sender.finish(if self.is_live { LAST_LIVE } else { LAST });
+        let sent = self
+            .sender
+            .finish(if self.is_live { LAST_LIVE } else { LAST });
         self.sender.messages().iter().for_each(say);
         if self.skipped > 0 {
             health.limit_hits.push(("otlp_spans", self.skipped));
@@ -211,7 +213,9 @@ impl OtlpView<'_> {
         }
         self.second.1 += 1;
         let spans = spans::spans(request, self.sender.resource());
-        spans.into_iter().for_each(|spans| self.sender.request(spans));
+        spans
+            .into_iter()
+            .for_each(|spans| self.sender.request(spans));
     }
 
     fn tell(&mut self) {

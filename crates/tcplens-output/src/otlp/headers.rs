@@ -36,7 +36,8 @@ pub fn of_variable(text: &str) -> Result<Vec<Header>, String> {
         let (name, value) = pair
             .split_once('=')
             .ok_or_else(|| wrong("has no equal sign"))?;
-        let value = decoded(value.trim()).ok_or_else(|| wrong("has a % that is none of its two digits"))?;
+        let value =
+            decoded(value.trim()).ok_or_else(|| wrong("has a % that is none of its two digits"))?;
         checked(name.trim(), &value).map_err(|why| wrong(&why))
     };
     pairs.map(header).collect()
@@ -44,8 +45,7 @@ pub fn of_variable(text: &str) -> Result<Vec<Header>, String> {
 
 /// A token and visible characters (RFC 9110 section 5).
 fn checked(name: &str, value: &str) -> Result<Header, String> {
-    let is_token =
-        |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if name.is_empty() || !name.chars().all(is_token) {
         return Err("has a name that no header can have".into());
     }
@@ -79,7 +79,9 @@ mod tests {
 
     fn pairs(of: &[(&str, &str)]) -> Vec<Header> {
         let pairs = of.iter();
-        pairs.map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect()
+        pairs
+            .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -108,7 +110,10 @@ mod tests {
         assert_eq!(of_variable(text), Ok(expected));
         for (text, why) in [
             ("a", "header 1 has no equal sign"),
-            ("a=b,c=%4", "header 2 has a % that is none of its two digits"),
+            (
+                "a=b,c=%4",
+                "header 2 has a % that is none of its two digits",
+            ),
         ] {
             let why = format!("{why}; write NAME=VALUE,NAME=VALUE");
             assert_eq!(of_variable(text), Err(why));

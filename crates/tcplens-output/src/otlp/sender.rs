@@ -332,11 +332,7 @@ impl Worker {
                 Came::Through(rejected, message)
             }
             Ok((answer, wait)) => {
-                let why = format!(
-                    "{url} answered {}: {}",
-                    answer.status,
-                    answer.first_line()
-                );
+                let why = format!("{url} answered {}: {}", answer.status, answer.first_line());
                 match answer.status {
                     429 | 502 | 503 | 504 => Came::Later(why, wait),
                     _ => Came::Refused(why),
@@ -384,7 +380,9 @@ impl Worker {
             Came::Later(why, asked) => {
                 if !std::mem::replace(&mut course.is_told, true) {
                     let noun = NOUNS[which];
-                    state.tell(format!("{noun} wait to be sent: {why}; they are tried again"));
+                    state.tell(format!(
+                        "{noun} wait to be sent: {why}; they are tried again"
+                    ));
                 }
                 let own = self.settings.first_wait * 2_u32.pow(course.failures.min(10));
                 let wait = match asked {
@@ -486,7 +484,10 @@ fn partial_success(body: &[u8]) -> (u64, Option<String>) {
     if rejected > 0 && message.is_none() {
         message = Some("no reason given".to_owned());
     }
-    (rejected, message.map(|text| text.replace(char::is_control, " ")))
+    (
+        rejected,
+        message.map(|text| text.replace(char::is_control, " ")),
+    )
 }
 
 #[cfg(test)]

@@ -214,7 +214,8 @@ fn oracle(text: &str, kind: &str) {
 
 fn python() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let all = [
         target.join("otlp-venv/bin/python"),
         PathBuf::from("python3"),

@@ -8,6 +8,9 @@ use std::process::{Command, Output, Stdio};
 
 mod agent;
 mod capture;
+#[cfg(feature = "remote")]
+#[path = "../collector/mod.rs"]
+mod collector;
 mod compare;
 mod convert;
 mod doctor;

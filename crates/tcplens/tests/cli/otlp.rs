@@ -1,68 +1,10 @@
 //! `--otlp`: what is sent of a file, and what is said where that fails. What documents look like is tested where they are made.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
 use std::time::Duration;
 
-use flate2::read::GzDecoder;
-
 use crate::Place;
-
-/// A path, what of headers is asked for, and the body.
-type Told = (String, Vec<String>, String);
-
-/// Answers each message with this status.
-fn collector(status: u16) -> (String, Receiver<Told>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let tell = tell.clone();
-            thread::spawn(move || {
-                let mut stream = stream.unwrap();
-                let mut from = BufReader::new(stream.try_clone().unwrap());
-                while let Some(message) = read(&mut from) {
-                    tell.send(message).unwrap();
-                    let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: 2\r\n\r\n{{}}");
-                    stream.write_all(answer.as_bytes()).unwrap();
-                }
-            });
-        }
-    });
-    (url, told)
-}
-
-fn read(from: &mut BufReader<TcpStream>) -> Option<Told> {
-    let mut line = String::new();
-    from.read_line(&mut line).ok().filter(|&n| n > 0)?;
-    let path = line.split(' ').nth(1)?.to_owned();
-    let mut headers = Vec::new();
-    let (mut length, mut is_packed) = (0, false);
-    loop {
-        let mut line = String::new();
-        from.read_line(&mut line).ok()?;
-        let line = line.trim().to_ascii_lowercase();
-        match line.split_once(": ") {
-            Some(("content-length", n)) => length = n.parse().ok()?,
-            Some(("content-encoding", "gzip")) => is_packed = true,
-            Some(("authorization" | "content-type", _)) => headers.push(line),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    let mut bytes = vec![0; length];
-    from.read_exact(&mut bytes).ok()?;
-    let mut body = String::new();
-    match is_packed {
-        true => GzDecoder::new(&bytes[..]).read_to_string(&mut body).ok()?,
-        false => bytes.as_slice().read_to_string(&mut body).ok()?,
-    };
-    Some((path, headers, body))
-}
+use crate::collector::{Told, collector};
 
 fn sample() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -145,7 +87,9 @@ fn what_authenticates_comes_from_a_file_or_the_environment() {
     let said = run.env(variable, "s3cret").output().unwrap().stderr;
     let said = String::from_utf8(said).unwrap();
     assert!(
-        said.contains("cannot use what OTEL_EXPORTER_OTLP_HEADERS says: header 1 has no equal sign"),
+        said.contains(
+            "cannot use what OTEL_EXPORTER_OTLP_HEADERS says: header 1 has no equal sign"
+        ),
         "{said}"
     );
 }
@@ -163,7 +107,10 @@ fn a_collector_that_does_not_take_it_is_a_partial_run() {
             "records were dropped: otlp did not take them",
         ],
     );
-    assert!(run.out.contains("\"records_dropped\":{\"otlp\":"), "{run:?}");
+    assert!(
+        run.out.contains("\"records_dropped\":{\"otlp\":"),
+        "{run:?}"
+    );
     assert_eq!(run.records("request"), 610, "nothing else is lost");
 }
 
@@ -171,16 +118,29 @@ fn a_collector_that_does_not_take_it_is_a_partial_run() {
 fn urls_that_lead_nowhere_are_refused_with_one_that_would() {
     let place = Place::new("otlp-urls");
     for (url, why) in [
-        ("localhost:4318", "is no URL of HTTP; write http://127.0.0.1:4318"),
+        (
+            "localhost:4318",
+            "is no URL of HTTP; write http://127.0.0.1:4318",
+        ),
         ("https://key@host:4318", "name that with --otlp-headers"),
         ("http:///v1", "names no server"),
-        ("http://h/otlp/v1/metrics", "/v1/metrics is added to it; write http://h/otlp"),
+        (
+            "http://h/otlp/v1/metrics",
+            "/v1/metrics is added to it; write http://h/otlp",
+        ),
     ] {
         place
             .run(&["records", "x.pcap", "--otlp", url])
             .ends(2, &[why]);
     }
     place
-        .run(&["records", "x.pcap", "--otlp", "http://h", "--otlp-interval", "10ms"])
+        .run(&[
+            "records",
+            "x.pcap",
+            "--otlp",
+            "http://h",
+            "--otlp-interval",
+            "10ms",
+        ])
         .ends(2, &["it is less than 1 s"]);
 }
