@@ -35,6 +35,7 @@ pub mod report;
 pub mod rfc3339;
 pub mod running;
 pub mod sink;
+pub mod store;
 pub mod table;
 pub mod tcpeek;
 pub mod tcpkit;

@@ -25,6 +25,7 @@ use crate::say::say;
 use crate::signals;
 use crate::sources::{self, Words};
 use crate::status::usage;
+use crate::store::StorePlan;
 
 mod agent;
 mod connections;
@@ -174,12 +175,21 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         None => Vantage::File,
     };
     let collector = common.otlp.collector();
-    let otlp = collector.map(|collector| Otlp::open(&collector, vantage));
+    let otlp =
+        collector.map(|collector| Otlp::open(&collector, common.store.host.as_deref(), vantage));
     let otlp = otlp.transpose()?;
     if let (Some(live), Some(_)) = (&mut live, &otlp) {
         live.resolves();
     }
     let is_told = otlp.is_some();
+    let store = StorePlan::of(&common.store);
+    // What is kept is everything.
+    let is_kept = store.is_some();
+    if let (Some(live), Some(directory)) =
+        (&mut live, store.as_ref().and_then(StorePlan::directory))
+    {
+        live.keeps(directory.to_owned())?;
+    }
     // Whoever sends packets chooses the ports: what they hash to is not to be foreseen. Of files all is the same again.
     let hash_seed = match live {
         Some(_) => RandomState::new().hash_one(0),
@@ -202,9 +212,9 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         limit_connections: limits.connections,
         limit_held: limits.held,
         keep_duplicates: source.keep_duplicates,
-        handshakes: wanted.handshakes || asked.handshakes || is_told,
-        requests: wanted.requests || asked.requests || is_told,
-        connections: wanted.connections || asked.connections || is_told,
+        handshakes: wanted.handshakes || asked.handshakes || is_told || is_kept,
+        requests: wanted.requests || asked.requests || is_told || is_kept,
+        connections: wanted.connections || asked.connections || is_told || is_kept,
         ..Settings::default()
     };
     let cores = || available_parallelism().map_or(1, usize::from);
@@ -250,6 +260,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         slow_from: None,
         names: None,
         otlp,
+        store,
         live,
     })
 }

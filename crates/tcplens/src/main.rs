@@ -26,6 +26,7 @@ mod signals;
 mod sockets;
 mod sources;
 mod status;
+mod store;
 
 use std::process::ExitCode;
 

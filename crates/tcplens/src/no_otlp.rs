@@ -17,7 +17,11 @@ pub(crate) enum OtlpView<'v> {
 }
 
 impl Otlp {
-    pub(crate) fn open(_collector: &Collector, _vantage: Vantage) -> Result<Otlp> {
+    pub(crate) fn open(
+        _collector: &Collector,
+        _host: Option<&str>,
+        _vantage: Vantage,
+    ) -> Result<Otlp> {
         Err(usage(
             "this tcplens was built without the feature `remote`, which OpenTelemetry (--otlp) needs; leave it out, or build \
              with it: cargo build --release --features remote",

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use tcplens_capture::clock;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::pending::Pending;
-use tcplens_core::record::{Health, Request, Vantage, Word};
+use tcplens_core::record::{Finding, Health, Request, Vantage, Word};
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::Metrics;
 use tcplens_core::view::requests::is_slow;
@@ -22,6 +22,7 @@ use tcplens_output::otlp::{Resource, metrics, spans};
 use crate::cli::Collector;
 use crate::observe::{Packets, Plan, Seen, View};
 use crate::say::say;
+use crate::store::this_host;
 
 /// Slow requests of a second that are sent. Chosen: a trace is for somebody who looks at it.
 const SPANS: u32 = 10;
@@ -43,23 +44,23 @@ pub(crate) struct Otlp {
 }
 
 impl Otlp {
-    /// Reads what is read from files, while there may be privileges.
+    /// Reads what is read from files, while there may be privileges; `host`: what this one is called, if not as it calls itself.
     ///
     /// # Errors
     /// They cannot be read, or say something else.
-    pub(crate) fn open(collector: &Collector, vantage: Vantage) -> Result<Otlp> {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let host = match host.trim() {
-            "" => "localhost",
-            host => host,
-        };
+    pub(crate) fn open(
+        collector: &Collector,
+        host: Option<&str>,
+        vantage: Vantage,
+    ) -> Result<Otlp> {
+        let host = host.map_or_else(this_host, str::to_owned);
         let sender = Sender::new(SenderSettings {
             url: collector.url.clone(),
             headers: read_headers(collector)?,
             authorities: collector.ca.clone(),
             first_wait: FIRST_WAIT,
             resource: Resource {
-                host: host.to_owned(),
+                host,
                 vantage: vantage.word().unwrap_or_default(),
             },
         })?;
@@ -294,6 +295,10 @@ impl View for OtlpView<'_> {
             true => self.view.health(&health),
             false => Ok(()),
         }
+    }
+
+    fn findings(&mut self, health: &Health) -> Vec<Finding> {
+        self.view.findings(health)
     }
 
     fn settle(&mut self) -> Result<(), SinkEnd> {

@@ -8,7 +8,7 @@
 mod buckets;
 mod exponential;
 mod operations;
-mod parts;
+pub(super) mod parts;
 pub(crate) mod seats;
 
 use crate::batch::AnyRecord;

@@ -195,6 +195,7 @@ pub(crate) fn plan(
         slow_from: None,
         names: None,
         otlp: None,
+        store: None,
         live: None,
     }
 }

@@ -276,6 +276,38 @@ pub(crate) fn script_memory(text: &str) -> Result<u64, String> {
 
 const MIB: u64 = 1 << 20;
 
+/// Where records are stored: `--store`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreTarget {
+    /// A directory of Parquet files.
+    Directory(PathBuf),
+    /// A ClickHouse server, as it was written: `clickhouse://user@host:port/db`.
+    ClickHouse(String),
+}
+
+/// Whose records these are.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > 255 || text.contains(char::is_control) {
+        return Err(format!(
+            "{text:?} is no name; write a word of up to 255 bytes"
+        ));
+    }
+    Ok(text.into())
+}
+
+/// A directory, or a server.
+pub(crate) fn store(text: &str) -> Result<StoreTarget, String> {
+    match text.split_once("://") {
+        Some(("clickhouse" | "clickhouses", _)) => Ok(StoreTarget::ClickHouse(text.into())),
+        Some((scheme, _)) => Err(format!(
+            "{scheme}:// is not known; write a directory, or clickhouse://user@host:port/db"
+        )),
+        None if text.is_empty() => Err("it is empty; write a directory".into()),
+        None => Ok(StoreTarget::Directory(text.into())),
+    }
+}
+
 /// A number above zero.
 pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
     match text.parse() {

@@ -181,7 +181,7 @@ fn of_files(
 /// A collector, if there is one.
 fn collector(config: &AgentConfig, plan: &Plan) -> Result<Option<Otlp>> {
     let collector = config.otlp.iter();
-    let mut opened = collector.map(|collector| Otlp::open(collector, plan.settings.vantage));
+    let mut opened = collector.map(|collector| Otlp::open(collector, None, plan.settings.vantage));
     opened.next().transpose()
 }
 

@@ -62,6 +62,8 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
             plan.write = None;
             plan.follow = false;
             plan.listeners = None;
+            plan.store = None;
+            plan.otlp = None;
             Some(plan)
         }
         Baseline::Period(_) => None,
