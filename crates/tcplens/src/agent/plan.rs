@@ -75,9 +75,9 @@ pub(crate) fn from(config: &AgentConfig) -> From {
 pub(crate) fn wanted(config: &AgentConfig) -> Wanted {
     let mut wanted = Wanted::default();
     let answers = &config.answering;
-    // tcpkit's statistics are of requests; the socket, metrics, the page and a collector count everything.
-    let is_told = answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some();
-    if is_told || config.otlp.is_some() {
+    // tcpkit's statistics are of requests; the socket, metrics, the page, a collector and a store take everything.
+    let is_all = answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some();
+    if is_all || config.otlp.is_some() || config.store.is_some() {
         wanted = Wanted {
             handshakes: true,
             requests: true,
@@ -195,7 +195,7 @@ pub(crate) fn plan(
         slow_from: None,
         names: None,
         otlp: None,
-        store: None,
+        store: config.store.clone(),
         live: None,
     }
 }

@@ -32,6 +32,7 @@ use crate::observe::{Plan, observe};
 use crate::otlp::Otlp;
 use crate::say::{in_the_words_of_the_file, say};
 use crate::sockets::MetricsView;
+use crate::store::StorePlan;
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
@@ -148,6 +149,9 @@ fn of_live(
     names: &[String],
 ) -> Result<ExitCode> {
     let mut live = live(path, &config, (rings, kernel))?;
+    if let Some(directory) = config.store.as_ref().and_then(StorePlan::directory) {
+        live.keeps(directory.to_owned())?;
+    }
     let (sockets, desk) = sockets(&config, &mut live)?;
     let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);
     let seed = RandomState::new().hash_one(0);
@@ -180,8 +184,12 @@ fn of_files(
 
 /// A collector, if there is one.
 fn collector(config: &AgentConfig, plan: &Plan) -> Result<Option<Otlp>> {
+    let host = config
+        .store
+        .as_ref()
+        .and_then(|store| store.host.as_deref());
     let collector = config.otlp.iter();
-    let mut opened = collector.map(|collector| Otlp::open(collector, None, plan.settings.vantage));
+    let mut opened = collector.map(|collector| Otlp::open(collector, host, plan.settings.vantage));
     opened.next().transpose()
 }
 

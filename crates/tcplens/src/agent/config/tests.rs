@@ -26,7 +26,7 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
         (
             "",
             "a.yaml:1:1: sources: there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true; or sockets: for the kernel's sockets alone\n\
-             a.yaml:1:1: views: there is none, and nothing under answering: nobody would see anything; write one (- kind: requests)",
+             a.yaml:1:1: views: there is none, and nothing under answering or store: nobody would see anything; write one (- kind: requests)",
         ),
         (
             "- a\n",
