@@ -65,6 +65,9 @@ pub enum Sample {
     Ns(u128),
 }
 
+/// Takes numbers, with the values of their labels.
+type Each<'a> = &'a mut dyn FnMut(&[&str], Sample);
+
 impl<M> Family<M> {
     /// Each number of it, with the values of its labels; of histograms none, for these are made otherwise elsewhere.
     pub fn samples(&self, of: &M, each: &mut dyn FnMut(&[&str], Sample)) {
@@ -324,7 +327,7 @@ struct Samples<'a> {
     labels: &'static [&'static str],
     page: &'a mut String,
     /// Who takes numbers in place of the page.
-    instead: Option<&'a mut dyn FnMut(&[&str], Sample)>,
+    instead: Option<Each<'a>>,
 }
 
 impl Samples<'_> {

@@ -1,48 +1,38 @@
-//! In place of `otlp` where the program was built without the feature `remote`.
+//! In place of `otlp` where the program was built without the feature `remote`: there is no collector that could be told.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tcplens_core::record::{Health, Vantage};
 
 use crate::cli::Collector;
 use crate::observe::{Plan, View};
-use crate::status::usage;
 
 /// There is none.
 pub(crate) enum Otlp {}
 
-/// None either.
-pub(crate) enum OtlpView<'v> {
-    /// Never.
-    None(&'v mut dyn View, Otlp),
-}
-
 impl Otlp {
-    pub(crate) fn open(
-        _collector: &Collector,
-        _host: Option<&str>,
-        _vantage: Vantage,
-    ) -> Result<Otlp> {
-        Err(usage(
-            "this tcplens was built without the feature `remote`, which OpenTelemetry (--otlp) needs; leave it out, or build \
-             with it: cargo build --release --features remote",
-        ))
+    pub(crate) fn open(collector: &Collector, _: Option<&str>, _: Vantage) -> Result<Otlp> {
+        let Collector {
+            url,
+            headers: _,
+            ca: _,
+            interval: _,
+            slow_from: _,
+        } = collector;
+        bail!(
+            "cannot send to {url}: this tcplens was built without the feature remote; leave --otlp out, or build with it \
+             (cargo build --features remote)"
+        )
     }
 
-    pub(crate) fn around<'v>(self, _view: &'v mut dyn View, _plan: &mut Plan) -> OtlpView<'v> {
+    pub(crate) fn around(self, _: &mut dyn View, _: &mut Plan) -> Otlp {
         match self {}
-    }
-}
-
-impl OtlpView<'_> {
-    pub(crate) fn finish(self, _health: &mut Health, _is_verbose: bool) {
-        match self {
-            OtlpView::None(_, otlp) => match otlp {},
-        }
     }
 
     pub(crate) fn as_view(&mut self) -> &mut dyn View {
-        match self {
-            OtlpView::None(_, otlp) => match *otlp {},
-        }
+        match *self {}
+    }
+
+    pub(crate) fn finish(self, _: &mut Health, _: bool) {
+        match self {}
     }
 }

@@ -31,6 +31,8 @@ const SLOW: Span = Span::from_ns(100_000_000);
 /// How long the end waits for a collector: of live packets, and of files, where nobody else waits.
 const LAST_LIVE: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_secs(10);
+/// How often it is looked whether there is something to tell meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
 /// The first wait before another try.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// What all programs with OpenTelemetry read.
@@ -174,10 +176,14 @@ impl OtlpView<'_> {
     pub(crate) fn finish(mut self, health: &mut Health, is_verbose: bool) {
         self.metrics.observe(health);
         self.send();
-        let sent = self
-            .sender
-            .finish(if self.is_live { LAST_LIVE } else { LAST });
-        self.sender.messages().iter().for_each(say);
+        let most = if self.is_live { LAST_LIVE } else { LAST };
+        let until = Instant::now() + most;
+        // Whoever waits is told what for.
+        while !self.sender.wait(LOOK) && Instant::now() < until {
+            self.tell();
+        }
+        let sent = self.sender.finish(Duration::ZERO);
+        self.tell();
         if self.skipped > 0 {
             health.limit_hits.push(("otlp_spans", self.skipped));
         }

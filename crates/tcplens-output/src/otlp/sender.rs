@@ -1,6 +1,6 @@
 //! The way to a collector: a thread of its own that sends what waits, and tries again what may be sent again
 //! (<https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>). Whoever hands something over never waits, whatever the
-//! collector does; only [`Sender::finish`] waits, and not for ever.
+//! collector does; only [`Sender::wait`] and [`Sender::finish`] wait, and not for ever.
 //!
 //! Bounded: one document of metrics waits, for a newer one says all that an older one would have said; spans in [`WAITING`] bytes.
 //! What finds no room, is refused, or is still there at the end is counted.
@@ -178,20 +178,27 @@ impl Sender {
         std::mem::take(&mut self.shared.lock().messages)
     }
 
-    /// Waits until all is sent, for `most` at most; what is left then is counted as dropped.
-    pub fn finish(&mut self, most: Duration) -> Sent {
+    /// Nothing more comes: waits until all is sent, for `most` at most. Whether it is.
+    pub fn wait(&self, most: Duration) -> bool {
         let until = Instant::now() + most;
         let mut state = self.shared.lock();
         state.is_ending = true;
         self.shared.changed.notify_all();
-        while self.is_started && !state.is_idle() {
+        while !state.is_idle() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                break;
+                return false;
             }
             let waited = self.shared.changed.wait_timeout(state, left);
             (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
+        true
+    }
+
+    /// The same; what is left then is counted as dropped.
+    pub fn finish(&mut self, most: Duration) -> Sent {
+        self.wait(most);
+        let mut state = self.shared.lock();
         let [points, requests] = std::mem::take(&mut state.on_way);
         // A newer document has all that an older one says.
         let points = state.metrics.take().map_or(points, |newer| newer.points);
@@ -367,7 +374,7 @@ impl Worker {
                     None if was_told => state.tell(format!("{url} takes {noun} again")),
                     Some(_) | None => {}
                 }
-                load.is_done(&mut state, rejected);
+                load.arrived(&mut state, rejected);
             }
             Came::Refused(why) => {
                 if !std::mem::replace(&mut course.is_told, true) {
@@ -375,7 +382,7 @@ impl Worker {
                 }
                 // Metrics come again by themselves; not at once.
                 course.not_before = Some(Instant::now() + self.settings.first_wait);
-                load.is_lost(&mut state);
+                load.refused(&mut state);
             }
             Came::Later(why, asked) => {
                 if !std::mem::replace(&mut course.is_told, true) {
@@ -402,7 +409,7 @@ impl Worker {
 const NOUNS: [&str; 2] = ["metrics", "slow requests"];
 
 impl Load {
-    fn is_done(self, state: &mut State, rejected: u64) {
+    fn arrived(self, state: &mut State, rejected: u64) {
         state.sent.dropped += rejected;
         match self {
             Load::Metrics(_) => state.sent.documents += 1,
@@ -413,7 +420,7 @@ impl Load {
         }
     }
 
-    fn is_lost(self, state: &mut State) {
+    fn refused(self, state: &mut State) {
         match self {
             Load::Metrics(document) => state.sent.dropped += document.points,
             Load::Requests(requests) => {
