@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tcplens_core::record::{Connection, Handshake, Record, Request, Rollup};
 use tcplens_core::time::Timestamp;
@@ -148,6 +148,30 @@ fn a_store_that_cannot_be_is_told_before_anything_is_read() {
         assert_eq!(run.out, "");
     }
     assert!(!place.path("d").exists());
+}
+
+#[test]
+fn a_run_whose_reader_goes_away_keeps_nothing_and_says_so() {
+    let place = Place::new("store-head");
+    Capture::usual(20_000).save(place.path("a.pcap"));
+    let mut command = place.tcplens(&["records", "a.pcap", "--store", "kept"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("nothing of this run is kept in the store"),
+        "{said}"
+    );
+    for kind in ["handshake", "connection", "rollup", "health"] {
+        let left = files(&place.path("kept"), kind);
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 #[test]
