@@ -23,6 +23,8 @@ pub mod human;
 pub mod json;
 pub mod jsonl;
 pub mod named;
+#[cfg(feature = "remote")]
+pub mod otlp;
 pub mod page;
 #[cfg(feature = "parquet")]
 pub mod parquet;

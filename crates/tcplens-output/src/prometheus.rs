@@ -56,6 +56,33 @@ impl Kind {
     }
 }
 
+/// A number of a metric, for encodings other than the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// Of whatever it counts.
+    Count(u64),
+    /// Seconds, in ns.
+    Ns(u128),
+}
+
+/// Takes numbers, with the values of their labels.
+type Each<'a> = &'a mut dyn FnMut(&[&str], Sample);
+
+impl<M> Family<M> {
+    /// Each number of it, with the values of its labels; of histograms none, for these are made otherwise elsewhere.
+    pub fn samples(&self, of: &M, each: &mut dyn FnMut(&[&str], Sample)) {
+        (self.samples)(
+            of,
+            &mut Samples {
+                name: self.name,
+                labels: self.labels,
+                page: &mut String::new(),
+                instead: Some(each),
+            },
+        );
+    }
+}
+
 /// The page.
 #[must_use]
 pub fn page(metrics: &Metrics) -> String {
@@ -76,6 +103,7 @@ fn write<M>(families: &[Family<M>], metrics: &M) -> String {
                 name: family.name,
                 labels: family.labels,
                 page: &mut page,
+                instead: None,
             },
         );
         // What is unknown is absent, never zero.
@@ -319,10 +347,15 @@ struct Samples<'a> {
     name: &'static str,
     labels: &'static [&'static str],
     page: &'a mut String,
+    /// Who takes numbers in place of the page.
+    instead: Option<Each<'a>>,
 }
 
 impl Samples<'_> {
     fn count(&mut self, labels: &[&str], count: u64) {
+        if let Some(each) = &mut self.instead {
+            return each(labels, Sample::Count(count));
+        }
         self.name("", labels, None);
         let _ = writeln!(self.page, " {count}");
     }
@@ -339,6 +372,9 @@ impl Samples<'_> {
     }
 
     fn seconds(&mut self, labels: &[&str], ns: u128) {
+        if let Some(each) = &mut self.instead {
+            return each(labels, Sample::Ns(ns));
+        }
         self.name("", labels, None);
         self.page.push(' ');
         seconds(self.page, ns);
@@ -394,7 +430,7 @@ impl Samples<'_> {
 }
 
 /// Exact, without trailing zeros.
-fn seconds(page: &mut String, ns: u128) {
+pub(crate) fn seconds(page: &mut String, ns: u128) {
     let _ = write!(page, "{}", ns / 1_000_000_000);
     let fraction = ns % 1_000_000_000;
     if fraction > 0 {

@@ -22,6 +22,7 @@ pub(crate) use options::{
     AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
     SideChoice, Source, Who,
 };
+pub(crate) use otlp::{Collector, Otlp};
 pub(crate) use query::Query;
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
@@ -38,6 +39,7 @@ mod explain;
 mod fleet;
 mod kernel;
 mod options;
+mod otlp;
 mod query;
 mod requests;
 mod sockets;
@@ -355,6 +357,9 @@ pub(crate) struct Common {
     /// Who may ask while it goes on.
     #[command(flatten)]
     pub answering: Answering,
+    /// Where telemetry goes.
+    #[command(flatten)]
+    pub otlp: Otlp,
     /// What is kept, and for how long.
     #[command(flatten)]
     pub bounds: Bounds,
@@ -559,7 +564,10 @@ pub(crate) fn definition() -> Definition {
         let is_long = ["report", "handshakes", "connections", "records", "explain"].contains(&name);
         command.mut_args(|arg| {
             let is_of_store = arg.get_help_heading() == Some("Store");
-            let arg = arg.hide_short_help(is_long && is_of_store);
+            let arg = match is_long && is_of_store {
+                true => arg.hide_short_help(true),
+                false => arg,
+            };
             let Some(long) = arg.get_long() else {
                 return arg;
             };

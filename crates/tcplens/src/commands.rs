@@ -19,6 +19,7 @@ use crate::cli::{Answering, Command, Common, Format};
 use crate::kernel::NewPorts;
 use crate::live::Live;
 use crate::observe::Plan;
+use crate::otlp::Otlp;
 use crate::progress::Progress;
 use crate::say::say;
 use crate::signals;
@@ -168,7 +169,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         .map(PacketFilter::parse)
         .transpose()?;
     let limits = Limits::new(bounds.limit_connections, bounds.limit_memory);
-    let live = words
+    let mut live = words
         .files
         .is_empty()
         .then(|| Live::new(common, &words))
@@ -176,10 +177,22 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     let listeners = answers(&common.answering, live.is_some())?;
     let asked = listeners.as_ref().map(Listeners::wanted);
     let asked = asked.unwrap_or_default();
+    let vantage = match &live {
+        Some(_) if common.kernel.kernel => Vantage::Kernel,
+        Some(_) => Vantage::Wire,
+        None => Vantage::File,
+    };
+    let collector = common.otlp.collector();
+    let otlp =
+        collector.map(|collector| Otlp::open(&collector, common.store.host.as_deref(), vantage));
+    let otlp = otlp.transpose()?;
+    if let (Some(live), Some(_)) = (&mut live, &otlp) {
+        live.resolves();
+    }
+    let is_told = otlp.is_some();
     let store = StorePlan::of(&common.store);
     // What is kept is everything.
     let is_kept = store.is_some();
-    let mut live = live;
     if let (Some(live), Some(directory)) =
         (&mut live, store.as_ref().and_then(StorePlan::directory))
     {
@@ -191,11 +204,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         None => 0,
     };
     let settings = Settings {
-        vantage: match &live {
-            Some(_) if common.kernel.kernel => Vantage::Kernel,
-            Some(_) => Vantage::Wire,
-            None => Vantage::File,
-        },
+        vantage,
         hash_seed,
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
@@ -211,9 +220,9 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         limit_connections: limits.connections,
         limit_held: limits.held,
         keep_duplicates: source.keep_duplicates,
-        handshakes: wanted.handshakes || asked.handshakes || is_kept,
-        requests: wanted.requests || asked.requests || is_kept,
-        connections: wanted.connections || asked.connections || is_kept,
+        handshakes: wanted.handshakes || asked.handshakes || is_told || is_kept,
+        requests: wanted.requests || asked.requests || is_told || is_kept,
+        connections: wanted.connections || asked.connections || is_told || is_kept,
         ..Settings::default()
     };
     let cores = || available_parallelism().map_or(1, usize::from);
@@ -258,6 +267,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         filters: Vec::new(),
         slow_from: None,
         names: None,
+        otlp,
         store,
         live,
     })

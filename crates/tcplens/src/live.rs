@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use tcplens_capture::ring::{Ring, RingOptions};
-use tcplens_capture::{interfaces, landlock, netns, privilege};
+use tcplens_capture::{interfaces, landlock, netns, privilege, resolve};
 use tcplens_core::record::Protocol;
 use tcplens_core::roles::Network;
 use tcplens_core::shard::Settings;
@@ -178,6 +178,11 @@ impl Live {
     /// A file that is read later.
     pub(crate) fn reads(&mut self, path: PathBuf) {
         self.inputs.push(path);
+    }
+
+    /// Names of servers are looked up later.
+    pub(crate) fn resolves(&mut self) {
+        self.inputs.extend(resolve::FILES.iter().map(PathBuf::from));
     }
 
     /// Somebody answers at these later, beside the run itself.

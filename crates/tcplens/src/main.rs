@@ -14,6 +14,8 @@ mod live;
 mod log;
 mod names;
 mod observe;
+#[cfg_attr(not(feature = "remote"), path = "no_otlp.rs")]
+mod otlp;
 mod pace;
 mod pipeline;
 mod progress;

@@ -32,6 +32,7 @@ use crate::gate::Gate;
 use crate::kernel::NewPorts;
 use crate::live::Live;
 use crate::names::Known;
+use crate::otlp::Otlp;
 use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
 use crate::say::say;
@@ -90,6 +91,8 @@ pub(crate) struct Plan {
     pub slow_from: Option<Span>,
     /// Takes note of names that records tell.
     pub names: Option<Arc<Known>>,
+    /// A collector that is told of all.
+    pub otlp: Option<Otlp>,
     /// Where records are kept.
     pub store: Option<StorePlan>,
 }
@@ -224,6 +227,18 @@ pub(crate) struct Observed {
 
 /// Reads everything, or captures until it is over.
 pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
+    let Some(otlp) = plan.otlp.take() else {
+        return shown(plan, view);
+    };
+    let is_verbose = plan.is_verbose;
+    let mut around = otlp.around(view, &mut plan);
+    let mut observed = shown(plan, around.as_view())?;
+    around.finish(&mut observed.health, is_verbose);
+    Ok(observed)
+}
+
+/// The same, with nobody else who is told.
+fn shown(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     let mut kept = None;
     let ran = match &plan.live {
         Some(live) => {

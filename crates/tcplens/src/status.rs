@@ -155,7 +155,8 @@ fn losses(health: &Health) -> Vec<String> {
     }
     // Requests without a name are requests all the same.
     let hits = health.limit_hits.iter();
-    let hits = hits.filter(|(bound, _)| *bound != "kernel_heads");
+    // So are slow ones without a trace.
+    let hits = hits.filter(|(bound, _)| !["kernel_heads", "otlp_spans"].contains(bound));
     losses.extend(hits.map(|(bound, hits)| match *bound {
         "kernel_storage" => format!(
             "{hits} connections could not be observed: the kernel had no memory for them, or more were open than its \

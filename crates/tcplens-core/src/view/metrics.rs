@@ -3,9 +3,11 @@
 //!
 //! Bounded: [`SERVERS`] servers have a row of their own (which ones: `seats`), of each [`PROTOCOLS`] protocols, and
 //! [`REMEMBERED`] open connections are remembered (what for: `parts`). Reaching a bound is counted, see
-//! [`Metrics::limit_hits`].
+//! [`Metrics::limit_hits`]. Where it is asked for, durations are counted by operation, too, in exponential buckets: `operations`.
 
 mod buckets;
+mod exponential;
+mod operations;
 pub(super) mod parts;
 pub(crate) mod seats;
 
@@ -21,6 +23,9 @@ use crate::view::anomaly::Present;
 use crate::view::requests::{budget, is_undecided, took};
 
 pub use buckets::{Buckets, EDGES_NS};
+pub use exponential::{Exponential, MOST_BUCKETS};
+use operations::Bound;
+pub use operations::{HISTOGRAMS, OPERATIONS, Operation, Operations};
 use parts::Parts;
 pub use parts::{REMEMBERED, Traffic};
 pub use seats::SERVERS;
@@ -39,6 +44,10 @@ pub struct Metrics {
     pending: Option<(u64, Option<Span>)>,
     /// Where that is watched.
     present: Option<Present>,
+    /// Where durations are counted by operation: how many histograms that makes.
+    by_operation: Option<Bound>,
+    /// Rows that had gone over to others when these were counted last.
+    replaced: u64,
 }
 
 /// What was counted of one server, or of all that have no row of their own.
@@ -52,6 +61,10 @@ pub struct ServerCounts {
     pub closed: [u64; Close::ALL.len()],
     /// What clients and what the server sent.
     pub sent: [Traffic; 2],
+    /// Where durations are counted by operation: since when this row counts.
+    pub since: Option<Timestamp>,
+    /// Likewise: [`Handshake::handshake_us`].
+    pub connect: Option<Box<Exponential>>,
     protocols: Vec<(Protocol, RequestCounts)>,
     /// All protocols beyond [`PROTOCOLS`].
     other_protocols: Option<Box<RequestCounts>>,
@@ -70,6 +83,8 @@ pub struct RequestCounts {
     pub process: Buckets,
     /// Their time budgets in ns, in the order of [`Verdict::ALL`].
     pub budget_ns: [u128; Verdict::ALL.len()],
+    /// Where they are counted by operation.
+    pub operations: Option<Box<Operations>>,
 }
 
 /// What the observation knows of itself. No count ever falls, also where those of [`Health`] do for a moment: a datagram is
@@ -119,6 +134,21 @@ pub struct HealthCounts {
 }
 
 impl Metrics {
+    /// Counts durations by operation, too, in exponential buckets.
+    #[must_use]
+    pub fn by_operation() -> Metrics {
+        Metrics {
+            by_operation: Some(Bound::default()),
+            ..Metrics::default()
+        }
+    }
+
+    /// Requests that are counted as those of all other operations, because a bound was reached.
+    #[must_use]
+    pub fn other_operations(&self) -> u64 {
+        self.by_operation.as_ref().map_or(0, |bound| bound.shared)
+    }
+
     /// Counts one record.
     pub fn record(&mut self, record: AnyRecord<'_>) {
         match record {
@@ -177,6 +207,14 @@ impl Metrics {
         if let Some(span) = handshake.handshake_us {
             server.handshake.add(span);
         }
+        if self.by_operation.is_some() {
+            server.since.get_or_insert(handshake.time);
+            let connect = server.connect.get_or_insert_default();
+            handshake
+                .handshake_us
+                .into_iter()
+                .for_each(|span| connect.add(span));
+        }
     }
 
     /// Counts one request.
@@ -188,10 +226,11 @@ impl Metrics {
             _ => Sign::Asked,
         };
         let end = after(request.time, took(request));
-        let counts = self
-            .servers
-            .at(key, sign, end)
-            .protocol_mut(request.protocol);
+        let server = self.servers.at(key, sign, end);
+        if self.by_operation.is_some() {
+            server.since.get_or_insert(request.time);
+        }
+        let counts = server.protocol_mut(request.protocol);
         if is_undecided(request) {
             counts.undecided += 1;
         } else {
@@ -210,6 +249,32 @@ impl Metrics {
         {
             *sum += u128::from(part.ns());
         }
+        if let Some(bound) = &mut self.by_operation {
+            let operations = counts.operations.get_or_insert_default();
+            if let Some(span) = took(request) {
+                operations.add(request, span, bound);
+            }
+            if let Some(span) = request.process_us {
+                operations.process.add(span);
+            }
+        }
+        self.count_histograms();
+    }
+
+    /// A row that went over to another server took its histograms with it.
+    fn count_histograms(&mut self) {
+        let Some(bound) = &mut self.by_operation else {
+            return;
+        };
+        if self.replaced == self.servers.replaced {
+            return;
+        }
+        self.replaced = self.servers.replaced;
+        let servers = self.servers.own().map(|(_, server)| server);
+        let servers = servers.chain([self.servers.other()]);
+        let groups = servers.flat_map(ServerCounts::protocols);
+        let operations = groups.filter_map(|(_, counts)| counts.operations.as_deref());
+        bound.used = operations.map(Operations::named).sum();
     }
 
     /// Counts what is new in a record of a connection.
@@ -231,6 +296,9 @@ impl Metrics {
         let end = after(connection.time, connection.duration_us);
         let news = self.parts.news(connection);
         let server = self.servers.at(key, sign, end);
+        if self.by_operation.is_some() {
+            server.since.get_or_insert(connection.time);
+        }
         for (sum, more) in server.sent.iter_mut().zip(news.iter().flatten()) {
             sum.add(more);
         }

@@ -8,7 +8,7 @@
 mod command;
 mod data;
 pub mod fleet;
-mod sha256;
+pub(crate) mod sha256;
 #[cfg(test)]
 mod tests;
 

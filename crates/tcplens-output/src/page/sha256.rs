@@ -87,8 +87,8 @@ pub(super) fn source(text: &str) -> String {
 }
 
 /// As sha256sum prints it.
-#[cfg(test)]
-pub(super) fn hex(text: &str) -> String {
+#[cfg(any(test, feature = "remote"))]
+pub(crate) fn hex(text: &str) -> String {
     let digest = digest(text.as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

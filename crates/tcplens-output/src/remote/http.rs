@@ -130,16 +130,32 @@ impl Http {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer, HttpError> {
+        self.ask(url, headers, body).map(|(answer, _)| answer)
+    }
+
+    /// The same, and how long the server wants to be left alone, where it says so in seconds (RFC 9110 section 10.2.3).
+    ///
+    /// # Errors
+    /// Nobody answered.
+    pub fn ask(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<(Answer, Option<Duration>), HttpError> {
         let mut response = self.send(url, headers, body)?;
         let status = response.status().as_u16();
+        let wait = response.headers().get("retry-after");
+        let wait = wait.and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let mut answer = Vec::new();
         let mut body = response.body_mut().as_reader().take(ANSWER_BYTES);
         body.read_to_end(&mut answer)
             .map_err(|error| unreached(url, &error))?;
-        Ok(Answer {
+        let answer = Answer {
             status,
             body: answer,
-        })
+        };
+        Ok((answer, wait.map(Duration::from_secs)))
     }
 
     /// Sends a body; the answer is read as it comes. Of a status that is none of success, the answer.

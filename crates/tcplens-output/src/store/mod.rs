@@ -16,9 +16,9 @@ mod keep;
 mod layout;
 #[cfg(feature = "parquet")]
 mod line;
-mod places;
 #[cfg(feature = "parquet")]
 pub mod look;
+mod places;
 #[cfg(feature = "parquet")]
 mod reader;
 #[cfg(feature = "parquet")]

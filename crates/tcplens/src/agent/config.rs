@@ -23,7 +23,7 @@ use super::keys;
 use super::section::{Problems, Section};
 use super::yaml::{Node, Problem, What};
 use crate::cli::values;
-use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
+use crate::cli::{ChecksumChoice, Collector, ProtocolChoice, SideChoice};
 use crate::log::Level;
 use crate::store::StorePlan;
 
@@ -68,6 +68,8 @@ pub(crate) struct AgentConfig {
     pub views: Vec<ViewConfig>,
     /// Who may ask.
     pub answering: Answering,
+    /// A collector that is told of all.
+    pub otlp: Option<Collector>,
     /// The kernel's sockets, beside.
     pub sockets: Option<SocketsConfig>,
     /// Where records are kept.
@@ -239,6 +241,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         metrics: section.one("metrics", values::listen_metrics),
         web: section.one("web", values::listen_web),
     });
+    let otlp = match top.has("otlp") {
+        true => Some(top.section("otlp", &keys::OTLP, otlp)),
+        false => None,
+    };
     let sockets = match top.has("sockets") {
         true => Some(top.section("sockets", &keys::SOCKETS, |section| {
             sockets::read(section, &sources, answering.metrics.is_some())
@@ -282,6 +288,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         handshake_filters,
         views: views.into_iter().collect::<Option<_>>()?,
         answering,
+        otlp: match otlp {
+            Some(otlp) => Some(otlp?),
+            None => None,
+        },
         sockets: match sockets {
             Some(sockets) => Some(sockets?),
             None => None,
@@ -408,6 +418,24 @@ fn bounds(section: &mut Section<'_, '_>) -> Option<Bounds> {
         timeout: timeout?,
         idle: idle?,
         active,
+    })
+}
+
+fn otlp(section: &mut Section<'_, '_>) -> Option<Collector> {
+    if !section.has("url") {
+        section.problem_here("no url; write url: http://127.0.0.1:4318");
+    }
+    let url = section.one("url", values::collector);
+    let interval = section.one("interval", values::otlp_interval);
+    let slow_from = section.one("slower_than", values::milliseconds);
+    let headers = section.one("headers", not_empty);
+    let ca = section.one("ca", not_empty);
+    Some(Collector {
+        url: url?,
+        headers: headers.map(PathBuf::from),
+        ca: ca.map(PathBuf::from),
+        interval: interval?,
+        slow_from,
     })
 }
 

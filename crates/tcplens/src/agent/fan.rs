@@ -65,7 +65,8 @@ impl Fan {
         let slots = views.into_iter().map(|view| Slot { view, missed: None });
         Fan {
             slots: slots.collect(),
-            has_answers: config.answering != super::config::Answering::default(),
+            has_answers: config.answering != super::config::Answering::default()
+                || config.otlp.is_some(),
             notify,
             reload: None,
             open_sockets: None,

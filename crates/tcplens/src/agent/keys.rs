@@ -5,8 +5,8 @@ use super::section::{Key, Table};
 
 /// All tables, in the order of the documentation.
 pub(crate) fn all() -> &'static [&'static Table] {
-    static ALL: [&Table; 10] = [
-        &TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &SOCKETS, &STORE, &ANOMALIES, &BOUNDS,
+    static ALL: [&Table; 11] = [
+        &TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &OTLP, &SOCKETS, &STORE, &ANOMALIES, &BOUNDS,
     ];
     &ALL
 }
@@ -113,13 +113,19 @@ pub(crate) static TOP: Table = Table {
             "views",
             "a list",
             None,
-            "what to show, and where; at least one, unless something under `answering`, `store` or `sockets` alone is there",
+            "what to show, and where; at least one, unless something under `answering`, `otlp`, `store` or `sockets` alone is there",
         ),
         key(
             "answering",
             "keys and values",
             None,
             "who may ask while the agent runs",
+        ),
+        key(
+            "otlp",
+            "keys and values",
+            None,
+            "send metrics, and slow requests as spans, to an OpenTelemetry collector (otlp.md)",
         ),
         key(
             "sockets",
@@ -441,6 +447,45 @@ pub(crate) static ANSWERING: Table = Table {
             "an address and port",
             None,
             "the page for browsers, updated each second (page.md); a port alone is on 127.0.0.1",
+        ),
+    ],
+};
+
+/// OpenTelemetry.
+pub(crate) static OTLP: Table = Table {
+    path: "otlp",
+    about: "An OpenTelemetry collector: as the options --otlp and --otlp-*",
+    all,
+    keys: &[
+        key(
+            "url",
+            "a URL",
+            None,
+            "where it takes OTLP over HTTP: `http://127.0.0.1:4318`; needed",
+        ),
+        key(
+            "interval",
+            "a time, in s without a unit",
+            Some("10"),
+            "send metrics so often while live; of files they are sent at the end",
+        ),
+        key(
+            "slower_than",
+            "a time, in ms without a unit",
+            Some("100"),
+            "a request that took at least so long is sent as a span, 10 of each second",
+        ),
+        key(
+            "headers",
+            "a file",
+            None,
+            "HTTP headers to send, such as a key: a line `NAME: VALUE` each; without it what the environment variable OTEL_EXPORTER_OTLP_HEADERS says",
+        ),
+        key(
+            "ca",
+            "a file",
+            None,
+            "certificates (PEM) to trust, in place of the machine's",
         ),
     ],
 };

@@ -75,9 +75,9 @@ pub(crate) fn from(config: &AgentConfig) -> From {
 pub(crate) fn wanted(config: &AgentConfig) -> Wanted {
     let mut wanted = Wanted::default();
     let answers = &config.answering;
-    // tcpkit's statistics are of requests; the socket, metrics and the page count everything, and a store keeps it.
+    // tcpkit's statistics are of requests; the socket, metrics, the page, a collector and a store take everything.
     let is_all = answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some();
-    if is_all || config.store.is_some() {
+    if is_all || config.otlp.is_some() || config.store.is_some() {
         wanted = Wanted {
             handshakes: true,
             requests: true,
@@ -201,6 +201,7 @@ pub(crate) fn plan(
         filters: config.handshake_filters.clone(),
         slow_from: None,
         names: None,
+        otlp: None,
         store: config.store.clone(),
         live: None,
     }
@@ -332,6 +333,7 @@ mod tests {
             ("views: [{kind: report}]", [true, true, true]),
             ("answering: {stats_port: 33333}", [false, true, false]),
             ("answering: {metrics: 9184}", [true, true, true]),
+            ("otlp: {url: \"http://[::1]:4318\"}", [true, true, true]),
         ] {
             let wanted = wanted(&read(&format!("sources: [{{read: x}}]\n{views}")));
             let found = [wanted.handshakes, wanted.requests, wanted.connections];

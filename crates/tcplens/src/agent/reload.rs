@@ -54,7 +54,7 @@ impl Reload {
         Reload {
             path,
             asked,
-            has_answers: began.answering != Answering::default(),
+            has_answers: began.answering != Answering::default() || began.otlp.is_some(),
             rules: plan::port_rules(&began),
             began,
             new_ports,

@@ -90,7 +90,7 @@ pub(crate) struct Live {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Answering")]
 pub(crate) struct Answering {
-    /// Latencies by server as JSON for whoever connects (tcpkit); alone: at 127.0.0.1:33333
+    /// Latencies by server as JSON (tcpkit); alone: 127.0.0.1:33333
     #[arg(short = 'P', long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:33333")]
     #[arg(value_parser = values::listen)]
     pub stats_port: Option<SocketAddr>,

@@ -128,6 +128,44 @@ pub(crate) fn listen_fleet(text: &str) -> Result<SocketAddr, String> {
     address(text, 9318)
 }
 
+/// The URL of a collector.
+pub(crate) fn collector(text: &str) -> Result<String, String> {
+    let advice = "write http://127.0.0.1:4318 or https://HOST:4318";
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let Some(rest) = rest else {
+        return Err(format!("{text:?} is no URL of HTTP; {advice}"));
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(
+            "every user of this machine can read the command line; write what authenticates to a file, and name that with \
+             --otlp-headers (in the agent's file: headers)"
+                .into(),
+        );
+    }
+    if authority.is_empty() || text.contains(char::is_whitespace) || text.contains(['?', '#']) {
+        return Err(format!("{text:?} names no server; {advice}"));
+    }
+    let text = text.trim_end_matches('/');
+    for place in ["/v1/metrics", "/v1/traces"] {
+        if let Some(base) = text.strip_suffix(place) {
+            return Err(format!("{place} is added to it; write {base}"));
+        }
+    }
+    Ok(text.to_owned())
+}
+
+/// How often metrics are sent.
+pub(crate) fn otlp_interval(text: &str) -> Result<Span, String> {
+    let interval = seconds(text)?;
+    match interval.ns() {
+        ..1_000_000_000 => Err("it is less than 1 s, which is the least".into()),
+        _ => Ok(interval),
+    }
+}
+
 fn address(text: &str, usual: u16) -> Result<SocketAddr, String> {
     if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());

@@ -30,6 +30,7 @@ use crate::kernel::{KernelSource, NewPorts};
 use crate::live::{Live, Source};
 use crate::log::{self, Level, log};
 use crate::observe::{Plan, observe};
+use crate::otlp::Otlp;
 use crate::say::{in_the_words_of_the_file, say};
 use crate::sockets::MetricsView;
 use crate::store::{StorePlan, this_host};
@@ -112,6 +113,9 @@ fn live(
     if config.log_level >= Level::Info {
         live = live.announced();
     }
+    if config.otlp.is_some() {
+        live.resolves();
+    }
     // Its directory: an editor puts a new file in the place of the old one.
     live.reads(match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -154,6 +158,7 @@ fn of_live(
     let seed = RandomState::new().hash_one(0);
     let mut plan = plan::live_plan(&config, live, listeners, seed, signals::stop()?);
     plan.requests = signals::Requests::listen()?;
+    plan.otlp = collector(&config, &plan)?;
     show(path, config, (plan, sockets), names, true)
 }
 
@@ -172,7 +177,8 @@ fn of_files(
         .iter()
         .map(|file| file.display().to_string())
         .collect();
-    let plan = plan::plan(&config, files, follow, cores, signals::stop()?);
+    let mut plan = plan::plan(&config, files, follow, cores, signals::stop()?);
+    plan.otlp = collector(&config, &plan)?;
     // A run of files that are not followed ends by itself: there is no time to read again.
     show(path, config, (plan, None), &names, follow)
 }
@@ -187,6 +193,17 @@ fn anomalies(config: &AgentConfig) -> Result<Option<Anomalies>> {
         Some((store.directory()?, host))
     });
     Anomalies::open(anomalies, store).map(Some)
+}
+
+/// A collector, if there is one.
+fn collector(config: &AgentConfig, plan: &Plan) -> Result<Option<Otlp>> {
+    let host = config
+        .store
+        .as_ref()
+        .and_then(|store| store.host.as_deref());
+    let collector = config.otlp.iter();
+    let mut opened = collector.map(|collector| Otlp::open(collector, host, plan.settings.vantage));
+    opened.next().transpose()
 }
 
 /// Runs to the end; `lasts`: for so long that the file may be read again.

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tcplens_capture::resolve;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::labels::{Labelled, Labels};
 use tcplens_core::record::Protocol;
@@ -87,8 +86,9 @@ impl Known {
 
     /// What a confined process must still be able to read.
     pub(crate) fn reads_of(&self, live: &mut Live) {
-        let files = self.reverse.iter().flat_map(|_| resolve::FILES);
-        files.for_each(|file| live.reads(file.into()));
+        if self.reverse.is_some() {
+            live.resolves();
+        }
     }
 
     /// Takes note of what a record tells of names.

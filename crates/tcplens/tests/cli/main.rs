@@ -9,6 +9,9 @@ use std::process::{Command, Output, Stdio};
 mod agent;
 mod anomalies;
 mod capture;
+#[cfg(feature = "remote")]
+#[path = "../collector/mod.rs"]
+mod collector;
 mod compare;
 mod convert;
 mod doctor;
@@ -18,6 +21,8 @@ mod failures;
 mod kernel;
 mod names;
 mod options;
+#[cfg(feature = "remote")]
+mod otlp;
 mod outputs;
 mod page;
 mod parquet;

@@ -5,6 +5,9 @@
 
 mod agents;
 mod answers;
+#[cfg(feature = "remote")]
+#[path = "../collector/mod.rs"]
+mod collector;
 mod comparison;
 mod endings;
 mod explain;
@@ -21,6 +24,8 @@ mod killed;
 mod lines;
 mod names;
 mod namespace;
+#[cfg(feature = "remote")]
+mod otlp;
 mod outputs;
 mod place;
 mod privileges;

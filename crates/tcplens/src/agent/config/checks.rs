@@ -23,13 +23,13 @@ pub(super) fn checked_as_a_whole(
              for the kernel's sockets alone",
         );
     }
-    let is_seen = ["answering", "store", "anomalies"]
-        .iter()
+    let is_seen = ["answering", "otlp", "store", "anomalies"]
+        .into_iter()
         .any(|name| top.has(name));
     if views.is_empty() && !is_seen && !matches!(top.list_length("views"), Some(1..)) {
         top.problem(
             "views",
-            "there is none, and nothing under answering or store: nobody would see anything; write one (- kind: requests)",
+            "there is none, and nothing under answering, otlp or store: nobody would see anything; write one (- kind: requests)",
         );
     }
     let known: Vec<_> = sources.iter().flatten().collect();
@@ -97,6 +97,7 @@ pub(super) fn checked_without_sources(
         "ports",
         "protocol",
         "handshake_filters",
+        "otlp",
         "store",
         "anomalies",
     ] {

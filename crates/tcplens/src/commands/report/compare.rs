@@ -63,6 +63,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
             plan.follow = false;
             plan.listeners = None;
             plan.store = None;
+            plan.otlp = None;
             Some(plan)
         }
         Baseline::Period(_) => None,
