@@ -45,7 +45,7 @@ function drawFindings() {
   box.replaceChildren();
   if (!found.length) {
     box.append(make("div", { class: "card fine" }, make("p", { class: "text" }, "The store has no finding of this time."),
-      make("p", { class: "quiet" }, "Findings are made by the agent, and by `tcplens anomalies --store DIR`.")));
+      make("p", { class: "quiet" }, "Agents that watch (`anomalies:` in their file) keep what they find in their stores; `tcplens anomalies --store DIR` looks for it in any.")));
     return;
   }
   const newest = has.length ? has[1] : to;
