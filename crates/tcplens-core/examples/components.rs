@@ -13,7 +13,7 @@
 )]
 
 #[path = "../tests/anomalies/simulation/mod.rs"]
-#[expect(dead_code, reason = "the comparison of models uses the rest of it")]
+#[expect(dead_code, unreachable_pub, reason = "the comparison of models uses the rest of it")]
 mod simulation;
 
 use std::collections::BTreeMap;
