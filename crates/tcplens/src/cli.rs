@@ -21,9 +21,9 @@ pub(crate) use options::{
 };
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
-#[cfg(feature = "screen")]
-pub(crate) use top::Theme;
 pub(crate) use top::Top;
+#[cfg(feature = "screen")]
+pub(crate) use top::{Order, Theme};
 
 mod convert;
 mod events;
@@ -352,6 +352,8 @@ pub(crate) enum KindChoice {
     Connection,
     /// What is wrong.
     Finding,
+    /// Destinations, as top has them.
+    Peer,
     /// What the observation itself saw and lost.
     Health,
 }
