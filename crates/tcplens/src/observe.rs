@@ -91,6 +91,37 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Reads the same files once more, the same way, and saves nothing. Of files only.
+    pub(crate) fn again(&self) -> Plan {
+        Plan {
+            files: self.files.clone(),
+            follow: false,
+            threads: self.threads,
+            decode: self.decode,
+            settings: self.settings.clone(),
+            filter: self.filter.clone(),
+            exclude: self.exclude.clone(),
+            write: None,
+            rotate: None,
+            count: self.count,
+            counted: self.counted,
+            new_ports: NewPorts::default(),
+            duration: self.duration,
+            progress: Progress::hidden(),
+            stop: Arc::clone(&self.stop),
+            requests: Requests::default(),
+            reopenings: Reopenings::default(),
+            interval: None,
+            live: None,
+            waits: false,
+            is_verbose: false,
+            listeners: None,
+            filters: Vec::new(),
+            slow_from: None,
+            names: None,
+        }
+    }
+
     /// What addresses are called is to be known, for text.
     pub(crate) fn named(&mut self, known: Option<&Arc<Known>>) {
         let Some(known) = known else {
@@ -210,6 +241,19 @@ pub(crate) struct Observed {
     pub is_live: bool,
 }
 
+/// Reads files that are open.
+pub(crate) fn observe_files(
+    plan: Plan,
+    source: MergedSource,
+    view: &mut dyn View,
+) -> Result<Observed> {
+    let gate = Gate::new(&plan)?;
+    signals::watch();
+    view.started();
+    let ran = pipeline::run(&plan, source, gate, view)?;
+    complete(&plan, ran, view)
+}
+
 /// Reads everything, or captures until it is over.
 pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     let ran = match &plan.live {
@@ -245,19 +289,20 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
         }
         None => {
             let source = open(&plan)?;
-            let gate = Gate::new(&plan)?;
-            signals::watch();
-            view.started();
-            pipeline::run(&plan, source, gate, view)
+            return observe_files(plan, source, view);
         }
     };
-    let mut ran = ran?;
+    complete(&plan, ran?, view)
+}
+
+/// What came of it, with what answered meanwhile.
+fn complete(plan: &Plan, mut ran: Ran, view: &mut dyn View) -> Result<Observed> {
     if ran.end.is_none() {
         ran.end = view.settle().err();
     }
     ran.totals.records_dropped += view.dropped();
     let answering = ran.answering.take();
-    let mut observed = conclude(&plan, ran)?;
+    let mut observed = conclude(plan, ran)?;
     if let Some((desk, servers)) = answering {
         desk.complete(&mut observed.health);
         desk.close(|| (observed.health.clone(), Pending::default()));
@@ -270,7 +315,7 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
 ///
 /// # Errors
 /// They cannot be read, or the packets are to be saved in one of them.
-fn open(plan: &Plan) -> Result<MergedSource> {
+pub(crate) fn open(plan: &Plan) -> Result<MergedSource> {
     let options = Options {
         follow: plan.follow,
         ..Options::default()
