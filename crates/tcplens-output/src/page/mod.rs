@@ -8,10 +8,14 @@
 mod command;
 mod data;
 mod sha256;
+mod story;
 #[cfg(test)]
 mod tests;
 
 pub use data::{About, Encoder};
+pub use story::Stories;
+
+use tcplens_core::view::explain::Story;
 
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -22,7 +26,15 @@ const SCRIPT: &str = concat!(
     include_str!("js/plots.js"),
     include_str!("js/tables.js"),
     include_str!("js/waterfall.js"),
+    include_str!("js/story.js"),
+    include_str!("js/stories.js"),
     include_str!("js/main.js"),
+);
+const ALONE: &str = include_str!("story.html");
+const ALONE_SCRIPT: &str = concat!(
+    include_str!("js/format.js"),
+    include_str!("js/story.js"),
+    include_str!("js/alone.js"),
 );
 const UPLOT_STYLE: &str = include_str!("uplot/uPlot.min.css");
 const UPLOT: &str = include_str!("uplot/uPlot.iife.min.js");
@@ -34,13 +46,30 @@ pub fn file(data: &str) -> String {
     // frame-ancestors has no effect in an element (CSP 3 section 3.3).
     let policy = format!("{}; connect-src 'none'", policy());
     let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">");
-    fill(&meta, data)
+    fill(FRAME, SCRIPT, &meta, data)
+}
+
+/// A file with the life of one connection: what `explain` prints, as a page. `sources`: what was read, in words; `chosen`: why this
+/// one, where nobody named it.
+#[must_use]
+pub fn story(told: &Story, sources: &str, chosen: Option<&str>) -> String {
+    let [style, script] = [STYLE, ALONE_SCRIPT].map(sha256::source);
+    let meta = format!(
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; form-action 'none'; \
+         img-src data:; style-src {style}; script-src {script}; connect-src 'none'\">"
+    );
+    fill(
+        ALONE,
+        ALONE_SCRIPT,
+        &meta,
+        &story::alone(told, sources, chosen),
+    )
 }
 
 /// The page that fetches its data from where it comes from.
 #[must_use]
 pub fn live() -> String {
-    fill("", "null")
+    fill(FRAME, SCRIPT, "", "null")
 }
 
 /// The `Content-Security-Policy` that [`live`] is served with.
@@ -58,17 +87,17 @@ fn policy() -> String {
     )
 }
 
-fn fill(meta: &str, data: &str) -> String {
+fn fill(frame: &str, script: &str, meta: &str, data: &str) -> String {
     let mut page =
-        String::with_capacity(FRAME.len() + SCRIPT.len() + UPLOT.len() + data.len() + 20_000);
-    for piece in FRAME.split("@@") {
+        String::with_capacity(frame.len() + script.len() + UPLOT.len() + data.len() + 20_000);
+    for piece in frame.split("@@") {
         match piece {
             "META" => page.push_str(meta),
             "UPLOT_STYLE" => page.push_str(UPLOT_STYLE),
             "STYLE" => page.push_str(STYLE),
             "UPLOT_LICENSE" => page.push_str(UPLOT_LICENSE),
             "UPLOT" => page.push_str(UPLOT),
-            "SCRIPT" => page.push_str(SCRIPT),
+            "SCRIPT" => page.push_str(script),
             // In JSON a `<` can only be in a string, where this means the same.
             "DATA" => page.push_str(&data.replace('<', "\\u003c")),
             text => page.push_str(text),

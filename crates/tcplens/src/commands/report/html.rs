@@ -9,7 +9,7 @@ use std::process;
 use anyhow::{Context, Result};
 
 /// An open destination of a page.
-pub(super) enum Html {
+pub(in crate::commands) enum Html {
     /// Standard output.
     Stdout,
     /// A file that is made when there is a page.
@@ -23,7 +23,7 @@ impl Html {
     ///
     /// # Errors
     /// It cannot be written; the message says what to do.
-    pub(super) fn open(path: &Path, is_live: bool) -> Result<Html> {
+    pub(in crate::commands) fn open(path: &Path, is_live: bool) -> Result<Html> {
         if path.as_os_str() == "-" {
             return Ok(Html::Stdout);
         }
@@ -49,7 +49,7 @@ impl Html {
     ///
     /// # Errors
     /// It cannot be written. A reader of standard output that has gone is none.
-    pub(super) fn write(self, page: &str) -> Result<()> {
+    pub(in crate::commands) fn write(self, page: &str) -> Result<()> {
         match self {
             Html::Stdout => match io::stdout().lock().write_all(page.as_bytes()) {
                 Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
