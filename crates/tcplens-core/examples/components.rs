@@ -13,7 +13,11 @@
 )]
 
 #[path = "../tests/anomalies/simulation/mod.rs"]
-#[expect(dead_code, unreachable_pub, reason = "the comparison of models uses the rest of it")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "the comparison of models uses the rest of it"
+)]
 mod simulation;
 
 use std::collections::BTreeMap;

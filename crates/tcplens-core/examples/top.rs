@@ -131,6 +131,7 @@ fn query(sort: &'static str, filter: Option<RecordFilter>) -> TopQuery {
         by: GroupBy::Peer,
         over: Over::Window,
         sort,
+        by_share: false,
         descending: true,
         filter,
         skip: 0,

@@ -273,7 +273,7 @@ fn seconds(at: Timestamp, first: Timestamp) -> String {
 }
 
 /// `12`, `12-840`.
-fn frames(event: &Event) -> String {
+pub(crate) fn frames(event: &Event) -> String {
     if matches!(
         event.what,
         What::Silence(_) | What::Fold(_) | What::Hole { .. }
@@ -318,7 +318,7 @@ fn shortened(text: &str, most: usize) -> String {
     format!("{}…{much}", name.trim_end())
 }
 
-fn paint(event: &Event) -> Paint {
+pub(crate) fn paint(event: &Event) -> Paint {
     match &event.what {
         What::Repeat {
             why: Again::NotNeeded,

@@ -141,7 +141,7 @@ impl Page<'_> {
         let totals = report.totals();
         let _ = write!(
             line,
-            "; {}, {}, {}, {}.",
+            "; {}, {}, {}{}.",
             things(report.handshakes().attempts(), "connection attempt"),
             match report.requests().all().requests() {
                 0 => things(totals.connections, "connection"),
@@ -151,8 +151,12 @@ impl Page<'_> {
                     things(n, "request")
                 ),
             },
-            things(report.servers().len() as u64, "server"),
-            things(report.clients().len() as u64, "client")
+            things(report.server_count(), "server"),
+            match report.clients().len() as u64 {
+                // Whoever sends datagrams is not counted.
+                0 if report.server_count() > 0 => String::new(),
+                clients => format!(", {}", things(clients, "client")),
+            }
         );
         self.prose("", &line);
     }

@@ -157,6 +157,84 @@ impl Table {
         self.headed = false;
     }
 
+    /// Leaves out columns so that lines have at most `width` characters: the first stays, of the others those that find room, in the
+    /// order of `order` by title. For rows that were not printed yet, and a header that was not either. Returns the titles of what is
+    /// left out.
+    pub fn fit(&mut self, width: usize, order: &[&str]) -> Vec<&'static str> {
+        let count = self.columns.len();
+        let mut start = 0;
+        for (n, &(end, _)) in self.cells.iter().enumerate() {
+            let known = &mut self.widths[n % count];
+            *known = (*known).max(self.text[start..end].chars().count());
+            start = end;
+        }
+        let rank = |n: usize| {
+            let title = self.columns[n].title;
+            order.iter().position(|known| *known == title)
+        };
+        let mut all: Vec<_> = (1..count).collect();
+        all.sort_by_key(|&n| rank(n).unwrap_or(usize::MAX));
+        let mut kept: Vec<_> = (0..count).map(|n| n == 0).collect();
+        for n in all {
+            kept[n] = true;
+            if self.room(&kept) > width {
+                kept[n] = false;
+            }
+        }
+        self.keep(&kept)
+    }
+
+    /// How long lines of these columns are.
+    fn room(&self, kept: &[bool]) -> usize {
+        let (mut room, mut gap) = (0, 0);
+        for ((column, width), is_kept) in self.columns.iter().zip(&self.widths).zip(kept) {
+            // A group begins at the first of its columns that is there.
+            gap = gap.max(column.gap.len());
+            if *is_kept {
+                room += width + if room > 0 { gap } else { 0 };
+                gap = 0;
+            }
+        }
+        room
+    }
+
+    /// Keeps these columns only.
+    fn keep(&mut self, kept: &[bool]) -> Vec<&'static str> {
+        let count = self.columns.len();
+        let (mut text, mut cells, mut start) = (String::new(), Vec::new(), 0);
+        for (n, &(end, paint)) in self.cells.iter().enumerate() {
+            if kept[n % count] {
+                text.push_str(&self.text[start..end]);
+                cells.push((text.len(), paint));
+            }
+            start = end;
+        }
+        (self.text, self.cells) = (text, cells);
+        let mut left_out = Vec::new();
+        // A group whose first column is gone begins at the next of its columns.
+        let mut begun: Option<Column> = None;
+        let mut columns = Vec::new();
+        for (column, is_kept) in self.columns.iter().zip(kept) {
+            if column.gap == " | " {
+                begun = Some(*column);
+            }
+            if *is_kept {
+                let first = begun.take().unwrap_or(*column);
+                columns.push(Column {
+                    gap: first.gap,
+                    over: first.over,
+                    ..*column
+                });
+            } else {
+                left_out.push(column.title);
+            }
+        }
+        self.columns = columns;
+        let widths = self.widths.iter().zip(kept);
+        self.widths = widths.filter(|it| *it.1).map(|it| *it.0).collect();
+        left_out
+    }
+
     /// Prints the rows since the last call, before the first of them the header. The last row may
     /// lack cells.
     pub fn print(&mut self, out: &mut Vec<u8>) {
@@ -299,6 +377,50 @@ mod tests {
             printed(&mut table),
             "NAME      |  COUNT  NOTE\na         |      1  x\nlong name | 123456  y\nshort\n"
         );
+    }
+
+    #[test]
+    fn columns_that_find_no_room_are_left_out_the_least_first_and_groups_stay() {
+        static GROUPED: &[Column] = &[
+            Column::left("NAME", 6),
+            Column::right("A", 2).group_of("FIRST"),
+            Column::right("B", 5),
+            Column::right("C", 1).group_of("SECOND"),
+        ];
+        for (width, text, left_out) in [
+            (
+                23,
+                "       | FIRST      | SECOND\nNAME   |  A       B | C\nx      |  1  222222 | 3\n",
+                &[][..],
+            ),
+            (
+                22,
+                "       | FIRST  | SECOND\nNAME   |      B | C\nx      | 222222 | 3\n",
+                &["A"],
+            ),
+            (
+                18,
+                "       | FIRST\nNAME   |      B\nx      | 222222\n",
+                &["A", "C"],
+            ),
+            (
+                15,
+                "       | FIRST\nNAME   |      B\nx      | 222222\n",
+                &["A", "C"],
+            ),
+            (14, "       | SECOND\nNAME   | C\nx      | 3\n", &["A", "B"]),
+            (0, "NAME\nx\n", &["A", "B", "C"]),
+        ] {
+            let mut table = Table::new(GROUPED, false);
+            for cell in ["x", "1", "222222", "3"] {
+                table.cell(Paint::Plain, cell);
+            }
+            let order = ["B", "C", "A"];
+            assert_eq!(table.fit(width, &order), left_out, "{width}");
+            let mut out = Vec::new();
+            table.print(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text, "{width}");
+        }
     }
 
     #[test]

@@ -27,9 +27,9 @@ pub(crate) use query::Query;
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
 pub(crate) use store::Store;
-#[cfg(feature = "screen")]
-pub(crate) use top::Theme;
 pub(crate) use top::Top;
+#[cfg(feature = "screen")]
+pub(crate) use top::{Order, Theme};
 
 mod anomalies;
 mod convert;
@@ -379,6 +379,8 @@ pub(crate) enum KindChoice {
     Connection,
     /// What is wrong.
     Finding,
+    /// Destinations, as top has them.
+    Peer,
     /// What the observation itself saw and lost.
     Health,
 }

@@ -98,6 +98,39 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// Reads the same files once more, the same way, and saves nothing. Of files only.
+    pub(crate) fn again(&self) -> Plan {
+        Plan {
+            files: self.files.clone(),
+            follow: false,
+            threads: self.threads,
+            decode: self.decode,
+            settings: self.settings.clone(),
+            filter: self.filter.clone(),
+            exclude: self.exclude.clone(),
+            write: None,
+            rotate: None,
+            count: self.count,
+            counted: self.counted,
+            new_ports: NewPorts::default(),
+            duration: self.duration,
+            progress: Progress::hidden(),
+            stop: Arc::clone(&self.stop),
+            requests: Requests::default(),
+            reopenings: Reopenings::default(),
+            interval: None,
+            live: None,
+            waits: false,
+            is_verbose: false,
+            listeners: None,
+            filters: Vec::new(),
+            slow_from: None,
+            names: None,
+            otlp: None,
+            store: None,
+        }
+    }
+
     /// What addresses are called is to be known, for text.
     pub(crate) fn named(&mut self, known: Option<&Arc<Known>>) {
         let Some(known) = known else {
@@ -225,6 +258,32 @@ pub(crate) struct Observed {
     pub is_live: bool,
 }
 
+/// Reads files that are open.
+pub(crate) fn observe_files(
+    plan: Plan,
+    source: MergedSource,
+    view: &mut dyn View,
+) -> Result<Observed> {
+    let mut kept = None;
+    let ran = of_files(&plan, source, view, &mut kept)?;
+    complete(&plan, ran, kept, view)
+}
+
+fn of_files(
+    plan: &Plan,
+    source: MergedSource,
+    view: &mut dyn View,
+    kept: &mut Option<Feeder>,
+) -> Result<Ran> {
+    let gate = Gate::new(plan)?;
+    signals::watch();
+    let feeder = open_store(plan)?;
+    view.started();
+    with_store(feeder, view, kept, |view| {
+        pipeline::run(plan, source, gate, view)
+    })
+}
+
 /// Reads everything, or captures until it is over.
 pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     let Some(otlp) = plan.otlp.take() else {
@@ -276,16 +335,19 @@ fn shown(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
         }
         None => {
             let source = open(&plan)?;
-            let gate = Gate::new(&plan)?;
-            signals::watch();
-            let feeder = open_store(&plan)?;
-            view.started();
-            with_store(feeder, view, &mut kept, |view| {
-                pipeline::run(&plan, source, gate, view)
-            })
+            of_files(&plan, source, view, &mut kept)
         }
     };
-    let mut ran = ran?;
+    complete(&plan, ran?, kept, view)
+}
+
+/// What came of it, with what answered meanwhile.
+fn complete(
+    plan: &Plan,
+    mut ran: Ran,
+    mut kept: Option<Feeder>,
+    view: &mut dyn View,
+) -> Result<Observed> {
     if ran.end.is_none() {
         ran.end = view.settle().err();
     }
@@ -305,7 +367,7 @@ fn shown(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     }
     ran.totals.records_dropped += view.dropped();
     let answering = ran.answering.take();
-    let mut observed = conclude(&plan, ran)?;
+    let mut observed = conclude(plan, ran)?;
     if let Some(feeder) = kept {
         complete_store(feeder, view, &mut observed);
     }
@@ -370,7 +432,7 @@ fn complete_store(mut feeder: Feeder, view: &mut dyn View, observed: &mut Observ
 ///
 /// # Errors
 /// They cannot be read, or the packets are to be saved in one of them.
-fn open(plan: &Plan) -> Result<MergedSource> {
+pub(crate) fn open(plan: &Plan) -> Result<MergedSource> {
     let options = Options {
         follow: plan.follow,
         ..Options::default()

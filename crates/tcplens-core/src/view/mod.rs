@@ -171,6 +171,14 @@ impl Report {
         &self.servers
     }
 
+    /// Servers that were seen, also those that only datagrams went to.
+    #[must_use]
+    pub fn server_count(&self) -> u64 {
+        let asked = self.requests.servers();
+        let others = asked.filter(|(key, _)| self.servers.get(*key).is_none());
+        (self.servers.len() + others.count()) as u64
+    }
+
     /// By client address.
     #[must_use]
     pub fn clients(&self) -> &Peers<IpAddr> {

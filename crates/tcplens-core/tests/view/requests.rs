@@ -167,6 +167,18 @@ fn a_few_slow_requests_among_many_are_nothing() {
     check(requests(0..2, |n| slow(n, Verdict::Server)), NOTHING);
 }
 
+/// On the loopback interface all have one address: what that asks of others may be the client's doing as well.
+#[test]
+fn what_a_client_asks_of_others_is_not_laid_to_a_server_on_the_same_host() {
+    let own = |n| Request {
+        client_ip: SERVER.parse().unwrap(),
+        ..request(n, SERVER, 80, 500)
+    };
+    let mut records = web_and_database("10.0.0.3", 3306, 400);
+    records.splice(..3, requests(0..3, own));
+    check(records, "client_on_the_same_host");
+}
+
 #[test]
 fn what_waits_on_purpose_is_not_slow() {
     check(

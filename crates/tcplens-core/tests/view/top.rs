@@ -22,6 +22,7 @@ fn query(by: GroupBy, over: Over) -> TopQuery {
         by,
         over,
         sort: "attempts",
+        by_share: false,
         descending: true,
         filter: None,
         skip: 0,
@@ -340,6 +341,40 @@ fn rows_without_a_value_come_last_either_way_and_equals_by_name() {
         let snapshot = top.snapshot(&some);
         assert_eq!(order(&snapshot.rows), expected[1..3]);
         assert_eq!((snapshot.passing, snapshot.known), (4, 4));
+    }
+}
+
+#[test]
+fn rows_are_ordered_by_a_share_where_that_is_asked_and_not_by_the_number_behind_it() {
+    let mut top = top(GroupBy::Server, 6);
+    top.clock(START);
+    // 2 of 8, 1 of 1, 0 of 2; one that nobody tried.
+    for (server, attempts, refused) in [(1, 8, 2), (2, 1, 1), (3, 2, 0)] {
+        for n in 0..attempts {
+            let attempt = handshake(0, CLIENT, &format!("10.0.0.{server}"), 80);
+            let attempt = match n < refused {
+                true => failed(Outcome::Refused, 1, attempt),
+                false => attempt,
+            };
+            top.add(AnyRecord::Handshake(&attempt));
+        }
+    }
+    top.request(&request(0, "10.0.0.4", 80, 5));
+    for (by_share, descending, expected) in [
+        (false, true, [1, 2, 3, 4]),
+        (true, true, [2, 1, 3, 4]),
+        (true, false, [3, 1, 2, 4]),
+    ] {
+        let asked = TopQuery {
+            sort: "refused",
+            by_share,
+            descending,
+            ..query(GroupBy::Server, Over::Window)
+        };
+        let ips = top.rows(&asked).into_iter().filter_map(|(_, row)| row.ip);
+        let ips: Vec<_> = ips.map(|ip| ip.to_string()).collect();
+        let expected = expected.map(|n| format!("10.0.0.{n}"));
+        assert_eq!(ips, expected, "{by_share} {descending}");
     }
 }
 

@@ -7,12 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tcplens_core::record::{Health, Outcome, Protocol, Status, Verdict, Word};
+use tcplens_core::record::{ConnectionId, Health, Outcome, Protocol, Status, Verdict, Word};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::page::{Course, Lane, SEATS, Slot, SlowTask, Task};
 use tcplens_core::view::{Findings, PageView, Peer, RequestGroup, ServerKey};
 
 use super::command;
+use super::story::{self, Stories};
 use crate::Jsonl;
 use crate::human::Endpoint;
 use crate::json::Json;
@@ -52,9 +53,22 @@ pub struct Encoder {
     /// The revision at which a destination lost its row last.
     left: u64,
     findings: Known,
+    /// Lives of connections, by the finding that they are of, and as the page has them.
+    story_of: BTreeMap<u64, ConnectionId>,
+    stories: Option<String>,
 }
 
 impl Encoder {
+    /// Documents have the lives of these connections, too.
+    #[must_use]
+    pub fn with_stories(self, stories: &Stories) -> Encoder {
+        Encoder {
+            story_of: stories.of_findings.clone(),
+            stories: Some(stories.json()),
+            ..self
+        }
+    }
+
     /// [`Encoder::look`] and [`Encoder::tell`].
     pub fn document(
         &mut self,
@@ -87,7 +101,8 @@ impl Encoder {
             .number(since);
         head(&mut json, page, health, about);
         if let Some(findings) = findings {
-            renew(&mut self.findings, found(findings, about), revision);
+            let text = found(findings, &self.story_of, about);
+            renew(&mut self.findings, text, revision);
         }
         if self.findings.1 > since {
             json.name("findings").raw(&self.findings.0);
@@ -95,6 +110,9 @@ impl Encoder {
         self.rows(&mut json, since);
         courses(&mut json, page, since);
         slow(&mut json, page, since);
+        if let Some(stories) = self.stories.as_ref().filter(|_| since == 0) {
+            json.name("stories").raw(stories);
+        }
         json.name("health").raw(&of_health(page, health));
         json.close('}');
         (json.into_string(), page.told())
@@ -230,11 +248,11 @@ fn head(json: &mut Json, page: &PageView, health: &Health, about: &About<'_>) {
     json.name("connections").number(totals.connections);
     json.name("requests")
         .number(report.requests().all().requests());
-    json.name("servers").number(report.servers().len() as u64);
+    json.name("servers").number(report.server_count());
     json.name("clients").number(report.clients().len() as u64);
 }
 
-fn found(findings: &Findings, about: &About<'_>) -> String {
+fn found(findings: &Findings, story_of: &BTreeMap<u64, ConnectionId>, about: &About<'_>) -> String {
     let mut json = Json::new();
     json.open('{').name("list").open('[');
     for finding in &findings.findings {
@@ -255,7 +273,11 @@ fn found(findings: &Findings, about: &About<'_>) -> String {
         for &frame in &finding.frames {
             json.number(frame);
         }
-        json.close(']').close('}');
+        json.close(']');
+        if let Some(&id) = story_of.get(&finding.rank) {
+            json.name("story").string(&story::id(id));
+        }
+        json.close('}');
     }
     json.close(']').name("more").number(findings.left_out);
     json.name("checked").string(&findings.checked);

@@ -9,10 +9,14 @@ mod command;
 mod data;
 pub mod fleet;
 pub(crate) mod sha256;
+mod story;
 #[cfg(test)]
 mod tests;
 
 pub use data::{About, Encoder};
+pub use story::Stories;
+
+use tcplens_core::view::explain::Story;
 
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -25,7 +29,15 @@ const SCRIPT: &str = concat!(
     include_str!("js/parts.js"),
     include_str!("js/tables.js"),
     include_str!("js/waterfall.js"),
+    include_str!("js/story.js"),
+    include_str!("js/stories.js"),
     include_str!("js/main.js"),
+);
+const ALONE: &str = include_str!("story.html");
+const ALONE_SCRIPT: &str = concat!(
+    include_str!("js/format.js"),
+    include_str!("js/story.js"),
+    include_str!("js/alone.js"),
 );
 const UPLOT_STYLE: &str = include_str!("uplot/uPlot.min.css");
 const UPLOT: &str = include_str!("uplot/uPlot.iife.min.js");
@@ -43,6 +55,23 @@ fn kit() -> Kit {
 #[must_use]
 pub fn file(data: &str) -> String {
     kit().file(data)
+}
+
+/// A file with the life of one connection: what `explain` prints, as a page. `sources`: what was read, in words; `chosen`: why this
+/// one, where nobody named it.
+#[must_use]
+pub fn story(told: &Story, sources: &str, chosen: Option<&str>) -> String {
+    let [style, script] = [STYLE, ALONE_SCRIPT].map(sha256::source);
+    let meta = format!(
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; form-action 'none'; \
+         img-src data:; style-src {style}; script-src {script}; connect-src 'none'\">"
+    );
+    let kit = Kit {
+        frame: ALONE,
+        style: STYLE.to_owned(),
+        script: ALONE_SCRIPT,
+    };
+    kit.fill(&meta, &story::alone(told, sources, chosen))
 }
 
 /// The page that fetches its data from where it comes from.

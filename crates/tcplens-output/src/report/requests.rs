@@ -1,7 +1,7 @@
 //! The tables of a report about requests: which operations are slow or fail, where the time of each server's requests
 //! went, and the slowest of all. None is printed empty.
 
-use tcplens_core::record::{Status, Verdict, Word};
+use tcplens_core::record::{Protocol, Status, Verdict, Word};
 use tcplens_core::time::Span;
 use tcplens_core::view::{Report, RequestGroup};
 
@@ -41,11 +41,22 @@ fn operations(page: &mut Page<'_>, report: &Report) {
     if rows.is_empty() {
         return;
     }
+    let has_turns = rows
+        .iter()
+        .any(|(protocol, ..)| *protocol == Protocol::Turn);
+    let turns = match has_turns {
+        true => {
+            " turn: what is spoken is not known or encrypted; what one side sends until the other does is a request."
+        }
+        false => "",
+    };
     page.heading(
         "Slowest operations",
-        "From the first byte of a request to the last of its response. SHARE of errors among those whose fate is known. \
-         P50 to MAX and TIME (all together) \
-         are of those answered; MOSTLY: where most of it went, and of how many that is known if not of all.",
+        &format!(
+            "From the first byte of a request to the last of its response. SHARE of errors among those whose fate is known. \
+             P50 to MAX and TIME (all together) \
+             are of those answered; MOSTLY: where most of it went, and of how many that is known if not of all.{turns}"
+        ),
     );
     let all = rows.len();
     let mut table = page.table(OPERATIONS);

@@ -10,6 +10,7 @@ use tcplens_core::view::top::{Marks, Over, TopQuery, TopSnapshot, whole_of};
 use crate::color::Paint;
 use crate::hosts::Hosts;
 use crate::human::{Bytes, Count, Duration};
+use crate::report::prose;
 use crate::table::{Column, Table};
 use crate::time_style::TimeFormat;
 
@@ -21,7 +22,36 @@ pub struct TopText {
     marks: Marks,
     is_first: bool,
     hosts: Hosts,
+    width: Option<usize>,
 }
+
+/// Columns by importance, as the screen has them: the last is left out first where there is little room.
+const IMPORTANCE: [&str; 24] = [
+    "TOTAL P95",
+    "CONNECT P95",
+    "SYN",
+    "EST",
+    "REQUESTS",
+    "ERROR",
+    "RETRANSMITS",
+    "RTT MEAN",
+    "LOST",
+    "UNANSWERED",
+    "RESET",
+    "PROCESS P95",
+    "BYTES OUT",
+    "BYTES IN",
+    "REUSE P95",
+    "PENDING",
+    "SYN-ACK",
+    "SYN/s",
+    "EST/s",
+    "RESPONSES",
+    "OPEN",
+    "FIN OUT",
+    "FIN IN",
+    "REORDERED",
+];
 
 impl TopText {
     /// Times in that format.
@@ -33,7 +63,15 @@ impl TopText {
             marks,
             is_first: true,
             hosts: Hosts::default(),
+            width: None,
         }
+    }
+
+    /// Tables have at most so many columns of characters, if the reader's screen has no more: what is less important is left out, and
+    /// named below.
+    #[must_use]
+    pub fn with_width(self, width: Option<usize>) -> TopText {
+        TopText { width, ..self }
     }
 
     /// Shows addresses so.
@@ -66,7 +104,26 @@ impl TopText {
             self.row(&mut table, "others", others, has_pending);
         }
         self.row(&mut table, "Totals", &snapshot.totals, has_pending);
+        let left_out = self
+            .width
+            .map(|width| table.fit(width, &IMPORTANCE))
+            .unwrap_or_default();
         table.print(out);
+        self.note(&left_out, out);
+    }
+
+    /// What found no room.
+    fn note(&self, left_out: &[&str], out: &mut Vec<u8>) {
+        if left_out.is_empty() {
+            return;
+        }
+        let note = format!(
+            "No room for {}: a wider screen, a pipe and -o have all.",
+            left_out.join(", ")
+        );
+        let mut text = String::new();
+        prose::wrap(&mut text, 0, "", &note, self.width.unwrap_or(usize::MAX));
+        out.extend_from_slice(text.as_bytes());
     }
 
     /// `2026-11-21 01:08:22.384589Z, 10 s, by peer: 2 rows`
@@ -270,12 +327,18 @@ fn rate(table: &mut Table, peer: &Peer, count: u64) {
     }
 }
 
-/// `19.3`: a count per second, with one decimal below a thousand.
+/// `19.3`: a count per second, with one decimal below a thousand; below one with two digits that are not zero: `0.053`, and not `0.1`.
 fn per_second(count: u64, window: Option<Span>) -> Option<String> {
     let ns = window?.ns();
     let second = u128::from(SECOND.unsigned_abs());
     let tenths =
         (u128::from(count) * 10 * second + u128::from(ns) / 2).checked_div(u128::from(ns))?;
+    if count > 0 && tenths < 10 {
+        let rate = count as f64 * 1e9 / ns as f64;
+        // Digits before those that are told.
+        let zeros = -rate.log10().floor().min(-1.0);
+        return Some(format!("{rate:.*}", zeros as usize + 1));
+    }
     Some(match tenths {
         0..10_000 => format!("{}.{}", tenths / 10, tenths % 10),
         _ => {
@@ -325,7 +388,11 @@ mod tests {
     fn rates_are_of_the_window() {
         let window = |ms: u64| Some(Span::from_ns(ms * 1_000_000));
         for (count, window, expected) in [
-            (5, window(10_000), Some("0.5")),
+            (5, window(10_000), Some("0.50")),
+            (2, window(37_684), Some("0.053")),
+            (1, window(1_000_000), Some("0.0010")),
+            (0, window(10_000), Some("0.0")),
+            (19, window(20_000), Some("1.0")),
             (12, window(1000), Some("12.0")),
             (1_234_567, window(1000), Some("1,234,567")),
             (1, window(0), None),

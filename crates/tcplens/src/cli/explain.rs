@@ -1,5 +1,7 @@
 //! The options of `explain`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::{Common, values};
@@ -24,6 +26,9 @@ pub(crate) struct Explain {
         display_order = 0
     )]
     pub format: ExplainFormat,
+    /// Also a page of it, for browsers; `-`: it alone, on stdout
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
     /// Show every segment
     #[arg(long, help_heading = "Output", display_order = 1)]
     pub all: bool,

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{GroupBy, Peer, Record};
 use tcplens_core::time::Span;
-use tcplens_core::view::top::{Marks, Over};
+use tcplens_core::view::top::{Marks, Over, PARTS};
 
 use super::requests::{self, ProtocolChoice};
 use super::{Common, Format, Naming, values};
@@ -39,9 +39,9 @@ pub(crate) struct Top {
     /// How much time the window holds, in packet time [default: the interval; 10s]
     #[arg(long, value_name = "TIME", value_parser = values::seconds, help_heading = "Rows")]
     pub window: Option<Span>,
-    /// Field of the records that orders the rows, the largest first; FIELD:asc: the smallest [default: attempts; on the screen
-    /// request_p95]
-    #[arg(long, value_name = "FIELD[:asc]", value_parser = order, help_heading = "Rows")]
+    /// Field of the records that orders the rows, the largest first; FIELD%: by its share; FIELD:asc: the smallest [default:
+    /// attempts; on the screen request_p95]
+    #[arg(long, value_name = "FIELD[%][:asc]", value_parser = order, help_heading = "Rows")]
     pub sort: Option<Order>,
     /// Rows to show at most, the rest is in the totals
     #[arg(long, value_name = "N", value_parser = values::at_least_one, help_heading = "Rows")]
@@ -189,11 +189,13 @@ pub(crate) enum Theme {
 pub(crate) struct Order {
     /// The field.
     pub field: &'static str,
+    /// Its share of what it is a part of, in place of the number.
+    pub by_share: bool,
     /// The largest first.
     pub descending: bool,
 }
 
-/// `attempts`, `request_p95:asc`: units may be left out.
+/// `attempts`, `request_p95:asc`, `established%:asc`: units may be left out.
 fn order(text: &str) -> Result<Order, String> {
     let (name, descending) = match text.split_once(':') {
         None => (text, true),
@@ -205,6 +207,10 @@ fn order(text: &str) -> Result<Order, String> {
             ));
         }
     };
+    let (name, by_share) = match name.strip_suffix('%') {
+        Some(name) => (name, true),
+        None => (name, false),
+    };
     let (mut found, mut names) = (None, Vec::new());
     Peer::fields(&mut |field| {
         if field.name == name || field.name.strip_suffix("_us") == Some(name) {
@@ -213,7 +219,15 @@ fn order(text: &str) -> Result<Order, String> {
         names.push(field.name);
     });
     match found {
-        Some(field) => Ok(Order { field, descending }),
+        Some(field) if by_share && !PARTS.contains(&field) => Err(format!(
+            "{field} is no part of anything; a share can be asked of {}",
+            PARTS.join(", ")
+        )),
+        Some(field) => Ok(Order {
+            field,
+            by_share,
+            descending,
+        }),
         None => Err(format!(
             "there is no field {name:?}; there are {}",
             names.join(", ")
@@ -252,7 +266,21 @@ mod tests {
 
     #[test]
     fn an_order_is_a_field_with_or_without_its_unit() {
-        let order_of = |field, descending| Ok(Order { field, descending });
+        let of = |field, by_share, descending| {
+            Ok(Order {
+                field,
+                by_share,
+                descending,
+            })
+        };
+        let order_of = |field, descending| of(field, false, descending);
+        assert_eq!(order("errors%"), of("errors", true, true));
+        assert_eq!(order("failed%:asc"), of("failed", true, false));
+        assert!(
+            order("bytes_in%")
+                .unwrap_err()
+                .contains("is no part of anything")
+        );
         assert_eq!(order("attempts"), order_of("attempts", true));
         assert_eq!(order("request_p95:asc"), order_of("request_p95_us", false));
         assert_eq!(

@@ -15,12 +15,14 @@ use tcplens_core::record::{ConnectionId, Record};
 use tcplens_core::view::explain::{Detail, LEAST, Story, Teller};
 use tcplens_output::explain::{ExplainOptions, json, render};
 use tcplens_output::glyphs::Glyphs;
+use tcplens_output::page;
 use tcplens_output::time_style::TimeFormat;
 use tcplens_output::{Jsonl, SinkEnd};
 
 use self::find::{Found, find};
 use self::name::{Named, is_of_end, text};
 use super::lines::Target;
+use super::report::html::Html;
 use super::{Prints, Wanted, plan, report, tell};
 use crate::cli::{Explain, ExplainFormat, Format};
 use crate::observe::{Packets, Plan, Seen, View, observe};
@@ -46,6 +48,9 @@ pub(super) fn run(mut command: Explain) -> Result<ExitCode> {
              (10.0.0.1:40001), or save packets with -w FILE and explain that",
         ));
     }
+    if let Some(path) = command.html.as_deref().filter(|it| it.as_os_str() != "-") {
+        sources::check(&words.files, common.source.follow, [Some(path), None])?;
+    }
     let mut plan = planned(&command, words)?;
     plan.write.clone_from(&common.output.write);
     let is_alone = matches!(&named, Some(Named::Id(id)) if id.len() == ConnectionId::LENGTH);
@@ -62,7 +67,17 @@ pub(super) fn run(mut command: Explain) -> Result<ExitCode> {
             (Some(Named::Id(text(id))), reason)
         }
     };
-    let target = Target::open(Format::Text, &common.output, is_live)?;
+    let is_page_only = command
+        .html
+        .as_deref()
+        .is_some_and(|it| it.as_os_str() == "-");
+    let target = match is_page_only && common.output.output.is_none() {
+        // Standard output is the page's.
+        true => Target::None,
+        false => Target::open(Format::Text, &common.output, is_live)?,
+    };
+    let html = command.html.as_deref();
+    let html = html.map(|path| Html::open(path, is_live)).transpose()?;
     let detail = match command.all {
         true => Detail::All,
         false => Detail::Lines(
@@ -91,7 +106,7 @@ pub(super) fn run(mut command: Explain) -> Result<ExitCode> {
     if observed.failure.is_some() {
         return Ok(status);
     }
-    finish(view, &command, target, &sources, chosen.as_deref())?;
+    finish(view, &command, (target, html), &sources, chosen.as_deref())?;
     Ok(status)
 }
 
@@ -164,17 +179,13 @@ fn names(plan: &Plan) -> String {
 fn finish(
     view: ExplainView,
     command: &Explain,
-    mut target: Target,
+    (mut target, html): (Target, Option<Html>),
     sources: &str,
     chosen: Option<&str>,
 ) -> Result<()> {
     let output = &command.common.output;
     if let (Some(first), false) = (view.following, view.others.is_empty()) {
-        let name = view
-            .named
-            .as_ref()
-            .map_or_else(String::new, ToString::to_string);
-        return Err(name::ambiguous(&name, first, &view.others));
+        return Err(name::ambiguous(view.named.as_ref(), first, &view.others));
     }
     let Some(story) = view.teller.finish() else {
         bail!(name::unknown(view.named.as_ref(), sources));
@@ -204,6 +215,9 @@ fn finish(
         lines.write(None, |out| out.extend_from_slice(text.as_bytes()))?;
     }
     target.finish()?;
+    if let Some(html) = html {
+        html.write(&page::story(&story, sources, chosen))?;
+    }
     Ok(())
 }
 

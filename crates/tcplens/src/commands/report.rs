@@ -2,17 +2,20 @@
 
 mod compare;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::{Finding, Health};
 use tcplens_core::time::{SECOND, Span, Timestamp};
+use tcplens_core::view::explain::choice::Choice;
 use tcplens_core::view::{self, Findings, PageView};
 use tcplens_output::SinkEnd;
 use tcplens_output::glyphs::Glyphs;
 use tcplens_output::hosts::Hosts;
-use tcplens_output::page::{self, About, Encoder};
+use tcplens_output::page::{self, About, Encoder, Stories};
 use tcplens_output::report::{ReportOptions, render};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
@@ -20,11 +23,12 @@ use super::lines::Target;
 use super::{Prints, Wanted, no_format, plan, tell};
 use crate::cli::{Format, Report};
 use crate::names::{self, Known};
-use crate::observe::{View, observe};
+use crate::observe::{Plan, View, observe};
 use crate::say::{print, say};
 use crate::{sources, status};
 
 pub(crate) mod html;
+mod stories;
 
 /// Columns where nothing tells how wide the reader's screen is.
 const COLUMNS: usize = 100;
@@ -83,6 +87,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
             Some(_) => Observation::Page(Box::default()),
             None => Observation::Report(Box::default()),
         },
+        choice: page.is_some().then(Choice::default),
         first_packet: None,
         time: output.time,
         glyphs: Glyphs::choose(output.ascii),
@@ -93,6 +98,8 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         netns: common.live.netns.clone(),
         hosts: names::hosts(known.as_ref()),
     };
+    // A page tells of single connections, too, for which files are read once more.
+    let again = (!is_live && page.is_some()).then(|| plan.again());
     let observed = observe(plan, &mut view)?;
     names::may_wait(known.as_ref());
     let findings = view.seen.report().finish(&observed.health);
@@ -111,12 +118,35 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         Target::None => {}
     }
     target.finish()?;
-    if let (Some(page), Some(text)) = (page, view.page(&findings, &observed.health)) {
-        page.write(&text)?;
+    if let Some(page) = page {
+        let stories = match again {
+            Some(plan) if !can_be_read_again(&plan.files, common.source.follow) => told_once(),
+            Some(plan) if plan.stop.load(Ordering::Relaxed) || observed.failure.is_some() => {
+                Stories::default()
+            }
+            Some(plan) => view.stories(plan, &findings, common.source.keep_duplicates),
+            None => told_once(),
+        };
+        if let Some(text) = view.page(&findings, &observed.health, &stories) {
+            page.write(&text)?;
+        }
     }
     tell(common, &observed.health);
     names::tell(known.as_ref(), &common.output);
     Ok(status::of_run(&observed))
+}
+
+fn told_once() -> Stories {
+    Stories {
+        missing: Some(stories::ONCE),
+        ..Stories::default()
+    }
+}
+
+/// Whether these are files that are there to be read once more.
+fn can_be_read_again(files: &[PathBuf], follows: bool) -> bool {
+    let is_file = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|file| file.is_file());
+    !follows && files.iter().all(is_file)
 }
 
 /// Columns of the terminal that standard output is, if it is one.
@@ -144,6 +174,8 @@ impl Observation {
 
 struct ReportView {
     seen: Observation,
+    /// Which connection `explain` would tell of, where there is a page.
+    choice: Option<Choice>,
     first_packet: Option<Timestamp>,
     time: TimeStyle,
     glyphs: Glyphs,
@@ -175,8 +207,22 @@ impl ReportView {
         render(self.seen.report(), findings, health, options)
     }
 
+    /// The lives of a few connections. Where files cannot be read again, that is said.
+    fn stories(&self, plan: Plan, findings: &Findings, keeps_duplicates: bool) -> Stories {
+        let (Observation::Page(page), Some(choice)) = (&self.seen, &self.choice) else {
+            return Stories::default();
+        };
+        let told = stories::tell(plan, page, findings, choice, keeps_duplicates);
+        told.unwrap_or_else(|error| {
+            say(format_args!(
+                "the page tells of no single connection: {error:#}"
+            ));
+            Stories::default()
+        })
+    }
+
     /// The page, if one is asked for.
-    fn page(&mut self, findings: &Findings, health: &Health) -> Option<String> {
+    fn page(&mut self, findings: &Findings, health: &Health, stories: &Stories) -> Option<String> {
         let Observation::Page(page) = &mut self.seen else {
             return None;
         };
@@ -189,7 +235,13 @@ impl ReportView {
             first: self.first_packet,
             run: None,
         };
-        let (data, _) = Encoder::default().document(page, Some(findings), health, &about, 0);
+        let (data, _) = Encoder::default().with_stories(stories).document(
+            page,
+            Some(findings),
+            health,
+            &about,
+            0,
+        );
         Some(page::file(&data))
     }
 }
@@ -199,6 +251,11 @@ impl View for ReportView {
         match &mut self.seen {
             Observation::Report(report) => report.add(record),
             Observation::Page(page) => page.add(record),
+        }
+        match (&mut self.choice, record) {
+            (Some(choice), AnyRecord::Request(request)) => choice.request(&request.record()),
+            (Some(choice), AnyRecord::Connection(connection)) => choice.connection(connection),
+            _ => {}
         }
         Ok(())
     }

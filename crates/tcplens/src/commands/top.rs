@@ -107,6 +107,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
         by,
         over,
         sort: command.sort.map_or("attempts", |sort| sort.field),
+        by_share: command.sort.is_some_and(|sort| sort.by_share),
         descending: command.sort.is_none_or(|sort| sort.descending),
         filter,
         skip: 0,
@@ -153,7 +154,8 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
         }),
         query,
         text: TopText::new(TimeFormat::new(common.output.time), color, marks)
-            .with_hosts(names::hosts(known.as_ref())),
+            .with_hosts(names::hosts(known.as_ref()))
+            .with_width(common.output.output.is_none().then(screen_width).flatten()),
         target,
         interval: (!is_once && !has_screen).then_some(nanoseconds(interval)),
         left: command.batch,
@@ -216,6 +218,12 @@ fn known(command: &cli::Top, is_live: bool, has_tables: bool) -> Result<Option<A
         Format::Text => Known::open(&naming, is_live),
         _ => Ok(None),
     }
+}
+
+/// Columns of the terminal that standard output is, if it is one.
+fn screen_width() -> Option<usize> {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    size.map(|(width, _)| usize::from(width.0))
 }
 
 struct TopView {

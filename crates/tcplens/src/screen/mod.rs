@@ -106,7 +106,7 @@ pub(crate) fn open(
             source,
             by: query.by,
             over: query.over,
-            sort: command.sort.map(|sort| (sort.field, sort.descending)),
+            sort: command.sort,
             filter: query.filter.clone(),
             theme,
             marks,

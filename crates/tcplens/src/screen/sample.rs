@@ -7,7 +7,9 @@ use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::{Close, ConnectionId, GroupBy, Peer, Protocol, Status, Vantage};
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::Series;
-use tcplens_core::view::top::{ConnectionLine, Detail, RequestLine, RowKey, TopQuery, TopSnapshot};
+use tcplens_core::view::top::{
+    ConnectionLine, Detail, RequestLine, RowKey, TopQuery, TopSnapshot, share_of,
+};
 use tcplens_output::values::{Value, Values, position};
 
 /// When it is: 2026-11-22T01:08:22Z.
@@ -200,6 +202,10 @@ pub(super) fn answer(all: &[(RowKey, Peer)], query: &TopQuery) -> TopSnapshot {
                 .is_none_or(|filter| filter.matches(peer))
         })
         .map(|row| {
+            if query.by_share {
+                let share = share_of(&row.1, query.sort);
+                return (share.map_or(Value::Absent, Value::Count), row);
+            }
             values.read(&row.1);
             (values.at(at).clone(), row)
         })

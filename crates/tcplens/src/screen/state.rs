@@ -7,7 +7,7 @@ use tcplens_core::filter::FilterError;
 use tcplens_core::filter::record::RecordFilter;
 use tcplens_core::record::{GroupBy, Peer};
 use tcplens_core::time::Timestamp;
-use tcplens_core::view::top::{Detail, Marks, Over, RowKey, TopQuery, TopSnapshot};
+use tcplens_core::view::top::{Detail, Marks, Over, RowKey, TopQuery, TopSnapshot, share_of};
 use tcplens_output::hosts::Hosts;
 use tcplens_output::values::{Value, Values, position};
 
@@ -15,7 +15,7 @@ use super::columns::{COLUMNS, Column, Percentile, slowest_first};
 use super::input::Input;
 use super::labels;
 use super::link::{Asked, Facts, Told};
-use crate::cli::Theme;
+use crate::cli::{Order, Theme};
 
 mod press;
 mod room;
@@ -100,7 +100,7 @@ pub(super) struct Begin {
     /// Of which time.
     pub over: Over,
     /// The field of `peer` that orders, and whether the largest is first; else how long requests took.
-    pub sort: Option<(&'static str, bool)>,
+    pub sort: Option<Order>,
     /// Which rows.
     pub filter: Option<RecordFilter>,
     /// Its colours.
@@ -192,10 +192,17 @@ impl State {
 
     /// At the beginning.
     pub(super) fn new(begin: Begin, size: (u16, u16)) -> State {
-        let sort = begin.sort.and_then(|(field, _)| {
-            let of_field = |column: &Column| column.fields.iter().position(|of| *of == field);
-            let mut columns = COLUMNS.iter().enumerate();
-            columns.find_map(|(at, column)| Some((at, of_field(column)?)))
+        let sort = begin.sort.and_then(|order| {
+            let of_field = |column: &Column| column.fields.iter().position(|of| *of == order.field);
+            let columns = COLUMNS.iter().enumerate();
+            let mut columns = columns.filter_map(|(at, column)| Some((at, of_field(column)?)));
+            let first = columns.next()?;
+            // A number has no column of its own where only its share has one.
+            let mut all = std::iter::once(first).chain(columns);
+            Some(
+                all.find(|(at, _)| COLUMNS[*at].is_share == order.by_share)
+                    .unwrap_or(first),
+            )
         });
         // Most columns have one field whatever the percentile.
         let percentile = sort.map_or(Percentile::default(), |(at, of)| {
@@ -213,7 +220,7 @@ impl State {
             by: begin.by,
             over: begin.over,
             sort: sort.map_or_else(slowest_first, |(at, _)| at),
-            descending: begin.sort.is_none_or(|(_, descending)| descending),
+            descending: begin.sort.is_none_or(|order| order.descending),
             filter: begin.filter,
             input: None,
             error: None,
@@ -303,6 +310,7 @@ impl State {
             by: self.by,
             over: self.over,
             sort: COLUMNS[self.sort].field(self.percentile),
+            by_share: COLUMNS[self.sort].is_share,
             descending: self.descending,
             filter: self.filter.clone().filter(|_| !is_wanting),
             skip,
@@ -369,6 +377,10 @@ impl State {
                     .is_none_or(|filter| filter.matches(peer))
             })
             .map(|(key, peer)| {
+                if COLUMNS[self.sort].is_share {
+                    let share = share_of(peer, field).map_or(Value::Absent, Value::Count);
+                    return (share, key, peer);
+                }
                 values.read(peer);
                 (values.at(position).clone(), key, peer)
             })

@@ -114,7 +114,7 @@ fn values_that_make_no_sense_say_how_to_write_them() {
         (
             "--kind",
             "packet",
-            "handshake, request, connection, finding, health",
+            "handshake, request, connection, finding, peer, health",
         ),
         ("--count", "0", "from 1"),
         ("--rotate", "1h", "--output"),

@@ -43,6 +43,65 @@ fn a_page_is_written_beside_the_text_and_is_the_same_with_any_number_of_threads(
     assert_eq!(read(place.path("text")), plain.out);
 }
 
+/// The lives of connections are told for those with the slowest requests, for what findings name, and for the one that `explain` tells.
+#[test]
+fn a_page_tells_the_lives_of_connections_that_matter_and_of_streams_why_not() {
+    let place = Place::new("page-lives");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples/shop.pcap");
+    std::fs::copy(sample, place.path("shop.pcap")).unwrap();
+    let page = place.run(&["report", "shop.pcap", "--html", "-"]).out;
+    let (_, stories) = page.split_once(",\"stories\":").unwrap();
+    let told = |id: &str| stories.contains(&format!("\"{id}\":{{\"who\":"));
+    // Each finding leads to one of them; the last is slow, and what the text says of it stands there.
+    let links: Vec<_> = page.split(",\"story\":\"").skip(1).collect();
+    assert_eq!(links.len(), 4);
+    for link in &links {
+        let id = link.split('"').next().unwrap();
+        assert!(told(id), "{id}");
+    }
+    let text = place.run(&["explain", "shop.pcap"]).out;
+    let id = text.split("connection ").nth(1).unwrap();
+    assert!(told(&id[..25]) && stories.contains(&format!("\"chosen\":[\"{}\"", &id[..25])));
+    for words in [
+        "the server, 8.02 s. Of its 12.02 s: 66.7 % in the server (8.02 s)",
+        "[2705275320,\"1.43 s\",1,0,\"POST shop.example/checkout (174 bytes)\",\"600-601\",\"in 2 segments, 157 µs; request 3\"]",
+        "8 requests of http, 8 answered",
+    ] {
+        assert!(stories.contains(words), "{words}");
+    }
+    let bytes = std::fs::read(place.path("shop.pcap")).unwrap();
+    let run = place.run_with_stdin(&["report", "-r", "-", "--html", "-"], &bytes);
+    let (_, stories) = run.out.split_once(",\"stories\":").unwrap();
+    assert!(
+        stories.starts_with(
+            "{\"all\":{},\"missing\":\"The lives of single connections are told of files only"
+        ),
+        "{}",
+        &stories[..200]
+    );
+}
+
+#[test]
+fn a_page_of_one_connection_has_what_the_text_has() {
+    let place = Place::new("page-one");
+    Capture::usual(2).save(place.path("a.pcap"));
+    let text = place.run(&["explain", "a.pcap"]);
+    let both = place.run(&["explain", "a.pcap", "--html", "a.html"]);
+    both.is_quiet_success();
+    assert_eq!(both.out, text.out);
+    let page = read(place.path("a.html"));
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    assert!(!page.contains("@@") && page.contains("connect-src 'none'"));
+    for words in ["\"sources\":\"a.pcap\"", "\"SYN\",\"", "\"limit\":"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let alone = place.run(&["explain", "a.pcap", "--html", "-"]);
+    assert_eq!(alone.out, page);
+    place
+        .run(&["explain", "a.pcap", "--html", "a.pcap"])
+        .ends(2, &["cannot write a.pcap: it is read"]);
+}
+
 /// What was written aside and is still there.
 fn parts(place: &Place) -> Vec<String> {
     let all = std::fs::read_dir(place.path(".")).unwrap();

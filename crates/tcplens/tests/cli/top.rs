@@ -48,6 +48,10 @@ fn what_makes_no_sense_is_refused_with_what_would() {
             "there is no field \"latency\"; there are time, vantage,",
         ),
         (
+            &["--sort", "bytes_in%"],
+            "bytes_in is no part of anything; a share can be asked of syn_acks,",
+        ),
+        (
             &["--sort", "attempts:up"],
             "write FIELD, FIELD:asc or FIELD:desc",
         ),
@@ -72,6 +76,31 @@ fn what_makes_no_sense_is_refused_with_what_would() {
     place
         .run(&["top", "--replay"])
         .ends(2, &["--replay is for files"]);
+}
+
+#[test]
+fn destinations_are_among_the_records_where_they_are_asked_for() {
+    let place = Place::new("top-records");
+    Capture::usual(3).save(place.path("a.pcap"));
+    for format in ["jsonl", "csv"] {
+        let table = place.run(&["top", "a.pcap", "-f", format]);
+        let records = place.run(&["records", "a.pcap", "--kind", "peer", "-f", format]);
+        records.is_quiet_success();
+        assert_eq!(records.out, table.out);
+    }
+    let all = place.run(&["records", "a.pcap", "--kind", "handshake,peer,health"]);
+    let kinds: Vec<_> = all.out.lines().filter_map(|line| line.get(9..13)).collect();
+    assert_eq!(
+        kinds,
+        [
+            "hand", "hand", "hand", "hand", "peer", "peer", "peer", "heal"
+        ]
+    );
+    let usual = place.run(&["records", "a.pcap"]);
+    assert!(!usual.out.contains("\"kind\":\"peer\""));
+    place.write("empty.pcap", &Capture::new().bytes);
+    let run = place.run(&["records", "empty.pcap", "--kind", "peer"]);
+    assert_eq!((run.status, run.out.as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -108,6 +108,39 @@ fn tcpdump_beside_it_saw_the_same() {
     assert!(own == other, "{} and {} packets", own.len(), other.len());
 }
 
+/// The baseline is a file; what is captured now is slower to answer, for nobody does.
+#[test]
+fn live_packets_are_compared_with_a_file_that_only_root_may_read() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("compare-live");
+    let before = Tap::start(tcplens(
+        &lo,
+        &place,
+        &["records", "-i", "lo", "-w", "before.pcap"],
+    ));
+    for _ in 0..30 {
+        pings(&lo, &lo, "127.0.0.1:6379", 3);
+    }
+    before.interrupt().is(0, &[]);
+    let file = place.path("before.pcap");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let words = ["report", "-i", "lo", "--compare", "before.pcap"];
+    let now = Tap::start(tcplens(&lo, &place, &words));
+    for _ in 0..40 {
+        refused(&lo, "127.0.0.1:6379");
+    }
+    let ended = now.interrupt();
+    ended.is(0, &[]);
+    let text = ended.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "before: before.pcap: 90 requests, 30 connection attempts, 30 connections in ",
+        "now: lo: 0 requests, 40 connection attempts, 0 connections in ",
+        "attempts to connect to 127.0.0.1:6379",
+    ] {
+        assert!(text.contains(words), "{words:?}: {text}");
+    }
+}
+
 /// Says which lines are different, not all of them.
 #[track_caller]
 fn similar(live: &[String], file: &[String]) {

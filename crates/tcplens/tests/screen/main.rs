@@ -190,6 +190,43 @@ fn sigterm_and_a_stop_give_the_terminal_back() {
     tmux.until("it has ended", |text| text.contains("no job: "));
 }
 
+/// A table is not wider than the terminal: what is less important is left out, and named.
+#[test]
+fn a_table_is_as_wide_as_the_terminal_and_says_what_found_no_room() {
+    let Some(tmux) = Tmux::start("once", 80, 30) else {
+        return;
+    };
+    let ask = format!("clear; {PROGRAM} top -r {} --once", sample());
+    tmux.line(&ask);
+    let shown = tmux.until("the table", |text| text.contains("-o have all."));
+    let lines: Vec<_> = shown.lines().map(str::trim_end).collect();
+    let at = lines
+        .iter()
+        .position(|line| line.ends_with("6 rows"))
+        .unwrap();
+    assert_eq!(
+        lines[at + 1..at + 4],
+        [
+            "                | CONNECTIONS                   | REQUESTS",
+            "PEER            |   SYN        EST  CONNECT P95 | REQUESTS  ERROR  TOTAL P95",
+            "10.20.0.40      |    25      0 0%!            - |        0      0          -",
+        ],
+        "{shown}"
+    );
+    let note = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        note.contains("No room for SYN/s, SYN-ACK, RESET, FIN OUT, "),
+        "{shown}"
+    );
+    // In a pipe all columns are there.
+    tmux.line(&format!("{ask} | wc -L"));
+    let shown = tmux.until("its width", |text| {
+        text.lines()
+            .any(|line| line.trim().parse().is_ok_and(|width: u64| width > 200))
+    });
+    assert!(!shown.contains("No room"), "{shown}");
+}
+
 #[test]
 fn what_is_said_meanwhile_is_printed_afterwards() {
     let Some(tmux) = Tmux::start("said", 100, 30) else {

@@ -36,17 +36,20 @@ const RATED_BYTES: u64 = 64 << 10;
 pub enum Detail {
     /// Runs of ordinary segments are one event, and there are at most so many in the end.
     Lines(usize),
+    /// The same, and little is kept while it goes on: for many connections at once.
+    Brief(usize),
     /// Every segment is an event.
     All,
 }
 
 impl Detail {
     /// Most events kept at once. Chosen: with requests some 500 bytes each (measured), 10 MB in the first case and 100 MB in the
-    /// second, which is a connection of 200,000 packets.
+    /// last, which is a connection of 200,000 packets; 1 MB of a brief one.
     #[must_use]
     pub fn most(self) -> usize {
         match self {
             Detail::Lines(lines) => lines.max(20_000),
+            Detail::Brief(lines) => lines.max(2_000),
             Detail::All => 200_000,
         }
     }
@@ -206,7 +209,7 @@ impl Teller {
             rates.reverse();
         }
         let events = match self.detail {
-            Detail::Lines(lines) => fold::fold(following.events, lines),
+            Detail::Lines(lines) | Detail::Brief(lines) => fold::fold(following.events, lines),
             Detail::All => following.events,
         };
         let left_out = events.iter().map(|event| match &event.what {

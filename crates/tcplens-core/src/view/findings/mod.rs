@@ -186,7 +186,13 @@ impl Draft {
             evidence: Some(self.evidence),
             filter: Some(self.filter),
             frames: self.frames,
-            advice: advice::of(self.code).map(str::to_owned),
+            advice: match self.cause {
+                Some((ip, port)) => Some(format!(
+                    "Look at {} first, and whether this one can wait for it less long.",
+                    words::endpoint(ip, port)
+                )),
+                None => advice::of(self.code).map(str::to_owned),
+            },
             ..Finding::new(rank, self.code, self.harm, self.suspect)
         }
     }
@@ -205,7 +211,7 @@ fn checked(report: &Report) -> String {
          window, delay, pieces that wait for acknowledgments, one request each) with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
         words::count(report.handshakes.attempts(), "connection attempt"),
         words::count(report.totals.connections, "connection"),
-        words::count(report.servers.len() as u64, "server"),
+        words::count(report.server_count(), "server"),
         words::count(report.clients.len() as u64, "client"),
     );
     if report.handshakes.undecided > 0 {

@@ -155,7 +155,8 @@ impl Mark {
     }
 }
 
-const PARTS: [&str; 13] = [
+/// The fields of `peer` that are a part of another one: see [`whole_of`].
+pub const PARTS: [&str; 13] = [
     "syn_acks",
     "established",
     "failed",

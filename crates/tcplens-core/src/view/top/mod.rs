@@ -15,7 +15,8 @@ mod show;
 mod tally;
 
 pub use counting::{ROWS, Top, TopSettings};
-pub use marks::{Marks, USUAL_MARKS, whole_of};
+pub use marks::{Marks, PARTS, USUAL_MARKS, whole_of};
+pub use show::share_of;
 
 use super::Series;
 use crate::filter::record::RecordFilter;
@@ -39,6 +40,31 @@ pub enum RowKey {
     Unknown,
 }
 
+impl RowKey {
+    /// The same in every run; not for keys that somebody chooses to be alike: then looking up takes longer, and nothing else.
+    fn hash(&self) -> u64 {
+        let of_ip = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => u64::from(u32::from(*ip)),
+            IpAddr::V6(ip) => {
+                let bits = u128::from(*ip);
+                // Both halves.
+                (bits >> 64) as u64 ^ (bits as u64).rotate_left(32)
+            }
+        };
+        let bits = match self {
+            RowKey::Ip(ip) => of_ip(ip),
+            RowKey::Server(ip, port) => of_ip(ip) ^ port << 40,
+            RowKey::Port(number) | RowKey::Process(number, _) => *number,
+            RowKey::Container(id) => id.bytes().take(16).fold(0_u64, |all, byte| {
+                u64::from(byte).wrapping_add(all.wrapping_mul(31))
+            }),
+            RowKey::Unknown => 0,
+        };
+        // Fibonacci hashing (Knuth, volume 3, section 6.4): the upper bits are well mixed.
+        bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+    }
+}
+
 /// Which time the numbers are of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Over {
@@ -58,6 +84,8 @@ pub struct TopQuery {
     pub over: Over,
     /// The field of `peer` that decides the order; what has none comes last, and of equals the lower key comes first.
     pub sort: &'static str,
+    /// What decides is the share of its whole ([`whole_of`]) that the field is. Where there is none, that comes last.
+    pub by_share: bool,
     /// The largest first.
     pub descending: bool,
     /// Which rows, by their fields.

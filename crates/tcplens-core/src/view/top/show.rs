@@ -10,7 +10,7 @@ use super::group::Group;
 use super::memory::LINES;
 use super::row::{Row, quantile};
 use super::tally::{Counters, Tally, What};
-use super::{Detail, Over, RowKey, TopQuery, TopSnapshot};
+use super::{Detail, Over, RowKey, TopQuery, TopSnapshot, whole_of};
 use crate::record::{ConnectionId, Field, FirstFrame, GroupBy, Peer, Record, Visitor};
 use crate::time::{Span, Timestamp};
 use crate::view::HistogramSum;
@@ -37,7 +37,8 @@ impl Top {
         let (first, from) = self.window();
         if let Some(group) = self.groups.iter_mut().find(|group| group.by == query.by) {
             group.advance(first);
-            if let Sort::Quantile(what, per_mille) = Sort::of(query.sort) {
+            if let (Sort::Quantile(what, per_mille), false) = (Sort::of(query.sort), query.by_share)
+            {
                 group.know((what, per_mille, query.over));
             }
         }
@@ -122,7 +123,10 @@ struct Show<'t> {
 impl Show<'_> {
     /// The rows that pass, in order.
     fn passing<'g>(&self, group: &'g Group, query: &TopQuery) -> Vec<(&'g RowKey, &'g Row)> {
-        let by = Sort::of(query.sort);
+        let by = match query.by_share {
+            true => Sort::Share(query.sort),
+            false => Sort::of(query.sort),
+        };
         let filter = query.filter.as_ref();
         let wants = QUANTILES.map(|name| filter.is_some_and(|filter| filter.asks(name)));
         let mut passing = Vec::with_capacity(group.len());
@@ -153,6 +157,7 @@ impl Show<'_> {
                 let span = row.known((*what, *per_mille, self.over));
                 span.map(|span| Value::Number(span.ns()))
             }
+            Sort::Share(name) => share_of(&self.row(key, row, |_| false), name).map(Value::Number),
             Sort::Field(name) => Pick::of(&self.row(key, row, |n| QUANTILES[n] == *name), name),
         }
     }
@@ -340,6 +345,8 @@ impl Show<'_> {
 enum Sort<'q> {
     Counter(fn(&Counters) -> u64),
     Quantile(What, u64),
+    /// A part of a whole, by its share.
+    Share(&'q str),
     /// Any other field: of the record.
     Field(&'q str),
 }
@@ -369,6 +376,18 @@ impl Sort<'_> {
         };
         Sort::Quantile(quantile.0, quantile.1)
     }
+}
+
+/// The share that a field is of its whole, in billionths. What is no part of anything has none, and neither has a part of nothing,
+/// nor what is more than the whole, for it began before the window.
+#[must_use]
+pub fn share_of(peer: &Peer, field: &str) -> Option<u64> {
+    let (part, whole) = (number(peer, field)?, whole_of(peer, field)?);
+    if part > whole {
+        return None;
+    }
+    let share = (u128::from(part) * 1_000_000_000).checked_div(u128::from(whole))?;
+    u64::try_from(share).ok()
 }
 
 /// The number in one field of a row.

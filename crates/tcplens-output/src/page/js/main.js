@@ -10,6 +10,7 @@ function draw() {
   drawHead();
   drawFindings();
   drawChosen();
+  drawStories();
   drawHealth();
   drawNotes();
 }
@@ -116,6 +117,7 @@ function begin() {
   byId("all-who").addEventListener("click", () => { view.destination = null; drawChosen(); });
   byId("all-when").addEventListener("click", () => choose(null));
   byId("filter").addEventListener("input", (event) => { view.filter = event.target.value; drawDestinations(); });
+  byId("story-which").addEventListener("change", (event) => chooseStory(event.target.value, false));
   byId("clock").addEventListener("click", (event) => {
     clock.local = !clock.local;
     event.target.textContent = clock.local ? "local time" : "UTC";

@@ -2,8 +2,8 @@
 
 const OUTCOMES = ["established", "refused", "unreachable", "timed out", "unanswered", "aborted", "reset", "unacknowledged", "one-sided"];
 /** All that is known, and what is looked at: a destination or null for all, and [from, to] in seconds or null. */
-const model = { head: {}, findings: null, rows: new Map(), others: [0, 0, 0, 0, 0], courses: new Map(), slow: [], lanes: new Map(), health: {}, revision: 0 };
-const view = { destination: null, range: null, slow: null, sort: ["weight", true], filter: "" };
+const model = { head: {}, findings: null, rows: new Map(), others: [0, 0, 0, 0, 0], courses: new Map(), slow: [], lanes: new Map(), stories: { all: new Map() }, health: {}, revision: 0 };
+const view = { destination: null, range: null, slow: null, story: null, sort: ["weight", true], filter: "" };
 
 /** Takes a document: all, or what changed. */
 function take(data) {
@@ -16,6 +16,7 @@ function take(data) {
   model.health = data.health;
   model.others = data.others;
   if (data.findings) model.findings = data.findings;
+  if (data.stories) model.stories = { ...data.stories, all: new Map(Object.entries(data.stories.all)) };
   for (const row of data.rows) model.rows.set(row[0], rowOf(row));
   if (data.shown) {
     // Of the others nothing more is told: they are in the last row now.

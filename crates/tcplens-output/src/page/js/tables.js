@@ -44,7 +44,7 @@ function drawFindings() {
         make("span", { class: "tag" }, "suspect: " + finding.suspect),
         make("span", { class: "tag" }, finding.code),
         ...(finding.frames.length ? [make("span", { class: "tag" }, "first packets: " + finding.frames.join(", "))] : [])),
-      make("div", { class: "show" }, code, copy, ...plotsOf(finding))));
+      make("div", { class: "show" }, code, copy, ...plotsOf(finding), ...storyOf(finding))));
   }
   const hidden = found.list.length - shown.length;
   if (hidden) box.append(make("button", { type: "button", onclick: () => { showsAll = true; drawFindings(); } }, `${hidden} more`));
@@ -62,6 +62,12 @@ function plotsOf(finding) {
     byId("bar").scrollIntoView();
   };
   return [make("button", { type: "button", title: `Plots of ${name} only`, onclick: look }, "Its plots")];
+}
+
+/** A button that tells the life of a connection with one of its packets, if the page has it. */
+function storyOf(finding) {
+  if (!finding.story || !model.stories.all.has(finding.story)) return [];
+  return [make("button", { type: "button", title: "The life of one of these connections", onclick: () => chooseStory(finding.story, true) }, "A connection")];
 }
 
 /** Columns of destinations: key, heading, what it means, value, how it is written, whether it is text. */

@@ -17,7 +17,7 @@ function drawSlow() {
   table.tHead.replaceChildren(make("tr", {}, ...SLOW_COLUMNS.map(([heading, isText]) => make("th", { class: isText ? "l" : null }, heading))));
   const focused = document.activeElement?.dataset?.key;
   const rows = all.slice(0, MOST).map((slow) => {
-    const pick = () => { view.slow = keyOf(slow); drawSlow(); byId("waterfall-title").focus({ preventScroll: true }); byId("waterfall").scrollIntoView({ block: "nearest" }); };
+    const pick = () => { view.slow = keyOf(slow); drawSlow(); chooseStory(slow.id, false); byId("waterfall-title").focus({ preventScroll: true }); byId("waterfall").scrollIntoView({ block: "nearest" }); };
     const row = make("tr", { class: view.slow === keyOf(slow) ? "pick chosen" : "pick", tabindex: 0, "data-key": keyOf(slow), onclick: pick },
       make("td", { class: "l" }, timeOf(slow.at, false, 6)), make("td", {}, duration(slow.took)),
       make("td", { class: "l" }, ...(slow.verdict ? [swatch(slow.verdict), slow.verdict] : ["–"])),

@@ -188,6 +188,12 @@ pub(super) fn read(
         Kind::Records => section.several("records", word::<KindChoice>),
         _ => Vec::new(),
     };
+    if records.contains(&KindChoice::Peer) {
+        section.problem(
+            "records",
+            "destinations are not among what the agent writes; leave peer out",
+        );
+    }
     let is_about = |name: &'static str, kinds: &[Kind], what: &str| {
         if section.has(name) && !kinds.contains(&kind) {
             section.problem(

@@ -47,7 +47,7 @@ pub(super) fn find(plan: Plan, named: Option<&Named>) -> Result<Found> {
             match view.found.split_first() {
                 None => bail!(unknown(Some(named), &sources)),
                 Some((&id, [])) => Ok(Found { id, reason: None }),
-                Some((&first, others)) => Err(ambiguous(&named.to_string(), first, others)),
+                Some((&first, others)) => Err(ambiguous(Some(named), first, others)),
             }
         }
         None => {

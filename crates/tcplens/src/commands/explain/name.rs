@@ -75,10 +75,23 @@ pub(super) fn begins(segment: &Segment) -> bool {
 }
 
 /// Several connections are called so.
-pub(super) fn ambiguous(name: &str, first: ConnectionId, others: &[ConnectionId]) -> anyhow::Error {
+pub(super) fn ambiguous(
+    named: Option<&Named>,
+    first: ConnectionId,
+    others: &[ConnectionId],
+) -> anyhow::Error {
     let ids: Vec<_> = [first].iter().chain(others).map(|id| text(*id)).collect();
+    let name = named.map_or_else(String::new, ToString::to_string);
+    let or = match named {
+        Some(Named::End(end)) => format!(
+            ", or give 'host {} and port {}' in its place for the one that is worth it",
+            end.ip(),
+            end.port()
+        ),
+        _ => String::new(),
+    };
     usage(format!(
-        "cannot explain {name}: several connections are called so ({}); name one of them by its id",
+        "cannot explain {name}: several connections are called so ({}); name one of them by its id{or}",
         ids.join(", ")
     ))
 }

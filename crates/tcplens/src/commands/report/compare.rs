@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
+use tcplens_capture::file::MergedSource;
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::Health;
 use tcplens_core::time::Timestamp;
@@ -18,7 +20,7 @@ use tcplens_output::time_style::TimeFormat;
 use super::super::lines::Target;
 use super::super::{Prints, Wanted, plan, tell};
 use crate::cli::Report;
-use crate::observe::{Observed, Plan, View, observe};
+use crate::observe::{Observed, Plan, View, observe, observe_files, open};
 use crate::say::say;
 use crate::status::usage;
 use crate::{sources, status};
@@ -46,11 +48,10 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     let mut sources: Vec<_> = files.chain(interfaces).collect();
     let is_live = words.files.is_empty();
     let name = named(&command.compare);
-    // Privileges are given up before anything is read, and files of a baseline may need them.
-    if let (Baseline::Files(_), true) = (&baseline, is_live) {
+    if let (Baseline::Files(_), true) = (&baseline, common.kernel.kernel) {
         return Err(usage(format!(
-            "cannot compare live packets with {name} in one run; save them first (-w now.pcap) and compare the files \
-             (--compare {name} -r now.pcap), or compare periods (--compare 300s)"
+            "cannot compare what the kernel tells with {name}: one is of sockets, the other of packets; capture (-i), or compare periods \
+             (--compare 300s)"
         )));
     }
     let mut earlier = match &baseline {
@@ -64,12 +65,23 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
             plan.listeners = None;
             plan.store = None;
             plan.otlp = None;
+            if is_live {
+                // These are about what is captured now; and who ends that wants to see the comparison.
+                (plan.duration, plan.count) = (None, None);
+                plan.stop = Arc::default();
+            }
             Some(plan)
         }
         Baseline::Period(_) => None,
     };
     // Before the first is run, so that a signal ends both.
-    let now = plan(common, words, wanted, Prints::AtEnd)?;
+    let is_bare = is_live && common.live.interface.is_empty() && !common.kernel.kernel;
+    let mut now = plan(common, words, wanted, Prints::AtEnd)?;
+    let is_endless = now.duration.is_none() && now.count.is_none();
+    if is_bare && is_endless && matches!(baseline, Baseline::Files(_)) {
+        now.duration = Some(super::BARE);
+        say("capturing on all interfaces for 10 s; -i and --duration choose others");
+    }
     let mut target = Target::open(command.format, output, is_live)?;
     if common.kernel.kernel {
         sources.push("the kernel".to_owned());
@@ -81,8 +93,17 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
             view.finish(&observed.health);
             (None, view, observed)
         }
+        (Baseline::Files(_), Some(earlier)) if is_live => {
+            // Privileges are given up before anything is captured, and its files may need them: they are open before.
+            let source = open(&earlier)?;
+            let mut view = Compared::of(None);
+            let observed = observe(now, &mut view)?;
+            view.finish(&observed.health);
+            let (before, was) = look_back(earlier, Some(source))?;
+            (Some((before, was)), view, observed)
+        }
         (Baseline::Files(_), Some(earlier)) => {
-            let (before, was) = look_back(earlier)?;
+            let (before, was) = look_back(earlier, None)?;
             let mut view = Compared::of(None);
             let observed = observe(now, &mut view)?;
             view.finish(&observed.health);
@@ -165,11 +186,14 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     })
 }
 
-/// Looks at the baseline.
-fn look_back(plan: Plan) -> Result<(Compared, Observed)> {
-    let stop = std::sync::Arc::clone(&plan.stop);
+/// Looks at the baseline, whose files may be open already.
+fn look_back(plan: Plan, source: Option<MergedSource>) -> Result<(Compared, Observed)> {
+    let stop = Arc::clone(&plan.stop);
     let mut view = Compared::of(None);
-    let observed = observe(plan, &mut view)?;
+    let observed = match source {
+        Some(source) => observe_files(plan, source, &mut view)?,
+        None => observe(plan, &mut view)?,
+    };
     if stop.load(Ordering::Relaxed) {
         bail!("interrupted while the baseline was read: nothing is compared");
     }
