@@ -3,8 +3,6 @@
 
 mod marks;
 mod rows;
-#[cfg(test)]
-mod tests;
 mod views;
 
 use std::fs::File;

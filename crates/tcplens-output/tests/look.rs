@@ -1,4 +1,5 @@
 //! What is found of a store that was written by the writer.
+#![expect(clippy::unwrap_used, reason = "a test may fail so")]
 
 use std::path::{Path, PathBuf};
 
@@ -6,15 +7,17 @@ use tcplens_core::record::*;
 use tcplens_core::time::{SECOND, Span};
 use tcplens_core::view::fleet::FleetFilter;
 
-use super::*;
-use crate::Jsonl;
-use crate::named::Parameters;
-use crate::store::{Keep, StoreKind, StoreRecord, StoreSettings, StoreSink, StoreWriter, files};
+use tcplens_output::Jsonl;
+use tcplens_output::named::Parameters;
+use tcplens_output::store::look::{Found, Looking, VIEWS, View, marks};
+use tcplens_output::store::{
+    Keep, StoreKind, StoreRecord, StoreSettings, StoreSink, StoreWriter, files,
+};
 
-#[path = "../../../../tcplens-core/tests/view_records/mod.rs"]
+#[path = "../../tcplens-core/tests/view_records/mod.rs"]
 #[expect(dead_code, reason = "one of its records is needed")]
 mod view_records;
-#[path = "../../../../tcplens-core/tests/view_records/requests.rs"]
+#[path = "../../tcplens-core/tests/view_records/requests.rs"]
 #[expect(dead_code, reason = "likewise")]
 mod view_requests;
 
