@@ -1,10 +1,10 @@
 -- Answered requests by time and how long they took, in steps of 1, 2 and 5.
 WITH pairs AS (
-    SELECT date_trunc('{per}', CAST(time AS TIMESTAMP WITH TIME ZONE)) AS time, unnest(total_ns) AS ns, unnest(total_counts) AS n
+    SELECT date_trunc('{per}', CAST(time AS TIMESTAMP WITH TIME ZONE)) AS slot, unnest(total_ns) AS ns, unnest(total_counts) AS n
     FROM rollups
     WHERE protocol IS NOT NULL AND {where}
 ), steps AS (
-    SELECT time, n,
+    SELECT slot, n,
            CASE
                WHEN ns >= 100000000000 THEN 100000000
                WHEN ns >= 50000000000 THEN 50000000
@@ -35,7 +35,7 @@ WITH pairs AS (
            END AS from_us
     FROM pairs
 )
-SELECT time, from_us, sum(n) AS requests
+SELECT slot AS time, from_us, sum(n) AS requests
 FROM steps
-GROUP BY time, from_us
+GROUP BY slot, from_us
 ORDER BY time, from_us

@@ -14,7 +14,7 @@ SELECT c.time, c.server_ip, c.server_port, c.protocol, c.operation, sum(c.reques
        sum(c.unanswered) AS unanswered
 FROM chosen AS c
 JOIN busiest AS b
-    ON b.server_ip IS NOT DISTINCT FROM c.server_ip AND b.server_port IS NOT DISTINCT FROM c.server_port
-    AND b.protocol IS NOT DISTINCT FROM c.protocol AND b.operation IS NOT DISTINCT FROM c.operation
+    ON (b.server_ip IS NOT DISTINCT FROM c.server_ip) AND (b.server_port IS NOT DISTINCT FROM c.server_port)
+    AND (b.protocol IS NOT DISTINCT FROM c.protocol) AND (b.operation IS NOT DISTINCT FROM c.operation)
 GROUP BY c.time, c.server_ip, c.server_port, c.protocol, c.operation
 ORDER BY c.time, c.server_ip NULLS LAST, c.server_port NULLS LAST, c.protocol, c.operation NULLS LAST

@@ -6,5 +6,5 @@ FROM rollups
 WHERE attempts > 0 AND {where}
 GROUP BY server_ip, server_port
 HAVING sum(failed) > 0
-ORDER BY sum(failed) DESC, sum(attempts) DESC, server_ip NULLS LAST, server_port NULLS LAST
+ORDER BY failed DESC, attempts DESC, server_ip NULLS LAST, server_port NULLS LAST
 LIMIT {limit}

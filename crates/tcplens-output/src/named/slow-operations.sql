@@ -30,8 +30,8 @@ SELECT s.server_ip, s.server_port, s.protocol, s.operation, s.requests, s.answer
        CAST(q.max_ns AS DOUBLE) / 1000 AS max_us, s.all_us
 FROM sums AS s
 LEFT JOIN quantiles AS q
-    ON q.server_ip IS NOT DISTINCT FROM s.server_ip AND q.server_port IS NOT DISTINCT FROM s.server_port
-    AND q.protocol IS NOT DISTINCT FROM s.protocol AND q.operation IS NOT DISTINCT FROM s.operation
+    ON (q.server_ip IS NOT DISTINCT FROM s.server_ip) AND (q.server_port IS NOT DISTINCT FROM s.server_port)
+    AND (q.protocol IS NOT DISTINCT FROM s.protocol) AND (q.operation IS NOT DISTINCT FROM s.operation)
 ORDER BY p99_us DESC NULLS LAST, s.requests DESC, s.server_ip NULLS LAST, s.server_port NULLS LAST, s.protocol,
          s.operation NULLS LAST
 LIMIT {limit}

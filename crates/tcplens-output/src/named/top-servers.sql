@@ -28,6 +28,6 @@ SELECT s.server_ip, s.server_port, s.requests, s.errors, s.unanswered,
        s.attempts, s.failed, s.request_bytes, s.response_bytes
 FROM sums AS s
 LEFT JOIN quantiles AS q
-    ON q.server_ip IS NOT DISTINCT FROM s.server_ip AND q.server_port IS NOT DISTINCT FROM s.server_port
+    ON (q.server_ip IS NOT DISTINCT FROM s.server_ip) AND (q.server_port IS NOT DISTINCT FROM s.server_port)
 ORDER BY s.requests DESC NULLS LAST, s.attempts DESC NULLS LAST, s.server_ip NULLS LAST, s.server_port NULLS LAST
 LIMIT {limit}
