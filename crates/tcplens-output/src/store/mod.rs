@@ -17,9 +17,13 @@ mod layout;
 #[cfg(feature = "parquet")]
 mod line;
 #[cfg(feature = "parquet")]
+mod places;
+#[cfg(feature = "parquet")]
 mod reader;
 #[cfg(feature = "parquet")]
 mod recover;
+#[cfg(feature = "parquet")]
+mod remove;
 #[cfg(feature = "parquet")]
 mod rollup_row;
 #[cfg(feature = "parquet")]

@@ -19,8 +19,9 @@ use tcplens_core::view::rollup::{LAG, MINUTE};
 
 use super::journal::{Journal, Segment, SegmentName};
 use super::keep::Keep;
-use super::layout::{StoreKind, day_of};
+use super::layout::StoreKind;
 use super::line::LineReader;
+use super::places::day_of;
 use super::slot::{self, Slot};
 use super::{StoreCounters, StoreError, StoreRecord, StoreSink};
 use crate::jsonl::Jsonl;

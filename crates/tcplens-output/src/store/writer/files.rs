@@ -5,7 +5,8 @@ use std::io;
 use super::{DATES, MEMORY, StoreWriter};
 use crate::sink::SinkEnd;
 use crate::store::journal::{Segment, SegmentName};
-use crate::store::layout::{self, FileName, StoreKind};
+use crate::store::layout::{FileName, StoreKind};
+use crate::store::places;
 use crate::store::slot::{self, Slot};
 
 impl StoreWriter {
@@ -37,7 +38,7 @@ impl StoreWriter {
         let number = &mut self.numbers[kind as usize];
         *number += 1;
         let name = FileName::new(&self.settings.host, self.settings.start, *number);
-        let path = layout::path(&self.dir, kind, day, &name);
+        let path = places::path(&self.dir, kind, day, &name);
         let name = SegmentName { kind, day, name };
         let file = slot::create(kind, &path, &self.settings.host);
         let journal = self.journal.as_ref();

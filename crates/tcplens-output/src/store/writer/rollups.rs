@@ -6,7 +6,8 @@ use tcplens_core::time::Timestamp;
 
 use super::StoreWriter;
 use crate::sink::SinkEnd;
-use crate::store::layout::{StoreKind, day_of};
+use crate::store::layout::StoreKind;
+use crate::store::places::day_of;
 use crate::store::slot::Slot;
 
 impl StoreWriter {

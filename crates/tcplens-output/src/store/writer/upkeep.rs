@@ -6,9 +6,10 @@ use std::io;
 use super::StoreWriter;
 use crate::sink::SinkError;
 use crate::store::host_word;
-use crate::store::keep::Rule;
-use crate::store::layout::{FileName, day_of};
+use crate::store::layout::FileName;
+use crate::store::places::day_of;
 use crate::store::recover::recover;
+use crate::store::remove::Rule;
 
 impl StoreWriter {
     /// Segments that an earlier run has left, or this one.
