@@ -174,63 +174,6 @@ pub struct StoreFile {
     pub bytes: u64,
 }
 
-<<<<<<< HEAD
-/// All files of a kind, by date, host, start and number; `odd` is told of files that end alike and are called otherwise. Nothing
-/// where the directory has none.
-///
-/// # Errors
-/// A directory cannot be read.
-pub fn files(
-    dir: &Path,
-    kind: StoreKind,
-    odd: &mut dyn FnMut(PathBuf),
-) -> io::Result<Vec<StoreFile>> {
-    let mut files = Vec::new();
-    for date in entries(&dir.join(format!("kind={}", kind.word())))? {
-        let text = date.file_name();
-        let text = text.and_then(OsStr::to_str);
-        let Some(day) = text.and_then(|text| day_of_text(text.strip_prefix("date=")?)) else {
-            continue;
-        };
-        for path in entries(&date)? {
-            let stem = path.file_name().and_then(OsStr::to_str);
-            let Some(stem) = stem.and_then(|name| name.strip_suffix(ENDING)) else {
-                continue;
-            };
-            match FileName::parse(stem) {
-                Some(name) => files.push(StoreFile {
-                    kind,
-                    day,
-                    name,
-                    bytes: fs::metadata(&path).map_or(0, |metadata| metadata.len()),
-                    path,
-                }),
-                None => odd(path),
-            }
-        }
-    }
-    files.sort_by(|a, b| (a.day, &a.name).cmp(&(b.day, &b.name)));
-    Ok(files)
-}
-
-/// What is in a directory; nothing where it is not there.
-pub(super) fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        // A file where a directory would be is none of ours.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        paths.push(entry?.path());
-    }
-    Ok(paths)
-}
-
-=======
->>>>>>> store
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,7 +37,9 @@ use tcplens_core::time::Timestamp;
 
 pub use error::StoreError;
 pub use keep::Keep;
-pub use layout::{FileName, StoreFile, StoreKind, date_text, files, host_word};
+pub use layout::{FileName, StoreFile, StoreKind, date_text, host_word};
+#[cfg(feature = "parquet")]
+pub use places::files;
 #[cfg(feature = "parquet")]
 pub use reader::{StoreDamage, StoreReader};
 #[cfg(feature = "parquet")]

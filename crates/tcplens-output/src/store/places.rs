@@ -37,7 +37,7 @@ pub(super) fn partition(dir: &Path, kind: StoreKind, day: i64) -> PathBuf {
 
 /// All files of a kind, by date, host, start and number; `odd` is told of files that end alike and are called otherwise. Nothing
 /// where the directory has none.
-pub(super) fn files(
+pub fn files(
     dir: &Path,
     kind: StoreKind,
     odd: &mut dyn FnMut(PathBuf),
