@@ -6,12 +6,6 @@
 //! cargo run --release -p tcplens-core --example anomalies -- clean SEED...   # 100 instances, 12 days, without any
 //! ```
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "an experiment: what it is given is known"
-)]
-
 mod measure;
 mod methods;
 #[path = "../../tests/anomalies/simulation/mod.rs"]

@@ -73,7 +73,7 @@ pub(crate) enum Method {
 }
 
 impl Method {
-    pub const ALL: [Method; 5] = [
+    pub(crate) const ALL: [Method; 5] = [
         Method::Cauchy,
         Method::RobustZ,
         Method::Seasonal,
@@ -202,7 +202,7 @@ impl History {
                 self.next = (self.next + 1) % KEPT;
             }
         }
-        if self.seen % 360 == 0 || self.seen == 30 {
+        if self.seen.is_multiple_of(360) || self.seen == 30 {
             let mut sorted = self.kept.clone();
             sorted.sort_unstable_by(f32::total_cmp);
             let at = |share: f64| f64::from(sorted[(sorted.len() as f64 * share) as usize]);

@@ -52,6 +52,20 @@ pub(super) struct Verdicts {
     pub is_learning: bool,
 }
 
+/// What is learnt of a minute.
+struct Minute {
+    /// 1 where more is bad, -1 where less is.
+    bad: f64,
+    /// How far it is from what was usual before this day, as a logarithm.
+    slow_off: f64,
+    /// The usual distance.
+    scale: f64,
+    /// The logarithm of the count, by which the spread is known.
+    x: f64,
+    /// The logarithm of the traffic over the usual one.
+    load: f64,
+}
+
 /// What is modelled: which side is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
@@ -168,15 +182,14 @@ impl Level {
             is_known: [is_known, is_known, is_known_well],
         });
         let today = self.today;
-        self.learn(
-            verdict,
+        let minute = Minute {
             bad,
             slow_off,
             scale,
             x,
             load,
-            what == What::Duration && is_known_well,
-        );
+        };
+        self.learn(verdict, minute, what == What::Duration && is_known_well);
         if let (Verdict::Normal, Some(variance)) = (verdict, value.variance) {
             let gain = 1.0 / (self.samples.min(1440.0) + 1.0) as f32;
             self.variance += gain * (variance as f32 - self.variance);
@@ -208,16 +221,14 @@ impl Level {
         }
     }
 
-    fn learn(
-        &mut self,
-        verdict: Verdict,
-        bad: f64,
-        slow_off: f64,
-        scale: f64,
-        x: f64,
-        load: f64,
-        is_known_well: bool,
-    ) {
+    fn learn(&mut self, verdict: Verdict, minute: Minute, is_known_well: bool) {
+        let Minute {
+            bad,
+            slow_off,
+            scale,
+            x,
+            load,
+        } = minute;
         let off = slow_off - self.today;
         let weekly = self.season.weekly();
         let (week, large) = if off.abs() <= 4.0 * scale {

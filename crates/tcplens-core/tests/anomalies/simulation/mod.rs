@@ -113,13 +113,13 @@ impl Fleet {
 
     /// What happens to this server.
     pub fn faults_of(&self, server: u64) -> impl Iterator<Item = &Fault> {
-        let place = self.places[usize::try_from(server).unwrap()];
+        let place = self.places[usize::try_from(server).expect("few servers")];
         self.faults.iter().filter(move |f| f.concerns(&place))
     }
 
     /// The traffic of one server, from the first minute on.
     pub fn traffic(&self, server: u64) -> Traffic {
-        let place = self.places[usize::try_from(server).unwrap()];
+        let place = self.places[usize::try_from(server).expect("few servers")];
         let faults = self.faults_of(server).cloned().collect();
         Traffic::new(self.plan.seed, place, faults)
     }

@@ -21,7 +21,7 @@ pub fn rollups(traffic: &mut Traffic, minute: i64) -> [Rollup; 2] {
         time: Timestamp(minute * 60 * SECOND),
         vantage: Vantage::Wire,
         server_ip: Some(IpAddr::V4(Ipv4Addr::from(
-            0x0a00_0000 + u32::try_from(server).unwrap(),
+            0x0a00_0000 + u32::try_from(server).expect("few servers"),
         ))),
         server_port: Some(6379),
         protocol: None,

@@ -367,6 +367,7 @@ views:
   - {kind: requests, format: tcprt-stats, output: /y, stats_interval: 10}
 answering: {stats_port: 1, socket: ./x, metrics: 2, web: 3}
 store: {to: kept, host: h, keep: 30d, keep_rollups: 500d, interval: 60}
+anomalies: {topology: t.yaml, history: 7d, limit_instances: 9}
 bounds: {threads: 1, limit_connections: 1, limit_memory: 1M, timeout: 1, idle: 1, active: 1}
 user: x
 log_level: debug
