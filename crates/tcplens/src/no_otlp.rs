@@ -1,10 +1,9 @@
 //! In place of `otlp` where the program was built without the feature `remote`: there is no collector that could be told.
 
 use anyhow::{Result, bail};
-use tcplens_core::record::{Health, Vantage};
+use tcplens_core::record::Vantage;
 
 use crate::cli::Collector;
-use crate::observe::{Plan, View};
 
 /// There is none.
 pub(crate) enum Otlp {}
@@ -22,17 +21,5 @@ impl Otlp {
             "cannot send to {url}: this tcplens was built without the feature remote; leave --otlp out, or build with it \
              (cargo build --features remote)"
         )
-    }
-
-    pub(crate) fn around(self, _: &mut dyn View, _: &mut Plan) -> Otlp {
-        match self {}
-    }
-
-    pub(crate) fn as_view(&mut self) -> &mut dyn View {
-        match *self {}
-    }
-
-    pub(crate) fn finish(self, _: &mut Health, _: bool) {
-        match self {}
     }
 }

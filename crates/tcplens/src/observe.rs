@@ -285,15 +285,19 @@ fn of_files(
 }
 
 /// Reads everything, or captures until it is over.
-pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
-    let Some(otlp) = plan.otlp.take() else {
-        return shown(plan, view);
-    };
-    let is_verbose = plan.is_verbose;
-    let mut around = otlp.around(view, &mut plan);
-    let mut observed = shown(plan, around.as_view())?;
-    around.finish(&mut observed.health, is_verbose);
-    Ok(observed)
+pub(crate) fn observe(
+    #[cfg_attr(not(feature = "remote"), expect(unused_mut))] mut plan: Plan,
+    view: &mut dyn View,
+) -> Result<Observed> {
+    #[cfg(feature = "remote")]
+    if let Some(otlp) = plan.otlp.take() {
+        let is_verbose = plan.is_verbose;
+        let mut around = otlp.around(view, &mut plan);
+        let mut observed = shown(plan, around.as_view())?;
+        around.finish(&mut observed.health, is_verbose);
+        return Ok(observed);
+    }
+    shown(plan, view)
 }
 
 /// The same, with nobody else who is told.
