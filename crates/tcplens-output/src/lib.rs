@@ -7,6 +7,8 @@
 
 pub mod archive;
 pub mod bars;
+#[cfg(feature = "remote")]
+pub mod clickhouse;
 pub mod color;
 pub mod csv;
 pub mod digits;

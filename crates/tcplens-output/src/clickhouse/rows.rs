@@ -1,0 +1,1 @@
+//! Results of queries, typed as the server says.
