@@ -88,7 +88,7 @@ impl Display for Sparkline<'_> {
 }
 
 /// `value / max` of `steps`, rounded; at most `steps`, and 0 only for 0.
-fn scaled(value: u64, max: u64, steps: usize) -> usize {
+pub(crate) fn scaled(value: u64, max: u64, steps: usize) -> usize {
     if value == 0 || steps == 0 {
         return 0;
     }

@@ -84,7 +84,7 @@ impl Csv {
 
 /// Appends `text`, quoted if it holds a comma, a quote or a line end, or blanks at an end that
 /// readers trim.
-fn quote(buffer: &mut Vec<u8>, text: &str) {
+pub(crate) fn quote(buffer: &mut Vec<u8>, text: &str) {
     let special = |byte: u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
     if !text.bytes().any(special) && !text.starts_with(' ') && !text.ends_with(' ') {
         buffer.extend_from_slice(text.as_bytes());

@@ -5,6 +5,7 @@
 //! [`bars`]. [`sink`] is where bytes go.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod archive;
 pub mod bars;
 #[cfg(feature = "remote")]
@@ -22,6 +23,7 @@ pub mod hosts;
 pub mod human;
 pub mod json;
 pub mod jsonl;
+pub mod named;
 pub mod page;
 #[cfg(feature = "parquet")]
 pub mod parquet;
@@ -35,6 +37,8 @@ pub mod report;
 pub mod rfc3339;
 pub mod running;
 pub mod sink;
+#[cfg(feature = "parquet")]
+pub mod store;
 pub mod table;
 pub mod tcpeek;
 pub mod tcpkit;

@@ -3,11 +3,11 @@
 
 mod compare;
 mod foot;
-mod heat;
+pub(crate) mod heat;
 mod plots;
 pub(crate) mod prose;
 mod requests;
-mod scale;
+pub(crate) mod scale;
 pub(crate) mod show;
 mod tables;
 

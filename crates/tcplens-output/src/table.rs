@@ -1,6 +1,7 @@
 //! Columns of text for people. A cell longer than its column widens the column from that line on:
 //! nothing is cut, and the lines after it are aligned again.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
 use crate::color::Paint;
@@ -78,6 +79,7 @@ impl Column {
 #[derive(Debug)]
 pub struct Table {
     columns: Vec<Column>,
+    titles: Vec<Cow<'static, str>>,
     widths: Vec<usize>,
     /// The cells not printed yet, one after the other, each with its end in `text`.
     text: String,
@@ -90,12 +92,32 @@ impl Table {
     /// An empty table.
     #[must_use]
     pub fn new(columns: &[Column], color: bool) -> Self {
+        let titles = columns.iter().map(|column| column.title.into()).collect();
+        Self::of(columns.to_vec(), titles, color)
+    }
+
+    /// An empty table whose titles are not known before it runs.
+    #[must_use]
+    pub fn titled(columns: Vec<(String, Align)>, color: bool) -> Self {
+        let (titles, columns): (Vec<_>, Vec<_>) = columns
+            .into_iter()
+            .map(|(title, align)| match align {
+                Align::Left => (title.into(), Column::left("", 0)),
+                Align::Right => (title.into(), Column::right("", 0)),
+            })
+            .unzip();
+        Self::of(columns, titles, color)
+    }
+
+    fn of(columns: Vec<Column>, titles: Vec<Cow<'static, str>>, color: bool) -> Self {
         let widths = columns
             .iter()
-            .map(|column| column.width.max(column.title.chars().count()))
+            .zip(&titles)
+            .map(|(column, title)| column.width.max(title.chars().count()))
             .collect();
         Self {
-            columns: columns.to_vec(),
+            columns,
+            titles,
             widths,
             text: String::new(),
             cells: Vec::new(),
@@ -150,10 +172,7 @@ impl Table {
         if !self.headed {
             self.headed = true;
             self.groups(out);
-            let titles = self
-                .columns
-                .iter()
-                .map(|column| (column.title, Paint::Bold));
+            let titles = self.titles.iter().map(|title| (&**title, Paint::Bold));
             self.line(out, titles);
         }
         let mut start = 0;

@@ -19,6 +19,7 @@ pub(crate) use options::{
     AnonymizeChoice, Answering, Bounds, ChecksumChoice, Format, Live, NamesFrom, Naming, Output,
     SideChoice, Source, Who,
 };
+pub(crate) use query::Query;
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
 #[cfg(feature = "screen")]
@@ -30,6 +31,7 @@ mod events;
 mod explain;
 mod kernel;
 mod options;
+mod query;
 mod requests;
 mod sockets;
 mod top;
@@ -73,6 +75,8 @@ pub(crate) enum Command {
     Records(Records),
     /// A Lua script over packets and records
     Script(Script),
+    /// SQL over a store of records, and queries that come along
+    Query(Box<Query>),
     /// Archives of sockets from one format to another
     Convert(Convert),
     /// What works on this machine, and what each missing thing costs

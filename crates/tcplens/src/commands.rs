@@ -34,6 +34,7 @@ mod explain;
 mod generated;
 mod handshakes;
 pub(crate) mod lines;
+mod query;
 mod records;
 mod report;
 pub(crate) mod requests;
@@ -69,6 +70,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Top(top) => top::run(&top),
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
+        Command::Query(query) => query::run(&query),
         Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Events(events) => events::run(&events),

@@ -74,8 +74,8 @@ impl Histogram {
         for &(bucket, count) in &other.buckets {
             self.put(bucket, count);
         }
-        self.count += other.count;
-        self.sum_ns += other.sum_ns;
+        self.count = self.count.saturating_add(other.count);
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
         self.min = self.min.into_iter().chain(other.min).min();
         self.max = self.max.max(other.max);
     }
@@ -244,12 +244,36 @@ impl Histogram {
         })
     }
 
+    /// The middle of each bucket in use in ns, ascending, and how often: what [`from_counts`](Self::from_counts) reads back.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.buckets
+            .iter()
+            .map(|&(bucket, count)| (middle_of(bucket), count))
+    }
+
+    /// A histogram of durations in ns and how often each of them; what has no counterpart in the other list is left out. Its sum,
+    /// shortest and longest are as exact as these durations.
+    #[must_use]
+    pub fn from_counts(ns: &[u64], counts: &[u64]) -> Histogram {
+        let mut histogram = Histogram::default();
+        for (&ns, &count) in ns.iter().zip(counts).filter(|(_, count)| **count > 0) {
+            let span = Span::from_ns(ns);
+            histogram.put(bucket_of(span.ns()), count);
+            histogram.count = histogram.count.saturating_add(count);
+            let sum = u128::from(span.ns()).saturating_mul(u128::from(count));
+            histogram.sum_ns = histogram.sum_ns.saturating_add(sum);
+            histogram.min = Some(histogram.min.map_or(span, |min| min.min(span)));
+            histogram.max = Some(histogram.max.map_or(span, |max| max.max(span)));
+        }
+        histogram
+    }
+
     fn put(&mut self, bucket: u16, count: u64) {
         match self
             .buckets
             .binary_search_by_key(&bucket, |&(bucket, _)| bucket)
         {
-            Ok(at) => self.buckets[at].1 += count,
+            Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(count),
             Err(at) => self.buckets.insert(at, (bucket, count)),
         }
     }
@@ -351,6 +375,15 @@ mod tests {
             let mut values = values;
             left.remove(Span::from_ns(values.remove(out.index(values.len()))));
             prop_assert_eq!(left, of(&values));
+        }
+
+        #[test]
+        fn what_was_told_as_counts_counts_the_same(values in prop::collection::vec((0..64_u32, any::<u64>()).prop_map(|(shift, ns)| (ns >> shift).min(u64::MAX - 1)), 0..50)) {
+            let histogram = of(&values);
+            let (ns, counts): (Vec<_>, Vec<_>) = histogram.counts().unzip();
+            let back = Histogram::from_counts(&ns, &counts);
+            prop_assert_eq!(&back.buckets, &histogram.buckets);
+            prop_assert_eq!(back.count(), histogram.count());
         }
 
         #[test]

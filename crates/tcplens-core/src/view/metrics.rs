@@ -6,7 +6,7 @@
 //! [`Metrics::limit_hits`].
 
 mod buckets;
-mod parts;
+pub(super) mod parts;
 pub(crate) mod seats;
 
 use crate::batch::AnyRecord;

@@ -10,6 +10,7 @@ use std::sync::Once;
 
 use ::parquet::data_type::Decimal;
 use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::FileMetaData;
 use ::parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use ::parquet::record::Field as Value;
 use ::parquet::record::reader::RowIter;
@@ -39,14 +40,7 @@ impl ParquetLines {
     pub fn open<R: Record>(file: impl ChunkReader + 'static) -> io::Result<ParquetLines> {
         let reader = guarded(|| SerializedFileReader::new(file))?;
         let metadata = reader.metadata().file_metadata();
-        let mut pairs = metadata.key_value_metadata().into_iter().flatten();
-        let kind = pairs.find(|pair| pair.key == "kind");
-        let kind = kind.and_then(|pair| pair.value.as_deref());
-        if kind != Some(R::KIND) {
-            let what = kind.unwrap_or("nothing that is known");
-            let why = format!("it holds {what}, not records {}", R::KIND);
-            return Err(io::Error::new(ErrorKind::InvalidData, why));
-        }
+        check_kind::<R>(metadata)?;
         let mut known = Vec::new();
         R::fields(&mut |field| known.push(field));
         let find = |name: &str| known.iter().find(|field| field.name == name).copied();
@@ -102,8 +96,21 @@ impl Read for ParquetLines {
     }
 }
 
+/// Whether the file holds records `R`, by what its metadata tell.
+pub(super) fn check_kind<R: Record>(metadata: &FileMetaData) -> io::Result<()> {
+    let mut pairs = metadata.key_value_metadata().into_iter().flatten();
+    let kind = pairs.find(|pair| pair.key == "kind");
+    let kind = kind.and_then(|pair| pair.value.as_deref());
+    if kind == Some(R::KIND) {
+        return Ok(());
+    }
+    let what = kind.unwrap_or("nothing that is known");
+    let why = format!("it holds {what}, not records {}", R::KIND);
+    Err(io::Error::new(ErrorKind::InvalidData, why))
+}
+
 /// What the crate says; where it panics, an error.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
+pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> io::Result<T> {
     thread_local! {
         static IS_READING: Cell<bool> = const { Cell::new(false) };
     }

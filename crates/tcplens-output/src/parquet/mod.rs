@@ -22,13 +22,17 @@
 //!
 //! A file can be read when it is complete, not before: [`ParquetFiles`] writes aside and renames.
 
+mod cell;
 mod column;
 mod file;
 mod files;
 mod lines;
 mod rows;
 mod schema;
+mod table;
 
+pub(crate) use cell::Cell;
 pub use file::{GROUP_BYTES, GROUP_ROWS, ParquetFile};
 pub use files::ParquetFiles;
 pub use lines::ParquetLines;
+pub(crate) use table::Table;

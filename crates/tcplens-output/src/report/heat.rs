@@ -222,7 +222,7 @@ impl Rows {
 }
 
 /// Which shade means how many: four, each about as many times more as the next.
-struct Shades {
+pub(crate) struct Shades {
     glyphs: [char; 4],
     /// From how many on; the first is 1. Those beyond the most that occurs are not used.
     from: [u64; 4],
@@ -230,7 +230,8 @@ struct Shades {
 }
 
 impl Shades {
-    fn of(cells: &[Vec<u64>], glyphs: Glyphs) -> Shades {
+    /// For such numbers.
+    pub(crate) fn of(cells: &[Vec<u64>], glyphs: Glyphs) -> Shades {
         let most = cells.iter().flatten().copied().max().unwrap_or(0);
         let mut from = [1; 4];
         for n in 1..from.len() {
@@ -248,13 +249,14 @@ impl Shades {
         }
     }
 
-    fn of_count(&self, count: u64) -> char {
+    /// The shade of a number.
+    pub(crate) fn of_count(&self, count: u64) -> char {
         let at = self.from.iter().rposition(|&from| count >= from);
         at.map_or(' ', |at| self.glyphs[at])
     }
 
     /// `░ 1, ▒ 3, ▓ 8, █ 22 or more requests`.
-    fn legend(&self, what: &str) -> String {
+    pub(crate) fn legend(&self, what: &str) -> String {
         let used = self.from.iter().filter(|&&from| from <= self.most).count();
         let mut text = String::new();
         for (n, (glyph, from)) in self.glyphs.iter().zip(self.from).take(used).enumerate() {

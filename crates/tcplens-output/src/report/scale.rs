@@ -6,13 +6,13 @@ use crate::human::Duration;
 use crate::time_style::{TimeFormat, TimeStyle};
 
 /// 1, 2 and 5 times a power of ten, in ns, the `n`th of them; the last is 5e18.
-pub(super) fn step(n: u32) -> u64 {
+pub(crate) fn step(n: u32) -> u64 {
     let n = n.min(56);
     [1, 2, 5][n as usize % 3] * 10_u64.pow(n / 3)
 }
 
 /// The largest step that is no longer than that.
-pub(super) fn step_of(span: Span) -> u32 {
+pub(crate) fn step_of(span: Span) -> u32 {
     (0..=56)
         .rev()
         .find(|&n| step(n) <= span.ns())
@@ -20,7 +20,7 @@ pub(super) fn step_of(span: Span) -> u32 {
 }
 
 /// `200 µs`, `5 ms`, `1 s`.
-pub(super) fn step_label(n: u32) -> String {
+pub(crate) fn step_label(n: u32) -> String {
     Duration(Span::from_ns(step(n))).to_string()
 }
 
@@ -59,7 +59,7 @@ const ROUND_NS: [i64; 24] = {
 
 /// Labels of an axis that begins at `from` and has `columns` of `width_ns` each: column and text, so far apart that none runs
 /// into the next.
-pub(super) fn labels(
+pub(crate) fn labels(
     from: Timestamp,
     columns: usize,
     width_ns: i64,

@@ -238,6 +238,27 @@ pub(crate) fn script_memory(text: &str) -> Result<u64, String> {
 
 const MIB: u64 = 1 << 20;
 
+/// Where records are stored: `--store`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StoreTarget {
+    /// A directory of Parquet files.
+    Directory(PathBuf),
+    /// A ClickHouse server, as it was written: `clickhouse://user@host:port/db`.
+    ClickHouse(String),
+}
+
+/// A directory, or a server.
+pub(crate) fn store(text: &str) -> Result<StoreTarget, String> {
+    match text.split_once("://") {
+        Some(("clickhouse" | "clickhouses", _)) => Ok(StoreTarget::ClickHouse(text.into())),
+        Some((scheme, _)) => Err(format!(
+            "{scheme}:// is not known; write a directory, or clickhouse://user@host:port/db"
+        )),
+        None if text.is_empty() => Err("it is empty; write a directory".into()),
+        None => Ok(StoreTarget::Directory(text.into())),
+    }
+}
+
 /// A number above zero.
 pub(crate) fn at_least_one(text: &str) -> Result<u64, String> {
     match text.parse() {

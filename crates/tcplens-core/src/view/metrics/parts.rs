@@ -28,6 +28,8 @@ pub struct Traffic {
     pub lost: u64,
     /// See [`Sent::resets`].
     pub resets: u64,
+    /// See [`Sent::zero_windows`].
+    pub zero_windows: u64,
     /// See [`Sent::zero_window_us`].
     pub zero_window_ns: u64,
 }
@@ -41,6 +43,7 @@ impl From<&Sent> for Traffic {
             retransmits: sent.retransmits,
             lost: sent.fills_lost,
             resets: sent.resets,
+            zero_windows: sent.zero_windows,
             zero_window_ns: sent.zero_window_us.ns(),
         }
     }
@@ -65,6 +68,7 @@ impl Traffic {
             retransmits,
             lost,
             resets,
+            zero_windows,
             zero_window_ns,
         } = self;
         *payload_bytes = with(*payload_bytes, other.payload_bytes);
@@ -73,21 +77,22 @@ impl Traffic {
         *retransmits = with(*retransmits, other.retransmits);
         *lost = with(*lost, other.lost);
         *resets = with(*resets, other.resets);
+        *zero_windows = with(*zero_windows, other.zero_windows);
         *zero_window_ns = with(*zero_window_ns, other.zero_window_ns);
     }
 }
 
 /// What was counted of connections that are open.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Parts {
+pub(in crate::view) struct Parts {
     counted: BTreeMap<ConnectionId, (ServerKey, [Traffic; 2])>,
     /// Parts that found no room.
-    pub(super) postponed: u64,
+    pub(in crate::view) postponed: u64,
 }
 
 impl Parts {
     /// What the client and the server of a connection sent since its last record, as far as that can be said now.
-    pub(super) fn news(&mut self, connection: &Connection) -> Option<[Traffic; 2]> {
+    pub(in crate::view) fn news(&mut self, connection: &Connection) -> Option<[Traffic; 2]> {
         let all = [
             Traffic::from(&connection.client),
             Traffic::from(&connection.server),

@@ -1,0 +1,87 @@
+//! A store: a directory of Parquet files by record kind and date, from one host or many, that other engines read as it is. The
+//! files and their columns are the interface: docs/store.md.
+//!
+//! ```text
+//! DIR/kind=<kind>/date=YYYY-MM-DD/<host>-<start>-<n>.parquet
+//! DIR/journal/...                     what is not in a file yet, of live runs
+//! ```
+//!
+//! Each file has the column `host`, then the kind's fields as declared. A file appears whole. Not here: threads and queues, which
+//! are the binary's, and other destinations, which implement [`StoreSink`].
+
+mod layout;
+#[cfg(feature = "parquet")]
+mod reader;
+#[cfg(feature = "parquet")]
+mod rollup_row;
+
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::{Finding, Health, Socket};
+use tcplens_core::time::Timestamp;
+
+pub use layout::{FileName, StoreFile, StoreKind, date_text, files, host_word};
+#[cfg(feature = "parquet")]
+pub use reader::{StoreDamage, StoreReader};
+
+use crate::sink::SinkEnd;
+
+/// What a store can be given. Rollups it makes itself.
+#[derive(Clone, Copy, Debug)]
+pub enum StoreRecord<'a> {
+    /// A handshake, request or connection.
+    Any(AnyRecord<'a>),
+    /// A socket.
+    Socket(&'a Socket<'a>),
+    /// A finding.
+    Finding(&'a Finding),
+    /// What the observation saw and lost.
+    Health(&'a Health),
+}
+
+/// Where records are stored: a directory, or a database. Used by one thread, which may wait.
+pub trait StoreSink: Send {
+    /// Takes a record that became final at `at` by the engine clock.
+    ///
+    /// # Errors
+    /// It can take nothing more. Of live runs it never fails: what it cannot take is counted as dropped.
+    fn write(&mut self, record: StoreRecord<'_>, at: Timestamp) -> Result<(), SinkEnd>;
+
+    /// It is `now` by the wall clock; several times a second, and after each batch of records.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    fn tick(&mut self, now: Timestamp) -> Result<(), SinkEnd>;
+
+    /// So far.
+    fn counters(&self) -> StoreCounters;
+
+    /// What went wrong and ends nothing, once.
+    fn take_trouble(&mut self) -> Option<String>;
+
+    /// Nothing more comes: all goes to where it belongs.
+    ///
+    /// # Errors
+    /// It could not.
+    fn finish(&mut self) -> Result<(), SinkEnd>;
+}
+
+/// What became of records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreCounters {
+    /// Records that are stored, rollups among them.
+    pub written: u64,
+    /// Records that could not be.
+    pub dropped: u64,
+    /// Files, or batches, that are complete.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that were removed because they were too old.
+    pub removed: u64,
+    /// Records of an earlier run that had ended too soon.
+    pub recovered: u64,
+    /// Values that are absent because their column's type has no place for them.
+    pub left_out: u64,
+    /// How often bounds were reached: for `health.limit_hits`.
+    pub limit_hits: Vec<(&'static str, u64)>,
+}
