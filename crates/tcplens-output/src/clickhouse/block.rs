@@ -10,6 +10,7 @@ use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
 use super::schema::Table;
+use super::tags::Tags;
 use crate::digits;
 use crate::rfc3339::Date;
 
@@ -141,10 +142,8 @@ impl Block {
         };
         number(&mut out.body, parts as u64 + 3);
         number(&mut out.body, rows as u64);
-        out.head("host", "", "String");
-        for _ in 0..rows {
-            text(&mut out.body, host.as_bytes());
-        }
+        out.head("host", "", "LowCardinality(String)");
+        Tags::write_one(host, rows, &mut out.body);
         out.head("date", "", "Date");
         // `DAYS` are what 16 bits hold.
         let day = u16::try_from(self.day).unwrap_or_default().to_le_bytes();
@@ -234,6 +233,8 @@ enum Column {
     Flags(Values),
     /// Their length and their bytes.
     Texts(Values),
+    /// Few different ones.
+    Tags(Tags),
     List(Lists, Vec<u8>),
     /// Keys and values.
     Map(Lists, Vec<u8>, Vec<u8>),
@@ -328,6 +329,7 @@ impl Column {
                 Values::default(),
                 Values::default(),
             ),
+            _ if table.is_tag(field) => Column::Tags(Tags::default()),
             _ => Column::Texts(Values::default()),
         }
     }
@@ -337,6 +339,7 @@ impl Column {
             Column::Numbers(values, _) | Column::Flags(values) | Column::Texts(values) => {
                 values.nulls.is_empty()
             }
+            Column::Tags(tags) => tags.is_absent(),
             Column::List(lists, ..) | Column::Map(lists, ..) | Column::Frames(lists, ..) => {
                 lists.count == 0
             }
@@ -357,6 +360,7 @@ impl Column {
             Column::Numbers(values, _) | Column::Flags(values) | Column::Texts(values) => {
                 values.size()
             }
+            Column::Tags(tags) => tags.size(),
             Column::List(lists, values) => lists.ends.len() + values.len(),
             Column::Map(lists, keys, values) => 2 * lists.ends.len() + keys.len() + values.len(),
             Column::Frames(lists, thresholds, bytes, us) => {
@@ -378,6 +382,14 @@ impl Column {
             Column::Flags(values) => {
                 head(out, "Nullable(UInt8)");
                 values.write(rows, is_key, 1, &mut out.body);
+            }
+            Column::Tags(tags) => {
+                let of = match is_key {
+                    true => "LowCardinality(String)",
+                    false => "LowCardinality(Nullable(String))",
+                };
+                head(out, of);
+                tags.write(rows, &mut out.body);
             }
             Column::Texts(values) => {
                 head(out, if is_key { "String" } else { "Nullable(String)" });
@@ -416,7 +428,7 @@ impl Column {
 
 /// LEB128, as ClickHouse writes lengths.
 #[inline]
-fn number(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn number(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -425,7 +437,7 @@ fn number(out: &mut Vec<u8>, mut value: u64) {
 }
 
 #[inline]
-fn text(out: &mut Vec<u8>, text: &[u8]) {
+pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
     number(out, text.len() as u64);
     out.extend_from_slice(text);
 }
@@ -455,12 +467,12 @@ impl Row<'_> {
     }
 
     #[inline]
-    fn bytes(&mut self, value: Option<&[u8]>) {
+    fn key(&mut self, key: Option<u128>, spell: impl FnOnce(&mut Vec<u8>)) {
         let row = self.row;
-        if let Some(Column::Texts(values)) = self.columns.next() {
-            match value {
-                Some(value) => text(values.present(row, 1), value),
-                None => values.absent(&[0]),
+        if let Some(Column::Tags(tags)) = self.columns.next() {
+            match key {
+                Some(key) => tags.key(row, key, spell),
+                None => tags.absent(),
             }
         }
     }
@@ -490,14 +502,23 @@ impl Visitor for Row<'_> {
 
     #[inline]
     fn ip(&mut self, _: &'static Field, value: Option<IpAddr>) {
-        let mut text = [0; digits::IP];
-        let length = value.map_or(0, |ip| digits::ip(&mut text, ip));
-        self.bytes(value.map(|_| &text[..length]));
+        let key = value.map(|ip| match ip {
+            // Mapped ones are IPv4 already, so that no other address has these bits.
+            IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
+            IpAddr::V6(v6) => u128::from(v6),
+        });
+        self.key(key, |out| {
+            let mut spelled = [0; digits::IP];
+            let length = value.map_or(0, |ip| digits::ip(&mut spelled, ip));
+            text(out, &spelled[..length]);
+        });
     }
 
     #[inline]
     fn word(&mut self, _: &'static Field, value: Option<&'static str>) {
-        self.bytes(value.map(str::as_bytes));
+        // Where it lies and how long it is: the same place has the same letters for ever.
+        let key = value.map(|word| (word.as_ptr() as u128) << 64 | word.len() as u128);
+        self.key(key, |out| text(out, value.unwrap_or_default().as_bytes()));
     }
 
     #[inline]
@@ -513,16 +534,31 @@ impl Visitor for Row<'_> {
 
     #[inline]
     fn text(&mut self, _: &'static Field, value: Option<&str>) {
-        self.bytes(value.map(str::as_bytes));
+        let row = self.row;
+        match (self.columns.next(), value) {
+            (Some(Column::Tags(tags)), Some(value)) => tags.text(row, value),
+            (Some(Column::Tags(tags)), None) => tags.absent(),
+            (Some(Column::Texts(values)), Some(value)) => {
+                text(values.present(row, 1), value.as_bytes());
+            }
+            (Some(Column::Texts(values)), None) => values.absent(&[0]),
+            _ => {}
+        }
     }
 
     #[inline]
     fn id(&mut self, _: &'static Field, value: Option<ConnectionId>) {
-        let mut text = [0; digits::ID];
-        if let Some(id) = value {
-            digits::id(&mut text, id);
+        let row = self.row;
+        if let Some(Column::Texts(values)) = self.columns.next() {
+            match value {
+                Some(id) => {
+                    let mut spelled = [0; digits::ID];
+                    digits::id(&mut spelled, id);
+                    text(values.present(row, 1), &spelled);
+                }
+                None => values.absent(&[0]),
+            }
         }
-        self.bytes(value.map(|_| &text[..]));
     }
 
     fn counts(&mut self, _: &'static Field, value: &[(&'static str, u64)]) {

@@ -15,10 +15,13 @@ pub mod schema;
 pub mod sender;
 mod server;
 pub mod spool;
+mod tags;
 mod target;
 mod writer;
 
 pub use error::ClickHouseError;
 pub use server::{Server, Version};
 pub use target::Target;
-pub use writer::{Settings, Told, Writer};
+pub use writer::{
+    BATCH_AGE, BATCH_BYTES, BATCH_ROWS, OPEN_BYTES, OPEN_DAYS, SPOOL_BYTES, Settings, Told, Writer,
+};

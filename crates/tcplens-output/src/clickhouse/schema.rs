@@ -104,6 +104,11 @@ impl Table {
         self.key.contains(&field)
     }
 
+    /// Whether a field's texts are kept once each.
+    pub(super) fn is_tag(&self, field: &Field) -> bool {
+        matches!(field.kind, "word" | "ip") || TAGS.contains(&field.name)
+    }
+
     /// Names and types of all columns that are inserted.
     #[must_use]
     pub fn columns(&self) -> Vec<(String, String)> {
@@ -149,8 +154,7 @@ impl Table {
             true => plain.to_owned(),
             false => format!("Nullable({plain})"),
         };
-        let is_tag = matches!(field.kind, "word" | "ip") || TAGS.contains(&field.name);
-        match is_tag {
+        match self.is_tag(field) {
             true => format!("LowCardinality({nullable})"),
             false => nullable,
         }
@@ -243,7 +247,7 @@ impl Place<'_> {
             format!(
                 "CREATE MATERIALIZED VIEW IF NOT EXISTS {database}.{name}\nENGINE = AggregatingMergeTree\n\
                  PARTITION BY date\nORDER BY (minute, server_ip, server_port{}){ending}\nAS {}",
-                if name.starts_with("requests") { ", protocol, operation" } else { "" },
+                if name.starts_with("requests") { ", spoken, asked" } else { "" },
                 select.replace("{database}", database)
             )
         }));
@@ -295,16 +299,16 @@ const VIEWS: [(&str, &str); 2] = [
     toDateTime(intDiv(time, 60000000000) * 60, 'UTC') AS minute,
     server_ip,
     server_port,
-    ifNull(toString(protocol), '') AS protocol,
-    ifNull(toString(operation), '') AS operation,
+    ifNull(toString(protocol), '') AS spoken,
+    ifNull(toString(operation), '') AS asked,
     countState() AS requests,
     sumState(toUInt64(ifNull(status = 'error', 0))) AS errors,
-    sumState(toUInt64(ifNull(retransmits, 0))) AS retransmits,
-    sumState(toFloat64(ifNull(total_us, 0))) AS total_sum_us,
-    quantilesTDigestState(0.5, 0.9, 0.99)(toFloat64(total_us)) AS total_us,
-    quantilesTDigestState(0.5, 0.9, 0.99)(toFloat64(process_us)) AS process_us
+    sumState(toUInt64(ifNull(retransmits, 0))) AS repeated_segments,
+    sumState(ifNull(toFloat64(total_us), 0)) AS total_sum_us,
+    quantilesTDigestState(0.5, 0.9, 0.99)(toFloat64(total_us)) AS total_quantiles_us,
+    quantilesTDigestState(0.5, 0.9, 0.99)(toFloat64(process_us)) AS process_quantiles_us
 FROM {database}.requests
-GROUP BY date, minute, server_ip, server_port, protocol, operation",
+GROUP BY date, minute, server_ip, server_port, spoken, asked",
     ),
     (
         "handshakes_by_minute",
@@ -315,7 +319,7 @@ GROUP BY date, minute, server_ip, server_port, protocol, operation",
     server_port,
     countState() AS attempts,
     sumState(toUInt64(ifNull(outcome = 'established', 0))) AS established,
-    quantilesTDigestState(0.5, 0.9, 0.99)(toFloat64(handshake_us)) AS handshake_us
+    quantilesTDigestState(0.5, 0.9, 0.99)(toFloat64(handshake_us)) AS handshake_quantiles_us
 FROM {database}.handshakes
 GROUP BY date, minute, server_ip, server_port",
     ),

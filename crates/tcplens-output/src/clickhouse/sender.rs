@@ -188,6 +188,14 @@ impl Sender {
         }
     }
 
+    /// Waits until all batches are in the spool, or dropped: no longer than the disk takes.
+    pub fn spooled(&self) {
+        let mut state = self.shared.lock();
+        while state.coming > 0 {
+            state = self.shared.wait(state, LOOK);
+        }
+    }
+
     /// What became of rows so far.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -237,6 +237,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Waits until what was handed over is in the spool, or dropped.
+    pub fn spooled(&self) {
+        self.sender.spooled();
+    }
+
     /// Rows that nobody will ever have, so far.
     #[must_use]
     pub fn dropped(&self) -> u64 {

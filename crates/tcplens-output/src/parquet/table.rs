@@ -77,7 +77,8 @@ impl Table {
         each: &mut dyn FnMut(Option<&str>, &mut dyn FnMut() -> Cell),
     ) -> io::Result<()> {
         for number in 0..self.reader.num_row_groups() {
-            let may = guarded(|| Ok(self.may_have(self.reader.metadata().row_group(number), range)))?;
+            let may =
+                guarded(|| Ok(self.may_have(self.reader.metadata().row_group(number), range)))?;
             if may {
                 self.group(number, each)?;
             }

@@ -138,7 +138,13 @@ impl std::fmt::Display for FileName {
 /// A host's name as files have it: everything but letters, digits, `.` and `_` is `_`; at most 64 bytes of it.
 #[must_use]
 pub fn host_word(host: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '.' {
+            c
+        } else {
+            '_'
+        }
+    };
     let word: String = host.chars().take(64).map(plain).collect();
     match word.trim_start_matches('.') {
         "" => "_".into(),
@@ -259,7 +265,10 @@ mod tests {
     fn names_are_read_as_they_are_written() {
         let at = Timestamp(1_795_223_302_384_589_048);
         let name = FileName::new("web-1.example", at, 7);
-        assert_eq!(name.to_string(), "web_1.example-20261121T010822384589048Z-00007");
+        assert_eq!(
+            name.to_string(),
+            "web_1.example-20261121T010822384589048Z-00007"
+        );
         assert_eq!(FileName::parse(&name.to_string()), Some(name));
         for odd in [
             "",
@@ -290,8 +299,15 @@ mod tests {
 
     #[test]
     fn days_have_dates() {
-        for (day, text) in [(0, "1970-01-01"), (20_778, "2026-11-21"), (-1, "1969-12-31")] {
-            assert_eq!((date_text(day).as_str(), day_of_text(text)), (text, Some(day)));
+        for (day, text) in [
+            (0, "1970-01-01"),
+            (20_778, "2026-11-21"),
+            (-1, "1969-12-31"),
+        ] {
+            assert_eq!(
+                (date_text(day).as_str(), day_of_text(text)),
+                (text, Some(day))
+            );
         }
         assert_eq!(day_of_text("2026-13-01"), None);
         assert_eq!(day_of(Timestamp(-1)), -1);

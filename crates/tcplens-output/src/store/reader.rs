@@ -60,7 +60,10 @@ impl StoreReader {
             reader.files.extend(files);
             odd.sort();
             for path in odd {
-                reader.damaged(path, "its name is not one of a store's files; left out".into());
+                reader.damaged(
+                    path,
+                    "its name is not one of a store's files; left out".into(),
+                );
             }
         }
         Ok(reader)

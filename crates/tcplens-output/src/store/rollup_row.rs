@@ -3,9 +3,7 @@
 
 use std::net::IpAddr;
 
-use tcplens_core::record::{
-    ConnectionRollup, Protocol, RequestRollup, Rollup, Vantage, Word,
-};
+use tcplens_core::record::{ConnectionRollup, Protocol, RequestRollup, Rollup, Vantage, Word};
 use tcplens_core::time::{Span, Timestamp};
 
 use crate::parquet::Cell;
