@@ -7,6 +7,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use super::block::{Batch, quoted};
+use super::rows::{self, Rows};
 use super::target::encoded;
 use super::{ClickHouseError, Target};
 use crate::remote::http::{Http, HttpSettings};
@@ -164,17 +165,33 @@ impl Server {
         }
     }
 
-    /// What it says to a query in the database, as it comes. The server waits until it knows that there is no error.
+    /// The rows that a query has in the database, as they come. Only what reads is let through. The server waits with the first row
+    /// until it knows that there is no error.
     ///
     /// # Errors
-    /// It does not answer, or says no.
-    pub fn stream(&self, sql: &str) -> Result<impl Read + Send + use<>, ClickHouseError> {
-        let url = self.url(&[
-            ("database", &self.target.database),
+    /// It does not answer, or says no, or not in rows.
+    pub fn query(&self, sql: &str) -> Result<Rows<impl Read + Send + use<>>, ClickHouseError> {
+        let mut parameters = vec![
+            ("database", self.target.database.as_str()),
+            ("default_format", rows::FORMAT),
             ("wait_end_of_query", "1"),
-        ]);
-        let answer = self.queries.stream(&url, &self.headers(), sql.as_bytes())?;
-        answer.map_err(|answer| ClickHouseError::refused(&self.target, &answer))
+            ("readonly", "1"),
+        ];
+        let mut ask = || {
+            let url = self.url(&parameters);
+            let answer = self.queries.stream(&url, &self.headers(), sql.as_bytes())?;
+            parameters.pop();
+            answer.map_err(|answer| ClickHouseError::refused(&self.target, &answer))
+        };
+        let answer = match ask() {
+            // Users who may only read may not say so.
+            Err(error) if error.code() == Some(164) => ask()?,
+            answer => answer?,
+        };
+        Rows::new(answer).map_err(|why| ClickHouseError::Strange {
+            target: Box::new(self.target.clone()),
+            why: why.to_string(),
+        })
     }
 
     /// Which version it is.
