@@ -1,6 +1,6 @@
 -- Servers by connections that were established.
 SELECT server_ip, server_port, n AS established, e AS ended, r AS resets, q AS requests,
-       if(n > 0, toFloat64(q) / n, NULL) AS requests_per_connection, c AS client_bytes, s AS server_bytes
+       toFloat64(q) / n AS requests_per_connection, c AS client_bytes, s AS server_bytes
 FROM (
     SELECT server_ip, server_port, sum(established) AS n, sum(ended) AS e, sum(resets) AS r, sum(requests) AS q,
            sum(client_bytes) AS c, sum(server_bytes) AS s
