@@ -46,6 +46,38 @@ impl Jsonl {
         self.len = line.at;
     }
 
+    /// The same with whose it is: `{"host":"...","kind":...`.
+    pub fn encode_hosted<R: Record>(&mut self, host: &str, record: &R) {
+        let mut line = Line {
+            buffer: &mut self.buffer,
+            at: self.len,
+            clock: &mut self.clock,
+        };
+        line.put(b"{\"host\":");
+        line.string(host);
+        line.put(b",\"kind\":\"");
+        line.put(R::KIND.as_bytes());
+        line.put(b"\"");
+        record.visit(&mut line);
+        line.put(b"}\n");
+        self.len = line.at;
+    }
+
+    /// The same of a line that was encoded, from behind its opening brace on.
+    pub(crate) fn continue_hosted(&mut self, host: &str, rest: &[u8]) {
+        let mut line = Line {
+            buffer: &mut self.buffer,
+            at: self.len,
+            clock: &mut self.clock,
+        };
+        line.put(b"{\"host\":");
+        line.string(host);
+        line.put(b",");
+        line.put(rest);
+        line.put(b"\n");
+        self.len = line.at;
+    }
+
     /// The same of some of its fields.
     pub fn encode_fields<R: Record>(&mut self, record: &R, fields: &Fields) {
         let mut line = Line {

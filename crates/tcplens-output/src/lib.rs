@@ -37,7 +37,6 @@ pub mod report;
 pub mod rfc3339;
 pub mod running;
 pub mod sink;
-#[cfg(feature = "parquet")]
 pub mod store;
 pub mod table;
 pub mod tcpeek;

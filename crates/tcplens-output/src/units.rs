@@ -26,6 +26,16 @@ pub enum UnitError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Neither days nor a size to keep.
+    #[error(
+        "cannot read {text:?} as what to keep: {why}; write days such as 30d, or (of records) a size such as 50GiB"
+    )]
+    Keep {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Neither a size nor a time to rotate by.
     #[error(
         "cannot read {text:?} as what to rotate by: {why}; write a size such as 100MiB or a time such as 10m or 1h \
@@ -105,6 +115,7 @@ impl Rotate {
             .map_err(|refusal| match refusal {
                 UnitError::Size { why, .. }
                 | UnitError::Duration { why, .. }
+                | UnitError::Keep { why, .. }
                 | UnitError::Rotate { why, .. } => error(why),
             })
     }

@@ -22,6 +22,7 @@ pub(crate) use options::{
 pub(crate) use query::Query;
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
+pub(crate) use store::Store;
 #[cfg(feature = "screen")]
 pub(crate) use top::Theme;
 pub(crate) use top::Top;
@@ -34,6 +35,7 @@ mod options;
 mod query;
 mod requests;
 mod sockets;
+mod store;
 mod top;
 pub(crate) mod values;
 
@@ -343,6 +345,9 @@ pub(crate) struct Common {
     /// What is kept, and for how long.
     #[command(flatten)]
     pub bounds: Bounds,
+    /// Where records are kept.
+    #[command(flatten)]
+    pub store: Store,
 }
 
 /// The record kinds that can be asked for.
@@ -368,6 +373,8 @@ Examples:
   tcplens handshakes shop.pcap port 6379  every attempt to connect to redis
   tcplens requests shop.pcap -t 100       what took 100 ms or more
   tcplens records shop.pcap.zst           for machines
+
+--store DIR keeps records of any of them, as Parquet: docs/store.md.
 
 Live: Ctrl-C ends with the summary, SIGUSR1 prints one and goes on,
 SIGHUP begins new files (-o, -w): docs/live.md.
@@ -529,7 +536,11 @@ pub(crate) fn definition() -> Definition {
             .disable_help_flag(true)
             .next_help_heading(None)
             .arg(help());
+        // Their help is as long as it may be.
+        let is_long = matches!(command.get_name(), "report" | "handshakes" | "explain");
         command.mut_args(|arg| {
+            let is_of_store = arg.get_help_heading() == Some("Store");
+            let arg = arg.hide_short_help(is_long && is_of_store);
             let Some(long) = arg.get_long() else {
                 return arg;
             };

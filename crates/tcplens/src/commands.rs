@@ -24,6 +24,7 @@ use crate::say::say;
 use crate::signals;
 use crate::sources::{self, Words};
 use crate::status::usage;
+use crate::store::StorePlan;
 
 mod agent;
 mod connections;
@@ -169,6 +170,15 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     let listeners = answers(&common.answering, live.is_some())?;
     let asked = listeners.as_ref().map(Listeners::wanted);
     let asked = asked.unwrap_or_default();
+    let store = StorePlan::of(&common.store);
+    // What is kept is everything.
+    let is_kept = store.is_some();
+    let mut live = live;
+    if let (Some(live), Some(directory)) =
+        (&mut live, store.as_ref().and_then(StorePlan::directory))
+    {
+        live.keeps(directory.to_owned())?;
+    }
     // Whoever sends packets chooses the ports: what they hash to is not to be foreseen. Of files all is the same again.
     let hash_seed = match live {
         Some(_) => RandomState::new().hash_one(0),
@@ -195,9 +205,9 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         limit_connections: limits.connections,
         limit_held: limits.held,
         keep_duplicates: source.keep_duplicates,
-        handshakes: wanted.handshakes || asked.handshakes,
-        requests: wanted.requests || asked.requests,
-        connections: wanted.connections || asked.connections,
+        handshakes: wanted.handshakes || asked.handshakes || is_kept,
+        requests: wanted.requests || asked.requests || is_kept,
+        connections: wanted.connections || asked.connections || is_kept,
         ..Settings::default()
     };
     let cores = || available_parallelism().map_or(1, usize::from);
@@ -242,6 +252,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         filters: Vec::new(),
         slow_from: None,
         names: None,
+        store,
         live,
     })
 }

@@ -24,6 +24,7 @@ mod signals;
 mod sockets;
 mod sources;
 mod status;
+mod store;
 
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ use tcplens_core::filter::tcpeek::HandshakeFilter;
 use tcplens_core::kernel::Counts as MapperCounts;
 use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::pending::Pending;
-use tcplens_core::record::{Health, SCHEMA_VERSION};
+use tcplens_core::record::{Finding, Health, SCHEMA_VERSION};
 use tcplens_core::shard::{Counts, Owner, Settings};
 use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::wire::segment::Segment;
@@ -35,6 +35,7 @@ use crate::pipeline::{self, Ran};
 use crate::progress::Progress;
 use crate::say::say;
 use crate::signals::{self, Reopenings, Requests};
+use crate::store::{Feeder, StorePlan, Storing};
 
 /// What is observed, and how.
 pub(crate) struct Plan {
@@ -88,6 +89,8 @@ pub(crate) struct Plan {
     pub slow_from: Option<Span>,
     /// Takes note of names that records tell.
     pub names: Option<Arc<Known>>,
+    /// Where records are kept.
+    pub store: Option<StorePlan>,
 }
 
 impl Plan {
@@ -149,6 +152,10 @@ pub(crate) trait View: Send {
     /// What was counted so far, from time to time while live.
     fn health(&mut self, _health: &Health) -> Result<(), SinkEnd> {
         Ok(())
+    }
+    /// What is wrong, where it looks for that: after the last record.
+    fn findings(&mut self, _health: &Health) -> Vec<Finding> {
+        Vec::new()
     }
     /// All was shown: waits until its destination has it, but not for ever.
     fn settle(&mut self) -> Result<(), SinkEnd> {
@@ -212,6 +219,7 @@ pub(crate) struct Observed {
 
 /// Reads everything, or captures until it is over.
 pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
+    let mut kept = None;
     let ran = match &plan.live {
         Some(live) => {
             // What takes packets one after the other takes one thread.
@@ -240,30 +248,93 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             }
             live.announce(&opened.down);
             signals::watch();
+            let feeder = open_store(&plan)?;
             view.started();
-            pipeline::live::run(&plan, opened, gates, view, answering)
+            with_store(feeder, view, &mut kept, |view| {
+                pipeline::live::run(&plan, opened, gates, view, answering)
+            })
         }
         None => {
             let source = open(&plan)?;
             let gate = Gate::new(&plan)?;
             signals::watch();
+            let feeder = open_store(&plan)?;
             view.started();
-            pipeline::run(&plan, source, gate, view)
+            with_store(feeder, view, &mut kept, |view| {
+                pipeline::run(&plan, source, gate, view)
+            })
         }
     };
     let mut ran = ran?;
     if ran.end.is_none() {
         ran.end = view.settle().err();
     }
+    if let Some(feeder) = &mut kept
+        && let Err(end) = feeder.settle()
+    {
+        ran.end.get_or_insert(end);
+    }
     ran.totals.records_dropped += view.dropped();
     let answering = ran.answering.take();
     let mut observed = conclude(&plan, ran)?;
+    if let Some(feeder) = kept {
+        complete_store(feeder, view, &mut observed);
+    }
     if let Some((desk, servers)) = answering {
         desk.complete(&mut observed.health);
         desk.close(|| (observed.health.clone(), Pending::default()));
         servers.finish();
     }
     Ok(observed)
+}
+
+/// Begins to keep records, where that is asked for.
+fn open_store(plan: &Plan) -> Result<Option<Feeder>> {
+    let open = |store: &StorePlan| store.open(plan.live.is_some(), plan.is_verbose);
+    plan.store.as_ref().map(open).transpose()
+}
+
+/// Runs with a view that keeps records, too; what keeps them is in `kept` then.
+fn with_store(
+    feeder: Option<Feeder>,
+    view: &mut dyn View,
+    kept: &mut Option<Feeder>,
+    run: impl FnOnce(&mut dyn View) -> Result<Ran>,
+) -> Result<Ran> {
+    let Some(feeder) = feeder else {
+        return run(view);
+    };
+    let mut storing = Storing { view, feeder };
+    let ran = run(&mut storing);
+    *kept = Some(storing.feeder);
+    ran
+}
+
+/// The last records of a store, and what it lost.
+fn complete_store(mut feeder: Feeder, view: &mut dyn View, observed: &mut Observed) {
+    let health = &mut observed.health;
+    let tell = |health: &mut Health, feeder: &Feeder| {
+        let counters = feeder.counters();
+        let losses = &mut health.records_dropped;
+        losses.retain(|(sink, _)| *sink != "store");
+        losses.extend((counters.dropped > 0).then_some(("store", counters.dropped)));
+        for (bound, hits) in counters.limit_hits {
+            match health.limit_hits.iter_mut().find(|it| it.0 == bound) {
+                Some((_, known)) => *known = hits,
+                None => health.limit_hits.push((bound, hits)),
+            }
+        }
+    };
+    tell(health, &feeder);
+    let mut findings = view.findings(health).into_iter();
+    let stored = findings
+        .try_for_each(|finding| feeder.finding(&finding))
+        .and_then(|()| feeder.health(health))
+        .and_then(|()| feeder.finish());
+    tell(health, &feeder);
+    if let Err(SinkEnd::Failed(error)) = stored {
+        observed.failure.get_or_insert(error.into());
+    }
 }
 
 /// Opens the files.

@@ -7,6 +7,7 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::writer::SerializedFileWriter;
 use tcplens_core::record::Record;
 
+use super::cell::Cell;
 use super::rows::Rows;
 use super::schema;
 
@@ -31,12 +32,24 @@ impl<W: Write + Send> ParquetFile<W> {
     /// # Errors
     /// The first bytes cannot be written.
     pub fn create<R: Record>(writer: W) -> io::Result<Self> {
-        let schema = schema::of::<R>().map_err(io)?;
-        let properties = Arc::new(schema::properties::<R>().map_err(io)?);
+        Self::begin::<R>(writer, None)
+    }
+
+    /// Begins a file of records `R` whose first column, `host`, says whose they are.
+    ///
+    /// # Errors
+    /// The first bytes cannot be written.
+    pub fn create_hosted<R: Record>(writer: W, host: &str) -> io::Result<Self> {
+        Self::begin::<R>(writer, Some(host))
+    }
+
+    fn begin<R: Record>(writer: W, host: Option<&str>) -> io::Result<Self> {
+        let schema = schema::of::<R>(host.is_some()).map_err(io)?;
+        let properties = Arc::new(schema::properties::<R>(host.is_some()).map_err(io)?);
         Ok(Self {
             kind: R::KIND,
             writer: SerializedFileWriter::new(writer, schema, properties).map_err(io)?,
-            rows: Rows::of::<R>(),
+            rows: Rows::of::<R>(host),
             rows_before: 0,
         })
     }
@@ -57,6 +70,19 @@ impl<W: Write + Send> ParquetFile<W> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         self.rows.push(record);
+        self.end_full_group()
+    }
+
+    /// Adds a row by the values of its fields, in the order of declaration; of a hosted file with `host`.
+    ///
+    /// # Errors
+    /// A row group cannot be written.
+    pub(crate) fn push_cells(&mut self, host: &str, cells: &[Cell]) -> io::Result<()> {
+        self.rows.push_cells(host, cells);
+        self.end_full_group()
+    }
+
+    fn end_full_group(&mut self) -> io::Result<()> {
         let count = self.rows.count();
         let is_full =
             count >= GROUP_ROWS || (count.is_multiple_of(LOOK) && self.rows.size() >= GROUP_BYTES);

@@ -129,7 +129,7 @@ impl ParquetFiles {
 
 /// A file of its own. What a run that was killed has left under this name goes; a link that somebody put there is not followed, and
 /// one that comes in between is an error.
-fn create_aside(part: &Path) -> io::Result<File> {
+pub(crate) fn create_aside(part: &Path) -> io::Result<File> {
     match fs::remove_file(part) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

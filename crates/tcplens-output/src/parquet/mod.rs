@@ -18,6 +18,8 @@
 //! `schema_version` and `tcplens_version`. A count beyond `i64::MAX` and a span of 10^18 ns (31.7 years) or more are absent,
 //! and [`ParquetFile::left_out`] counts them.
 //!
+//! Files of a store ([`ParquetFile::create_hosted`]) have the column `host` before all others, STRING.
+//!
 //! [`ParquetLines`] reads such a file back, of kinds without maps and lists.
 //!
 //! A file can be read when it is complete, not before: [`ParquetFiles`] writes aside and renames.
@@ -34,5 +36,6 @@ mod table;
 pub(crate) use cell::Cell;
 pub use file::{GROUP_BYTES, GROUP_ROWS, ParquetFile};
 pub use files::ParquetFiles;
+pub(crate) use files::create_aside;
 pub use lines::ParquetLines;
 pub(crate) use table::Table;

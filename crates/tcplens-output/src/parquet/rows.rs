@@ -8,6 +8,7 @@ use ::parquet::file::writer::SerializedRowGroupWriter;
 use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
+use super::cell::Cell;
 use super::column::{Flags, Numbers, Texts};
 use crate::digits;
 
@@ -16,6 +17,8 @@ const SPAN_LIMIT: u64 = 1_000_000_000_000_000_000;
 
 /// All columns of a kind.
 pub(super) struct Rows {
+    /// Whose all are: the first column.
+    host: Option<Box<str>>,
     columns: Vec<Column>,
     count: usize,
     left_out: u64,
@@ -34,8 +37,8 @@ enum Column {
 
 impl Rows {
     /// Empty columns.
-    pub(super) fn of<R: Record>() -> Rows {
-        let mut columns = Vec::new();
+    pub(super) fn of<R: Record>(host: Option<&str>) -> Rows {
+        let mut columns = Vec::from_iter(host.map(|_| Column::Texts(Texts::default())));
         R::fields(&mut |field| {
             columns.push(match field.kind {
                 "count" | "span" | "time" => Column::Numbers(Numbers::default()),
@@ -47,6 +50,7 @@ impl Rows {
             });
         });
         Rows {
+            host: host.map(Box::from),
             columns,
             count: 0,
             left_out: 0,
@@ -56,10 +60,29 @@ impl Rows {
     /// One more row.
     #[inline]
     pub(super) fn push<R: Record>(&mut self, record: &R) {
-        record.visit(&mut Row {
+        let mut row = Row {
             columns: self.columns.iter_mut(),
             left_out: &mut self.left_out,
-        });
+        };
+        if let Some(host) = &self.host {
+            row.key(Some(0), |out| out.extend_from_slice(host.as_bytes()));
+        }
+        record.visit(&mut row);
+        self.count += 1;
+    }
+
+    /// One more row, by its values; of whom it is instead of the host of all.
+    pub(super) fn push_cells(&mut self, host: &str, cells: &[Cell]) {
+        let mut columns = self.columns.iter_mut();
+        if self.host.is_some()
+            && let Some(Column::Texts(texts)) = columns.next()
+        {
+            texts.push(host);
+        }
+        let mut cells = cells.iter();
+        for column in columns {
+            column.push(cells.next().unwrap_or(&Cell::None), &mut self.left_out);
+        }
         self.count += 1;
     }
 
@@ -108,6 +131,88 @@ impl Rows {
         }
         self.count = 0;
         Ok(())
+    }
+}
+
+impl Column {
+    /// One more value; none where it is of another type.
+    fn push(&mut self, cell: &Cell, left_out: &mut u64) {
+        match self {
+            Column::Numbers(numbers) => numbers.push(match cell {
+                Cell::Number(number) => Some(*number),
+                _ => None,
+            }),
+            Column::Flags(flags) => flags.push(match cell {
+                Cell::Flag(flag) => Some(*flag),
+                _ => None,
+            }),
+            Column::Texts(texts) => match cell {
+                Cell::Text(text) => texts.push(text),
+                _ => texts.push_none(),
+            },
+            Column::Map(keys, values) => {
+                let counts = match cell {
+                    Cell::Counts(counts) => &counts[..],
+                    _ => &[],
+                };
+                let pairs = counts.iter().map(|(reason, count)| (&**reason, *count));
+                map(keys, values, pairs, left_out);
+            }
+            Column::List(numbers) => {
+                let list = match cell {
+                    Cell::List(list) => &list[..],
+                    _ => &[],
+                };
+                self::list(numbers, list, left_out);
+            }
+            Column::Frames(parts) => {
+                let list = match cell {
+                    Cell::Frames(list) => &list[..],
+                    _ => &[],
+                };
+                frames(parts, list, left_out);
+            }
+        }
+    }
+}
+
+fn map<'v>(
+    keys: &mut Texts,
+    values: &mut Numbers,
+    pairs: impl ExactSizeIterator<Item = (&'v str, u64)>,
+    left_out: &mut u64,
+) {
+    if pairs.len() == 0 {
+        keys.push_nested(None, 0, true);
+        values.push_nested(None, 0, true);
+    }
+    for (n, (reason, count)) in pairs.enumerate() {
+        keys.push_nested(Some(reason), 1, n == 0);
+        values.push_nested(signed(count, left_out), 2, n == 0);
+    }
+}
+
+fn list(numbers: &mut Numbers, value: &[u64], left_out: &mut u64) {
+    if value.is_empty() {
+        numbers.push_nested(None, 0, true);
+    }
+    for (n, &number) in value.iter().enumerate() {
+        numbers.push_nested(signed(number, left_out), 2, n == 0);
+    }
+}
+
+fn frames(parts: &mut [Numbers; 3], value: &[FirstFrame], left_out: &mut u64) {
+    if value.is_empty() {
+        for part in &mut *parts {
+            part.push_nested(None, 0, true);
+        }
+    }
+    for (n, frame) in value.iter().enumerate() {
+        let values = [Some(frame.threshold_bytes), frame.bytes, frame.us];
+        for (part, value) in parts.iter_mut().zip(values) {
+            let value = value.and_then(|value| signed(value, left_out));
+            part.push_nested(value, 2, n == 0);
+        }
     }
 }
 
@@ -223,46 +328,20 @@ impl Visitor for Row<'_> {
     }
 
     fn counts(&mut self, _: &'static Field, value: &[(&'static str, u64)]) {
-        let Some(Column::Map(keys, values)) = self.columns.next() else {
-            return;
-        };
-        if value.is_empty() {
-            keys.push_nested(None, 0, true);
-            values.push_nested(None, 0, true);
-        }
-        for (n, &(reason, count)) in value.iter().enumerate() {
-            keys.push_nested(Some(reason), 1, n == 0);
-            values.push_nested(signed(count, self.left_out), 2, n == 0);
+        if let Some(Column::Map(keys, values)) = self.columns.next() {
+            map(keys, values, value.iter().copied(), self.left_out);
         }
     }
 
     fn list(&mut self, _: &'static Field, value: &[u64]) {
-        let Some(Column::List(numbers)) = self.columns.next() else {
-            return;
-        };
-        if value.is_empty() {
-            numbers.push_nested(None, 0, true);
-        }
-        for (n, &number) in value.iter().enumerate() {
-            numbers.push_nested(signed(number, self.left_out), 2, n == 0);
+        if let Some(Column::List(numbers)) = self.columns.next() {
+            list(numbers, value, self.left_out);
         }
     }
 
     fn frames(&mut self, _: &'static Field, value: &[FirstFrame]) {
-        let Some(Column::Frames(parts)) = self.columns.next() else {
-            return;
-        };
-        if value.is_empty() {
-            for part in &mut *parts {
-                part.push_nested(None, 0, true);
-            }
-        }
-        for (n, frame) in value.iter().enumerate() {
-            let values = [Some(frame.threshold_bytes), frame.bytes, frame.us];
-            for (part, value) in parts.iter_mut().zip(values) {
-                let value = value.and_then(|value| signed(value, self.left_out));
-                part.push_nested(value, 2, n == 0);
-            }
+        if let Some(Column::Frames(parts)) = self.columns.next() {
+            frames(parts, value, self.left_out);
         }
     }
 }

@@ -26,9 +26,12 @@ const TEXTS: usize = 256 * 1024;
 /// Of zstd; chosen by measuring: higher ones cost more time than they save bytes.
 const LEVEL: i32 = 1;
 
-/// The schema of a kind.
-pub(super) fn of<R: Record>() -> Result<TypePtr> {
-    let mut columns = Vec::new();
+/// The column with whose records these are.
+pub(super) const HOST: &str = "host";
+
+/// The schema of a kind; `is_hosted`: the first column is [`HOST`].
+pub(super) fn of<R: Record>(is_hosted: bool) -> Result<TypePtr> {
+    let mut columns = Vec::from_iter(is_hosted.then(|| text(HOST, Repetition::OPTIONAL)));
     R::fields(&mut |field| columns.push(column(field)));
     let columns = columns.into_iter().collect::<Result<Vec<_>>>()?;
     let schema = Type::group_type_builder(R::KIND).with_fields(columns);
@@ -113,7 +116,7 @@ fn list(name: &str, element: TypePtr) -> Result<TypePtr> {
 
 /// How the columns of a kind are written. A dictionary first, for most columns have few values; where one has many, numbers
 /// go on as differences and texts as they are. What only grows (times, packet numbers) begins with differences.
-pub(super) fn properties<R: Record>() -> Result<WriterProperties> {
+pub(super) fn properties<R: Record>(is_hosted: bool) -> Result<WriterProperties> {
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut builder = WriterProperties::builder()
         .set_created_by(format!("tcplens {}", env!("CARGO_PKG_VERSION")))
@@ -126,6 +129,11 @@ pub(super) fn properties<R: Record>() -> Result<WriterProperties> {
         .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true)
         .set_dictionary_page_size_limit(NUMBERS);
+    if is_hosted {
+        // By which engines leave groups out.
+        builder =
+            builder.set_column_statistics_enabled(ColumnPath::from(HOST), EnabledStatistics::Chunk);
+    }
     R::fields(&mut |field| {
         let path = || ColumnPath::from(field.name);
         let mut next = std::mem::take(&mut builder);

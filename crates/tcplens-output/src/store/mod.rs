@@ -9,19 +9,35 @@
 //! Each file has the column `host`, then the kind's fields as declared. A file appears whole. Not here: threads and queues, which
 //! are the binary's, and other destinations, which implement [`StoreSink`].
 
+mod error;
+#[cfg(feature = "parquet")]
+mod journal;
+mod keep;
 mod layout;
+#[cfg(feature = "parquet")]
+mod line;
 #[cfg(feature = "parquet")]
 mod reader;
 #[cfg(feature = "parquet")]
+mod recover;
+#[cfg(feature = "parquet")]
 mod rollup_row;
+#[cfg(feature = "parquet")]
+mod slot;
+#[cfg(feature = "parquet")]
+mod writer;
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::{Finding, Health, Socket};
 use tcplens_core::time::Timestamp;
 
+pub use error::StoreError;
+pub use keep::Keep;
 pub use layout::{FileName, StoreFile, StoreKind, date_text, files, host_word};
 #[cfg(feature = "parquet")]
 pub use reader::{StoreDamage, StoreReader};
+#[cfg(feature = "parquet")]
+pub use writer::{StoreSettings, StoreWriter};
 
 use crate::sink::SinkEnd;
 
@@ -32,6 +48,8 @@ pub enum StoreRecord<'a> {
     Any(AnyRecord<'a>),
     /// A socket.
     Socket(&'a Socket<'a>),
+    /// A record of any kind, as the line of JSON that [`Jsonl`](crate::Jsonl) writes.
+    Line(StoreKind, &'a [u8]),
     /// A finding.
     Finding(&'a Finding),
     /// What the observation saw and lost.
@@ -57,6 +75,11 @@ pub trait StoreSink: Send {
 
     /// What went wrong and ends nothing, once.
     fn take_trouble(&mut self) -> Option<String>;
+
+    /// What it did of its own accord, for whoever asks for more, once.
+    fn take_note(&mut self) -> Option<String> {
+        None
+    }
 
     /// Nothing more comes: all goes to where it belongs.
     ///

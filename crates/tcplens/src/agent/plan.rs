@@ -193,6 +193,7 @@ pub(crate) fn plan(
         filters: config.handshake_filters.clone(),
         slow_from: None,
         names: None,
+        store: None,
         live: None,
     }
 }

@@ -12,7 +12,7 @@ use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
 use tcplens_output::text::SocketOrder;
 
-use super::{AnonymizeChoice, Format, Naming, Output, values};
+use super::{AnonymizeChoice, Format, Naming, Output, Store, values};
 
 /// `sockets`.
 #[derive(Args, Debug)]
@@ -29,6 +29,9 @@ pub(crate) struct Sockets {
     /// What is kept.
     #[command(flatten)]
     pub archive: Archive,
+    /// Where records are kept.
+    #[command(flatten)]
+    pub store: Store,
     /// Who may ask while it goes on.
     #[command(flatten)]
     pub telling: Telling,

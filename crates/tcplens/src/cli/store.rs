@@ -7,7 +7,7 @@ use tcplens_output::store::Keep;
 use super::values::{self, StoreTarget};
 
 /// Where records are kept.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Store")]
 pub(crate) struct Store {
     /// Keep records in this directory (docs/store.md), or in ClickHouse: clickhouse://user@host:port/db

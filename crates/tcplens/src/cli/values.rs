@@ -247,6 +247,17 @@ pub(crate) enum StoreTarget {
     ClickHouse(String),
 }
 
+/// Whose records these are.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > 255 || text.contains(char::is_control) {
+        return Err(format!(
+            "{text:?} is no name; write a word of up to 255 bytes"
+        ));
+    }
+    Ok(text.into())
+}
+
 /// A directory, or a server.
 pub(crate) fn store(text: &str) -> Result<StoreTarget, String> {
     match text.split_once("://") {

@@ -106,6 +106,11 @@ fn planned(command: &Explain, words: Words) -> Result<Plan> {
     // A connection is told as a whole, and saved by the pass that tells it.
     plan.settings.active = None;
     plan.write = None;
+    if plan.store.take().is_some() {
+        say(
+            "explain shows one connection and keeps none: --store is for the commands that show all",
+        );
+    }
     Ok(plan)
 }
 

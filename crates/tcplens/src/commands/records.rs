@@ -122,6 +122,11 @@ impl View for RecordView {
         }
     }
 
+    fn findings(&mut self, health: &Health) -> Vec<Finding> {
+        let report = self.report.as_ref();
+        report.map_or(Vec::new(), |report| report.finish(health).findings)
+    }
+
     fn idle(&mut self) -> Result<(), SinkEnd> {
         self.target.idle()
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use tcplens_core::batch::AnyRecord;
-use tcplens_core::record::Health;
+use tcplens_core::record::{Finding, Health};
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::{self, Findings, PageView};
 use tcplens_output::SinkEnd;
@@ -205,6 +205,10 @@ impl View for ReportView {
 
     fn first_packet(&mut self, at: Timestamp) {
         self.first_packet = Some(at);
+    }
+
+    fn findings(&mut self, health: &Health) -> Vec<Finding> {
+        self.seen.report().finish(health).findings
     }
 
     fn summary(&mut self, health: &Health) {

@@ -19,6 +19,7 @@ use crate::sockets::open::{self, Sources, Wants};
 use crate::sockets::poll::Poller;
 use crate::sockets::{ArchiveCounts, Archiver, Consumer, EventView, MetricsView, World};
 use crate::status;
+use crate::store::{StorePlan, StoreView};
 use asked::{Expressions, check};
 use shown::{consumers, is_in_place};
 use watch::{announcement, keeps_processes, poller, when};
@@ -57,6 +58,10 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     )?;
     if let Some(directory) = &kept.archive {
         live.keeps(directory.clone())?;
+    }
+    let store = StorePlan::of(&command.store);
+    if let Some(directory) = store.as_ref().and_then(StorePlan::directory) {
+        live.keeps(directory.to_owned())?;
     }
     let listeners = Listeners::of_sockets(
         command.telling.event_socket.as_deref(),
@@ -126,6 +131,10 @@ fn told(
             say(&view);
         }
         told.push(Box::new(view));
+    }
+    if let Some(store) = StorePlan::of(&command.store) {
+        let feeder = store.open(true, command.output.verbose > 0)?;
+        told.push(Box::new(StoreView::new(feeder, !command.is_watching())));
     }
     if let (Some(directory), Some(written)) = (&kept.archive, written) {
         let settings = ArchiveSettings {

@@ -20,6 +20,7 @@ mod options;
 mod outputs;
 mod page;
 mod parquet;
+mod query;
 mod requests;
 mod running;
 mod scripts;
@@ -99,7 +100,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn of(output: Output) -> Run {
+    pub(crate) fn of(output: Output) -> Run {
         Run {
             status: output.status.code(),
             out: without_own_measures(&String::from_utf8(output.stdout).unwrap()),

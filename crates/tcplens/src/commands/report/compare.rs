@@ -62,6 +62,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
             plan.write = None;
             plan.follow = false;
             plan.listeners = None;
+            plan.store = None;
             Some(plan)
         }
         Baseline::Period(_) => None,
