@@ -6,6 +6,7 @@ mod names;
 mod page;
 mod reasons;
 mod requests;
+mod rollup;
 mod running;
 mod top;
 #[path = "../view_records/mod.rs"]
@@ -22,7 +23,7 @@ use tcplens_core::view::{Findings, HandshakeSummary, Report};
 use view_records::*;
 use view_requests::{at, request, unanswered};
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 enum Made {
     Handshake(Box<Handshake>),
     Connection(Box<Connection>),

@@ -304,7 +304,11 @@ impl StoreWriter {
             file: file.ok(),
             path,
             segment,
-            since: self.now,
+            // What rollups tell began to come at the flush before.
+            since: match kind {
+                StoreKind::Rollup => self.flushed,
+                _ => self.now,
+            },
             rows: 0,
             used: self.records,
         });
