@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         batch_age: Duration::from_millis(age),
         is_live,
         say: Arc::new(|what| eprintln!("{what}")),
-        ..Settings::new(target, host, start, spool)
+        ..Settings::new(Server::new(&target)?, host, start, spool)
     })?;
     let mut ledger = ledger
         .map(|path| OpenOptions::new().append(true).create(true).open(path))

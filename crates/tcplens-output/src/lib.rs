@@ -8,6 +8,8 @@
 pub mod answer;
 pub mod archive;
 pub mod bars;
+#[cfg(any(feature = "parquet", feature = "remote"))]
+mod cell;
 #[cfg(feature = "remote")]
 pub mod clickhouse;
 pub mod color;

@@ -21,6 +21,7 @@ pub(crate) use options::{
 };
 pub(crate) use query::Query;
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
+pub(crate) use schema::{Schema, SchemaOf};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
 pub(crate) use store::Store;
 #[cfg(feature = "screen")]
@@ -32,8 +33,9 @@ mod events;
 mod explain;
 mod kernel;
 mod options;
-mod query;
+pub(crate) mod query;
 mod requests;
+mod schema;
 mod sockets;
 mod store;
 mod top;
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     Script(Script),
     /// SQL over a store of records, and queries that come along
     Query(Box<Query>),
+    /// Tables for --store clickhouse://...: prints them, or makes them on servers
+    Schema(Schema),
     /// Archives of sockets from one format to another
     Convert(Convert),
     /// What works on this machine, and what each missing thing costs

@@ -39,6 +39,7 @@ mod query;
 mod records;
 mod report;
 pub(crate) mod requests;
+mod schema;
 mod script;
 mod sockets;
 mod stat;
@@ -72,6 +73,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Records(records) => records::run(&records),
         Command::Script(script) => script::run(&script),
         Command::Query(query) => query::run(&query),
+        Command::Schema(schema) => schema::run(&schema),
         Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Events(events) => events::run(&events),
@@ -170,14 +172,12 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     let listeners = answers(&common.answering, live.is_some())?;
     let asked = listeners.as_ref().map(Listeners::wanted);
     let asked = asked.unwrap_or_default();
-    let store = StorePlan::of(&common.store);
+    let store = StorePlan::of(&common.store)?;
     // What is kept is everything.
     let is_kept = store.is_some();
     let mut live = live;
-    if let (Some(live), Some(directory)) =
-        (&mut live, store.as_ref().and_then(StorePlan::directory))
-    {
-        live.keeps(directory.to_owned())?;
+    if let (Some(live), Some(store)) = (&mut live, &store) {
+        store.prepare(live)?;
     }
     // Whoever sends packets chooses the ports: what they hash to is not to be foreseen. Of files all is the same again.
     let hash_seed = match live {

@@ -11,6 +11,7 @@ use tcplens_core::time::{Span, Timestamp};
 
 use super::schema::Table;
 use super::tags::Tags;
+use crate::cell::Cell;
 use crate::digits;
 use crate::rfc3339::Date;
 
@@ -77,8 +78,14 @@ impl Block {
     pub fn day_of<R: Record>(record: &R, otherwise: Timestamp) -> i64 {
         let mut when = When(None);
         record.visit(&mut when);
+        Block::day_at(when.0, otherwise)
+    }
+
+    /// The same of a time in ns.
+    #[inline]
+    pub(super) fn day_at(ns: Option<i64>, otherwise: Timestamp) -> i64 {
         let day = |ns: i64| ns.div_euclid(DAY_NS);
-        let days = when.0.map(day).filter(|day| DAYS.contains(day));
+        let days = ns.map(day).filter(|day| DAYS.contains(day));
         days.unwrap_or_else(|| day(otherwise.0).clamp(*DAYS.start(), *DAYS.end()))
     }
 
@@ -123,6 +130,18 @@ impl Block {
         let left_out = row.left_out;
         self.rows += 1;
         left_out
+    }
+
+    /// Adds a record as the values of its fields, in their order.
+    pub(super) fn push_cells(&mut self, cells: &[Cell]) {
+        let row = self.rows;
+        for ((column, field), cell) in self.columns.iter_mut().zip(&self.fields).zip(cells) {
+            column.push(row, cell);
+            if row == 0 {
+                self.first.take(field.name, cell);
+            }
+        }
+        self.rows += 1;
     }
 
     /// The batch, and an empty block.
@@ -311,6 +330,50 @@ impl Lists {
             self.ends.extend_from_slice(&self.count.to_le_bytes());
         }
     }
+
+    fn numbers(&mut self, row: usize, list: &[u64], values: &mut Vec<u8>) {
+        self.row(row, list.len());
+        for &number in list {
+            // What is beyond cannot be absent here; no counter gets there.
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            values.extend_from_slice(&number.to_le_bytes());
+        }
+    }
+
+    fn counts<'a>(
+        &mut self,
+        row: usize,
+        counts: impl ExactSizeIterator<Item = (&'a str, u64)>,
+        keys: &mut Vec<u8>,
+        values: &mut Vec<u8>,
+    ) {
+        self.row(row, counts.len());
+        for (key, count) in counts {
+            text(keys, key.as_bytes());
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            values.extend_from_slice(&count.to_le_bytes());
+        }
+    }
+
+    fn frames(
+        &mut self,
+        row: usize,
+        frames: &[FirstFrame],
+        thresholds: &mut Vec<u8>,
+        bytes: &mut Values,
+        us: &mut Values,
+    ) {
+        let mut at = usize::try_from(self.count).unwrap_or_default();
+        self.row(row, frames.len());
+        let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
+        for frame in frames {
+            let threshold = i64::try_from(frame.threshold_bytes).unwrap_or(i64::MAX);
+            thresholds.extend_from_slice(&threshold.to_le_bytes());
+            bytes.number(at, signed(frame.bytes));
+            us.number(at, signed(frame.us));
+            at += 1;
+        }
+    }
 }
 
 impl Column {
@@ -331,6 +394,34 @@ impl Column {
             ),
             _ if table.is_tag(field) => Column::Tags(Tags::default()),
             _ => Column::Texts(Values::default()),
+        }
+    }
+
+    /// One more row.
+    fn push(&mut self, row: usize, cell: &Cell) {
+        match (self, cell) {
+            (Column::Numbers(values, _), Cell::Number(value)) => values.number(row, Some(*value)),
+            (Column::Numbers(values, _), _) => values.number(row, None),
+            (Column::Flags(values), Cell::Flag(flag)) => {
+                values.present(row, 1).push(u8::from(*flag));
+            }
+            (Column::Texts(values), Cell::Text(value)) => {
+                text(values.present(row, 1), value.as_bytes());
+            }
+            (Column::Flags(values) | Column::Texts(values), _) => values.absent(&[0]),
+            (Column::Tags(tags), Cell::Text(value)) => tags.text(row, value),
+            (Column::Tags(tags), _) => tags.absent(),
+            (Column::List(lists, values), Cell::List(list)) => lists.numbers(row, list, values),
+            (Column::Map(lists, keys, values), Cell::Counts(counts)) => {
+                let counts = counts.iter().map(|(key, count)| (key.as_str(), *count));
+                lists.counts(row, counts, keys, values);
+            }
+            (Column::Frames(lists, thresholds, bytes, us), Cell::Frames(frames)) => {
+                lists.frames(row, frames, thresholds, bytes, us);
+            }
+            (Column::List(lists, ..) | Column::Map(lists, ..) | Column::Frames(lists, ..), _) => {
+                lists.row(row, 0);
+            }
         }
     }
 
@@ -564,40 +655,21 @@ impl Visitor for Row<'_> {
     fn counts(&mut self, _: &'static Field, value: &[(&'static str, u64)]) {
         let row = self.row;
         if let Some(Column::Map(lists, keys, values)) = self.columns.next() {
-            lists.row(row, value.len());
-            for &(key, count) in value {
-                text(keys, key.as_bytes());
-                // What is beyond cannot be absent here; no counter gets there.
-                let count = i64::try_from(count).unwrap_or(i64::MAX);
-                values.extend_from_slice(&count.to_le_bytes());
-            }
+            lists.counts(row, value.iter().copied(), keys, values);
         }
     }
 
     fn list(&mut self, _: &'static Field, value: &[u64]) {
         let row = self.row;
         if let Some(Column::List(lists, values)) = self.columns.next() {
-            lists.row(row, value.len());
-            for &number in value {
-                let number = i64::try_from(number).unwrap_or(i64::MAX);
-                values.extend_from_slice(&number.to_le_bytes());
-            }
+            lists.numbers(row, value, values);
         }
     }
 
     fn frames(&mut self, _: &'static Field, value: &[FirstFrame]) {
         let row = self.row;
         if let Some(Column::Frames(lists, thresholds, bytes, us)) = self.columns.next() {
-            let mut at = usize::try_from(lists.count).unwrap_or_default();
-            lists.row(row, value.len());
-            let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
-            for frame in value {
-                let threshold = i64::try_from(frame.threshold_bytes).unwrap_or(i64::MAX);
-                thresholds.extend_from_slice(&threshold.to_le_bytes());
-                bytes.number(at, signed(frame.bytes));
-                us.number(at, signed(frame.us));
-                at += 1;
-            }
+            lists.frames(row, value, thresholds, bytes, us);
         }
     }
 }
@@ -623,6 +695,17 @@ impl Visitor for When {
     fn counts(&mut self, _: &'static Field, _: &[(&'static str, u64)]) {}
     fn list(&mut self, _: &'static Field, _: &[u64]) {}
     fn frames(&mut self, _: &'static Field, _: &[FirstFrame]) {}
+}
+
+impl Key {
+    fn take(&mut self, field: &str, cell: &Cell) {
+        match (field, cell) {
+            ("time", Cell::Number(ns)) => self.time = Some(*ns),
+            ("server_ip", Cell::Text(ip)) => self.server_ip = ip.parse().ok(),
+            ("server_port", Cell::Number(port)) => self.server_port = u64::try_from(*port).ok(),
+            _ => {}
+        }
+    }
 }
 
 impl Visitor for Key {

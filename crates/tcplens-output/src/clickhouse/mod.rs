@@ -14,6 +14,7 @@ pub mod rows;
 pub mod schema;
 pub mod sender;
 mod server;
+mod sink;
 pub mod spool;
 mod tags;
 mod target;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use error::ClickHouseError;
 pub use server::{Server, Version};
+pub use sink::ClickHouseSink;
 pub use target::Target;
 pub use writer::{
     BATCH_AGE, BATCH_BYTES, BATCH_ROWS, OPEN_BYTES, OPEN_DAYS, SPOOL_BYTES, Settings, Told, Writer,

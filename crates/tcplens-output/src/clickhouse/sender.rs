@@ -38,6 +38,10 @@ pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct Counts {
     /// Rows that the server has, of earlier runs too.
     pub stored: u64,
+    /// Batches that the server has.
+    pub batches: u64,
+    /// Their bytes.
+    pub bytes: u64,
     /// Rows that nobody will ever have: no room in the queue or the spool, or refused as data.
     pub dropped: u64,
     /// Batches in the spool, of earlier runs too.
@@ -345,6 +349,8 @@ fn send(shared: &Shared, server: &Server) {
             match fate {
                 Fate::Stored => {
                     state.counts.stored += rows;
+                    state.counts.batches += 1;
+                    state.counts.bytes += waiting.bytes;
                     state.progress = Some(Instant::now());
                 }
                 // Said already.

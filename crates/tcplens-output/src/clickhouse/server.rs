@@ -83,12 +83,21 @@ impl fmt::Display for Version {
 }
 
 /// A server and how it is spoken to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Server {
     target: Target,
     password: String,
     inserts: Http,
     queries: Http,
+}
+
+/// Without the password.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {

@@ -1,8 +1,11 @@
-//! Where a store is: `clickhouse://user@host:port/db?secure=1&ca=FILE&password_file=FILE`. The password is never part of it:
+//! Where a store is: `clickhouse://user@host:port/db?secure=1&ca=FILE&password_file=FILE&every=10s`. The password is never part of it:
 //! command lines are seen by everybody on the machine.
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
+
+use crate::units::parse_duration;
 
 /// Port of the HTTP interface, without and with TLS, as ClickHouse's own configuration has it.
 const PORTS: [u16; 2] = [8123, 8443];
@@ -22,6 +25,8 @@ pub struct Target {
     pub is_secure: bool,
     /// Certificates to trust in place of the machine's.
     pub authorities: Option<PathBuf>,
+    /// How old a batch gets before it is sent.
+    pub every: Option<Duration>,
     /// What is in this file, without the end of the line, is the password.
     pub password_file: Option<PathBuf>,
 }
@@ -87,7 +92,7 @@ impl FromStr for Target {
                     .to_owned(),
             );
         }
-        let (mut authorities, mut password_file) = (None, None);
+        let (mut authorities, mut password_file, mut every) = (None, None, None);
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match (name, decoded(value)?.as_str()) {
@@ -95,6 +100,10 @@ impl FromStr for Target {
                 ("secure", "0") => is_secure = false,
                 ("ca", file) if !file.is_empty() => authorities = Some(file.into()),
                 ("password_file", file) if !file.is_empty() => password_file = Some(file.into()),
+                ("every", age) => {
+                    let age = parse_duration(age).map_err(|error| error.to_string())?;
+                    every = Some(Duration::from_nanos(age.ns()));
+                }
                 ("password", _) => {
                     return Err(
                         "a password in the address is seen by everybody; write password_file=FILE"
@@ -103,7 +112,7 @@ impl FromStr for Target {
                 }
                 _ => {
                     return Err(format!(
-                        "cannot read {name:?} of the server's address; known are secure=1, ca=FILE, password_file=FILE"
+                        "cannot read {name:?} of the server's address; known are secure=1, ca=FILE, password_file=FILE, every=10s"
                     ));
                 }
             }
@@ -139,6 +148,7 @@ impl FromStr for Target {
             database,
             is_secure,
             authorities,
+            every,
             password_file,
         })
     }
@@ -193,7 +203,7 @@ mod tests {
     #[test]
     fn an_address_is_read_whole_and_shown_without_files() {
         let target: Target =
-            "clickhouse://joe@db1:9123/net?secure=1&ca=/etc/ca.pem&password_file=/run/pw%20x"
+            "clickhouse://joe@db1:9123/net?secure=1&ca=/etc/ca.pem&password_file=/run/pw%20x&every=10s"
                 .parse()
                 .unwrap();
         let expected = Target {
@@ -203,6 +213,7 @@ mod tests {
             database: "net".into(),
             is_secure: true,
             authorities: Some("/etc/ca.pem".into()),
+            every: Some(Duration::from_secs(10)),
             password_file: Some("/run/pw x".into()),
         };
         assert_eq!(target, expected);

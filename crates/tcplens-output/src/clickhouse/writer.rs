@@ -1,7 +1,7 @@
 //! Records in, batches out: a block for each table and day, handed to [`super::sender`] when it is large or old enough.
 //! Who has the records never waits for the server, unless they come from files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use super::block::Block;
 use super::schema::{TABLES, Table};
 use super::sender::{Counts, How, Say, Sender};
 use super::spool::Spool;
-use super::{ClickHouseError, Server, Target, names};
+use super::{ClickHouseError, Server, names};
+use crate::cell::Cell;
 
 /// Rows of a batch, at most: one block of the server's, whatever its settings.
 pub const BATCH_ROWS: usize = 65_536;
@@ -33,7 +34,7 @@ const LOOK: usize = 256;
 #[derive(Clone)]
 pub struct Settings {
     /// Where to.
-    pub target: Target,
+    pub server: Server,
     /// This machine's name, in every row.
     pub host: String,
     /// When this run began, by the clock: part of its batches' ids, and the date of records without a time.
@@ -53,14 +54,14 @@ pub struct Settings {
 impl Settings {
     /// With what is usual; troubles are told to nobody.
     #[must_use]
-    pub fn new(target: Target, host: String, start: Timestamp, spool: PathBuf) -> Settings {
+    pub fn new(server: Server, host: String, start: Timestamp, spool: PathBuf) -> Settings {
         Settings {
-            target,
+            batch_age: server.target().every.unwrap_or(BATCH_AGE),
+            server,
             host,
             start,
             spool,
             spool_bytes: SPOOL_BYTES,
-            batch_age: BATCH_AGE,
             is_live: true,
             say: Arc::new(|_| {}),
         }
@@ -83,6 +84,7 @@ pub struct Writer {
     host: String,
     start: Timestamp,
     batch_age: Duration,
+    spool: PathBuf,
     sender: Sender,
     open: Vec<Open>,
     next: u64,
@@ -100,10 +102,10 @@ impl Writer {
     /// Looks at the server and opens the spool. A server that does not answer is no error: it may come.
     ///
     /// # Errors
-    /// The server refuses the password, or the database, or has no tables; the spool cannot be made; the password cannot be read.
+    /// The server refuses the password, or the database, or has no tables; the spool cannot be made.
     pub fn open(settings: Settings) -> Result<Writer, ClickHouseError> {
         let Settings {
-            target,
+            server,
             host,
             start,
             spool,
@@ -112,7 +114,7 @@ impl Writer {
             is_live,
             say,
         } = settings;
-        let server = Server::new(&target)?;
+        let target = server.target().clone();
         let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
         let checked = server.version().and_then(|_| server.check(&tables));
         match checked {
@@ -127,7 +129,8 @@ impl Writer {
         let process = std::process::id();
         let run = names::run(start, process);
         let (spool, found) = Spool::open(&spool, &target, &run)?;
-        let path = spool.path().display().to_string();
+        let place = spool.path().to_owned();
+        let path = place.display().to_string();
         let how = How {
             limit: spool_bytes,
             waits: !is_live,
@@ -139,6 +142,7 @@ impl Writer {
             host,
             start,
             batch_age,
+            spool: place,
             sender: sender.map_err(|why| ClickHouseError::File {
                 what: "start a thread for the spool",
                 path,
@@ -159,14 +163,19 @@ impl Writer {
             return Ok(());
         };
         let day = Block::day_of(record, self.start);
-        let at = match self.position(table, day) {
-            Some(at) => at,
-            None => self.begin(table, day)?,
-        };
+        let at = self.at(table, day)?;
+        if let Some(open) = self.open.get_mut(at) {
+            self.left_out += open.block.push(record);
+        }
+        self.pushed(at)
+    }
+
+    /// Hands the block over if it is large.
+    #[inline]
+    fn pushed(&mut self, at: usize) -> Result<(), ClickHouseError> {
         let Some(open) = self.open.get_mut(at) else {
             return Ok(());
         };
-        self.left_out += open.block.push(record);
         let rows = open.block.rows();
         if !rows.is_multiple_of(LOOK) {
             return Ok(());
@@ -178,6 +187,41 @@ impl Writer {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Takes a record as the values of its fields, in their order; `time` is where among them its time is.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(super) fn write_cells(
+        &mut self,
+        kind: &str,
+        time: Option<usize>,
+        cells: &[Cell],
+    ) -> Result<(), ClickHouseError> {
+        let Some(table) = Table::of(kind) else {
+            return Ok(());
+        };
+        let time = time.and_then(|time| cells.get(time));
+        let ns = match time {
+            Some(Cell::Number(ns)) => Some(*ns),
+            _ => None,
+        };
+        let day = Block::day_at(ns, self.start);
+        let at = self.at(table, day)?;
+        let Some(open) = self.open.get_mut(at) else {
+            return Ok(());
+        };
+        open.block.push_cells(cells);
+        self.pushed(at)
+    }
+
+    #[inline]
+    fn at(&mut self, table: &'static Table, day: i64) -> Result<usize, ClickHouseError> {
+        match self.position(table, day) {
+            Some(at) => Ok(at),
+            None => self.begin(table, day),
+        }
     }
 
     #[inline]
@@ -235,6 +279,12 @@ impl Writer {
             self.hand_over(0)?;
         }
         Ok(())
+    }
+
+    /// Where batches wait.
+    #[must_use]
+    pub fn spool(&self) -> &Path {
+        &self.spool
     }
 
     /// Waits until what was handed over is in the spool, or dropped.

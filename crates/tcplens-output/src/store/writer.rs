@@ -20,8 +20,8 @@ use super::line::LineReader;
 use super::recover::recover;
 use super::slot::{self, Slot};
 use super::{StoreCounters, StoreError, StoreRecord, StoreSink, host_word};
+use crate::cell::Cell;
 use crate::jsonl::Jsonl;
-use crate::parquet::Cell;
 use crate::sink::{SinkEnd, SinkError};
 
 /// Most open files of a kind: records of so many dates may come in turns.
