@@ -60,6 +60,8 @@ pub struct How {
     pub waits: bool,
     /// Tells the user.
     pub say: Say,
+    /// What the user was told of the server already.
+    pub told: Option<String>,
 }
 
 /// What the threads share. Each has it for moments only: nobody waits for the disk or the net with it.
@@ -145,6 +147,7 @@ impl Sender {
             state: Mutex::new(State {
                 waiting: found.into(),
                 counts,
+                trouble: how.told.clone(),
                 ..State::default()
             }),
             changed: Condvar::new(),

@@ -117,9 +117,11 @@ impl Writer {
         let target = server.target().clone();
         let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
         let checked = server.version().and_then(|_| server.check(&tables));
+        let mut told = None;
         match checked {
             Ok(()) => {}
             Err(error @ ClickHouseError::Unreached(_)) if !error.is_final() => {
+                told = Some(error.to_string());
                 say(&format!(
                     "{error} (records are kept and sent when it takes them)"
                 ));
@@ -135,6 +137,7 @@ impl Writer {
             limit: spool_bytes,
             waits: !is_live,
             say,
+            told,
         };
         let sender = Sender::start(server, spool, found, how);
         Ok(Writer {

@@ -180,6 +180,7 @@ impl Place {
             limit,
             waits,
             say: Arc::new(move |what| said.lock().unwrap().push(what.to_owned())),
+            told: None,
         };
         Sender::start(self.server.clone(), spool, found, how).unwrap()
     }
