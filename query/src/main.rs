@@ -122,7 +122,7 @@ fn run(query: &Query) -> Result<bool> {
         if query.show_sql {
             Output::words(&(sql + "\n"))?;
         } else {
-            let output = Output::new(query, named.plot);
+            let output = Output::new(query, Some(named));
             runtime.block_on(engine.run_all(&sql, query.explain, &output))?;
         }
         return Ok(engine.tell_damages());

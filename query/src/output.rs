@@ -11,8 +11,9 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 use tcplens_output::Sink;
-use tcplens_output::answer::{Format, Plot, Printer, Settings, Value};
+use tcplens_output::answer::{Format, Printer, Settings, Value};
 use tcplens_output::glyphs::Glyphs;
+use tcplens_output::named::Named;
 
 use crate::options::{PlotWhen, Query, QueryFormat};
 use crate::trouble::{Result, Trouble};
@@ -31,8 +32,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// As the options say; `plot`: what a query that comes along is drawn as.
-    pub(crate) fn new(query: &Query, plot: Option<Plot>) -> Output {
+    /// As the options say; `named`: the query that came along, which may be drawn.
+    pub(crate) fn new(query: &Query, named: Option<&Named>) -> Output {
+        let plot = named.and_then(|named| named.plot);
+        // What goes over time has a row for each minute.
+        let usual = match named.is_some_and(|named| named.takes_per) {
+            true => PlotWhen::Only,
+            false => PlotWhen::Yes,
+        };
+        let when = query.plot.unwrap_or(usual);
         let format = match query.format {
             QueryFormat::Text => Format::Text,
             QueryFormat::Jsonl => Format::Jsonl,
@@ -51,8 +59,8 @@ impl Output {
                 width: width(),
                 most_rows: None,
                 // Without a plot there is nothing but the table.
-                has_table: plot.is_none() || query.plot != PlotWhen::Only,
-                plot: plot.filter(|_| query.plot != PlotWhen::No),
+                has_table: plot.is_none() || when != PlotWhen::Only,
+                plot: plot.filter(|_| when != PlotWhen::No),
             },
         }
     }

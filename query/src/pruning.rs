@@ -11,7 +11,7 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use tcplens_output::store::{StoreFile, host_word};
 
 use crate::schema::{DATE, HOST};
@@ -45,7 +45,9 @@ pub(crate) fn prune(
     };
     let df_schema = DFSchema::try_from(Arc::clone(schema))?;
     let filter = state.create_physical_expr(filter, &df_schema)?;
-    let predicate = PruningPredicate::try_new(filter, Arc::clone(schema))?;
+    let predicate = PruningPredicateBuilder::new()
+        .with_file_schema(Arc::clone(schema))
+        .try_build(filter)?;
     let by = |has_dates, has_hosts| {
         predicate.prune(&Names {
             files,

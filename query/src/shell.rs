@@ -128,7 +128,7 @@ impl Shell<'_> {
             (".named", "") => Output::words(&named::list())?,
             (".named", name) => {
                 let named = crate::find(name)?;
-                let output = Output::new(self.query, named.plot).with_most_rows(ROWS);
+                let output = Output::new(self.query, Some(named)).with_most_rows(ROWS);
                 self.sql(&text(named)?, false, &output)?;
             }
             (".sql", name) => Output::words(&(text(crate::find(name)?)? + "\n"))?,

@@ -14,6 +14,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::object_store::ObjectStore;
@@ -44,7 +45,9 @@ impl Table {
         let date = Field::new(DATE, DataType::Date32, false);
         Table {
             kind,
-            schema: TableSchema::new(schema::of_files(kind), vec![Arc::new(date)]),
+            schema: TableSchema::builder(schema::of_files(kind))
+                .with_table_partition_cols(vec![Arc::new(date)])
+                .build(),
             files,
             told,
         }
@@ -106,7 +109,7 @@ struct Footer {
     day: i64,
     store: Arc<dyn ObjectStore>,
     schema: SchemaRef,
-    cache: Arc<dyn datafusion::execution::cache::cache_manager::FileMetadataCache>,
+    cache: Arc<FileMetadataCache>,
 }
 
 impl Footer {

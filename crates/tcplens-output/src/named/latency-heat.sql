@@ -1,6 +1,6 @@
 -- Answered requests by time and how long they took, in steps of 1, 2 and 5.
 WITH pairs AS (
-    SELECT date_trunc('{per}', time) AS time, unnest(total_ns) AS ns, unnest(total_counts) AS n
+    SELECT date_trunc('{per}', CAST(time AS TIMESTAMP WITH TIME ZONE)) AS time, unnest(total_ns) AS ns, unnest(total_counts) AS n
     FROM rollups
     WHERE protocol IS NOT NULL AND {where}
 ), steps AS (

@@ -1,6 +1,6 @@
 -- p50 and p99 of answered requests by time and server; of the servers with most requests.
 WITH chosen AS (
-    SELECT date_trunc('{per}', time) AS time, server_ip, server_port, requests, total_ns, total_counts
+    SELECT date_trunc('{per}', CAST(time AS TIMESTAMP WITH TIME ZONE)) AS time, server_ip, server_port, requests, total_ns, total_counts
     FROM rollups
     WHERE protocol IS NOT NULL AND server_ip IS NOT NULL AND {where}
 ), busiest AS (

@@ -1,6 +1,6 @@
 -- Requests and errors by time and operation; of the operations with most requests.
 WITH chosen AS (
-    SELECT date_trunc('{per}', time) AS time, server_ip, server_port, protocol, operation, requests, errors, unanswered
+    SELECT date_trunc('{per}', CAST(time AS TIMESTAMP WITH TIME ZONE)) AS time, server_ip, server_port, protocol, operation, requests, errors, unanswered
     FROM rollups
     WHERE protocol IS NOT NULL AND {where}
 ), busiest AS (

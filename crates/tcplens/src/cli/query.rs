@@ -101,15 +101,14 @@ pub(crate) struct Query {
     /// Write here instead of standard output, compressed if it ends in .zst or .gz
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// The plot of a named query, in text: yes (below the table), no, or only
+    /// The plot of a named query, in text: yes, no, or only (no table) [default: yes; only of what goes over time]
     #[arg(
         long,
         value_name = "WHEN",
-        default_value = "yes",
         hide_possible_values = true,
         help_heading = "Output"
     )]
-    pub plot: PlotWhen,
+    pub plot: Option<PlotWhen>,
     /// How text shows times: utc, local, relative (to the first one) or epoch
     #[arg(
         long,
