@@ -64,6 +64,7 @@ impl Jsonl {
     }
 
     /// The same of a line that was encoded, from behind its opening brace on.
+    #[cfg(feature = "parquet")]
     pub(crate) fn continue_hosted(&mut self, host: &str, rest: &[u8]) {
         let mut line = Line {
             buffer: &mut self.buffer,

@@ -419,7 +419,7 @@ Examples:
   tcplens connections shop.pcap --active 60        long ones also in parts";
 
 const RECORDS_HELP: &str = "\
-What none of the kinds asked for needs is not computed.
+What no kind asked for needs is not computed. --store: docs/store.md.
 
 Examples:
   tcplens records shop.pcap                           JSON Lines
@@ -541,7 +541,8 @@ pub(crate) fn definition() -> Definition {
             .next_help_heading(None)
             .arg(help());
         // Their help is as long as it may be.
-        let is_long = matches!(command.get_name(), "report" | "handshakes" | "explain");
+        let name = command.get_name();
+        let is_long = ["report", "handshakes", "connections", "records", "explain"].contains(&name);
         command.mut_args(|arg| {
             let is_of_store = arg.get_help_heading() == Some("Store");
             let arg = arg.hide_short_help(is_long && is_of_store);

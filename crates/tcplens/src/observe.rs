@@ -269,10 +269,19 @@ pub(crate) fn observe(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
     if ran.end.is_none() {
         ran.end = view.settle().err();
     }
-    if let Some(feeder) = &mut kept
-        && let Err(end) = feeder.settle()
-    {
-        ran.end.get_or_insert(end);
+    if let Some(feeder) = &mut kept {
+        match &ran.end {
+            // Whoever runs it again has nothing twice.
+            Some(_) if plan.live.is_none() => {
+                feeder.abandon();
+                say("nothing of this run is kept in the store: it ended before all was read");
+            }
+            _ => {
+                if let Err(end) = feeder.settle() {
+                    ran.end.get_or_insert(end);
+                }
+            }
+        }
     }
     ran.totals.records_dropped += view.dropped();
     let answering = ran.answering.take();

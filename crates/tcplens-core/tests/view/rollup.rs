@@ -52,7 +52,7 @@ fn made() -> impl Strategy<Value = Made> {
                 ..request(n, &server, 80, ms)
             }),
             2 => {
-                let ended_by = [EndedBy::Observation, EndedBy::Gap, EndedBy::Closed][which];
+                let ended_by = [EndedBy::Observation, EndedBy::Gap, EndedBy::Reset][which];
                 Made::from(unanswered(ended_by, request(n, &server, 80, ms)))
             }
             3 => {

@@ -363,15 +363,14 @@ impl Lists {
         bytes: &mut Values,
         us: &mut Values,
     ) {
-        let mut at = usize::try_from(self.count).unwrap_or_default();
+        let before = usize::try_from(self.count).unwrap_or_default();
         self.row(row, frames.len());
         let signed = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
-        for frame in frames {
+        for (at, frame) in (before..).zip(frames) {
             let threshold = i64::try_from(frame.threshold_bytes).unwrap_or(i64::MAX);
             thresholds.extend_from_slice(&threshold.to_le_bytes());
             bytes.number(at, signed(frame.bytes));
             us.number(at, signed(frame.us));
-            at += 1;
         }
     }
 }

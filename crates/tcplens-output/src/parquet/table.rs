@@ -23,6 +23,9 @@ use crate::cell::Cell;
 /// Rows that are read at once.
 const BATCH: usize = 4096;
 
+/// Takes a row: whose it is, and its values one after the other.
+pub(crate) type EachRow<'e> = dyn FnMut(Option<&str>, &mut dyn FnMut() -> Cell) + 'e;
+
 /// A file that is read by columns.
 pub(crate) struct Table {
     reader: Box<dyn FileReader>,
@@ -71,11 +74,7 @@ impl Table {
     }
 
     /// Gives each row whose row group may have times in `range`: its host, and its values in the order of declaration.
-    pub(crate) fn rows(
-        &self,
-        range: &Range<Timestamp>,
-        each: &mut dyn FnMut(Option<&str>, &mut dyn FnMut() -> Cell),
-    ) -> io::Result<()> {
+    pub(crate) fn rows(&self, range: &Range<Timestamp>, each: &mut EachRow<'_>) -> io::Result<()> {
         for number in 0..self.reader.num_row_groups() {
             let may =
                 guarded(|| Ok(self.may_have(self.reader.metadata().row_group(number), range)))?;
@@ -99,11 +98,7 @@ impl Table {
         !is_after && !is_before
     }
 
-    fn group(
-        &self,
-        number: usize,
-        each: &mut dyn FnMut(Option<&str>, &mut dyn FnMut() -> Cell),
-    ) -> io::Result<()> {
+    fn group(&self, number: usize, each: &mut EachRow<'_>) -> io::Result<()> {
         let (mut rows, mut columns, mut host) = guarded(|| {
             let group = self.reader.get_row_group(number)?;
             let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);

@@ -7,7 +7,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::layout::{self, FileName, StoreKind, date_text, day_of_text};
+use super::layout::{FileName, StoreKind, date_text};
+use super::places::{self, day_of_text};
 use super::{StoreError, host_word};
 use crate::sink::SinkError;
 
@@ -74,7 +75,7 @@ impl Journal {
 
     /// This host's segments, ascending.
     pub(super) fn segments(&self) -> io::Result<Vec<SegmentName>> {
-        let mut segments: Vec<_> = layout::entries(&self.dir)?
+        let mut segments: Vec<_> = places::entries(&self.dir)?
             .iter()
             .filter_map(|path| SegmentName::parse(path.file_name()?.to_str()?))
             .filter(|segment| segment.name.host == self.host)

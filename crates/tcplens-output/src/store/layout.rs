@@ -1,20 +1,13 @@
-//! How files of a store are called, and which ones are there. Not what is in them.
+//! How files of a store are called. Not where they are: `places`.
 
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tcplens_core::record::{
     Connection, Finding, Handshake, Health, Record, Request, Rollup, Socket,
 };
-use tcplens_core::time::{SECOND, Timestamp};
+use tcplens_core::time::Timestamp;
 
-use crate::archive::Stamp;
 use crate::rfc3339::{self, Date, Rfc3339};
-
-/// What ends the name of a file that is whole.
-const ENDING: &str = ".parquet";
 
 /// The record kinds of a store: those of [`FileName`] directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,33 +152,11 @@ pub fn date_text(day: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-/// The day since 1970 of `2026-11-21`.
-pub(super) fn day_of_text(text: &str) -> Option<i64> {
-    let stamp = Stamp::parse(format!("{text}T00:00:00Z").as_bytes())?;
-    (text.len() == 10).then_some(day_of(stamp.at?))
-}
-
-/// The day since 1970 in which a moment is.
-pub(super) fn day_of(at: Timestamp) -> i64 {
-    at.0.div_euclid(86_400 * SECOND)
-}
-
 fn start_text(at: Timestamp) -> String {
     let mut text = [0; rfc3339::LENGTH];
     Rfc3339::default().write(&mut text, at);
     let kept = text.iter().filter(|byte| !b"-:.".contains(byte));
     kept.map(|&byte| char::from(byte)).collect()
-}
-
-/// Where a file lies.
-pub(super) fn path(dir: &Path, kind: StoreKind, day: i64, name: &FileName) -> PathBuf {
-    partition(dir, kind, day).join(format!("{name}{ENDING}"))
-}
-
-/// Where the files of a kind and date lie.
-pub(super) fn partition(dir: &Path, kind: StoreKind, day: i64) -> PathBuf {
-    let date = format!("date={}", date_text(day));
-    dir.join(format!("kind={}", kind.word())).join(date)
 }
 
 /// A file that is whole.
@@ -201,60 +172,6 @@ pub struct StoreFile {
     pub path: PathBuf,
     /// How long it is.
     pub bytes: u64,
-}
-
-/// All files of a kind, by date, host, start and number; `odd` is told of files that end alike and are called otherwise. Nothing
-/// where the directory has none.
-///
-/// # Errors
-/// A directory cannot be read.
-pub fn files(
-    dir: &Path,
-    kind: StoreKind,
-    odd: &mut dyn FnMut(PathBuf),
-) -> io::Result<Vec<StoreFile>> {
-    let mut files = Vec::new();
-    for date in entries(&dir.join(format!("kind={}", kind.word())))? {
-        let text = date.file_name();
-        let text = text.and_then(OsStr::to_str);
-        let Some(day) = text.and_then(|text| day_of_text(text.strip_prefix("date=")?)) else {
-            continue;
-        };
-        for path in entries(&date)? {
-            let stem = path.file_name().and_then(OsStr::to_str);
-            let Some(stem) = stem.and_then(|name| name.strip_suffix(ENDING)) else {
-                continue;
-            };
-            match FileName::parse(stem) {
-                Some(name) => files.push(StoreFile {
-                    kind,
-                    day,
-                    name,
-                    bytes: fs::metadata(&path).map_or(0, |metadata| metadata.len()),
-                    path,
-                }),
-                None => odd(path),
-            }
-        }
-    }
-    files.sort_by(|a, b| (a.day, &a.name).cmp(&(b.day, &b.name)));
-    Ok(files)
-}
-
-/// What is in a directory; nothing where it is not there.
-pub(super) fn entries(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        // A file where a directory would be is none of ours.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        paths.push(entry?.path());
-    }
-    Ok(paths)
 }
 
 #[cfg(test)]
@@ -295,21 +212,5 @@ mod tests {
         ] {
             assert_eq!(host_word(host), expected);
         }
-    }
-
-    #[test]
-    fn days_have_dates() {
-        for (day, text) in [
-            (0, "1970-01-01"),
-            (20_778, "2026-11-21"),
-            (-1, "1969-12-31"),
-        ] {
-            assert_eq!(
-                (date_text(day).as_str(), day_of_text(text)),
-                (text, Some(day))
-            );
-        }
-        assert_eq!(day_of_text("2026-13-01"), None);
-        assert_eq!(day_of(Timestamp(-1)), -1);
     }
 }

@@ -17,9 +17,13 @@ mod layout;
 #[cfg(any(feature = "parquet", feature = "remote"))]
 pub(crate) mod line;
 #[cfg(feature = "parquet")]
+mod places;
+#[cfg(feature = "parquet")]
 mod reader;
 #[cfg(feature = "parquet")]
 mod recover;
+#[cfg(feature = "parquet")]
+mod remove;
 #[cfg(feature = "parquet")]
 mod rollup_row;
 #[cfg(feature = "parquet")]
@@ -33,7 +37,9 @@ use tcplens_core::time::Timestamp;
 
 pub use error::StoreError;
 pub use keep::Keep;
-pub use layout::{FileName, StoreFile, StoreKind, date_text, files, host_word};
+pub use layout::{FileName, StoreFile, StoreKind, date_text, host_word};
+#[cfg(feature = "parquet")]
+pub use places::files;
 #[cfg(feature = "parquet")]
 pub use reader::{StoreDamage, StoreReader};
 #[cfg(feature = "parquet")]

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use tcplens_core::record::Rollup;
 use tcplens_core::time::Timestamp;
 
-use super::layout::{self, StoreFile, StoreKind, day_of};
+use super::layout::{StoreFile, StoreKind, host_word};
+use super::places::{self, day_of};
 use super::rollup_row::rollup;
 use crate::parquet::Table;
 use crate::sink::SinkError;
@@ -56,7 +57,7 @@ impl StoreReader {
         };
         for kind in StoreKind::ALL {
             let mut odd = Vec::new();
-            let files = layout::files(dir, kind, &mut |path| odd.push(path))?;
+            let files = places::files(dir, kind, &mut |path| odd.push(path))?;
             reader.files.extend(files);
             odd.sort();
             for path in odd {
@@ -104,7 +105,7 @@ impl StoreReader {
         hosts: &[&str],
         each: &mut dyn FnMut(&str, Rollup),
     ) {
-        let words: Vec<_> = hosts.iter().map(|host| layout::host_word(host)).collect();
+        let words: Vec<_> = hosts.iter().map(|host| host_word(host)).collect();
         let mut damages = Vec::new();
         let last = Timestamp(range.end.0.saturating_sub(1));
         let days = day_of(range.start)..=day_of(last);

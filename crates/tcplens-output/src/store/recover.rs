@@ -8,8 +8,9 @@ use tcplens_core::time::Timestamp;
 use tcplens_core::view::Rollups;
 
 use super::journal::{self, Journal, SegmentName};
-use super::layout::{self, StoreKind};
+use super::layout::StoreKind;
 use super::line::LineReader;
+use super::places;
 use super::rollup_row::rollup;
 use super::slot::{create, name_it};
 
@@ -32,7 +33,7 @@ pub(super) fn recover(
     host: &str,
 ) -> io::Result<Recovered> {
     let (path, from) = (
-        layout::path(dir, segment.kind, segment.day, &segment.name),
+        places::path(dir, segment.kind, segment.day, &segment.name),
         journal.path(segment),
     );
     // Its lines are in it: it got its name before the segment could be removed.

@@ -24,9 +24,11 @@ use super::yaml::{Node, Problem, What};
 use crate::cli::values;
 use crate::cli::{ChecksumChoice, ProtocolChoice, SideChoice};
 use crate::log::Level;
+use crate::store::StorePlan;
 
 mod checks;
 mod sockets;
+mod store;
 mod view;
 
 /// What the agent is to do.
@@ -66,6 +68,8 @@ pub(crate) struct AgentConfig {
     pub answering: Answering,
     /// The kernel's sockets, beside.
     pub sockets: Option<SocketsConfig>,
+    /// Where records are kept.
+    pub store: Option<StorePlan>,
     /// What is kept.
     pub bounds: Bounds,
     /// Whose privileges to keep.
@@ -237,6 +241,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         })),
         false => None,
     };
+    let store = match top.has("store") {
+        true => Some(top.section("store", &keys::STORE, store::read)),
+        false => None,
+    };
     let bounds = top.section("bounds", &keys::BOUNDS, bounds);
     let user = top.one("user", not_empty);
     let log_level = top.one("log_level", word::<Level>);
@@ -268,6 +276,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         answering,
         sockets: match sockets {
             Some(sockets) => Some(sockets?),
+            None => None,
+        },
+        store: match store {
+            Some(store) => Some(store?),
             None => None,
         },
         bounds: bounds?,

@@ -5,8 +5,8 @@ use super::section::{Key, Table};
 
 /// All tables, in the order of the documentation.
 pub(crate) fn all() -> &'static [&'static Table] {
-    static ALL: [&Table; 8] = [
-        &TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &SOCKETS, &BOUNDS,
+    static ALL: [&Table; 9] = [
+        &TOP, &SOURCE, &WHO, &PORT, &VIEW, &ANSWERING, &SOCKETS, &STORE, &BOUNDS,
     ];
     &ALL
 }
@@ -113,7 +113,7 @@ pub(crate) static TOP: Table = Table {
             "views",
             "a list",
             None,
-            "what to show, and where; at least one, unless something under `answering` or `sockets` alone is there",
+            "what to show, and where; at least one, unless something under `answering`, `store` or `sockets` alone is there",
         ),
         key(
             "answering",
@@ -126,6 +126,12 @@ pub(crate) static TOP: Table = Table {
             "keys and values",
             None,
             "watch the kernel's sockets, on a thread of its own: beside live sources, or alone",
+        ),
+        key(
+            "store",
+            "keys and values",
+            None,
+            "keep all records of the sources, in files that other engines read (store.md)",
         ),
         key(
             "bounds",
@@ -504,6 +510,63 @@ pub(crate) static SOCKETS: Table = Table {
             "a name or a file",
             None,
             "those of this network namespace",
+        ),
+    ],
+};
+
+/// Store.
+pub(crate) static STORE: Table = Table {
+    path: "store",
+    about: "Where records are kept: as `--store` and the options beside it",
+    all,
+    keys: &[
+        key(
+            "to",
+            "a directory or a server",
+            None,
+            "a directory, or `clickhouse://user@host:port/db`",
+        ),
+        key(
+            "password_file",
+            "a file",
+            None,
+            "ClickHouse: the password is its first line",
+        ),
+        key(
+            "spool",
+            "a directory",
+            None,
+            "ClickHouse: what it has not taken yet waits here; without it /var/lib/tcplens/spool",
+        ),
+        key(
+            "spool_size",
+            "a size",
+            Some("1GiB"),
+            "ClickHouse: how much may wait there; beyond, what is new is dropped and counted",
+        ),
+        key(
+            "host",
+            "a text",
+            None,
+            "whose records these are; without it the machine's name",
+        ),
+        key(
+            "keep",
+            "days or a size",
+            None,
+            "remove this host's records after days (`30d`), or the oldest beyond a size (`50GiB`); without it never",
+        ),
+        key(
+            "keep_rollups",
+            "days",
+            Some("400d"),
+            "how long rollups, findings and health are kept where `keep` is given",
+        ),
+        key(
+            "interval",
+            "a time, in s without a unit",
+            Some("300"),
+            "begin new files so often",
         ),
     ],
 };

@@ -75,8 +75,9 @@ pub(crate) fn from(config: &AgentConfig) -> From {
 pub(crate) fn wanted(config: &AgentConfig) -> Wanted {
     let mut wanted = Wanted::default();
     let answers = &config.answering;
-    // tcpkit's statistics are of requests; the socket, metrics and the page count everything.
-    if answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some() {
+    // tcpkit's statistics are of requests; the socket, metrics and the page count everything, and a store keeps it.
+    let is_all = answers.socket.is_some() || answers.metrics.is_some() || answers.web.is_some();
+    if is_all || config.store.is_some() {
         wanted = Wanted {
             handshakes: true,
             requests: true,
@@ -193,7 +194,7 @@ pub(crate) fn plan(
         filters: config.handshake_filters.clone(),
         slow_from: None,
         names: None,
-        store: None,
+        store: config.store.clone(),
         live: None,
     }
 }

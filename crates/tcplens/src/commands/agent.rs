@@ -144,6 +144,9 @@ fn of_live(
     names: &[String],
 ) -> Result<ExitCode> {
     let mut live = live(path, &config, (rings, kernel))?;
+    if let Some(store) = &config.store {
+        store.prepare(&mut live)?;
+    }
     let (sockets, desk) = sockets(&config, &mut live)?;
     let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);
     let seed = RandomState::new().hash_one(0);

@@ -3,9 +3,7 @@
 //!
 //! Bounded: [`QUEUE`] batches of [`BATCH`] records, or [`BATCH_BYTES`] of lines.
 
-use std::sync::mpsc::{
-    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
-};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
@@ -75,6 +73,8 @@ struct Shared {
     failure: Option<SinkEnd>,
     /// Batches that it took.
     taken: u64,
+    /// Nothing of it is to be seen.
+    is_abandoned: bool,
 }
 
 /// The near end of the way.
@@ -232,10 +232,7 @@ impl Feeder {
             self.batch.clear();
             return Ok(());
         };
-        let next = match self.spare.try_recv() {
-            Ok(spare) => spare,
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Batch::default(),
-        };
+        let next = self.spare.try_recv().unwrap_or_default();
         let batch = std::mem::replace(&mut self.batch, next);
         if !self.is_live {
             return match queue.send(batch) {
@@ -258,6 +255,9 @@ impl Feeder {
     /// Waits until the store has taken what there is; of a live run not for ever. What it could not take until now is known
     /// then.
     pub(crate) fn settle(&mut self) -> Result<(), SinkEnd> {
+        if self.queue.is_none() {
+            return self.failed_with();
+        }
         let (reply, taken) = sync_channel(1);
         self.batch.reply = Some(reply);
         let mut patience = Patience::new();
@@ -291,6 +291,9 @@ impl Feeder {
     /// # Errors
     /// It could not be stored.
     pub(crate) fn finish(&mut self) -> Result<(), SinkEnd> {
+        if self.queue.is_none() {
+            return self.failed_with();
+        }
         self.send()?;
         if self.batch.len() > 0 {
             // A live run's, whose store takes nothing.
@@ -329,6 +332,19 @@ impl Feeder {
             ));
         }
         Ok(())
+    }
+
+    /// The run of capture files ended too soon: nothing of it is to be seen. What a live run has seen stays.
+    pub(crate) fn abandon(&mut self) {
+        if self.is_live {
+            return;
+        }
+        lock(&self.shared).is_abandoned = true;
+        self.batch.clear();
+        if self.queue.take().is_some() {
+            // It removes what it has begun; a thread that is gone has.
+            let _ = self.end.recv();
+        }
     }
 
     /// What became of records so far.
@@ -378,6 +394,19 @@ impl Feeder {
     fn failure(&mut self) -> Result<(), SinkEnd> {
         self.queue = None;
         self.failed_with()
+    }
+}
+
+impl Drop for Feeder {
+    /// The run failed.
+    fn drop(&mut self) {
+        if self.queue.is_none() {
+            return;
+        }
+        self.abandon();
+        if let Err(SinkEnd::Failed(error)) = self.finish() {
+            say(error);
+        }
     }
 }
 
@@ -434,6 +463,9 @@ fn take(
             Ok(batch) => Some(batch),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
+                if lock(shared).is_abandoned {
+                    break Ok(());
+                }
                 let end = sink.finish();
                 tell(&mut *sink);
                 break end;

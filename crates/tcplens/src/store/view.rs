@@ -57,6 +57,7 @@ impl View for Storing<'_> {
     }
 
     fn health(&mut self, health: &Health) -> Result<(), SinkEnd> {
+        self.feeder.health(health)?;
         self.view.health(health)
     }
 

@@ -26,6 +26,7 @@ mod running;
 mod scripts;
 mod sockets;
 mod stat;
+mod store;
 mod top;
 mod views;
 

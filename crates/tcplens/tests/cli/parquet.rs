@@ -7,7 +7,7 @@ use crate::Place;
 use crate::capture::Capture;
 
 /// A Python that has DuckDB; it stays for the next run. `None`, and said, where none can be had.
-fn engine() -> Option<PathBuf> {
+pub(crate) fn engine() -> Option<PathBuf> {
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("duckdb");
     let python = venv.join("bin/python");
     let works = |program: &Path, words: &[&str]| {

@@ -33,6 +33,7 @@ mod sockets;
 mod sockets_endings;
 mod sockets_ends;
 mod sockets_short;
+mod store;
 mod tap;
 mod time;
 mod top;

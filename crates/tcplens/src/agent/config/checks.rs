@@ -23,10 +23,11 @@ pub(super) fn checked_as_a_whole(
              for the kernel's sockets alone",
         );
     }
-    if views.is_empty() && !top.has("answering") && !matches!(top.list_length("views"), Some(1..)) {
+    let is_seen = top.has("answering") || top.has("store");
+    if views.is_empty() && !is_seen && !matches!(top.list_length("views"), Some(1..)) {
         top.problem(
             "views",
-            "there is none, and nothing under answering: nobody would see anything; write one (- kind: requests)",
+            "there is none, and nothing under answering or store: nobody would see anything; write one (- kind: requests)",
         );
     }
     let known: Vec<_> = sources.iter().flatten().collect();
@@ -94,6 +95,7 @@ pub(super) fn checked_without_sources(
         "ports",
         "protocol",
         "handshake_filters",
+        "store",
     ] {
         if top.has(name) {
             top.problem(

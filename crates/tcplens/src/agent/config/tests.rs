@@ -26,7 +26,7 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
         (
             "",
             "a.yaml:1:1: sources: there is none; write what to capture on (- interface: any), to read (- read: FILE.pcap), or - kernel: true; or sockets: for the kernel's sockets alone\n\
-             a.yaml:1:1: views: there is none, and nothing under answering: nobody would see anything; write one (- kind: requests)",
+             a.yaml:1:1: views: there is none, and nothing under answering or store: nobody would see anything; write one (- kind: requests)",
         ),
         (
             "- a\n",
@@ -366,6 +366,7 @@ views:
   - {kind: handshakes, outcome: refused, handshake_filter: a}
   - {kind: requests, format: tcprt-stats, output: /y, stats_interval: 10}
 answering: {stats_port: 1, socket: ./x, metrics: 2, web: 3}
+store: {to: kept, host: h, keep: 30d, keep_rollups: 500d, interval: 60}
 bounds: {threads: 1, limit_connections: 1, limit_memory: 1M, timeout: 1, idle: 1, active: 1}
 user: x
 log_level: debug
