@@ -13,11 +13,11 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<StorePlan> {
         section.problem_here("it does not say where; write to: /var/lib/tcplens/store");
     }
     let options = cli::Store {
-        spool: section.one("spool", |text| Ok(text.into())),
+        spool: section.one("spool", |text| Ok::<_, String>(text.into())),
         spool_size: section.one("spool_size", |text| {
             units::parse_size(text).map_err(|error| error.to_string())
         })?,
-        store_password_file: section.one("password_file", |text| Ok(text.into())),
+        store_password_file: section.one("password_file", |text| Ok::<_, String>(text.into())),
         host: section.one("host", values::host),
         keep: section.one("keep", |text| {
             Keep::parse(text).map_err(|error| error.to_string())

@@ -59,8 +59,8 @@ pub(super) fn run(query: &Query, target: &str) -> Result<ExitCode> {
         time: query.time,
         width: terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0)),
         most_rows: None,
-        has_table: plot.is_none() || query.plot != PlotWhen::Only,
-        plot: plot.filter(|_| query.plot != PlotWhen::No),
+        has_table: plot.is_none() || query.plot != Some(PlotWhen::Only),
+        plot: plot.filter(|_| query.plot != Some(PlotWhen::No)),
     };
     match print(&server, &sql, settings, sink) {
         Ok(()) => Ok(ExitCode::SUCCESS),
