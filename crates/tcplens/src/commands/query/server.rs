@@ -51,6 +51,12 @@ pub(super) fn run(query: &Query, target: &str) -> Result<ExitCode> {
         false => sql,
     };
     let plot = named.and_then(|named| named.plot);
+    // What goes over time has a row for each minute.
+    let usual = match named.is_some_and(|named| named.takes_per) {
+        true => PlotWhen::Only,
+        false => PlotWhen::Yes,
+    };
+    let when = query.plot.unwrap_or(usual);
     let sink = Sink::open(query.output.as_deref(), None)?;
     let settings = Settings {
         format,
@@ -59,8 +65,8 @@ pub(super) fn run(query: &Query, target: &str) -> Result<ExitCode> {
         time: query.time,
         width: terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0)),
         most_rows: None,
-        has_table: plot.is_none() || query.plot != Some(PlotWhen::Only),
-        plot: plot.filter(|_| query.plot != Some(PlotWhen::No)),
+        has_table: plot.is_none() || when != PlotWhen::Only,
+        plot: plot.filter(|_| when != PlotWhen::No),
     };
     match print(&server, &sql, settings, sink) {
         Ok(()) => Ok(ExitCode::SUCCESS),
