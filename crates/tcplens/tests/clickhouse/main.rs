@@ -201,7 +201,12 @@ fn records_of_two_hosts_are_in_two_shards_and_read_as_one() {
     );
     let writes = refused(&["query", "--store", one, "DROP TABLE requests"]);
     assert!(writes.to_lowercase().contains("readonly"), "{writes}");
-    let left: Vec<_> = walk(Path::new(&spool));
+    // An empty directory may stay until the next run.
+    let mut left = walk(Path::new(&spool));
+    left.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "batch")
+    });
     assert_eq!(left, Vec::<PathBuf>::new());
 }
 
