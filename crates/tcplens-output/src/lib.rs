@@ -9,6 +9,10 @@ pub mod anomalies;
 pub mod answer;
 pub mod archive;
 pub mod bars;
+#[cfg(any(feature = "parquet", feature = "remote"))]
+mod cell;
+#[cfg(feature = "remote")]
+pub mod clickhouse;
 pub mod color;
 pub mod csv;
 pub mod digits;

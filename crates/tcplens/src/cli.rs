@@ -25,6 +25,7 @@ pub(crate) use options::{
 pub(crate) use otlp::{Collector, Otlp};
 pub(crate) use query::Query;
 pub(crate) use requests::{ProtocolChoice, RequestFormat, Requests, StatusChoice, Which};
+pub(crate) use schema::{Schema, SchemaOf};
 pub(crate) use sockets::{SaveWhen, SocketKind, Sockets, Sort};
 pub(crate) use store::Store;
 pub(crate) use top::Top;
@@ -40,8 +41,9 @@ mod fleet;
 mod kernel;
 mod options;
 mod otlp;
-mod query;
+pub(crate) mod query;
 mod requests;
+mod schema;
 mod sockets;
 mod store;
 mod top;
@@ -94,6 +96,8 @@ pub(crate) enum Command {
     /// A page for browsers over a store: servers over time, what is abnormal, records
     #[cfg(feature = "parquet")]
     Fleet(Fleet),
+    /// Tables for --store clickhouse://...: prints them, or makes them on servers
+    Schema(Schema),
     /// Archives of sockets from one format to another
     Convert(Convert),
     /// What works on this machine, and what each missing thing costs

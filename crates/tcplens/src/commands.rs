@@ -42,6 +42,7 @@ pub(crate) mod query;
 mod records;
 pub(crate) mod report;
 pub(crate) mod requests;
+mod schema;
 mod script;
 mod sockets;
 mod stat;
@@ -79,6 +80,7 @@ pub(crate) fn run(command: Command) -> Result<ExitCode> {
         Command::Check(check) => check::run(&check),
         #[cfg(feature = "parquet")]
         Command::Fleet(fleet) => crate::fleet::run(&fleet),
+        Command::Schema(schema) => schema::run(&schema),
         Command::Convert(convert) => convert::run(&convert),
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Events(events) => events::run(&events),
@@ -190,13 +192,11 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
         live.resolves();
     }
     let is_told = otlp.is_some();
-    let store = StorePlan::of(&common.store);
+    let store = StorePlan::of(&common.store)?;
     // What is kept is everything.
     let is_kept = store.is_some();
-    if let (Some(live), Some(directory)) =
-        (&mut live, store.as_ref().and_then(StorePlan::directory))
-    {
-        live.keeps(directory.to_owned())?;
+    if let (Some(live), Some(store)) = (&mut live, &store) {
+        store.prepare(live)?;
     }
     // Whoever sends packets chooses the ports: what they hash to is not to be foreseen. Of files all is the same again.
     let hash_seed = match live {

@@ -2,8 +2,8 @@
 //! unchanged, `<name>.sql`, and in ClickHouse's, `<name>.clickhouse.sql`, with the same columns and rows in the same order. Here is
 //! what they are called, what they answer, how their result is drawn, and how their parameters become SQL. Not who runs them.
 //!
-//! In the files stand placeholders: `{where}` is a condition on `time`, `date` (not in ClickHouse), `host`, `server_ip` and
-//! `server_port`; `{limit}` a number; `{per}` a word: minute, hour or day. Quantiles over rollups are by nearest rank: the least
+//! In the files stand placeholders: `{where}` is a condition on `time`, `date`, `host`, `server_ip` and
+//! `server_port`; `{limit}` a number; `{per}` a word: minute, hour or day, in ClickHouse `{per_ns}` so many ns. Quantiles over rollups are by nearest rank: the least
 //! duration up to which there are at least so many. What is not known is NULL, and comes last.
 
 mod parameters;
@@ -65,9 +65,11 @@ impl Named {
         Ok(text.map(|text| {
             let lines = text.lines().filter(|line| !line.starts_with("--"));
             let text = lines.collect::<Vec<_>>().join("\n");
+            let per = parameters.per.unwrap_or_default();
             text.replace("{where}", &parameters.condition(dialect))
+                .replace("{per_ns}", &per.ns().to_string())
                 .replace("{limit}", &limit.unwrap_or_default().to_string())
-                .replace("{per}", parameters.per.unwrap_or_default().word())
+                .replace("{per}", per.word())
         }))
     }
 }
@@ -113,7 +115,7 @@ pub const ALL: &[Named] = &[
             value: "requests",
         }),
         standard: sql!("top-servers"),
-        clickhouse: None,
+        clickhouse: Some(sql!("top-servers.clickhouse")),
     },
     Named {
         name: "slow-operations",
@@ -127,7 +129,7 @@ pub const ALL: &[Named] = &[
             value: "p99_us",
         }),
         standard: sql!("slow-operations"),
-        clickhouse: None,
+        clickhouse: Some(sql!("slow-operations.clickhouse")),
     },
     Named {
         name: "slowest-requests",
@@ -141,7 +143,7 @@ pub const ALL: &[Named] = &[
             value: "total_us",
         }),
         standard: sql!("slowest-requests"),
-        clickhouse: None,
+        clickhouse: Some(sql!("slowest-requests.clickhouse")),
     },
     Named {
         name: "time-budget",
@@ -163,7 +165,7 @@ pub const ALL: &[Named] = &[
             ],
         }),
         standard: sql!("time-budget"),
-        clickhouse: None,
+        clickhouse: Some(sql!("time-budget.clickhouse")),
     },
     Named {
         name: "errors",
@@ -183,7 +185,7 @@ pub const ALL: &[Named] = &[
             value: "requests",
         }),
         standard: sql!("errors"),
-        clickhouse: None,
+        clickhouse: Some(sql!("errors.clickhouse")),
     },
     Named {
         name: "latency-over-time",
@@ -198,7 +200,7 @@ pub const ALL: &[Named] = &[
             value: "p99_us",
         }),
         standard: sql!("latency-over-time"),
-        clickhouse: None,
+        clickhouse: Some(sql!("latency-over-time.clickhouse")),
     },
     Named {
         name: "latency-heat",
@@ -213,7 +215,7 @@ pub const ALL: &[Named] = &[
             count: "requests",
         }),
         standard: sql!("latency-heat"),
-        clickhouse: None,
+        clickhouse: Some(sql!("latency-heat.clickhouse")),
     },
     Named {
         name: "operations-over-time",
@@ -228,7 +230,7 @@ pub const ALL: &[Named] = &[
             value: "requests",
         }),
         standard: sql!("operations-over-time"),
-        clickhouse: None,
+        clickhouse: Some(sql!("operations-over-time.clickhouse")),
     },
     Named {
         name: "failed-handshakes",
@@ -242,7 +244,7 @@ pub const ALL: &[Named] = &[
             value: "attempts",
         }),
         standard: sql!("failed-handshakes"),
-        clickhouse: None,
+        clickhouse: Some(sql!("failed-handshakes.clickhouse")),
     },
     Named {
         name: "refused",
@@ -256,7 +258,7 @@ pub const ALL: &[Named] = &[
             value: "failed",
         }),
         standard: sql!("refused"),
-        clickhouse: None,
+        clickhouse: Some(sql!("refused.clickhouse")),
     },
     Named {
         name: "connection-churn",
@@ -270,7 +272,7 @@ pub const ALL: &[Named] = &[
             value: "established",
         }),
         standard: sql!("connection-churn"),
-        clickhouse: None,
+        clickhouse: Some(sql!("connection-churn.clickhouse")),
     },
     Named {
         name: "retransmission-by-server",
@@ -284,7 +286,7 @@ pub const ALL: &[Named] = &[
             value: "repeated_segments",
         }),
         standard: sql!("retransmission-by-server"),
-        clickhouse: None,
+        clickhouse: Some(sql!("retransmission-by-server.clickhouse")),
     },
     Named {
         name: "lossy-peers",
@@ -298,7 +300,7 @@ pub const ALL: &[Named] = &[
             value: "retransmits",
         }),
         standard: sql!("lossy-peers"),
-        clickhouse: None,
+        clickhouse: Some(sql!("lossy-peers.clickhouse")),
     },
     Named {
         name: "findings",
@@ -309,7 +311,7 @@ pub const ALL: &[Named] = &[
         takes_per: false,
         plot: None,
         standard: sql!("findings"),
-        clickhouse: None,
+        clickhouse: Some(sql!("findings.clickhouse")),
     },
     Named {
         name: "hosts",
@@ -323,7 +325,7 @@ pub const ALL: &[Named] = &[
             value: "requests",
         }),
         standard: sql!("hosts"),
-        clickhouse: None,
+        clickhouse: Some(sql!("hosts.clickhouse")),
     },
     Named {
         name: "capture-health",
@@ -334,7 +336,7 @@ pub const ALL: &[Named] = &[
         takes_per: false,
         plot: None,
         standard: sql!("capture-health"),
-        clickhouse: None,
+        clickhouse: Some(sql!("capture-health.clickhouse")),
     },
 ];
 

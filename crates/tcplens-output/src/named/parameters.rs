@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use tcplens_core::time::{Span, Timestamp};
+use tcplens_core::time::{SECOND, Span, Timestamp};
 
 use crate::rfc3339::{self, Rfc3339};
 use crate::units::parse_duration;
@@ -110,6 +110,15 @@ pub enum Per {
 }
 
 impl Per {
+    /// How long it is.
+    pub(super) fn ns(self) -> i64 {
+        match self {
+            Per::Minute => 60 * SECOND,
+            Per::Hour => 3600 * SECOND,
+            Per::Day => 86_400 * SECOND,
+        }
+    }
+
     /// As SQL's date_trunc takes it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -152,7 +161,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// `{where}`: all of it as one condition, `TRUE` without any.
+    /// `{where}`: all of it as one condition, a true one without any.
     #[must_use]
     pub fn condition(&self, dialect: Dialect) -> String {
         let mut all = Vec::new();
@@ -172,9 +181,10 @@ impl Parameters {
                     all.push(format!("date {sign} DATE '{}'", &text[..10]));
                 }
                 Dialect::ClickHouse => {
-                    let text = text.replace('T', " ");
-                    let text = text.trim_end_matches('Z');
-                    all.push(format!("time {sign} toDateTime64('{text}', 9, 'UTC')"));
+                    // A number of ns there: the oldest servers have no type for it.
+                    all.push(format!("time {sign} {}", at.0));
+                    let sign = if sign == "<" { "<=" } else { sign };
+                    all.push(format!("date {sign} '{}'", &text[..10]));
                 }
             }
         }
@@ -191,7 +201,11 @@ impl Parameters {
             all.extend(port.map(|port| format!("server_port = {port}")));
         }
         match all.is_empty() {
-            true => "TRUE".to_owned(),
+            true => match dialect {
+                Dialect::Standard => "TRUE".to_owned(),
+                // The oldest servers have no word for it.
+                Dialect::ClickHouse => "1".to_owned(),
+            },
             false => all.join(" AND "),
         }
     }

@@ -130,6 +130,7 @@ impl Sender {
             connect: PATIENCE,
             whole: PATIENCE,
             authorities: settings.authorities.clone(),
+            is_abrupt: false,
         })?;
         Ok(Sender {
             settings: Arc::new(settings),

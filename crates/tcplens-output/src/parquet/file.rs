@@ -7,9 +7,9 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::writer::SerializedFileWriter;
 use tcplens_core::record::Record;
 
-use super::cell::Cell;
 use super::rows::Rows;
 use super::schema;
+use crate::cell::Cell;
 
 /// Rows of a row group.
 pub const GROUP_ROWS: usize = 128 * 1024;

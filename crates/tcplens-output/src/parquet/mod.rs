@@ -24,7 +24,6 @@
 //!
 //! A file can be read when it is complete, not before: [`ParquetFiles`] writes aside and renames.
 
-mod cell;
 mod column;
 mod file;
 mod files;
@@ -33,7 +32,6 @@ mod rows;
 mod schema;
 mod table;
 
-pub(crate) use cell::Cell;
 pub use file::{GROUP_BYTES, GROUP_ROWS, ParquetFile};
 pub use files::ParquetFiles;
 pub(crate) use files::create_aside;

@@ -8,8 +8,8 @@ use ::parquet::file::writer::SerializedRowGroupWriter;
 use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
-use super::cell::Cell;
 use super::column::{Flags, Numbers, Texts};
+use crate::cell::Cell;
 use crate::digits;
 
 /// As many digits as DECIMAL(18, 3) has.

@@ -17,8 +17,8 @@ use ::parquet::file::statistics::Statistics;
 use tcplens_core::record::{Field, Record};
 use tcplens_core::time::Timestamp;
 
-use super::cell::Cell;
 use super::lines::guarded;
+use crate::cell::Cell;
 
 /// Rows that are read at once.
 const BATCH: usize = 4096;

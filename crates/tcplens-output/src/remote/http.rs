@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, RustlsConnector};
 use ureq::{Agent, Body};
+
+use super::abrupt::Abrupt;
 
 /// Most bytes that are read of an answer that is held in memory.
 pub const ANSWER_BYTES: u64 = 16 << 20;
@@ -24,6 +28,8 @@ pub struct HttpSettings {
     pub whole: Duration,
     /// Certificates (PEM) to trust in place of the machine's.
     pub authorities: Option<PathBuf>,
+    /// What was not delivered when an exchange is given up, or this process is killed, must not arrive later.
+    pub is_abrupt: bool,
 }
 
 impl Default for HttpSettings {
@@ -32,6 +38,7 @@ impl Default for HttpSettings {
             connect: Duration::from_secs(5),
             whole: Duration::from_secs(60),
             authorities: None,
+            is_abrupt: false,
         }
     }
 }
@@ -115,9 +122,15 @@ impl Http {
             // What the environment says of proxies is for browsers: this is the operator's own server.
             .proxy(None)
             .build();
-        Ok(Http {
-            agent: config.new_agent(),
-        })
+        let agent = match settings.is_abrupt {
+            true => Agent::with_parts(
+                config,
+                Abrupt.chain(RustlsConnector::default()),
+                DefaultResolver::default(),
+            ),
+            false => config.new_agent(),
+        };
+        Ok(Http { agent })
     }
 
     /// Sends a body and waits for the answer, whatever its status.

@@ -9,26 +9,26 @@ use tcplens_core::record::{
 
 use super::StoreKind;
 use crate::archive::Stamp;
-use crate::parquet::Cell;
+use crate::cell::Cell;
 use crate::read_json::{Json, Value};
 
 /// Reads lines of one kind.
-pub(super) struct LineReader {
+pub(crate) struct LineReader {
     kind: StoreKind,
     fields: Vec<&'static Field>,
     cells: Vec<Cell>,
 }
 
 /// What a line holds.
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Whose it is, where it says so.
-    pub(super) host: Option<String>,
+    pub(crate) host: Option<String>,
     /// By field, in the order of declaration.
-    pub(super) cells: &'a mut Vec<Cell>,
+    pub(crate) cells: &'a mut Vec<Cell>,
 }
 
 impl LineReader {
-    pub(super) fn new(kind: StoreKind) -> LineReader {
+    pub(crate) fn new(kind: StoreKind) -> LineReader {
         let mut fields = Vec::new();
         let mut each = |field| fields.push(field);
         match kind {
@@ -47,8 +47,14 @@ impl LineReader {
         }
     }
 
+    /// Of which kind.
+    #[cfg(feature = "remote")]
+    pub(crate) fn kind(&self) -> StoreKind {
+        self.kind
+    }
+
     /// Reads a line; `None`: it is no record of this kind.
-    pub(super) fn read(&mut self, line: &[u8]) -> Option<Line<'_>> {
+    pub(crate) fn read(&mut self, line: &[u8]) -> Option<Line<'_>> {
         let LineReader {
             kind,
             fields,
@@ -84,7 +90,7 @@ impl LineReader {
     }
 
     /// Where in the cells the time of a record is.
-    pub(super) fn time(&self) -> Option<usize> {
+    pub(crate) fn time(&self) -> Option<usize> {
         self.fields.iter().position(|field| field.name == "time")
     }
 }

@@ -14,8 +14,8 @@ mod error;
 mod journal;
 mod keep;
 mod layout;
-#[cfg(feature = "parquet")]
-mod line;
+#[cfg(any(feature = "parquet", feature = "remote"))]
+pub(crate) mod line;
 #[cfg(feature = "parquet")]
 pub mod look;
 mod places;

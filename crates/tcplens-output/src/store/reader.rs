@@ -116,7 +116,7 @@ impl StoreReader {
         });
         for file in files {
             let mut unknown = 0_u64;
-            let mut row = |host: Option<&str>, next: &mut dyn FnMut() -> crate::parquet::Cell| {
+            let mut row = |host: Option<&str>, next: &mut dyn FnMut() -> crate::cell::Cell| {
                 let host = host.unwrap_or(&file.name.host);
                 if !hosts.is_empty() && !hosts.contains(&host) {
                     return;

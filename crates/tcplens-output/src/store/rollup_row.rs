@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use tcplens_core::record::{ConnectionRollup, Protocol, RequestRollup, Rollup, Vantage, Word};
 use tcplens_core::time::{Span, Timestamp};
 
-use crate::parquet::Cell;
+use crate::cell::Cell;
 
 /// The rollup; `None`: it is none, or of a later version that has words which are not known here.
 pub(super) fn rollup(mut next: impl FnMut() -> Cell) -> Option<Rollup> {

@@ -11,7 +11,8 @@ use tcplens_core::time::Timestamp;
 
 use super::StoreKind;
 use super::journal::{Segment, SegmentName};
-use crate::parquet::{Cell, ParquetFile, create_aside};
+use crate::cell::Cell;
+use crate::parquet::{ParquetFile, create_aside};
 
 /// See the module.
 pub(super) struct Slot {

@@ -24,8 +24,8 @@ use super::line::LineReader;
 use super::places::day_of;
 use super::slot::{self, Slot};
 use super::{StoreCounters, StoreError, StoreRecord, StoreSink};
+use crate::cell::Cell;
 use crate::jsonl::Jsonl;
-use crate::parquet::Cell;
 use crate::sink::{SinkEnd, SinkError};
 
 /// Most open files of a kind: records of so many dates may come in turns.

@@ -578,6 +578,24 @@ pub(crate) static STORE: Table = Table {
             "a directory, or `clickhouse://user@host:port/db`",
         ),
         key(
+            "password_file",
+            "a file",
+            None,
+            "ClickHouse: the password is its first line",
+        ),
+        key(
+            "spool",
+            "a directory",
+            None,
+            "ClickHouse: what it has not taken yet waits here; without it /var/lib/tcplens/spool",
+        ),
+        key(
+            "spool_size",
+            "a size",
+            Some("1GiB"),
+            "ClickHouse: how much may wait there; beyond, what is new is dropped and counted",
+        ),
+        key(
             "host",
             "a text",
             None,

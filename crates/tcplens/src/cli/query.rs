@@ -19,6 +19,9 @@ pub(crate) struct Query {
     /// The store: a directory that --store filled, or clickhouse://USER@HOST:PORT/DATABASE
     #[arg(long, value_name = "DIR|URL", help_heading = "Sources")]
     pub store: Option<PathBuf>,
+    /// Of a ClickHouse server: the password is the first line of this file
+    #[arg(long, value_name = "FILE", help_heading = "Sources")]
+    pub store_password_file: Option<PathBuf>,
     /// SQL from a file; `-`: from standard input
     #[arg(
         short = 'F',

@@ -1,8 +1,11 @@
 //! The options of a store: where records are kept, for how long, and under whose name.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use tcplens_core::time::Span;
 use tcplens_output::store::Keep;
+use tcplens_output::units;
 
 use super::values::{self, StoreTarget};
 
@@ -13,6 +16,15 @@ pub(crate) struct Store {
     /// Keep records in this directory (docs/store.md), or in ClickHouse: clickhouse://user@host:port/db
     #[arg(long, value_name = "DIR", value_parser = values::store)]
     pub store: Option<StoreTarget>,
+    /// ClickHouse: the password is the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub store_password_file: Option<PathBuf>,
+    /// ClickHouse: what it has not taken yet waits here [default: /var/lib/tcplens/spool, or below ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// ClickHouse: how much may wait there; beyond, what is new is dropped and counted
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, default_value = "1GiB")]
+    pub spool_size: u64,
     /// Whose records these are in a store [default: this machine's name]
     #[arg(long, value_name = "NAME", value_parser = values::host)]
     pub host: Option<String>,

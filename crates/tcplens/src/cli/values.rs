@@ -287,8 +287,9 @@ const MIB: u64 = 1 << 20;
 pub(crate) enum StoreTarget {
     /// A directory of Parquet files.
     Directory(PathBuf),
-    /// A ClickHouse server, as it was written: `clickhouse://user@host:port/db`.
-    ClickHouse(String),
+    /// A ClickHouse server: `clickhouse://user@host:port/db`.
+    #[cfg(feature = "remote")]
+    ClickHouse(Box<tcplens_output::clickhouse::Target>),
 }
 
 /// Whose records these are.
@@ -302,10 +303,20 @@ pub(crate) fn host(text: &str) -> Result<String, String> {
     Ok(text.into())
 }
 
+#[cfg(feature = "remote")]
+fn clickhouse(text: &str) -> Result<StoreTarget, String> {
+    Ok(StoreTarget::ClickHouse(Box::new(text.parse()?)))
+}
+
+#[cfg(not(feature = "remote"))]
+fn clickhouse(_: &str) -> Result<StoreTarget, String> {
+    Err("this tcplens was built without remote stores; build it with --features remote".into())
+}
+
 /// A directory, or a server.
 pub(crate) fn store(text: &str) -> Result<StoreTarget, String> {
     match text.split_once("://") {
-        Some(("clickhouse" | "clickhouses", _)) => Ok(StoreTarget::ClickHouse(text.into())),
+        Some(("clickhouse" | "clickhouses", _)) => clickhouse(text),
         Some((scheme, _)) => Err(format!(
             "{scheme}:// is not known; write a directory, or clickhouse://user@host:port/db"
         )),

@@ -33,7 +33,7 @@ use crate::observe::{Plan, observe};
 use crate::otlp::Otlp;
 use crate::say::{in_the_words_of_the_file, say};
 use crate::sockets::MetricsView;
-use crate::store::{StorePlan, this_host};
+use crate::store::this_host;
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
@@ -150,8 +150,8 @@ fn of_live(
     names: &[String],
 ) -> Result<ExitCode> {
     let mut live = live(path, &config, (rings, kernel))?;
-    if let Some(directory) = config.store.as_ref().and_then(StorePlan::directory) {
-        live.keeps(directory.to_owned())?;
+    if let Some(store) = &config.store {
+        store.prepare(&mut live)?;
     }
     let (sockets, desk) = sockets(&config, &mut live)?;
     let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);

@@ -1,5 +1,6 @@
 //! `query`: SQL over a store. The engine for directories is a program of its own, tcplens-query (query/): it is looked for, and takes
-//! over this process with the words that came. What needs no engine is answered here.
+//! over this process with the words that came. What needs no engine is answered here; servers
+//! have their own (server).
 
 use std::env;
 use std::ffi::OsString;
@@ -13,6 +14,22 @@ use tcplens_output::named;
 use crate::cli::Query;
 use crate::commands::generated::to_stdout;
 
+#[cfg(feature = "remote")]
+mod server;
+
+/// Without servers.
+#[cfg(not(feature = "remote"))]
+mod server {
+    pub(super) fn run(
+        _: &crate::cli::Query,
+        target: &str,
+    ) -> anyhow::Result<std::process::ExitCode> {
+        anyhow::bail!(
+            "cannot ask {target}: this tcplens was built without remote stores; build it with --features remote"
+        )
+    }
+}
+
 /// What the engine is called.
 const ENGINE: &str = "tcplens-query";
 
@@ -22,6 +39,10 @@ const VARIABLE: &str = "TCPLENS_QUERY";
 pub(super) fn run(query: &Query) -> Result<ExitCode> {
     if query.named == Some(None) {
         return to_stdout(named::list().as_bytes());
+    }
+    let server = query.store.as_deref().and_then(Path::to_str);
+    if let Some(target) = server.filter(|text| text.contains("://")) {
+        return server::run(query, target);
     }
     let engine = find()?;
     // The program, and `query`.

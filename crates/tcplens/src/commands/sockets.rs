@@ -59,9 +59,9 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     if let Some(directory) = &kept.archive {
         live.keeps(directory.clone())?;
     }
-    let store = StorePlan::of(&command.store);
-    if let Some(directory) = store.as_ref().and_then(StorePlan::directory) {
-        live.keeps(directory.to_owned())?;
+    let store = StorePlan::of(&command.store)?;
+    if let Some(store) = &store {
+        store.prepare(&mut live)?;
     }
     let listeners = Listeners::of_sockets(
         command.telling.event_socket.as_deref(),
@@ -70,7 +70,7 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     open::give_up_privileges(&mut live, &listeners)?;
     let anonymize = command.anonymize.with(sources.addresses.clone());
     // Their threads are started without privileges.
-    consumers.extend(told(command, listeners, &uuid, &anonymize)?);
+    consumers.extend(told(command, store.as_ref(), listeners, &uuid, &anonymize)?);
     let stop = signals::stop()?;
     let requests = Requests::listen()?;
     signals::watch();
@@ -110,6 +110,7 @@ fn tell_of_processes(command: &Sockets, sources: &Sources) {
 /// Whoever is told while it goes on.
 fn told(
     command: &Sockets,
+    store: Option<&StorePlan>,
     listeners: Listeners,
     uuid: &Uuid,
     anonymize: &Anonymize,
@@ -132,7 +133,7 @@ fn told(
         }
         told.push(Box::new(view));
     }
-    if let Some(store) = StorePlan::of(&command.store) {
+    if let Some(store) = store {
         let feeder = store.open(true, command.output.verbose > 0)?;
         told.push(Box::new(StoreView::new(feeder, !command.is_watching())));
     }

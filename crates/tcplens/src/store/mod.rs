@@ -2,29 +2,46 @@
 //! `feed` brings records there on a thread of its own, `view` takes them from an observation, `sockets` from the kernel's
 //! sockets.
 
+#[cfg(feature = "remote")]
+mod clickhouse;
 mod feed;
 mod sockets;
 mod view;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+#[cfg(not(feature = "parquet"))]
+use anyhow::bail;
 use tcplens_capture::clock;
 use tcplens_core::time::Span;
 use tcplens_output::store::{Keep, StoreSink};
 
+#[cfg(feature = "remote")]
+pub(crate) use clickhouse::{Remote, server};
 pub(crate) use feed::Feeder;
 pub(crate) use sockets::StoreView;
 pub(crate) use view::Storing;
 
 use crate::cli;
 use crate::cli::values::StoreTarget;
+use crate::live::Live;
+
+/// Where it is kept.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// A directory.
+    Directory(PathBuf),
+    /// A server, and what it is called in messages.
+    #[cfg(feature = "remote")]
+    ClickHouse(String, Box<Remote>),
+}
 
 /// What is kept where, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct StorePlan {
     /// Where.
-    pub target: StoreTarget,
+    pub target: Place,
     /// Whose records these are; `None`: this machine's.
     pub host: Option<String>,
     /// How long records stay.
@@ -37,21 +54,46 @@ pub(crate) struct StorePlan {
 
 impl StorePlan {
     /// As the options say; `None`: nothing is kept.
-    pub(crate) fn of(options: &cli::Store) -> Option<StorePlan> {
-        Some(StorePlan {
-            target: options.store.clone()?,
+    ///
+    /// # Errors
+    /// What a server asks for (a password) cannot be read.
+    pub(crate) fn of(options: &cli::Store) -> Result<Option<StorePlan>> {
+        let target = match &options.store {
+            None => return Ok(None),
+            Some(StoreTarget::Directory(directory)) => Place::Directory(directory.clone()),
+            #[cfg(feature = "remote")]
+            Some(StoreTarget::ClickHouse(target)) => {
+                let remote = Remote::of(target, options)?;
+                Place::ClickHouse(target.to_string(), Box::new(remote))
+            }
+        };
+        Ok(Some(StorePlan {
+            target,
             host: options.host.clone(),
             keep: options.keep,
             keep_rollups: options.keep_rollups,
             interval: options.store_interval,
-        })
+        }))
     }
 
-    /// The directory that is written, if it is one.
+    /// The directory, where it is one.
     pub(crate) fn directory(&self) -> Option<&Path> {
         match &self.target {
-            StoreTarget::Directory(directory) => Some(directory),
-            StoreTarget::ClickHouse(_) => None,
+            Place::Directory(directory) => Some(directory),
+            #[cfg(feature = "remote")]
+            Place::ClickHouse(..) => None,
+        }
+    }
+
+    /// What is written and read later is allowed for, before privileges are given up.
+    ///
+    /// # Errors
+    /// A directory cannot be made.
+    pub(crate) fn prepare(&self, live: &mut Live) -> Result<()> {
+        match &self.target {
+            Place::Directory(directory) => live.keeps(directory.clone()),
+            #[cfg(feature = "remote")]
+            Place::ClickHouse(_, remote) => remote.prepare(live),
         }
     }
 
@@ -61,8 +103,9 @@ impl StorePlan {
     /// It cannot be opened.
     pub(crate) fn open(&self, is_live: bool, is_verbose: bool) -> Result<Feeder> {
         let name = match &self.target {
-            StoreTarget::Directory(directory) => directory.display().to_string(),
-            StoreTarget::ClickHouse(url) => url.clone(),
+            Place::Directory(directory) => directory.display().to_string(),
+            #[cfg(feature = "remote")]
+            Place::ClickHouse(name, _) => name.clone(),
         };
         Feeder::start(self.sink(is_live)?, name, is_live, is_verbose)
     }
@@ -70,12 +113,9 @@ impl StorePlan {
     fn sink(&self, is_live: bool) -> Result<Box<dyn StoreSink>> {
         let host = self.host.clone().unwrap_or_else(this_host);
         match &self.target {
-            StoreTarget::Directory(directory) => self.in_directory(directory, host, is_live),
-            StoreTarget::ClickHouse(_) => {
-                bail!(
-                    "cannot store in ClickHouse: this tcplens has it not built in; write a directory"
-                )
-            }
+            Place::Directory(directory) => self.in_directory(directory, host, is_live),
+            #[cfg(feature = "remote")]
+            Place::ClickHouse(_, remote) => remote.sink(host, is_live),
         }
     }
 

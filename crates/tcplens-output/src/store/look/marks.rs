@@ -8,9 +8,10 @@ use std::ops::Range;
 use tcplens_core::record::{Finding, Record};
 use tcplens_core::time::Timestamp;
 
+use crate::cell::Cell;
 use crate::human::Endpoint;
 use crate::page::fleet::Mark;
-use crate::parquet::{Cell, Table};
+use crate::parquet::Table;
 use crate::store::StoreFile;
 
 /// Gives the findings of a file that are of a moment in `range`; those without a time are of no moment.

@@ -13,8 +13,9 @@ use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::view::fleet::FleetFilter;
 
 use super::views::{View, fields};
+use crate::cell::Cell;
 use crate::json::Json;
-use crate::parquet::{Cell, Table};
+use crate::parquet::Table;
 use crate::store::{StoreFile, StoreKind};
 
 /// Fields that the filter looks at.

@@ -1,0 +1,481 @@
+//! Two threads: one that puts batches into the spool as they come, and one that sends what is there, the oldest first, until the
+//! server has it. Neither makes the other wait.
+//!
+//! A batch is stored once, whatever goes wrong:
+//! - it is one block of one day, so that the server stores all of it or nothing (`block`);
+//! - after an attempt whose end is not known, nothing is sent before the server says that no insert of this id runs any more and
+//!   that none of its rows are there; it refuses a second insert of an id that runs;
+//! - what was given up here does not arrive later: connections are reset when they are closed (`remote::abrupt`);
+//! - servers of 22.3 or later also remember ids (`insert_deduplication_token`).
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::block::Batch;
+use super::spool::{Spool, Waiting};
+use super::{ClickHouseError, Server, Target, Version, names};
+
+/// Batches on their way to the spool. Beyond, live records are dropped, and files wait.
+const QUEUE: usize = 3;
+/// Between the two questions whether a batch is there: an insert that the server has received and not begun yet begins.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Attempts for a batch of which the server says that it is none.
+const BAD: u32 = 3;
+/// How long a file's run waits for room in the spool while the server takes nothing, before it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Looked at again after so long where nothing was told.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Tells the user something.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What became of rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that the server has, of earlier runs too.
+    pub stored: u64,
+    /// Batches that the server has.
+    pub batches: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Rows that nobody will ever have: no room in the queue or the spool, or refused as data.
+    pub dropped: u64,
+    /// Batches in the spool, of earlier runs too.
+    pub waiting: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
+    /// Files of the spool that could not be read, whatever was in them.
+    pub unreadable: u64,
+}
+
+/// How batches are sent, and what happens to those that find no room.
+pub struct How {
+    /// Bytes of the spool, at most.
+    pub limit: u64,
+    /// Waits for room (files), where else rows are dropped (live).
+    pub waits: bool,
+    /// Tells the user.
+    pub say: Say,
+    /// What the user was told of the server already.
+    pub told: Option<String>,
+}
+
+/// What the threads share. Each has it for moments only: nobody waits for the disk or the net with it.
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    counts: Counts,
+    /// Batches that are not in the spool yet.
+    coming: usize,
+    /// When something was last stored.
+    progress: Option<Instant>,
+    /// What the server last said, if that was no.
+    trouble: Option<String>,
+    /// No more batches come.
+    is_closing: bool,
+    /// What waits, waits for another run.
+    is_leaving: bool,
+    /// The thread that sends has ended.
+    is_gone: bool,
+    /// Rows were dropped, and that was said.
+    is_drop_told: bool,
+    /// Why a file's run cannot go on.
+    failed: Option<ClickHouseError>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    how: How,
+}
+
+impl Shared {
+    /// What a thread that panicked left is still a set of numbers.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, most: Duration) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, most);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Rows are lost; said the first time, counted always.
+    fn drop_rows(&self, rows: u64, why: &str) {
+        let mut state = self.lock();
+        state.counts.dropped += rows;
+        let is_told = std::mem::replace(&mut state.is_drop_told, true);
+        drop(state);
+        if !is_told {
+            (self.how.say)(&format!("records are dropped: {why}; health counts them"));
+        }
+    }
+}
+
+/// The two threads.
+pub struct Sender {
+    shared: Arc<Shared>,
+    queue: Option<SyncSender<Batch>>,
+}
+
+impl Sender {
+    /// Begins; what was found in the spool is sent first. The threads end after [`finish`](Self::finish), or with the process.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(
+        server: Server,
+        spool: Spool,
+        found: Vec<Waiting>,
+        how: How,
+    ) -> io::Result<Sender> {
+        let counts = Counts {
+            waiting: found.len() as u64,
+            waiting_bytes: found.iter().map(|waiting| waiting.bytes).sum(),
+            ..Counts::default()
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                waiting: found.into(),
+                counts,
+                trouble: how.told.clone(),
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+            how,
+        });
+        let (queue, batches) = sync_channel(QUEUE);
+        let (keeps, sends) = (shared.clone(), shared.clone());
+        let target = server.target().clone();
+        let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
+        spawn("spool").spawn(move || keep(&keeps, spool, &batches, &target))?;
+        spawn("clickhouse").spawn(move || {
+            send(&sends, &server);
+            sends.change(|state| state.is_gone = true);
+        })?;
+        Ok(Sender {
+            shared,
+            queue: Some(queue),
+        })
+    }
+
+    /// Hands a batch over. Live: at once, and it is dropped where there is no room.
+    ///
+    /// # Errors
+    /// A file's run cannot go on: the spool is full and the server takes nothing, or the spool cannot be written.
+    pub fn submit(&mut self, batch: Batch) -> Result<(), ClickHouseError> {
+        let Some(queue) = &self.queue else {
+            return Ok(());
+        };
+        self.shared.change(|state| state.coming += 1);
+        let refused = match self.shared.how.waits {
+            true => queue.send(batch).err().map(|refused| refused.0),
+            false => match queue.try_send(batch) {
+                Ok(()) => None,
+                Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Some(batch),
+            },
+        };
+        if let Some(batch) = refused {
+            self.shared.change(|state| state.coming -= 1);
+            let why = "the disk of the spool does not keep up";
+            self.shared.drop_rows(batch.rows, why);
+        }
+        match self.shared.lock().failed.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all batches are in the spool, or dropped: no longer than the disk takes.
+    pub fn spooled(&self) {
+        let mut state = self.shared.lock();
+        while state.coming > 0 {
+            state = self.shared.wait(state, LOOK);
+        }
+    }
+
+    /// What became of rows so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.lock().counts
+    }
+
+    /// What the server last said, if that was no.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.lock().trouble.clone()
+    }
+
+    /// No more come: waits until all is stored, or until nothing has been for `patience`. What waits then, waits for another run.
+    pub fn finish(&mut self, patience: Duration) -> Counts {
+        self.queue = None;
+        self.shared.change(|state| state.is_closing = true);
+        let begun = Instant::now();
+        let mut state = self.shared.lock();
+        while !state.is_gone {
+            let last = state.progress.map_or(begun, |at| at.max(begun));
+            if last.elapsed() >= patience && state.coming == 0 {
+                state.is_leaving = true;
+                self.shared.changed.notify_all();
+                break;
+            }
+            state = self.shared.wait(state, LOOK.min(patience));
+        }
+        state.counts
+    }
+}
+
+/// Puts batches into the spool, in their order, until none come; then keeps its lock until nothing more is sent.
+fn keep(shared: &Shared, mut spool: Spool, batches: &Receiver<Batch>, target: &Target) {
+    for batch in batches {
+        match room(shared, &batch, &spool, target) {
+            false => {}
+            true => match spool.put(&batch) {
+                Ok(waiting) => shared.change(|state| {
+                    state.counts.waiting += 1;
+                    state.counts.waiting_bytes += waiting.bytes;
+                    state.waiting.push_back(waiting);
+                }),
+                Err(why) => {
+                    let why = ClickHouseError::File {
+                        what: "keep records in the spool",
+                        path: spool.path().display().to_string(),
+                        why,
+                        advice: "make room there, or name another directory with --spool",
+                    };
+                    shared.drop_rows(batch.rows, &why.to_string());
+                    if shared.how.waits {
+                        shared.change(|state| state.failed = Some(why));
+                    }
+                }
+            },
+        }
+        shared.change(|state| state.coming -= 1);
+    }
+    let mut state = shared.lock();
+    while !state.is_gone {
+        state = shared.wait(state, LOOK);
+    }
+}
+
+/// Whether the spool has room for a batch; if it has none, the batch is dropped: what came first stays, for some of it may be on
+/// its way already.
+fn room(shared: &Shared, batch: &Batch, spool: &Spool, target: &Target) -> bool {
+    let begun = Instant::now();
+    let mut state = shared.lock();
+    loop {
+        let size = state.counts.waiting_bytes + batch.body.len() as u64;
+        if size <= shared.how.limit || state.waiting.is_empty() {
+            return true;
+        }
+        let last = state.progress.map_or(begun, |at| at.max(begun));
+        if !shared.how.waits || state.is_leaving || last.elapsed() >= PATIENCE {
+            break;
+        }
+        state = shared.wait(state, LOOK);
+    }
+    let why = state.trouble.clone();
+    let full = ClickHouseError::Full {
+        path: spool.path().display().to_string(),
+        size: shared.how.limit,
+        target: Box::new(target.clone()),
+        why: why.unwrap_or_else(|| "it is slower than records come".to_owned()),
+    };
+    drop(state);
+    shared.drop_rows(batch.rows, &full.to_string());
+    if shared.how.waits {
+        shared.change(|state| state.failed = Some(full));
+    }
+    false
+}
+
+/// What became of a batch.
+enum Fate {
+    Stored,
+    /// Refused as data.
+    Dropped,
+    /// It waits for another run.
+    Left,
+}
+
+/// Sends what waits until there is nothing and nothing more comes.
+fn send(shared: &Shared, server: &Server) {
+    let mut delivery = Delivery {
+        shared,
+        server,
+        version: None,
+        is_settled: false,
+    };
+    loop {
+        let mut state = shared.lock();
+        let waiting = loop {
+            if state.is_leaving {
+                return;
+            }
+            match state.waiting.front() {
+                Some(waiting) => break waiting.clone(),
+                None if state.is_closing && state.coming == 0 => return,
+                None => state = shared.wait(state, LOOK),
+            }
+        };
+        drop(state);
+        let (rows, fate) = match waiting.read() {
+            Ok(batch) => (batch.rows, delivery.of(&batch, waiting.is_found)),
+            Err(error) => {
+                let path = waiting.path.display();
+                (shared.how.say)(&format!("cannot read {path}, which is left out: {error}"));
+                shared.change(|state| state.counts.unreadable += 1);
+                (0, Fate::Dropped)
+            }
+        };
+        if matches!(fate, Fate::Left) {
+            return;
+        }
+        if let Err(error) = waiting.remove() {
+            // It is asked for before it would be sent again.
+            let path = waiting.path.display();
+            (shared.how.say)(&format!("cannot remove {path}, which is sent: {error}"));
+        }
+        shared.change(|state| {
+            state.waiting.pop_front();
+            state.counts.waiting -= 1;
+            state.counts.waiting_bytes -= waiting.bytes;
+            match fate {
+                Fate::Stored => {
+                    state.counts.stored += rows;
+                    state.counts.batches += 1;
+                    state.counts.bytes += waiting.bytes;
+                    state.progress = Some(Instant::now());
+                }
+                // Said already.
+                Fate::Dropped => state.counts.dropped += rows,
+                Fate::Left => {}
+            }
+        });
+    }
+}
+
+struct Delivery<'a> {
+    shared: &'a Shared,
+    server: &'a Server,
+    /// Asked for again after each failure: it may be another one by then.
+    version: Option<Version>,
+    /// Inserts of earlier runs have had time to begin.
+    is_settled: bool,
+}
+
+impl Delivery<'_> {
+    /// Sends a batch until its fate is known.
+    fn of(&mut self, batch: &Batch, mut is_doubtful: bool) -> Fate {
+        let mut attempts = 0;
+        loop {
+            let error = match self.attempt(batch, is_doubtful) {
+                Ok(true) => {
+                    self.recovered();
+                    return Fate::Stored;
+                }
+                // An insert of the same batch runs: neither trouble nor progress.
+                Ok(false) => None,
+                Err(error) => Some(error),
+            };
+            attempts += 1;
+            is_doubtful = true;
+            if let Some(error) = error {
+                self.version = None;
+                self.is_settled = false;
+                if error.is_about_data() && attempts >= BAD {
+                    let rows = batch.rows;
+                    (self.shared.how.say)(&format!(
+                        "{rows} records are dropped, for the server cannot take them as {}: {error}",
+                        batch.table
+                    ));
+                    return Fate::Dropped;
+                }
+                self.troubled(&error);
+            }
+            if self.rests(names::wait(attempts)) {
+                return Fate::Left;
+            }
+        }
+    }
+
+    /// One attempt; `false`: an earlier one still runs.
+    fn attempt(&mut self, batch: &Batch, is_doubtful: bool) -> Result<bool, ClickHouseError> {
+        let server = self.server;
+        let version = match self.version {
+            Some(version) => version,
+            None => *self.version.insert(server.version()?),
+        };
+        if is_doubtful {
+            loop {
+                // In this order: what does not run any more is stored or never will be.
+                if server.is_running(&batch.id)? {
+                    return Ok(false);
+                }
+                if server.has(batch)? {
+                    return Ok(true);
+                }
+                if self.is_settled {
+                    break;
+                }
+                if self.rests(SETTLE) {
+                    return Ok(false);
+                }
+                self.is_settled = true;
+            }
+        }
+        match server.insert(batch, version) {
+            // The same batch runs.
+            Err(error) if error.code() == Some(216) => Ok(false),
+            inserted => inserted.map(|()| true),
+        }
+    }
+
+    /// Waits; whether it is to leave.
+    fn rests(&self, most: Duration) -> bool {
+        let end = Instant::now() + most;
+        let mut state = self.shared.lock();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if state.is_leaving || left.is_zero() {
+                return state.is_leaving;
+            }
+            state = self.shared.wait(state, left);
+        }
+    }
+
+    /// Says what is new about it.
+    fn troubled(&self, error: &ClickHouseError) {
+        let why = error.to_string();
+        let before = self.shared.lock().trouble.replace(why.clone());
+        if before.as_ref() != Some(&why) {
+            (self.shared.how.say)(&format!(
+                "{why} (records are kept and sent when it takes them)"
+            ));
+        }
+    }
+
+    fn recovered(&self) {
+        let mut state = self.shared.lock();
+        if state.trouble.take().is_some() {
+            let waiting = state.counts.waiting - 1;
+            drop(state);
+            let target = self.server.target();
+            (self.shared.how.say)(&format!(
+                "{target} takes records again, {waiting} batches wait"
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! Against a server that misbehaves: whatever it does, each batch is stored once or told to be dropped.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+
+use super::*;
+
+/// What the server does with an insert.
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    Take,
+    /// Closes before it has read the body.
+    Lose,
+    /// Stores it, and closes without an answer.
+    TakeAndClose,
+    /// Says no.
+    Refuse(u32),
+    /// Stores it, and says no: a view failed.
+    TakeAndRefuse,
+    /// Closes, and goes on storing until it was asked so often.
+    TakeLater(u32),
+}
+
+#[derive(Default)]
+struct Mock {
+    acts: VecDeque<Act>,
+    /// By id: how often it was stored.
+    stored: BTreeMap<String, u32>,
+    /// By id: how many questions later it is stored.
+    running: BTreeMap<String, u32>,
+    is_down: bool,
+    asked: Vec<String>,
+}
+
+struct Place {
+    mock: Arc<Mutex<Mock>>,
+    spool: PathBuf,
+    server: Server,
+    said: Arc<Mutex<Vec<String>>>,
+}
+
+fn place(name: &str, acts: &[Act]) -> Place {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mock = Arc::new(Mutex::new(Mock {
+        acts: acts.iter().copied().collect(),
+        ..Mock::default()
+    }));
+    let url = format!("clickhouse://joe@{}/net", listener.local_addr().unwrap());
+    let served = Arc::clone(&mock);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let served = Arc::clone(&served);
+            thread::spawn(move || serve(stream.unwrap(), &served));
+        }
+    });
+    let path = std::env::temp_dir().join(format!("tcplens-sender-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path); // of an earlier run that failed
+    Place {
+        mock,
+        spool: path,
+        server: Server::new(&url.parse().unwrap()).unwrap(),
+        said: Arc::default(),
+    }
+}
+
+/// Speaks as much HTTP as is needed, and as much SQL.
+fn serve(mut stream: TcpStream, mock: &Mutex<Mock>) {
+    let mut from = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let (mut length, mut first) = (0, String::new());
+        loop {
+            let mut line = String::new();
+            if from.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            if first.is_empty() {
+                first.clone_from(&line);
+            }
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut mock = mock.lock().unwrap();
+        if mock.is_down {
+            return;
+        }
+        let id = first
+            .split_once("query_id=")
+            .map(|(_, rest)| rest.split(['&', ' ']).next().unwrap().to_owned());
+        let act = id
+            .as_ref()
+            .map(|_| mock.acts.pop_front().unwrap_or(Act::Take));
+        if let Some(Act::Lose) = act {
+            return;
+        }
+        let mut body = vec![0; length];
+        from.read_exact(&mut body).unwrap();
+        let (status, answer) = match (act, id) {
+            (Some(act), Some(id)) => {
+                mock.asked.push("insert".into());
+                match act {
+                    Act::Refuse(code) => (
+                        500,
+                        format!("Code: {code}, e.displayText() = DB::Exception: no\n"),
+                    ),
+                    Act::TakeLater(asks) => {
+                        mock.running.insert(id, asks);
+                        return;
+                    }
+                    _ => {
+                        *mock.stored.entry(id).or_default() += 1;
+                        match act {
+                            Act::TakeAndClose => return,
+                            Act::TakeAndRefuse => (
+                                500,
+                                "Code: 241, e.displayText() = DB::Exception: view\n".into(),
+                            ),
+                            _ => (200, String::new()),
+                        }
+                    }
+                }
+            }
+            _ => (200, mock.answer(&String::from_utf8(body).unwrap())),
+        };
+        let reply = format!(
+            "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{answer}",
+            answer.len()
+        );
+        if stream.write_all(reply.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+impl Mock {
+    fn answer(&mut self, sql: &str) -> String {
+        if sql == "SELECT version()" {
+            return "18.16.1\n".into();
+        }
+        let id = sql.rsplit('\'').nth(1).unwrap_or_default().to_owned();
+        if sql.contains("system.processes") {
+            self.asked.push("running".into());
+            let Some(left) = self.running.get_mut(&id) else {
+                return "0\n".into();
+            };
+            *left -= 1;
+            if *left == 0 {
+                self.running.remove(&id);
+                *self.stored.entry(id).or_default() += 1;
+            }
+            return "1\n".into();
+        }
+        self.asked.push("stored".into());
+        format!("{}\n", u32::from(self.stored.contains_key(&id)))
+    }
+}
+
+fn batch(n: u64) -> Batch {
+    let id = format!("tcplens-web-{n:016x}");
+    Batch {
+        table: "requests".into(),
+        rows: 10,
+        columns: "host".into(),
+        probe: format!("id = '{id}'"),
+        id,
+        body: vec![7; 1000],
+    }
+}
+
+impl Place {
+    fn start(&self, run: &str, limit: u64, waits: bool) -> Sender {
+        let (spool, found) = Spool::open(&self.spool, self.server.target(), run).unwrap();
+        let said = Arc::clone(&self.said);
+        let how = How {
+            limit,
+            waits,
+            say: Arc::new(move |what| said.lock().unwrap().push(what.to_owned())),
+            told: None,
+        };
+        Sender::start(self.server.clone(), spool, found, how).unwrap()
+    }
+
+    fn stored(&self) -> Vec<u32> {
+        self.mock.lock().unwrap().stored.values().copied().collect()
+    }
+
+    fn done(self) {
+        std::fs::remove_dir_all(&self.spool).unwrap();
+    }
+}
+
+const MIB: u64 = 1 << 20;
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn whatever_the_server_does_with_it_a_batch_is_stored_once() {
+    for (n, act) in [
+        Act::Lose,
+        Act::TakeAndClose,
+        Act::Refuse(252),
+        Act::TakeAndRefuse,
+        Act::TakeLater(2),
+        // It runs already, as an attempt that was given up.
+        Act::Refuse(216),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let place = place(&format!("once{n}"), &[act]);
+        let mut sender = place.start("1", MIB, true);
+        sender.submit(batch(1)).unwrap();
+        sender.submit(batch(2)).unwrap();
+        let counts = sender.finish(LONG);
+        assert_eq!(place.stored(), [1, 1], "{act:?}");
+        assert_eq!(
+            (counts.stored, counts.dropped, counts.waiting),
+            (20, 0, 0),
+            "{act:?}"
+        );
+        let asked = place.mock.lock().unwrap().asked.clone();
+        let inserts = asked.iter().filter(|what| *what == "insert").count();
+        let needless = matches!(
+            act,
+            Act::TakeAndClose | Act::TakeAndRefuse | Act::TakeLater(_) | Act::Lose
+        );
+        assert_eq!(inserts, if needless { 2 } else { 3 }, "{act:?}: {asked:?}");
+        let said = place.said.lock().unwrap().clone();
+        match act {
+            Act::Refuse(216) => assert_eq!(said, Vec::<String>::new()),
+            _ => {
+                assert!(
+                    said[0].ends_with("(records are kept and sent when it takes them)"),
+                    "{said:?}"
+                );
+                assert!(
+                    said[1].ends_with("takes records again, 1 batches wait"),
+                    "{said:?}"
+                );
+                assert_eq!(said.len(), 2, "{said:?}");
+            }
+        }
+        drop(sender);
+        place.done();
+    }
+}
+
+#[test]
+fn what_the_server_calls_no_data_is_dropped_after_three_attempts_and_said() {
+    let place = place("bad", &[Act::Refuse(33); 3]);
+    let mut sender = place.start("1", MIB, false);
+    sender.submit(batch(1)).unwrap();
+    sender.submit(batch(2)).unwrap();
+    let counts = sender.finish(LONG);
+    assert_eq!((counts.stored, counts.dropped, counts.waiting), (10, 10, 0));
+    let said = place.said.lock().unwrap().join("\n");
+    assert!(
+        said.contains("10 records are dropped, for the server cannot take them as requests: "),
+        "{said}"
+    );
+    place.done();
+}
+
+#[test]
+fn a_full_spool_drops_what_is_new_and_the_next_run_sends_the_rest_asking_first() {
+    let place = place("full", &[Act::TakeAndClose]);
+    place.mock.lock().unwrap().is_down = true;
+    // Room for three batches with their heads.
+    let mut sender = place.start("1", 3600, false);
+    for n in 1..=5 {
+        sender.submit(batch(n)).unwrap();
+        sender.spooled();
+    }
+    let counts = sender.finish(Duration::from_millis(10));
+    assert_eq!((counts.stored, counts.dropped, counts.waiting), (0, 20, 3));
+    let said = place.said.lock().unwrap().join("\n");
+    assert!(said.contains("records are dropped: the spool "), "{said}");
+    assert!(said.contains("is full (3600 bytes)"), "{said}");
+    drop(sender);
+    place.mock.lock().unwrap().is_down = false;
+    // The lock goes when the threads have ended.
+    let deadline = Instant::now() + LONG;
+    let mut next = place.start("2", MIB, false);
+    while next.counts().waiting + next.counts().stored == 0 {
+        assert!(Instant::now() < deadline, "what was left is not found");
+        next.finish(Duration::from_millis(10));
+        next = place.start("2", MIB, false);
+    }
+    let counts = next.finish(LONG);
+    assert_eq!((counts.stored, counts.dropped, counts.waiting), (30, 0, 0));
+    assert_eq!(place.stored(), [1, 1, 1]);
+    assert_eq!(place.mock.lock().unwrap().asked[0], "running");
+    place.done();
+}

@@ -1,0 +1,195 @@
+//! A ClickHouse server as a store: records and the rollups that are made of them, into a [`Writer`].
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tcplens_core::batch::AnyRecord;
+use tcplens_core::record::Rollup;
+use tcplens_core::time::{SECOND, Timestamp};
+use tcplens_core::view::Rollups;
+use tcplens_core::view::rollup::LAG;
+
+use super::writer::{Settings, Writer};
+use super::{ClickHouseError, Target};
+use crate::sink::{SinkEnd, SinkError};
+use crate::store::line::LineReader;
+use crate::store::{StoreCounters, StoreKind, StoreRecord, StoreSink};
+
+/// How often what rollups have counted is sent, live, in ns: a process that is killed loses no more of them. What comes after makes
+/// one more row of the same minute.
+const ROLLUPS: i64 = 30 * SECOND;
+/// How long the end of a run waits for a server that takes nothing. Live: shorter than whoever waits for this.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(10)];
+/// Messages that wait to be told; what is beyond is not told.
+const MESSAGES: usize = 16;
+
+/// See the module.
+pub struct ClickHouseSink {
+    writer: Writer,
+    target: Target,
+    is_live: bool,
+    rollups: Rollups,
+    /// When rollups were last sent: by the wall clock live, by the engine clock of files.
+    sent: Timestamp,
+    lines: Vec<LineReader>,
+    /// Lines that are no records.
+    unread: u64,
+    messages: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl ClickHouseSink {
+    /// Opens a store; where troubles are told is set here.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn open(mut settings: Settings) -> Result<ClickHouseSink, ClickHouseError> {
+        let messages: Arc<Mutex<VecDeque<String>>> = Arc::default();
+        let told = Arc::clone(&messages);
+        settings.say = Arc::new(move |what| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() < MESSAGES {
+                told.push_back(what.to_owned());
+            }
+        });
+        Ok(ClickHouseSink {
+            target: settings.server.target().clone(),
+            is_live: settings.is_live,
+            rollups: Rollups::default(),
+            sent: Timestamp::MIN,
+            lines: Vec::new(),
+            unread: 0,
+            writer: Writer::open(settings)?,
+            messages,
+        })
+    }
+
+    fn any(&mut self, record: AnyRecord<'_>, at: Timestamp) -> Result<(), SinkEnd> {
+        let written = match record {
+            AnyRecord::Handshake(handshake) => {
+                self.rollups.handshake(handshake, at);
+                self.writer.write(handshake)
+            }
+            AnyRecord::Request(request) => {
+                let request = request.record();
+                self.rollups.request(&request, at);
+                self.writer.write(&request)
+            }
+            AnyRecord::Connection(connection) => {
+                self.rollups.connection(connection, at);
+                self.writer.write(connection)
+            }
+        };
+        self.done(written)?;
+        if self.rollups.is_full() {
+            self.send_rollups(Timestamp::MAX)?;
+        } else if !self.is_live && at.0 >= self.sent.0.saturating_add(LAG) {
+            self.sent = at;
+            self.send_rollups(at.plus(-LAG))?;
+        }
+        Ok(())
+    }
+
+    fn send_rollups(&mut self, until: Timestamp) -> Result<(), SinkEnd> {
+        let mut rows: Vec<Rollup> = Vec::new();
+        self.rollups
+            .take_until(until, &mut |rollup| rows.push(rollup));
+        let written = rows.iter().try_for_each(|rollup| self.writer.write(rollup));
+        self.done(written)
+    }
+
+    fn line(&mut self, kind: StoreKind, line: &[u8]) -> Result<(), SinkEnd> {
+        let known = self.lines.iter().position(|reader| reader.kind() == kind);
+        let known = known.unwrap_or_else(|| {
+            self.lines.push(LineReader::new(kind));
+            self.lines.len() - 1
+        });
+        let Some(reader) = self.lines.get_mut(known) else {
+            return Ok(());
+        };
+        let time = reader.time();
+        let Some(read) = reader.read(line) else {
+            self.unread += 1;
+            return Ok(());
+        };
+        let cells = std::mem::take(read.cells);
+        let written = self.writer.write_cells(kind.word(), time, &cells);
+        self.done(written)
+    }
+
+    fn done(&self, written: Result<(), ClickHouseError>) -> Result<(), SinkEnd> {
+        written.map_err(|error| self.end(error.to_string()))
+    }
+
+    fn end(&self, why: String) -> SinkEnd {
+        SinkEnd::Failed(SinkError::Write {
+            name: self.target.to_string(),
+            why,
+            advice: "what was sent before is stored",
+        })
+    }
+}
+
+impl StoreSink for ClickHouseSink {
+    fn write(&mut self, record: StoreRecord<'_>, at: Timestamp) -> Result<(), SinkEnd> {
+        let written = match record {
+            StoreRecord::Any(record) => return self.any(record, at),
+            StoreRecord::Line(kind, line) => return self.line(kind, line),
+            StoreRecord::Socket(socket) => self.writer.write(socket),
+            StoreRecord::Finding(finding) => self.writer.write(finding),
+            StoreRecord::Health(health) => self.writer.write(health),
+        };
+        self.done(written)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), SinkEnd> {
+        if self.is_live && now.0 >= self.sent.0.saturating_add(ROLLUPS) {
+            self.sent = now;
+            self.send_rollups(Timestamp::MAX)?;
+        }
+        let ticked = self.writer.tick(Instant::now());
+        self.done(ticked)
+    }
+
+    fn counters(&self) -> StoreCounters {
+        let told = self.writer.told();
+        StoreCounters {
+            written: told.counts.stored,
+            dropped: told.counts.dropped + self.unread,
+            files: told.counts.batches,
+            bytes: told.counts.bytes,
+            left_out: told.left_out,
+            limit_hits: self.rollups.limit_hits(),
+            ..StoreCounters::default()
+        }
+    }
+
+    fn take_trouble(&mut self) -> Option<String> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.pop_front()
+    }
+
+    fn finish(&mut self) -> Result<(), SinkEnd> {
+        self.send_rollups(Timestamp::MAX)?;
+        let finished = self.writer.finish(PATIENCE[usize::from(self.is_live)]);
+        let told = finished.map_err(|error| self.end(error.to_string()))?;
+        if told.counts.waiting == 0 {
+            return Ok(());
+        }
+        let why = told.trouble.unwrap_or_else(|| "the server is slow".into());
+        let waits = format!(
+            "{} batches ({} bytes) wait in {} and are sent by the next run that has the same --spool: {why}",
+            told.counts.waiting,
+            told.counts.waiting_bytes,
+            self.writer.spool().display(),
+        );
+        match self.is_live {
+            true => {
+                let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+                messages.push_back(waits);
+                Ok(())
+            }
+            false => Err(self.end(waits)),
+        }
+    }
+}

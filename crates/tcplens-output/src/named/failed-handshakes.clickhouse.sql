@@ -1,0 +1,11 @@
+-- Attempts to connect that failed; those that were too young to tell are not among them.
+SELECT server_ip, server_port, outcome, error, attempts, clients, repeated AS syn_retransmits, longest_wait_us, first, last
+FROM (
+    SELECT server_ip, server_port, outcome, error, count() AS attempts, uniqExact(client_ip) AS clients,
+           sum(syn_retransmits) AS repeated, max(wait_us) AS longest_wait_us, min(time) AS first, max(time) AS last
+    FROM handshakes
+    WHERE outcome IN ('refused', 'unreachable', 'timed_out', 'unanswered', 'aborted', 'reset') AND {where}
+    GROUP BY server_ip, server_port, outcome, error
+)
+ORDER BY attempts DESC, server_ip, server_port, outcome, error NULLS LAST
+LIMIT {limit}
