@@ -141,12 +141,12 @@ fn request(n: u64, start: Timestamp) -> Request<'static> {
         protocol: Protocol::Http,
         operation: Some(OPERATIONS[(n % 4) as usize]),
         summary: Some("/cart/12345"),
-        status: if n % 50 == 0 {
+        status: if n.is_multiple_of(50) {
             Status::Error
         } else {
             Status::Ok
         },
-        status_code: Some(if n % 50 == 0 { 503 } else { 200 }),
+        status_code: Some(if n.is_multiple_of(50) { 503 } else { 200 }),
         status_text: None,
         ended_by: EndedBy::Response,
         request_bytes: 300 + n % 50,
