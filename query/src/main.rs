@@ -17,10 +17,13 @@ mod trouble;
 mod values;
 
 use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches};
 use tcplens_output::named::{self, Dialect, Moment, Named, Parameters};
+use tokio::runtime::Runtime;
 
 use engine::Engine;
 use options::Query;
@@ -35,6 +38,9 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// Files were left out, or the query was interrupted.
 const PARTIAL: u8 = 3;
+
+/// How long a query that was given up has to end and remove its temporary files.
+const ENDING: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let matches = match definition().try_get_matches() {
@@ -112,6 +118,21 @@ fn run(query: &Query) -> Result<bool> {
         ));
     };
     let runtime = engine::runtime(query.threads)?;
+    let is_whole = answer(query, named, store, &runtime);
+    if is_whole.is_err() {
+        // Parts of a query that do not give way end with the process.
+        runtime.shutdown_timeout(ENDING);
+    }
+    is_whole
+}
+
+/// Asks the store; `false` if something was left out.
+fn answer(
+    query: &Query,
+    named: Option<&'static Named>,
+    store: &Path,
+    runtime: &Runtime,
+) -> Result<bool> {
     let engine = Engine::open(store, query)?;
     if let Some(named) = named {
         let newest = match [query.since, query.until] {
@@ -134,7 +155,7 @@ fn run(query: &Query) -> Result<bool> {
         (None, Some(file)) => std::fs::read_to_string(file)
             .map_err(|error| Trouble::Failed(format!("cannot read {}: {error}", file.display())))?,
         (None, None) if io::stdin().is_terminal() => {
-            shell::run(&engine, &runtime, query)?;
+            shell::run(&engine, runtime, query)?;
             return Ok(engine.tell_damages());
         }
         (None, None) => {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use tcplens_core::time::{SECOND, Timestamp};
 
-use super::layout::{FileName, StoreFile, StoreKind, date_text};
+#[cfg(any(feature = "parquet", test))]
+use super::layout::date_text;
+use super::layout::{FileName, StoreFile, StoreKind};
 use crate::archive::Stamp;
 
 /// What ends the name of a file that is whole.
@@ -20,7 +22,6 @@ pub(super) fn day_of_text(text: &str) -> Option<i64> {
 }
 
 /// The day since 1970 in which a moment is.
-#[cfg(feature = "parquet")]
 pub(super) fn day_of(at: Timestamp) -> i64 {
     at.0.div_euclid(86_400 * SECOND)
 }

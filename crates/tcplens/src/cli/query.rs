@@ -36,6 +36,7 @@ pub(crate) struct Query {
         long,
         value_name = "TIME",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub since: Option<Moment>,
@@ -44,6 +45,7 @@ pub(crate) struct Query {
         long,
         value_name = "TIME",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub until: Option<Moment>,
@@ -52,6 +54,7 @@ pub(crate) struct Query {
         long,
         value_name = "IP[:PORT]",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub server: Option<Server>,
@@ -60,6 +63,7 @@ pub(crate) struct Query {
         long,
         value_name = "NAME",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub host: Vec<String>,
@@ -68,6 +72,7 @@ pub(crate) struct Query {
         long,
         value_name = "N",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -77,11 +82,12 @@ pub(crate) struct Query {
         long,
         value_name = "WHAT",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub per: Option<Per>,
     /// Print its SQL, and do not run it
-    #[arg(long, requires = "named", help_heading = "Named queries")]
+    #[arg(long, requires = "named", conflicts_with_all = ["sql", "file"], help_heading = "Named queries")]
     pub show_sql: bool,
     /// How it would be run, and which files would be read
     #[arg(long, help_heading = "Output")]
