@@ -21,7 +21,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Command, FromArgMatches};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Command, FromArgMatches};
 use tcplens_output::named::{self, Dialect, Moment, Named, Parameters};
 use tokio::runtime::Runtime;
 
@@ -78,8 +79,16 @@ fn definition() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("SQL over a store of records, and queries that come along");
     command.mut_args(|arg| match arg.get_long() {
+        // What belongs to one question has none: TCPLENS_HOST is what a host calls itself where it stores.
+        _ if arg.get_help_heading() == Some("Named queries") => arg,
         Some(long) if !matches!(long, "help" | "version") => {
             let variable = format!("TCPLENS_{}", long.replace('-', "_").to_uppercase());
+            let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+            // `TCPLENS_EXPLAIN=0` does not mean yes.
+            let arg = match is_flag {
+                true => arg.value_parser(FalseyValueParser::new()),
+                false => arg,
+            };
             arg.env(variable).hide_env(true)
         }
         _ => arg,
