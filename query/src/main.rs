@@ -17,10 +17,14 @@ mod trouble;
 mod values;
 
 use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, Command, FromArgMatches};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Command, FromArgMatches};
 use tcplens_output::named::{self, Dialect, Moment, Named, Parameters};
+use tokio::runtime::Runtime;
 
 use engine::Engine;
 use options::Query;
@@ -35,6 +39,9 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// Files were left out, or the query was interrupted.
 const PARTIAL: u8 = 3;
+
+/// How long a query that was given up has to end and remove its temporary files.
+const ENDING: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let matches = match definition().try_get_matches() {
@@ -72,8 +79,16 @@ fn definition() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("SQL over a store of records, and queries that come along");
     command.mut_args(|arg| match arg.get_long() {
+        // What belongs to one question has none: TCPLENS_HOST is what a host calls itself where it stores.
+        _ if arg.get_help_heading() == Some("Named queries") => arg,
         Some(long) if !matches!(long, "help" | "version") => {
             let variable = format!("TCPLENS_{}", long.replace('-', "_").to_uppercase());
+            let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+            // `TCPLENS_EXPLAIN=0` does not mean yes.
+            let arg = match is_flag {
+                true => arg.value_parser(FalseyValueParser::new()),
+                false => arg,
+            };
             arg.env(variable).hide_env(true)
         }
         _ => arg,
@@ -112,6 +127,21 @@ fn run(query: &Query) -> Result<bool> {
         ));
     };
     let runtime = engine::runtime(query.threads)?;
+    let is_whole = answer(query, named, store, &runtime);
+    if is_whole.is_err() {
+        // Parts of a query that do not give way end with the process.
+        runtime.shutdown_timeout(ENDING);
+    }
+    is_whole
+}
+
+/// Asks the store; `false` if something was left out.
+fn answer(
+    query: &Query,
+    named: Option<&'static Named>,
+    store: &Path,
+    runtime: &Runtime,
+) -> Result<bool> {
     let engine = Engine::open(store, query)?;
     if let Some(named) = named {
         let newest = match [query.since, query.until] {
@@ -134,7 +164,7 @@ fn run(query: &Query) -> Result<bool> {
         (None, Some(file)) => std::fs::read_to_string(file)
             .map_err(|error| Trouble::Failed(format!("cannot read {}: {error}", file.display())))?,
         (None, None) if io::stdin().is_terminal() => {
-            shell::run(&engine, &runtime, query)?;
+            shell::run(&engine, runtime, query)?;
             return Ok(engine.tell_damages());
         }
         (None, None) => {

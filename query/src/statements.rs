@@ -1,21 +1,26 @@
 //! Statements, one after the other: parsed, refused where they would change something, planned, run, and their rows printed. If a
 //! damaged file ends a query before its first row, it is found, left out, and the query runs again.
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::DataFrame;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as Ansi;
 use futures::StreamExt;
 use tcplens_output::answer::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::damage;
 use crate::engine::Engine;
 use crate::output::{Output, Printed};
 use crate::trouble::{self, Result, Trouble};
 use crate::values;
+
+/// Batches of rows (8,192 each) that wait to be printed.
+const BATCHES: usize = 2;
 
 impl Engine {
     /// Runs each statement of `sql` and prints what it answers.
@@ -106,15 +111,31 @@ impl Engine {
             },
             _ = tokio::signal::ctrl_c() => return Err(Trouble::Interrupted),
         };
-        printed.begin(&stream.schema(), is_explained)?;
-        let rows = rows(&mut stream, printed);
+        // In a task of its own: parts of a query go on for minutes without giving way, and Ctrl-C must not wait for them.
+        let (sender, mut batches) = mpsc::channel(BATCHES);
+        let schema = stream.schema();
+        // Ends with this function, whichever way that is: as soon as it gives way.
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            while let Some(batch) = stream.next().await {
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
+        printed.begin(&schema, is_explained)?;
         let answered = tokio::select! {
-            answered = rows => answered?,
-            // What runs is dropped, and ends.
+            answered = rows(&mut batches, printed) => answered?,
             _ = tokio::signal::ctrl_c() => {
                 printed.end("")?;
                 return Err(Trouble::Interrupted);
             }
+        };
+        drop(batches);
+        // The damaged parts of a file may make it panic, which ends the answer as well.
+        let answered = match (answered, task.join_next().await) {
+            (Ok(()), Some(Err(error))) => Err(DataFusionError::ExecutionJoin(Box::new(error))),
+            (answered, _) => answered,
         };
         if answered.is_ok() || printed.rows() > 0 {
             printed.end(&if is_explained {
@@ -143,10 +164,10 @@ impl Engine {
 }
 
 async fn rows(
-    stream: &mut SendableRecordBatchStream,
+    batches: &mut mpsc::Receiver<datafusion::common::Result<RecordBatch>>,
     printed: &mut Printed,
 ) -> Result<std::result::Result<(), DataFusionError>> {
-    while let Some(batch) = stream.next().await {
+    while let Some(batch) = batches.recv().await {
         match batch {
             Ok(batch) => printed.push(&batch)?,
             Err(error) => return Ok(Err(error)),

@@ -93,10 +93,18 @@ pub(crate) fn in_run(error: &DataFusionError) -> Trouble {
     match root {
         DataFusionError::ResourcesExhausted(why) => Trouble::Failed(format!(
             "the query needs more memory than it may have: {}; raise --limit-memory, or ask for less",
-            why.lines().next().unwrap_or_default()
+            reason(why)
         )),
         _ => Trouble::Failed(format!("the query failed: {}", sentence(error))),
     }
+}
+
+/// The first line, without the head of the list of who holds how much: that follows in further lines.
+fn reason(why: &str) -> &str {
+    let line = why.lines().next().unwrap_or_default();
+    line.split(" with top memory consumers")
+        .next()
+        .unwrap_or_default()
 }
 
 /// Without backtraces, and without the words that say in which part of the engine it was.

@@ -586,7 +586,9 @@ pub(crate) fn definition() -> Definition {
             } else {
                 arg
             };
-            match (is_flag || is_known) && !arg.is_hide_set() {
+            // They belong to one question; TCPLENS_HOST is what a host calls itself where it stores.
+            let is_of_question = arg.get_help_heading() == Some("Named queries");
+            match (is_flag || is_known) && !is_of_question && !arg.is_hide_set() {
                 true => arg.env(variable).hide_env(true),
                 false => arg,
             }

@@ -165,7 +165,7 @@ fn what_is_missing_or_makes_no_sense_is_said() {
 fn memory_is_bounded() {
     let place = Place::new("memory");
     fill(&place);
-    let sql = "SELECT count(*) AS n FROM (SELECT value, lag(value) OVER (ORDER BY value % 1000, value) AS p \
+    let sql = "SELECT count(p) AS n FROM (SELECT value, lag(value) OVER (ORDER BY value % 1000, value) AS p \
                FROM generate_series(1, 2000000))";
     let run = place.run(&[
         sql,
@@ -185,6 +185,6 @@ fn memory_is_bounded() {
     assert!(run.err.contains("raise --limit-memory"), "{run:?}");
     assert_eq!(
         place.answer(&[sql, "-f", "csv", "--limit-memory", "64MiB"]),
-        "n\n2000000\n"
+        "n\n1999999\n"
     );
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tcplens_core::time::{SECOND, Timestamp};
 
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "parquet", test))]
 use super::layout::date_text;
 use super::layout::{FileName, StoreFile, StoreKind};
 use crate::archive::Stamp;

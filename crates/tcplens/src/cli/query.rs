@@ -39,6 +39,7 @@ pub(crate) struct Query {
         long,
         value_name = "TIME",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub since: Option<Moment>,
@@ -47,6 +48,7 @@ pub(crate) struct Query {
         long,
         value_name = "TIME",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub until: Option<Moment>,
@@ -55,6 +57,7 @@ pub(crate) struct Query {
         long,
         value_name = "IP[:PORT]",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub server: Option<Server>,
@@ -63,6 +66,7 @@ pub(crate) struct Query {
         long,
         value_name = "NAME",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub host: Vec<String>,
@@ -71,6 +75,7 @@ pub(crate) struct Query {
         long,
         value_name = "N",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
@@ -80,11 +85,12 @@ pub(crate) struct Query {
         long,
         value_name = "WHAT",
         requires = "named",
+        conflicts_with_all = ["sql", "file"],
         help_heading = "Named queries"
     )]
     pub per: Option<Per>,
     /// Print its SQL, and do not run it
-    #[arg(long, requires = "named", help_heading = "Named queries")]
+    #[arg(long, requires = "named", conflicts_with_all = ["sql", "file"], help_heading = "Named queries")]
     pub show_sql: bool,
     /// How it would be run, and which files would be read
     #[arg(long, help_heading = "Output")]

@@ -95,7 +95,7 @@ fn missing(beside: Option<&Path>, checkout: Option<&Path>) -> String {
     };
     format!(
         "SQL over a directory needs the program {ENGINE}, which is neither in {beside} nor on PATH. Build it once, about 25 \
-         minutes of one core and 2 GB of disk, a program of 70 MB: in {root}, \
+         minutes of one core and 2 GB of disk, a program of 160 MB: in {root}, \
          `cargo build --release --manifest-path query/Cargo.toml`; then put query/target/release/{ENGINE} beside tcplens or on \
          PATH ({VARIABLE}=FILE names it where it is). What needs no such program: `query --named` lists the queries that come \
          along, and DuckDB reads the directory (docs/query.md)"

@@ -103,7 +103,15 @@ fn the_engine_gets_the_words_as_they_came_and_its_status_is_ours() {
 fn options_that_make_no_sense_are_refused_before_the_engine_is_looked_for() {
     let place = Place::new("query-usage");
     for (words, said) in [
-        (&["query", "--since", "2h", "SELECT 1"][..], "--named"),
+        (
+            &["query", "--since", "2h", "SELECT 1"][..],
+            "cannot be used with",
+        ),
+        (&["query", "--since", "2h"], "--named"),
+        (
+            &["query", "-F", "a.sql", "--limit", "3"],
+            "cannot be used with",
+        ),
         (
             &["query", "--named", "errors", "--since", "yesterday"],
             "cannot read \"yesterday\" as a time",

@@ -265,6 +265,8 @@ fn invariant_09_sockets_are_opened_for_answers_only_and_on_loopback_by_default()
                 "tcplens/src/commands/events.rs",
                 // `doctor` looks for sockets of its own, which are gone before it says anything.
                 "tcplens-capture/src/probe.rs",
+                // Connects to where the operator says (--store clickhouse://..., --otlp), and never listens.
+                "tcplens-output/src/remote/abrupt.rs",
             ]
             .iter()
             .any(|part| path.to_string_lossy().contains(part));
@@ -291,6 +293,8 @@ fn invariant_09_sockets_are_opened_for_answers_only_and_on_loopback_by_default()
     assert!(help.contains("alone: at 127.0.0.1:33333"), "{help}");
     assert!(help.contains("a port alone is on 127.0.0.1"), "{help}");
     assert!(help.contains("alone: http://127.0.0.1:9317"), "{help}");
+    let remote = sources("crates/tcplens-output/src/remote");
+    assert!(remote.iter().all(|path| !code_of(path).contains("TcpListener")));
 }
 
 #[test]
