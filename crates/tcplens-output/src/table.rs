@@ -230,6 +230,8 @@ impl Table {
             }
         }
         self.columns = columns;
+        let mut is_kept = kept.iter();
+        self.titles.retain(|_| is_kept.next().is_some_and(|it| *it));
         let widths = self.widths.iter().zip(kept);
         self.widths = widths.filter(|it| *it.1).map(|it| *it.0).collect();
         left_out

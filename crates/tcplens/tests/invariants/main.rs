@@ -294,7 +294,11 @@ fn invariant_09_sockets_are_opened_for_answers_only_and_on_loopback_by_default()
     assert!(help.contains("a port alone is on 127.0.0.1"), "{help}");
     assert!(help.contains("alone: http://127.0.0.1:9317"), "{help}");
     let remote = sources("crates/tcplens-output/src/remote");
-    assert!(remote.iter().all(|path| !code_of(path).contains("TcpListener")));
+    assert!(
+        remote
+            .iter()
+            .all(|path| !code_of(path).contains("TcpListener"))
+    );
 }
 
 #[test]

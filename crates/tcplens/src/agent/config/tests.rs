@@ -366,7 +366,7 @@ views:
   - {kind: handshakes, outcome: refused, handshake_filter: a}
   - {kind: requests, format: tcprt-stats, output: /y, stats_interval: 10}
 answering: {stats_port: 1, socket: ./x, metrics: 2, web: 3}
-store: {to: kept, host: h, keep: 30d, keep_rollups: 500d, interval: 60}
+store: {to: kept, host: h, keep: 30d, keep_rollups: 500d, interval: 60, password_file: /p, spool: s, spool_size: 1M}
 anomalies: {topology: t.yaml, history: 7d, limit_instances: 9}
 otlp: {url: 'http://[::1]:4318', interval: 5, slower_than: 20, headers: /h, ca: /c}
 bounds: {threads: 1, limit_connections: 1, limit_memory: 1M, timeout: 1, idle: 1, active: 1}
