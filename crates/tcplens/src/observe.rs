@@ -359,8 +359,9 @@ fn complete(
         match &ran.end {
             // Whoever runs it again has nothing twice.
             Some(_) if plan.live.is_none() => {
-                feeder.abandon();
-                say("nothing of this run is kept in the store: it ended before all was read");
+                if let Some(told) = feeder.abandon() {
+                    say(told);
+                }
             }
             _ => {
                 if let Err(end) = feeder.settle() {

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -42,13 +43,14 @@ pub struct Counts {
     pub batches: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Rows that nobody will ever have: no room in the queue or the spool, or refused as data.
+    /// Rows that nobody will ever have: no room in the queue or the spool, refused as data, or in a file of the spool that is not
+    /// whole or is gone.
     pub dropped: u64,
     /// Batches in the spool, of earlier runs too.
     pub waiting: u64,
     /// Their bytes.
     pub waiting_bytes: u64,
-    /// Files of the spool that could not be read, whatever was in them.
+    /// Files of the spool that were not whole, or gone. Their rows are in `dropped` as far as their heads say how many.
     pub unreadable: u64,
 }
 
@@ -75,6 +77,8 @@ struct State {
     progress: Option<Instant>,
     /// What the server last said, if that was no.
     trouble: Option<String>,
+    /// Why a batch cannot be read, if one cannot.
+    unread: Option<(PathBuf, String)>,
     /// No more batches come.
     is_closing: bool,
     /// What waits, waits for another run.
@@ -85,6 +89,14 @@ struct State {
     is_drop_told: bool,
     /// Why a file's run cannot go on.
     failed: Option<ClickHouseError>,
+}
+
+impl State {
+    /// Why batches wait.
+    fn why(&self) -> Option<String> {
+        let unread = || self.unread.as_ref().map(|(_, why)| why.clone());
+        self.trouble.clone().or_else(unread)
+    }
 }
 
 struct Shared {
@@ -189,10 +201,12 @@ impl Sender {
             let why = "the disk of the spool does not keep up";
             self.shared.drop_rows(batch.rows, why);
         }
-        match self.shared.lock().failed.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        self.failure().map_or(Ok(()), Err)
+    }
+
+    /// Why a file's run cannot go on, once.
+    pub fn failure(&mut self) -> Option<ClickHouseError> {
+        self.shared.lock().failed.take()
     }
 
     /// Waits until all batches are in the spool, or dropped: no longer than the disk takes.
@@ -209,13 +223,14 @@ impl Sender {
         self.shared.lock().counts
     }
 
-    /// What the server last said, if that was no.
+    /// What the server last said, if that was no; or why a batch cannot be read.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
-        self.shared.lock().trouble.clone()
+        self.shared.lock().why()
     }
 
     /// No more come: waits until all is stored, or until nothing has been for `patience`. What waits then, waits for another run.
+    /// Whether all came into the spool says [`failure`](Self::failure).
     pub fn finish(&mut self, patience: Duration) -> Counts {
         self.queue = None;
         self.shared.change(|state| state.is_closing = true);
@@ -283,7 +298,7 @@ fn room(shared: &Shared, batch: &Batch, spool: &Spool, target: &Target) -> bool 
         }
         state = shared.wait(state, LOOK);
     }
-    let why = state.trouble.clone();
+    let why = state.why();
     let full = ClickHouseError::Full {
         path: spool.path().display().to_string(),
         size: shared.how.limit,
@@ -315,6 +330,7 @@ fn send(shared: &Shared, server: &Server) {
         version: None,
         is_settled: false,
     };
+    let mut unread = Unread::default();
     loop {
         let mut state = shared.lock();
         let waiting = loop {
@@ -329,18 +345,32 @@ fn send(shared: &Shared, server: &Server) {
         };
         drop(state);
         let (rows, fate) = match waiting.read() {
-            Ok(batch) => (batch.rows, delivery.of(&batch, waiting.is_found)),
-            Err(error) => {
-                let path = waiting.path.display();
-                (shared.how.say)(&format!("cannot read {path}, which is left out: {error}"));
+            Ok(batch) => {
+                unread.read(shared, &waiting);
+                (batch.rows, delivery.of(&batch, waiting.is_found))
+            }
+            Err(error) if is_lost(&error) => {
+                let (path, rows) = (waiting.path.display(), waiting.rows);
+                (shared.how.say)(&format!(
+                    "cannot read {path}, which is left out, {rows} records are dropped: {error}"
+                ));
                 shared.change(|state| state.counts.unreadable += 1);
-                (0, Fate::Dropped)
+                (rows, Fate::Dropped)
+            }
+            Err(error) => {
+                let wait = unread.failed(shared, &waiting, error);
+                if delivery.rests(wait) {
+                    return;
+                }
+                continue;
             }
         };
         if matches!(fate, Fate::Left) {
             return;
         }
-        if let Err(error) = waiting.remove() {
+        if let Err(error) = waiting.remove()
+            && error.kind() != io::ErrorKind::NotFound
+        {
             // It is asked for before it would be sent again.
             let path = waiting.path.display();
             (shared.how.say)(&format!("cannot remove {path}, which is sent: {error}"));
@@ -361,6 +391,53 @@ fn send(shared: &Shared, server: &Server) {
                 Fate::Left => {}
             }
         });
+    }
+}
+
+/// Whether what could not be read never can be: it is not what was written, or is not there.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::NotFound
+    )
+}
+
+/// Batches that are there and cannot be read now: they stay, and others go before them.
+#[derive(Default)]
+struct Unread {
+    /// In a row.
+    attempts: u32,
+    /// What was told.
+    told: Option<io::ErrorKind>,
+}
+
+impl Unread {
+    /// One was read.
+    fn read(&mut self, shared: &Shared, waiting: &Waiting) {
+        self.attempts = 0;
+        let mut state = shared.lock();
+        state.unread.take_if(|(path, _)| *path == waiting.path);
+    }
+
+    /// One was not: how long to wait.
+    fn failed(&mut self, shared: &Shared, waiting: &Waiting, why: io::Error) -> Duration {
+        self.attempts += 1;
+        let kind = why.kind();
+        let why = ClickHouseError::File {
+            what: "read records that wait in",
+            path: waiting.path.display().to_string(),
+            why,
+            advice: "make it readable for the user that tcplens became",
+        };
+        let why = why.to_string();
+        if self.told.replace(kind) != Some(kind) {
+            (shared.how.say)(&format!("{why} (they are kept, and it is tried again)"));
+        }
+        shared.change(|state| {
+            state.unread = Some((waiting.path.clone(), why));
+            state.waiting.rotate_left(1);
+        });
+        names::wait(self.attempts)
     }
 }
 

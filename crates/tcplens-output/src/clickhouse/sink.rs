@@ -143,7 +143,9 @@ impl StoreSink for ClickHouseSink {
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), SinkEnd> {
-        if self.is_live && now.0 >= self.sent.0.saturating_add(ROLLUPS) {
+        // A clock that was set back would be waited for.
+        let is_due = now < self.sent || now.0 >= self.sent.0.saturating_add(ROLLUPS);
+        if self.is_live && is_due {
             self.sent = now;
             self.send_rollups(Timestamp::MAX)?;
         }
@@ -153,13 +155,17 @@ impl StoreSink for ClickHouseSink {
 
     fn counters(&self) -> StoreCounters {
         let told = self.writer.told();
+        let mut limit_hits = self.rollups.limit_hits();
+        if told.counts.unreadable > 0 {
+            limit_hits.push(("store_unreadable_batches", told.counts.unreadable));
+        }
         StoreCounters {
             written: told.counts.stored,
             dropped: told.counts.dropped + self.unread,
             files: told.counts.batches,
             bytes: told.counts.bytes,
             left_out: told.left_out,
-            limit_hits: self.rollups.limit_hits(),
+            limit_hits,
             ..StoreCounters::default()
         }
     }
@@ -167,6 +173,18 @@ impl StoreSink for ClickHouseSink {
     fn take_trouble(&mut self) -> Option<String> {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         messages.pop_front()
+    }
+
+    fn cut_short(&self) -> String {
+        let told = self.writer.told();
+        format!(
+            "the run ended before all was read: {} records were sent to {} already and stay; {} batches wait in {} and are sent by \
+             the next run that has the same --spool",
+            told.counts.stored,
+            self.target,
+            told.counts.waiting,
+            self.writer.spool().display(),
+        )
     }
 
     fn finish(&mut self) -> Result<(), SinkEnd> {

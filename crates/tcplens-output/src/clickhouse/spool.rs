@@ -16,6 +16,8 @@ use super::{ClickHouseError, Target};
 const MAGIC: &str = "tcplens batch 1";
 /// Lines of its head.
 const HEAD: usize = 8;
+/// Bytes in which its first four lines end.
+const BEGIN: u64 = 1024;
 const LOCK: &str = "lock";
 const ADVICE: &str = "name another directory with --spool";
 
@@ -35,6 +37,8 @@ pub struct Waiting {
     pub path: PathBuf,
     /// The file's size.
     pub bytes: u64,
+    /// Its rows; 0 where its head does not say.
+    pub rows: u64,
     /// Left by an earlier process: it may have been sent.
     pub is_found: bool,
 }
@@ -150,6 +154,7 @@ impl Spool {
         }
         Ok(Waiting {
             bytes: (head.len() + batch.body.len()) as u64,
+            rows: batch.rows,
             path,
             is_found: false,
         })
@@ -178,6 +183,7 @@ fn left(run: &Path) -> io::Result<Vec<Waiting>> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("batch") => found.push(Waiting {
                 bytes: fs::metadata(&path)?.len(),
+                rows: rows(&path).unwrap_or(0),
                 path,
                 is_found: true,
             }),
@@ -189,11 +195,26 @@ fn left(run: &Path) -> io::Result<Vec<Waiting>> {
     Ok(found)
 }
 
+/// The rows of a batch as its head has them: for whoever must count what is lost.
+fn rows(path: &Path) -> Option<u64> {
+    let mut begin = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(BEGIN).read_to_end(&mut begin).ok()?;
+    let mut lines = begin.split(|byte| *byte == b'\n');
+    if lines.next()? != MAGIC.as_bytes() {
+        return None;
+    }
+    let text = std::str::from_utf8(lines.nth(2)?).ok()?;
+    // A line that is cut has no other behind it.
+    lines.next()?;
+    text.parse().ok()
+}
+
 impl Waiting {
     /// The batch.
     ///
     /// # Errors
-    /// It cannot be read, or is not what was written.
+    /// It cannot be read now; `InvalidData`: it is not what was written, and never will be.
     pub fn read(&self) -> io::Result<Batch> {
         let mut all = Vec::new();
         File::open(&self.path)?.read_to_end(&mut all)?;

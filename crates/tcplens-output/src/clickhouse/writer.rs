@@ -320,6 +320,9 @@ impl Writer {
         let flushed = self.flush();
         let counts = self.sender.finish(patience);
         flushed?;
+        if let Some(error) = self.sender.failure() {
+            return Err(error);
+        }
         Ok(Told {
             counts,
             ..self.told()

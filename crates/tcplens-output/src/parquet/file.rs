@@ -73,6 +73,11 @@ impl<W: Write + Send> ParquetFile<W> {
         self.end_full_group()
     }
 
+    /// Records to come are of another host; of a hosted file.
+    pub(crate) fn set_host(&mut self, host: &str) {
+        self.rows.set_host(host);
+    }
+
     /// Adds a row by the values of its fields, in the order of declaration; of a hosted file with `host`.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ const SPAN_LIMIT: u64 = 1_000_000_000_000_000_000;
 pub(super) struct Rows {
     /// Whose all are: the first column.
     host: Option<Box<str>>,
+    /// How many hosts there were before.
+    hosts_before: u128,
     columns: Vec<Column>,
     count: usize,
     left_out: u64,
@@ -51,9 +53,18 @@ impl Rows {
         });
         Rows {
             host: host.map(Box::from),
+            hosts_before: 0,
             columns,
             count: 0,
             left_out: 0,
+        }
+    }
+
+    /// Rows to come are another host's, where there is a column for it.
+    pub(super) fn set_host(&mut self, host: &str) {
+        if let Some(before) = &mut self.host {
+            *before = host.into();
+            self.hosts_before += 1;
         }
     }
 
@@ -65,7 +76,9 @@ impl Rows {
             left_out: &mut self.left_out,
         };
         if let Some(host) = &self.host {
-            row.key(Some(0), |out| out.extend_from_slice(host.as_bytes()));
+            row.key(Some(self.hosts_before), |out| {
+                out.extend_from_slice(host.as_bytes());
+            });
         }
         record.visit(&mut row);
         self.count += 1;

@@ -120,6 +120,8 @@ pub(super) struct Segment {
     lines: u64,
     /// Lines that found no room.
     lost: u64,
+    /// The last write failed: until the next flush none is tried.
+    is_failing: bool,
 }
 
 impl Segment {
@@ -132,22 +134,27 @@ impl Segment {
             length: 0,
             lines: 0,
             lost: 0,
+            is_failing: false,
         }
     }
 
     /// Adds lines that end with their newline.
     pub(super) fn append(&mut self, lines: &[u8], count: u64) -> io::Result<()> {
-        if self.waiting.len() + lines.len() > WAITING {
-            self.flush()?;
+        let is_full = |waiting: &[u8]| waiting.len() + lines.len() > WAITING;
+        let mut flushed = Ok(());
+        if is_full(&self.waiting) && !self.is_failing {
+            flushed = self.flush();
         }
-        if self.waiting.len() + lines.len() > WAITING {
+        if is_full(&self.waiting) {
             self.lost += count;
-            return Ok(());
+            return flushed;
         }
         self.waiting.extend_from_slice(lines);
         self.waiting_lines += count;
-        let is_due = self.waiting.len() >= GATHERED && self.lost == 0;
-        if is_due { self.flush() } else { Ok(()) }
+        if self.waiting.len() >= GATHERED && !self.is_failing {
+            flushed = self.flush();
+        }
+        flushed
     }
 
     /// Writes what waits; what cannot be written goes on waiting.
@@ -156,6 +163,7 @@ impl Segment {
             return Ok(());
         }
         let written = self.write();
+        self.is_failing = written.is_err();
         if let Err(error) = written {
             // A line that is torn would be followed by whole ones.
             if let Some(file) = &self.file
@@ -225,5 +233,38 @@ impl StoreError {
             name: path.display().to_string(),
             why: SinkError::reason(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_nothing_can_be_written_each_line_waits_or_is_counted_and_one_write_is_tried() {
+        let dir = std::env::temp_dir().join(format!("tcplens-segment-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir); // of an earlier run that failed
+        let mut segment = Segment::new(dir.join("a.jsonl"));
+        let line = [b'x'; 64 << 10];
+        let append = |segment: &mut Segment| segment.append(&line, 1);
+        let failed = (0..100).filter(|_| append(&mut segment).is_err()).count();
+        assert_eq!(failed, 1);
+        let ((written, lost), waiting) = (segment.lines(), segment.waiting());
+        assert_eq!((written, lost + waiting, waiting), (0, 100, 64));
+        // Each flush tries once; what fills half of the room then goes.
+        segment.flush().unwrap_err();
+        assert_eq!((segment.lines(), segment.waiting()), ((0, 100), 0));
+        fs::create_dir(&dir).unwrap();
+        for _ in 0..8 {
+            append(&mut segment).unwrap();
+        }
+        assert_eq!((segment.lines(), segment.waiting()), ((0, 100), 8));
+        segment.flush().unwrap();
+        // And then as before.
+        for _ in 0..4 {
+            append(&mut segment).unwrap();
+        }
+        assert_eq!((segment.lines(), segment.waiting()), ((12, 100), 0));
+        fs::remove_dir_all(&dir).unwrap();
     }
 }

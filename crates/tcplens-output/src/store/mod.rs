@@ -87,11 +87,27 @@ pub trait StoreSink: Send {
         None
     }
 
+    /// What is to be told of a run of capture files that ended before all was read, instead of [`finish`](Self::finish).
+    fn cut_short(&self) -> String {
+        "nothing of this run is kept in the store: it ended before all was read".to_owned()
+    }
+
     /// Nothing more comes: all goes to where it belongs.
     ///
     /// # Errors
     /// It could not.
     fn finish(&mut self) -> Result<(), SinkEnd>;
+}
+
+/// Adds up how often bounds were reached, by their names.
+#[cfg(feature = "parquet")]
+pub(crate) fn add_hits(into: &mut Vec<(&'static str, u64)>, more: &[(&'static str, u64)]) {
+    for (what, hits) in more {
+        match into.iter_mut().find(|(known, _)| known == what) {
+            Some((_, count)) => *count += hits,
+            None => into.push((what, *hits)),
+        }
+    }
 }
 
 /// What became of records.

@@ -13,9 +13,10 @@ use super::line::LineReader;
 use super::places;
 use super::rollup_row::rollup;
 use super::slot::{create, name_it};
+use crate::parquet::ParquetFile;
 
 /// What became of a segment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Recovered {
     /// Rows in the file, if there was none yet.
     pub(super) rows: u64,
@@ -23,6 +24,16 @@ pub(super) struct Recovered {
     pub(super) damaged: u64,
     /// Length of the file.
     pub(super) bytes: u64,
+    /// How often bounds were reached when rollups were added up.
+    limit_hits: Vec<(&'static str, u64)>,
+}
+
+impl Recovered {
+    /// For `health.limit_hits`: bounds, and lines that could not be read.
+    pub(super) fn hits(&self) -> Vec<(&'static str, u64)> {
+        let torn = (self.damaged > 0).then_some(("store_torn_lines", self.damaged));
+        self.limit_hits.iter().copied().chain(torn).collect()
+    }
 }
 
 /// Makes a file of a segment, unless it is there, and removes the segment.
@@ -80,39 +91,38 @@ fn records(
     Ok(recovered)
 }
 
-/// The journal has what each flush added: here it is one row again.
+/// The journal has what each flush added: here it is one row again, of whom its lines say.
 fn rollups(lines: BufReader<File>, path: &Path, host: &str) -> io::Result<Recovered> {
     let mut recovered = Recovered::default();
     let mut sums = Rollups::default();
     let mut file = create(StoreKind::Rollup, path, host)?;
     let mut reader = LineReader::new(StoreKind::Rollup);
-    let mut failed = Ok(());
+    let mut whose = host.to_owned();
     each_line(lines, |line| {
         let row = line.and_then(|line| reader.read(line)).and_then(|line| {
             let mut cells = line.cells.drain(..);
-            rollup(|| cells.next().unwrap_or_default())
+            let row = rollup(|| cells.next().unwrap_or_default())?;
+            Some((row, line.host))
         });
-        match row {
-            Some(row) => sums.add_rollup(&row),
-            None => recovered.damaged += 1,
+        let Some((row, of)) = row else {
+            recovered.damaged += 1;
+            return Ok(());
+        };
+        let of = of.as_deref().unwrap_or(host);
+        // A segment is one run's, and so one host's.
+        if of != whose {
+            recovered.rows += give(&mut sums, &mut file)?;
+            whose = of.to_owned();
+            file.set_host(of);
         }
+        sums.add_rollup(&row);
         if sums.is_full() {
-            sums.take_until(Timestamp::MAX, &mut |row| {
-                recovered.rows += 1;
-                if let Err(error) = file.push(&row) {
-                    failed = Err(error);
-                }
-            });
+            recovered.rows += give(&mut sums, &mut file)?;
         }
         Ok(())
     })?;
-    sums.take_until(Timestamp::MAX, &mut |row| {
-        recovered.rows += 1;
-        if let Err(error) = file.push(&row) {
-            failed = Err(error);
-        }
-    });
-    failed?;
+    recovered.rows += give(&mut sums, &mut file)?;
+    recovered.limit_hits = sums.limit_hits();
     if recovered.rows > 0 {
         recovered.bytes = name_it(file, path)?;
     } else {
@@ -120,6 +130,18 @@ fn rollups(lines: BufReader<File>, path: &Path, host: &str) -> io::Result<Recove
         fs::remove_file(super::slot::part(path))?;
     }
     Ok(recovered)
+}
+
+/// All that was added up goes to the file; how many rows.
+fn give(sums: &mut Rollups, file: &mut ParquetFile<File>) -> io::Result<u64> {
+    let (mut rows, mut written) = (0, Ok(()));
+    sums.take_until(Timestamp::MAX, &mut |row| {
+        rows += 1;
+        if written.is_ok() {
+            written = file.push(&row);
+        }
+    });
+    written.map(|()| rows)
 }
 
 /// Each line; `None`: one without an end.

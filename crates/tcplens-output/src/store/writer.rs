@@ -23,7 +23,7 @@ use super::layout::StoreKind;
 use super::line::LineReader;
 use super::places::day_of;
 use super::slot::{self, Slot};
-use super::{StoreCounters, StoreError, StoreRecord, StoreSink};
+use super::{StoreCounters, StoreError, StoreRecord, StoreSink, add_hits};
 use crate::cell::Cell;
 use crate::jsonl::Jsonl;
 use crate::sink::{SinkEnd, SinkError};
@@ -288,19 +288,24 @@ impl StoreSink for StoreWriter {
         if !self.settings.is_live {
             return Ok(());
         }
-        let passed = |since: Timestamp| now.0.saturating_sub(since.0);
-        if passed(self.flushed) >= FLUSH {
+        // Where the clock was set back, what was marked later is due: else nothing would be until it is there again.
+        let is_due =
+            |since: Timestamp, period: i64| now < since || now.0.saturating_sub(since.0) >= period;
+        if is_due(self.flushed, FLUSH) {
             self.flush();
         }
+        for slot in &mut self.slots {
+            slot.since = slot.since.min(now);
+        }
         let interval = i64::try_from(self.settings.interval.ns()).unwrap_or(i64::MAX);
-        let is_old = |slot: &Slot| passed(slot.since) >= interval;
+        let is_old = |slot: &Slot| is_due(slot.since, interval);
         while let Some(n) = self.slots.iter().position(is_old) {
             match self.slots[n].name.kind {
                 StoreKind::Rollup => self.finish_rollups()?,
                 _ => self.finish_slot(n)?,
             }
         }
-        if passed(self.tried) >= RETRY {
+        if is_due(self.tried, RETRY) {
             self.tried = now;
             if !self.left.is_empty() {
                 self.try_again();
@@ -313,7 +318,9 @@ impl StoreSink for StoreWriter {
     fn counters(&self) -> StoreCounters {
         let mut counters = self.counters.clone();
         counters.dropped += self.slots.iter().map(Slot::lost).sum::<u64>();
-        counters.limit_hits.extend(self.news.limit_hits());
+        for rollups in [&self.news, &self.sums] {
+            add_hits(&mut counters.limit_hits, &rollups.limit_hits());
+        }
         counters
     }
 

@@ -116,7 +116,11 @@ fn what_was_flushed_becomes_a_file_at_the_next_start_and_what_was_in_files_is_no
 
 /// As if the process that holds the lock were gone: another file takes its place.
 fn unlock(place: &Place) {
-    let path = place.path().join("journal/a.lock");
+    unlock_host(place, "a");
+}
+
+fn unlock_host(place: &Place, word: &str) {
+    let path = place.path().join(format!("journal/{word}.lock"));
     fs::rename(&path, place.path().join("journal/gone")).unwrap();
 }
 
@@ -143,6 +147,44 @@ fn a_segment_whose_file_has_its_name_is_dropped() {
     assert_eq!(place.segments(), [""; 0]);
     assert_eq!(numbers(&place), (0..20).collect::<Vec<_>>());
     assert_eq!(place.attempts(), 20);
+}
+
+#[test]
+fn a_clock_that_is_set_back_delays_neither_the_journal_nor_files() {
+    let place = Place::new("clock");
+    let mut writer = StoreWriter::open(place.path(), settings("a", true)).unwrap();
+    writer.tick(START.plus(2 * SECOND)).unwrap();
+    attempts(&mut writer, 0..10);
+    let back = START.plus(-3600 * SECOND);
+    writer.tick(back).unwrap();
+    assert_eq!(place.segments().len(), 2, "{:?}", place.segments());
+    assert_eq!(place.whole("handshake"), [""; 0]);
+    writer.tick(back.plus(299 * SECOND)).unwrap();
+    assert_eq!(place.whole("handshake"), [""; 0]);
+    writer.tick(back.plus(301 * SECOND)).unwrap();
+    assert_eq!(numbers(&place), (0..10).collect::<Vec<_>>());
+    assert_eq!(place.attempts(), 10);
+    writer.finish().unwrap();
+}
+
+#[test]
+fn what_a_journal_has_of_a_host_stays_that_hosts_though_the_next_is_spelled_otherwise() {
+    let place = Place::new("spelled");
+    let mut writer = StoreWriter::open(place.path(), settings("a-b", true)).unwrap();
+    attempts(&mut writer, 0..20);
+    writer.flush();
+    std::mem::forget(writer);
+    unlock_host(&place, "a_b");
+    let next = StoreSettings {
+        start: START.plus(400 * SECOND),
+        ..settings("a_b", true)
+    };
+    drop(StoreWriter::open(place.path(), next).unwrap());
+    let hosts = place.values("handshake", ["host", "time"]);
+    assert!(hosts.iter().all(|[host, _]| host == "a-b"), "{hosts:?}");
+    let rollups = place.rollups();
+    assert!(rollups.iter().all(|(host, _)| host == "a-b"), "{rollups:?}");
+    assert_eq!((hosts.len(), place.attempts()), (20, 20));
 }
 
 #[test]

@@ -73,8 +73,10 @@ struct Shared {
     failure: Option<SinkEnd>,
     /// Batches that it took.
     taken: u64,
-    /// Nothing of it is to be seen.
+    /// The run ended too soon.
     is_abandoned: bool,
+    /// What is to be told of that.
+    cut_short: Option<String>,
 }
 
 /// The near end of the way.
@@ -334,10 +336,11 @@ impl Feeder {
         Ok(())
     }
 
-    /// The run of capture files ended too soon: nothing of it is to be seen. What a live run has seen stays.
-    pub(crate) fn abandon(&mut self) {
+    /// The run of capture files ended too soon: of a directory nothing of it is to be seen. What a live run has seen stays. Gives
+    /// what is to be told.
+    pub(crate) fn abandon(&mut self) -> Option<String> {
         if self.is_live {
-            return;
+            return None;
         }
         lock(&self.shared).is_abandoned = true;
         self.batch.clear();
@@ -345,6 +348,7 @@ impl Feeder {
             // It removes what it has begun; a thread that is gone has.
             let _ = self.end.recv();
         }
+        lock(&self.shared).cut_short.take()
     }
 
     /// What became of records so far.
@@ -496,6 +500,7 @@ fn take(
     };
     let mut shared = lock(shared);
     shared.counters = sink.counters();
+    shared.cut_short = Some(sink.cut_short());
     shared.failure = end.err();
 }
 

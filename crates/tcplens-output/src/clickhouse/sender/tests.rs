@@ -296,3 +296,66 @@ fn a_full_spool_drops_what_is_new_and_the_next_run_sends_the_rest_asking_first()
     assert_eq!(place.mock.lock().unwrap().asked[0], "running");
     place.done();
 }
+
+#[test]
+fn what_cannot_be_read_now_stays_and_is_sent_later_and_what_is_not_whole_is_counted() {
+    let place = place("unread", &[]);
+    let (mut spool, _) = Spool::open(&place.spool, place.server.target(), "1").unwrap();
+    let left: Vec<_> = (1..=3).map(|n| spool.put(&batch(n)).unwrap()).collect();
+    drop(spool);
+    // A directory is there and cannot be read; unlike a mode, that holds for root, too.
+    let (first, aside) = (&left[0].path, left[0].path.with_extension("aside"));
+    std::fs::rename(first, &aside).unwrap();
+    std::fs::create_dir(first).unwrap();
+    let whole = std::fs::read(&left[1].path).unwrap();
+    std::fs::write(&left[1].path, &whole[..whole.len() - 1]).unwrap();
+    let mut sender = place.start("2", MIB, true);
+    let deadline = Instant::now() + LONG;
+    while sender.counts().waiting != 1 {
+        assert!(Instant::now() < deadline, "{:?}", sender.counts());
+        thread::sleep(Duration::from_millis(5));
+    }
+    let counts = sender.counts();
+    assert_eq!(
+        (counts.stored, counts.dropped, counts.unreadable),
+        (10, 10, 1)
+    );
+    let why = sender.trouble().unwrap();
+    assert!(
+        why.starts_with("cannot read records that wait in "),
+        "{why}"
+    );
+    std::fs::remove_dir(first).unwrap();
+    std::fs::rename(&aside, first).unwrap();
+    let counts = sender.finish(LONG);
+    assert_eq!((counts.stored, counts.dropped, counts.waiting), (20, 10, 0));
+    assert_eq!(place.stored(), [1, 1]);
+    assert_eq!(sender.trouble(), None);
+    let said = place.said.lock().unwrap().clone();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].ends_with("(they are kept, and it is tried again)"),
+        "{said:?}"
+    );
+    assert!(
+        said[1].contains("left out, 10 records are dropped: it is not whole"),
+        "{said:?}"
+    );
+    place.done();
+}
+
+#[test]
+fn a_spool_that_cannot_take_the_last_batch_of_a_files_run_is_a_failure() {
+    let place = place("last", &[]);
+    let mut sender = place.start("1", MIB, true);
+    std::fs::remove_dir_all(&place.spool).unwrap();
+    // Whoever waits for the disk may know it at once.
+    let at_once = sender.submit(batch(1)).err();
+    let counts = sender.finish(LONG);
+    assert_eq!((counts.stored, counts.dropped), (0, 10));
+    let failure = at_once.or_else(|| sender.failure()).unwrap().to_string();
+    assert!(
+        failure.starts_with("cannot keep records in the spool "),
+        "{failure}"
+    );
+}

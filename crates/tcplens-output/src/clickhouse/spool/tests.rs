@@ -44,6 +44,8 @@ fn what_a_process_leaves_is_found_by_the_next_once_and_in_order() {
         .collect();
     assert_eq!(batches, [batch(2), batch(3)]);
     assert!(found.iter().all(|waiting| waiting.is_found));
+    let rows: Vec<_> = found.iter().map(|waiting| waiting.rows).collect();
+    assert_eq!(rows, [2, 3]);
     let (_fourth, none) = open(&at, "20261122T4-4");
     assert_eq!(none, []);
     for waiting in &found {
@@ -67,6 +69,9 @@ fn a_file_that_is_cut_anywhere_is_no_batch() {
         fs::write(&waiting.path, &whole[..length]).unwrap();
         let error = waiting.read().unwrap_err().to_string();
         assert!(error.contains("it is not whole"), "{length}: {error}");
+        // Magic, table and id have 54 bytes, the rows two.
+        let known = if length >= 56 { 7 } else { 0 };
+        assert_eq!(rows(&waiting.path).unwrap_or(0), known, "{length}");
     }
     drop(spool);
     fs::remove_dir_all(&at).unwrap();

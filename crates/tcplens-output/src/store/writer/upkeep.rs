@@ -5,11 +5,11 @@ use std::io;
 
 use super::StoreWriter;
 use crate::sink::SinkError;
-use crate::store::host_word;
 use crate::store::layout::FileName;
 use crate::store::places::day_of;
 use crate::store::recover::recover;
 use crate::store::remove::Rule;
+use crate::store::{add_hits, host_word};
 
 impl StoreWriter {
     /// Segments that an earlier run has left, or this one.
@@ -21,12 +21,12 @@ impl StoreWriter {
             Ok(segments) => segments,
             Err(error) => return self.failed(&error),
         };
-        let (mut rows, mut damaged, mut failed) = (0, 0, None);
+        let (mut rows, mut hits, mut failed) = (0, Vec::new(), None);
         for segment in segments {
             match recover(&self.dir, journal, &segment, &self.settings.host) {
                 Ok(recovered) => {
                     rows += recovered.rows;
-                    damaged += recovered.damaged;
+                    add_hits(&mut hits, &recovered.hits());
                     self.counters.files += u64::from(recovered.rows > 0);
                     self.counters.bytes += recovered.bytes;
                 }
@@ -40,7 +40,7 @@ impl StoreWriter {
             self.failed(&error);
         }
         self.counters.recovered += rows;
-        self.count_damaged(damaged);
+        add_hits(&mut self.counters.limit_hits, &hits);
         if rows > 0 {
             self.notes.push(format!(
                 "{rows} records of an earlier run that ended too soon are in {} now",
@@ -54,7 +54,7 @@ impl StoreWriter {
         let Some(journal) = &self.journal else {
             return;
         };
-        let (mut left, mut damaged) = (Vec::new(), 0);
+        let (mut left, mut hits) = (Vec::new(), Vec::new());
         let mut first = None;
         for segment in std::mem::take(&mut self.left) {
             // One that cannot be written speaks for all.
@@ -67,7 +67,7 @@ impl StoreWriter {
                     self.counters.written += recovered.rows;
                     self.counters.files += u64::from(recovered.rows > 0);
                     self.counters.bytes += recovered.bytes;
-                    damaged += recovered.damaged;
+                    add_hits(&mut hits, &recovered.hits());
                 }
                 Err(error) => {
                     first = Some(error);
@@ -76,24 +76,10 @@ impl StoreWriter {
             }
         }
         self.left = left;
-        self.count_damaged(damaged);
+        add_hits(&mut self.counters.limit_hits, &hits);
         match first {
             Some(error) => self.failed(&error),
             None => self.works(),
-        }
-    }
-
-    pub(super) fn count_damaged(&mut self, lines: u64) {
-        if lines == 0 {
-            return;
-        }
-        let hits = &mut self.counters.limit_hits;
-        match hits
-            .iter_mut()
-            .find(|(what, _)| *what == "store_torn_lines")
-        {
-            Some((_, count)) => *count += lines,
-            None => hits.push(("store_torn_lines", lines)),
         }
     }
 
