@@ -171,6 +171,57 @@ fn the_slowest_come_first_and_only_those_that_pass() {
 }
 
 #[test]
+fn what_nobody_could_tell_is_neither_a_failed_attempt_nor_a_bad_request() {
+    let place = std::env::temp_dir().join(format!("tcplens-look-young-{}", std::process::id()));
+    let settings = StoreSettings {
+        host: "a".into(),
+        start: START,
+        is_live: false,
+        interval: Span::from_ns(1),
+        keep: None,
+        keep_rollups: Keep::ROLLUPS,
+    };
+    let mut store = StoreWriter::open(&place, settings).unwrap();
+    let place = Place(place);
+    let ms = |ms: u64| Some(Span::from_ns(ms * 1_000_000));
+    for (outcome, wait_us, syn_retransmits) in [
+        (Outcome::Unanswered, ms(999), 0),
+        (Outcome::Unacknowledged, None, 0),
+        (Outcome::Established, ms(2000), 1),
+        // From here on they failed.
+        (Outcome::Unanswered, ms(1000), 0),
+        (Outcome::Unanswered, ms(10), 1),
+        (Outcome::Unacknowledged, ms(5000), 0),
+        (Outcome::Refused, ms(1), 0),
+    ] {
+        let attempt = Handshake {
+            outcome,
+            wait_us,
+            syn_retransmits,
+            ..view_records::handshake(3, "10.0.0.1", "10.0.0.7", 6379)
+        };
+        keep(&mut store, StoreKind::Handshake, &attempt);
+    }
+    for (ended_by, capture_loss) in [
+        (EndedBy::Observation, false),
+        (EndedBy::Gap, false),
+        (EndedBy::Reset, true),
+        // Only this one nobody answered.
+        (EndedBy::Reset, false),
+    ] {
+        let mut request = view_requests::request(1, "10.0.0.7", 6379, 1);
+        request.status = Status::Unanswered;
+        (request.ended_by, request.capture_loss) = (ended_by, capture_loss);
+        keep(&mut store, StoreKind::Request, &request);
+    }
+    store.finish().unwrap();
+    for (view, matched) in [("failed-attempts", 4), ("bad-requests", 1)] {
+        let found = look(&place.0, view, 0..60, &FleetFilter::default(), 9);
+        assert_eq!(found.matched, matched, "{view}: {}", found.json);
+    }
+}
+
+#[test]
 fn findings_are_of_every_moment_from_when_to_when_they_were() {
     let place = store("marks");
     let of = |from: i64, until: i64| {

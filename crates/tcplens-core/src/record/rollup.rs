@@ -40,7 +40,7 @@ extra! {
         requests: Option<u64> = count,
         /// Of these, answered to the end, with an error or without.
         answered: Option<u64> = count,
-        /// Of these, with an error.
+        /// Answered with an error, be it to the end or not: may be more than `answered`.
         errors: Option<u64> = count,
         /// Owed a response which never ended; cut off by the end of the observation, or where the capture lost something: not
         /// among them.

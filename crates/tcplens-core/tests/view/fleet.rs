@@ -109,6 +109,24 @@ fn slices_are_whole_minutes_and_never_more_than_the_plots_have_columns() {
 }
 
 #[test]
+fn repeats_of_which_no_number_of_segments_is_known_are_not_part_of_a_share() {
+    let of = |data, repeated| {
+        let mut rollup = connections(1, 1, 0);
+        let counts = rollup.connections.as_mut().unwrap();
+        (counts.data_segments, counts.repeated_segments) = (data, Some(repeated));
+        rollup
+    };
+    let mut fleet = Fleet::new(range(0, 60), FleetFilter::default());
+    for (host, rollup) in [("packets", of(Some(100), 3)), ("kernel", of(None, 50))] {
+        fleet.add(host, &rollup);
+    }
+    fleet.finish();
+    let total = fleet.total();
+    assert_eq!(total.repeated_segments, 53);
+    assert_eq!((total.data_segments, total.data_repeats), (Some(100), 3));
+}
+
+#[test]
 fn rollups_add_up_by_slice_server_operation_and_host_whatever_their_order() {
     let rollups = [
         ("a", requests(0, 1, "GET", &[90, 9, 1])),

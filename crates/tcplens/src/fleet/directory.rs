@@ -1,8 +1,8 @@
 //! A directory of Parquet files as a source: which files there are, and what is read of them. A file appears whole and never
 //! changes, so what was counted of it once need not be read again.
 
-use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::io;
 use std::ops::Range;
@@ -124,11 +124,8 @@ impl Source for Directory {
         files.retain(|file| {
             days.contains(&file.day) && host.as_ref().is_none_or(|host| *host == file.name.host)
         });
-        if reading
-            .seen
-            .iter()
-            .any(|path| files.iter().all(|file| file.path != *path))
-        {
+        let there: BTreeSet<_> = files.iter().map(|file| &file.path).collect();
+        if reading.seen.iter().any(|path| !there.contains(path)) {
             reading.begin_again();
         }
         reading.unread = 0;

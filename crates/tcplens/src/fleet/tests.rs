@@ -231,7 +231,9 @@ fn the_page_is_served_with_safe_headers_and_data_is_what_the_store_says() {
         server_ip, server_port, outcome, handshake_us, wait_us, syn_retransmits, error, connection_id FROM handshakes WHERE \
         time >= TIMESTAMP '\\\\''2026-11-21 00:00:00.000000000'\\\\'' AND date >= DATE '\\\\''2026-11-21'\\\\'' AND \
         time < TIMESTAMP '\\\\''2026-11-21 01:00:00.000000000'\\\\'' AND date <= DATE '\\\\''2026-11-21'\\\\'' AND \
-        host IN ('\\\\''o'\\\\'''\\\\''h'\\\\'') AND outcome NOT IN ('\\\\''established'\\\\'', '\\\\''one_sided'\\\\'') \
+        host IN ('\\\\''o'\\\\'''\\\\''h'\\\\'') AND (outcome NOT IN ('\\\\''established'\\\\'', '\\\\''one_sided'\\\\'', '\\\\''unanswered'\\\\'', '\\\\''unacknowledged'\\\\'') \
+        OR (outcome IN ('\\\\''unanswered'\\\\'', '\\\\''unacknowledged'\\\\'') AND (COALESCE(syn_retransmits, 0) > 0 OR \
+        COALESCE(wait_us, 0) >= 1000000))) \
         ORDER BY time DESC LIMIT 100'\"";
     assert!(records.contains(command), "{command} in {records}");
     assert!(

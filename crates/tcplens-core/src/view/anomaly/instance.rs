@@ -180,7 +180,8 @@ fn value(metric: AnomalyMetric, sample: &Sample, load: f64) -> Option<Value> {
 
 fn share(metric: AnomalyMetric, sample: &Sample) -> (u64, u64) {
     match metric {
-        AnomalyMetric::Errors => (sample.errors, sample.answered),
+        // An error counts that was cut off, too, and is an answer then.
+        AnomalyMetric::Errors => (sample.errors, sample.answered.max(sample.errors)),
         AnomalyMetric::Unanswered => (sample.unanswered, sample.requests.unwrap_or(0)),
         AnomalyMetric::Failed => (sample.failed, sample.attempts),
         AnomalyMetric::Retransmits => (sample.repeated_segments, sample.data_segments),

@@ -74,7 +74,7 @@ pub struct Sample {
     pub requests: Option<u64>,
     /// Of these, answered to the end.
     pub answered: u64,
-    /// Of these, with an error.
+    /// Answered with an error, be it to the end or not.
     pub errors: u64,
     /// Never answered whole.
     pub unanswered: u64,

@@ -12,7 +12,7 @@ pub struct Sum {
     pub requests: u64,
     /// Of these, answered to the end.
     pub answered: u64,
-    /// Of these, with an error.
+    /// Answered with an error, be it to the end or not.
     pub errors: u64,
     /// Owed a response which never ended.
     pub unanswered: u64,
@@ -50,6 +50,8 @@ pub struct Sum {
     pub data_segments: Option<u64>,
     /// Segments of which nothing was new, of either end.
     pub repeated_segments: u64,
+    /// Of these, those among `data_segments`: what the kernel counted has nothing to be a share of.
+    pub data_repeats: u64,
     /// Times that a receive window was closed; `None` where nobody saw packets.
     pub zero_windows: Option<u64>,
     /// Sum of the round trips that were measured, in ns.
@@ -111,6 +113,10 @@ impl Sum {
         self.connection_bytes = known(of.client_bytes).saturating_add(known(of.server_bytes));
         self.data_segments = of.data_segments;
         self.repeated_segments = known(of.repeated_segments);
+        self.data_repeats = match of.data_segments {
+            Some(_) => self.repeated_segments,
+            None => 0,
+        };
         self.zero_windows = of.zero_windows;
         self.rtt_ns = ns(of.rtt_sum_us);
         self.rtt_samples = known(of.rtt_samples);
@@ -140,6 +146,7 @@ impl Sum {
             connection_bytes,
             data_segments,
             repeated_segments,
+            data_repeats,
             zero_windows,
             rtt_ns,
             rtt_samples,
@@ -163,6 +170,7 @@ impl Sum {
             (&mut self.resets, resets),
             (&mut self.connection_bytes, connection_bytes),
             (&mut self.repeated_segments, repeated_segments),
+            (&mut self.data_repeats, data_repeats),
             (&mut self.rtt_ns, rtt_ns),
             (&mut self.rtt_samples, rtt_samples),
             (&mut self.capture_losses, capture_losses),

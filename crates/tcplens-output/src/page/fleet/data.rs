@@ -165,6 +165,7 @@ fn fields(json: &mut Json, sum: &Sum) {
         ("resets", sum.resets),
         ("connection_bytes", sum.connection_bytes),
         ("repeated_segments", sum.repeated_segments),
+        ("data_repeats", sum.data_repeats),
         ("capture_losses", sum.capture_losses),
     ];
     for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {

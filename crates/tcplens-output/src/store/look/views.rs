@@ -2,6 +2,7 @@
 //! so that whoever wants more can go on from there.
 
 use tcplens_core::record::{Connection, Handshake, Request};
+use tcplens_core::view::SILENCE_NS;
 
 use super::super::StoreKind;
 use super::rows::Row;
@@ -88,15 +89,19 @@ pub const VIEWS: &[View] = &[
         name: "bad-requests",
         kind: StoreKind::Request,
         columns: OF_REQUESTS,
-        beside: &["ended_by"],
+        beside: &["ended_by", "capture_loss"],
         has: |row| match row.text("status") {
             Some("error") => true,
-            // What the end of the observation cut off is nobody's fault.
-            Some("unanswered") => row.text("ended_by") != Some("observation"),
+            // What the end of the observation, or a loss of its own, cut off is nobody's fault.
+            Some("unanswered") => {
+                !matches!(row.text("ended_by"), Some("observation" | "gap"))
+                    && row.flag("capture_loss") != Some(true)
+            }
             _ => false,
         },
         rank: |row| row.number("time"),
-        condition: "(status = 'error' OR (status = 'unanswered' AND ended_by <> 'observation'))",
+        condition: "(status = 'error' OR (status = 'unanswered' AND ended_by NOT IN ('observation', 'gap') \
+                    AND NOT COALESCE(capture_loss, FALSE)))",
         order: "time DESC",
     },
     View {
@@ -114,14 +119,20 @@ pub const VIEWS: &[View] = &[
         kind: StoreKind::Handshake,
         columns: OF_ATTEMPTS,
         beside: &[],
-        has: |row| {
-            !matches!(
-                row.text("outcome"),
-                None | Some("established" | "one_sided")
-            )
+        has: |row| match row.text("outcome") {
+            None | Some("established" | "one_sided") => false,
+            // As `tcplens_core::view::is_undecided` says it: too young to tell.
+            Some("unanswered" | "unacknowledged") => {
+                let wait = row.number("wait_us").unwrap_or_default();
+                row.number("syn_retransmits").is_some_and(|count| count > 0)
+                    || u64::try_from(wait).is_ok_and(|wait| wait >= SILENCE_NS)
+            }
+            Some(_) => true,
         },
         rank: |row| row.number("time"),
-        condition: "outcome NOT IN ('established', 'one_sided')",
+        condition: "(outcome NOT IN ('established', 'one_sided', 'unanswered', 'unacknowledged') \
+                    OR (outcome IN ('unanswered', 'unacknowledged') \
+                    AND (COALESCE(syn_retransmits, 0) > 0 OR COALESCE(wait_us, 0) >= 1000000)))",
         order: "time DESC",
     },
     View {

@@ -29,7 +29,7 @@ function lines() {
       ["99 %", "loss", time(most), seconds, "dash"],
     ],
     path: [
-      ["segments repeated", "loss", (slot) => of(slot.repeated_segments, slot.data_segments), share],
+      ["segments repeated", "loss", (slot) => of(slot.data_repeats, slot.data_segments), share],
       ["attempts that failed", "window", (slot) => of(slot.failed, slot.established + slot.failed), share],
       ["connections ended by RST", "quiet", (slot) => of(slot.resets, slot.ended), share, "dash"],
     ],

@@ -16,7 +16,7 @@ const FILTERS = ["server", "protocol", "operation", "host"];
 /** What is counted in a slice or row that nothing was counted in. */
 const NOTHING = {
   requests: 0, answered: 0, errors: 0, unanswered: 0, retransmits: 0, bytes: 0, time_ns: 0, attempts: 0, established: 0, failed: 0, refused: 0,
-  silent: 0, syn_retransmits: 0, ended: 0, resets: 0, connection_bytes: 0, repeated_segments: 0, capture_losses: 0,
+  silent: 0, syn_retransmits: 0, ended: 0, resets: 0, connection_bytes: 0, repeated_segments: 0, data_repeats: 0, capture_losses: 0,
 };
 
 /** Pairs of cell and count, from a list that has one after the other. */

@@ -24,7 +24,7 @@ function drawTiles() {
   const tile = (number, words, isBad) => make("div", { class: isBad ? "tile bad" : "tile" }, make("b", {}, number), make("span", {}, words));
   const tiles = [tile(three(total.requests / span) + "/s", `requests (${count(total.requests)})`)];
   if (total.requests) {
-    tiles.push(tile(percent(total.errors, total.answered), `answered with an error (${count(total.errors)})`, total.errors > total.answered / 100));
+    tiles.push(tile(percent(total.errors, Math.max(total.answered, total.errors)), `answered with an error (${count(total.errors)})`, total.errors > total.answered / 100));
     tiles.push(tile(count(total.unanswered), "requests without an answer", total.unanswered > total.requests / 1000));
     tiles.push(tile(duration(total.p50), "half took at most this"), tile(duration(total.p99), "99 % took at most this"));
   }
@@ -32,7 +32,7 @@ function drawTiles() {
     tiles.push(tile(percent(total.failed, decided), `of attempts to connect failed (${count(total.failed)})`, total.failed > decided / 100));
     tiles.push(tile(duration(total.c99), "99 % connected within this"));
   }
-  if (total.data_segments) tiles.push(tile(percent(total.repeated_segments, total.data_segments), "of segments were repeated", total.repeated_segments > total.data_segments / 100));
+  if (total.data_segments) tiles.push(tile(percent(total.data_repeats, total.data_segments), "of segments were repeated", total.data_repeats > total.data_segments / 100));
   byId("tiles").replaceChildren(...tiles);
 }
 
@@ -90,7 +90,7 @@ const OF_CONNECTIONS = [
   ["failed", "failed", "Of these, refused, unreachable, without an answer, given up", (r) => r.failed, count],
   ["connect", "connect", "99 % of the attempts were established within this", orNull("c99"), duration],
   ["resets", "resets", "Connections that ended by RST", (r) => r.resets, count],
-  ["loss", "repeated", "Share of segments that were repeated; – where nobody saw packets", (r) => (r.data_segments === undefined ? null : share(r.repeated_segments, r.data_segments)), inPercent],
+  ["loss", "repeated", "Share of segments that were repeated; – where nobody saw packets", (r) => (r.data_segments === undefined ? null : share(r.data_repeats, r.data_segments)), inPercent],
   ["rtt", "rtt", "Mean round trip, both halves of the path", orNull("rtt_ns"), duration],
 ];
 const PICTURES = [
