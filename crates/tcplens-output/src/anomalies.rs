@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use tcplens_core::record::Finding;
-use tcplens_core::time::Timestamp;
+use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::anomaly::Watching;
 
 use crate::color::Paint;
@@ -34,6 +34,8 @@ pub struct About<'a> {
     pub store: &'a str,
     /// From when until just before when findings are told.
     pub window: (Timestamp, Timestamp),
+    /// How much later the newest record is than what is told, for not every host told more.
+    pub behind: Span,
     /// What was watched.
     pub watching: Watching,
     /// Addresses, networks and hosts that the topology names.
@@ -191,6 +193,7 @@ fn watched(about: &About<'_>) -> String {
         text.push_str("; there is no rollup of that time");
     }
     text.push('.');
+    text.push_str(&behind(about.window.1, about.behind));
     if about.places > 0 {
         let _ = write!(
             text,
@@ -217,6 +220,20 @@ fn watched(about: &About<'_>) -> String {
         let _ = write!(text, " Not judged: {}.", unjudged.join(", "));
     }
     text
+}
+
+/// How far is judged, if that is more than a minute behind the newest record, as a sentence after others; or nothing. The minute
+/// is the newest, of which a part may be missing.
+#[must_use]
+pub fn behind(until: Timestamp, behind: Span) -> String {
+    match behind.ns() > 60 * SECOND.unsigned_abs() {
+        true => format!(
+            " Judged until {} UTC, {} behind the newest record: not every host told more.",
+            minute(until),
+            Duration(behind)
+        ),
+        false => String::new(),
+    }
 }
 
 /// `2026-11-24 14:03`.
@@ -295,7 +312,6 @@ pub fn plugin_line(severity: Severity, text: &str, measures: &[Measure]) -> Stri
 #[cfg(test)]
 mod tests {
     use tcplens_core::record::Suspect;
-    use tcplens_core::time::SECOND;
 
     use super::*;
 
@@ -318,6 +334,7 @@ mod tests {
         About {
             store: "/data",
             window: (at(-55), at(5)),
+            behind: Span::from_ns(60 * SECOND as u64),
             watching: Watching {
                 judged,
                 learning: 2,
@@ -392,14 +409,16 @@ operations; history: 30d 00h since 2026-10-25 14:00 (1,234,567 rollups).
         young.watching.first = Some(at(-115));
         young.watching.counts.late_rollups = 3;
         young.places = 1;
+        young.behind = Span::from_ns(300 * SECOND as u64);
         assert_eq!(
             render(&[], &young, options()),
             "\
 Nothing can be judged yet from 2026-11-24 13:05 to 14:05 UTC: there is too little history.
 
 Watched: 0 servers, and 2 with too little history to be judged; 120 with their
-operations; history: 2h 00m since 2026-11-24 12:05 (1,234,567 rollups). The
-topology names 1 place. Not judged: 3 x rollup that came late.
+operations; history: 2h 00m since 2026-11-24 12:05 (1,234,567 rollups). Judged
+until 2026-11-24 14:05 UTC, 5m 00s behind the newest record: not every host told
+more. The topology names 1 place. Not judged: 3 x rollup that came late.
 "
         );
     }

@@ -14,7 +14,7 @@ use super::{no_format, report};
 use crate::cli::{Anomalies, Format};
 use crate::say::say;
 use crate::status;
-use learn::{Learned, learn, nanoseconds};
+use learn::{Learned, STALE, learn, nanoseconds};
 
 pub(crate) mod learn;
 pub(crate) mod source;
@@ -27,7 +27,7 @@ pub(super) fn run(command: &Anomalies) -> Result<ExitCode> {
             "write text, jsonl, csv or none",
         ));
     }
-    let learned = learn(&command.history, |until| match command.since {
+    let learned = learn(&command.history, STALE, |until| match command.since {
         Some(since) => since.resolve(until),
         None => until.plus(-nanoseconds(command.last)),
     })?;
@@ -42,6 +42,7 @@ pub(super) fn run(command: &Anomalies) -> Result<ExitCode> {
             let about = About {
                 store: &command.history.store,
                 window: learned.window,
+                behind: learned.behind(),
                 watching: learned.watching,
                 places: learned.places,
                 left_out: learned.left_out,

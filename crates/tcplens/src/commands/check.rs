@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tcplens_capture::clock;
 use tcplens_core::time::Timestamp;
-use tcplens_core::view::anomaly::{Family, Trouble, Whom, finding};
-use tcplens_output::anomalies::{Measure, Severity, minute, plugin_line};
+use tcplens_core::view::anomaly::{Family, Server, Trouble, Whom, finding};
+use tcplens_output::anomalies::{Measure, Severity, behind, minute, plugin_line};
 use tcplens_output::human::Duration;
+use tcplens_output::named::Server as Asked;
 
 use super::anomalies::learn::{Learned, learn, nanoseconds};
 use super::anomalies::nothing;
@@ -19,17 +20,18 @@ use crate::status;
 
 pub(super) fn run(command: &Check) -> Result<ExitCode> {
     // What goes on is all that is asked for.
-    match learn(&command.history, |until| {
+    match learn(&command.history, command.stale, |until| {
         until.plus(-nanoseconds(command.stale))
     }) {
         Ok(learned) => {
             learned.damages.iter().for_each(say);
             let now = match command.history.until {
                 // As if it were then.
-                Some(_) => learned.window.1,
+                Some(_) => learned.until,
                 None => clock::now(),
             };
-            let (severity, text, measures) = judge(command, &learned, now);
+            let (severity, mut text, measures) = judge(command, &learned, now);
+            text += &unread(&learned.damages);
             let line = plugin_line(severity, &text, &measures);
             to_stdout(line.as_bytes())?;
             Ok(severity.status().into())
@@ -39,7 +41,7 @@ pub(super) fn run(command: &Check) -> Result<ExitCode> {
 }
 
 fn judge(command: &Check, learned: &Learned, now: Timestamp) -> (Severity, String, Vec<Measure>) {
-    let Some(newest) = learned.watching.last else {
+    let Some(newest) = learned.recorded else {
         return (
             Severity::Unknown,
             nothing(&command.history.store),
@@ -63,34 +65,47 @@ fn judge(command: &Check, learned: &Learned, now: Timestamp) -> (Severity, Strin
         .filter(|trouble| !trouble.is_over && is_asked(command, trouble))
         .collect();
     let critical = open.iter().filter(|trouble| is_critical(command, trouble));
-    let watching = learned.watching;
+    let (judged, learning) = counted(command, learned);
     let measures = vec![
         ("abnormal", format!("{};0", open.len())),
         ("critical", format!("{};;0", critical.clone().count())),
-        ("servers", watching.judged.to_string()),
-        ("learning", watching.learning.to_string()),
+        ("servers", judged.to_string()),
+        ("learning", learning.to_string()),
         age_measure,
     ];
     let worst = critical.copied().next().or(open.first().copied());
     let Some(worst) = worst else {
-        return match watching.judged {
-            0 => (
+        let until = learned.window.1.min(now);
+        let (severity, mut text) = match (judged, learning, command.server.is_empty()) {
+            (0, 0, false) => (
                 Severity::Unknown,
                 format!(
-                    "nothing can be judged yet: {} servers have too little history",
-                    watching.learning
+                    "{} has nothing of the servers that were asked for, until {} UTC; look whether address and port are right",
+                    command.history.store,
+                    minute(until)
                 ),
-                measures,
             ),
-            judged => (
+            (0, _, _) => (
+                Severity::Unknown,
+                format!("nothing can be judged yet: {learning} servers have too little history"),
+            ),
+            (judged, _, _) => (
                 Severity::Ok,
                 format!(
                     "nothing abnormal at {judged} servers until {} UTC",
-                    minute(newest)
+                    minute(until)
                 ),
-                measures,
             ),
         };
+        let silent = unjudged(command, learned);
+        if severity == Severity::Ok && silent > 0 {
+            text += &format!("; {silent} of the --server that were asked for could not be judged");
+        }
+        let far = behind(until, learned.behind());
+        if !far.is_empty() {
+            text = format!("{text}.{far}");
+        }
+        return (severity, text, measures);
     };
     let severity = match is_critical(command, worst) {
         true => Severity::Critical,
@@ -100,19 +115,61 @@ fn judge(command: &Check, learned: &Learned, now: Timestamp) -> (Severity, Strin
     if open.len() > 1 {
         text += &format!(" And {} more.", open.len() - 1);
     }
+    text += &behind(learned.window.1, learned.behind());
     (severity, text, measures)
 }
 
+/// Servers that were asked for: judged, and with too little history.
+fn counted(command: &Check, learned: &Learned) -> (u64, u64) {
+    if command.server.is_empty() {
+        return (learned.watching.judged, learned.watching.learning);
+    }
+    let mut counts = (0, 0);
+    for (server, is_judged) in &learned.servers {
+        if command.server.iter().any(|asked| is_server(asked, server)) {
+            match is_judged {
+                true => counts.0 += 1,
+                false => counts.1 += 1,
+            }
+        }
+    }
+    counts
+}
+
+/// How many of what was asked for are no server that was judged.
+fn unjudged(command: &Check, learned: &Learned) -> usize {
+    let of_it = command.server.iter().filter(|asked| {
+        let mut servers = learned.servers.iter();
+        !servers.any(|(server, is_judged)| *is_judged && is_server(asked, server))
+    });
+    of_it.count()
+}
+
+fn is_server(asked: &Asked, (ip, port): &Server) -> bool {
+    *ip == asked.ip && asked.port.is_none_or(|asked| asked == *port)
+}
+
+/// What could not be read of the store, as the rest of a line.
+fn unread(damages: &[String]) -> String {
+    match damages {
+        [] => String::new(),
+        [one] => format!(" (not all of the store could be read: {one})"),
+        [one, rest @ ..] => format!(
+            " (not all of the store could be read: {one}; and {} more)",
+            rest.len()
+        ),
+    }
+}
+
 fn is_asked(command: &Check, trouble: &Trouble) -> bool {
-    let is_server = command.server.is_empty()
+    let is_of = command.server.is_empty()
         || command.server.iter().any(|asked| {
             let mut servers = trouble.servers.iter();
-            servers
-                .any(|(ip, port)| *ip == asked.ip && asked.port.is_none_or(|asked| asked == *port))
+            servers.any(|server| is_server(asked, server))
         });
     let is_metric = command.metric.is_empty()
         || (command.metric.iter()).any(|metric| trouble.metrics.contains_key(metric));
-    is_server && is_metric
+    is_of && is_metric
 }
 
 fn is_critical(command: &Check, trouble: &Trouble) -> bool {

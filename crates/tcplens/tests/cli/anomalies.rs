@@ -3,6 +3,7 @@
 #![cfg(feature = "parquet")]
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use tcplens_core::time::{SECOND, Span, Timestamp};
@@ -24,11 +25,22 @@ fn stamp(minute: i64) -> String {
     tcplens_output::anomalies::minute(day).replace(' ', "T") + ":00.000000000Z"
 }
 
-/// A store in which some servers take nine times as long in the last minutes.
+/// A store in which some servers take nine times as long in the last minutes; of the newest minute a part may be missing.
 fn store(place: &Place, name: &str, slow: &[i64]) -> PathBuf {
+    store_of(place, name, ("collector", 0), 0..SERVERS, slow)
+}
+
+/// What a host tells of some servers until a minute before the end.
+fn store_of(
+    place: &Place,
+    name: &str,
+    (host, newest): (&str, i64),
+    servers: Range<i64>,
+    slow: &[i64],
+) -> PathBuf {
     let dir = place.path(name);
     let settings = StoreSettings {
-        host: "collector".to_owned(),
+        host: host.to_owned(),
         start: Timestamp(END * SECOND),
         is_live: false,
         interval: Span::from_ns(300 * SECOND as u64),
@@ -45,9 +57,9 @@ fn store(place: &Place, name: &str, slow: &[i64]) -> PathBuf {
             .wrapping_add(1_442_695_040_888_963_407);
         i64::try_from(state >> 33).unwrap() % below
     };
-    for minute in (1..=MINUTES).rev() {
+    for minute in (newest..=MINUTES).rev() {
         let time = stamp(minute);
-        for server in 0..SERVERS {
+        for server in servers.clone() {
             let is_slow = minute <= SINCE && slow.contains(&server);
             let process = (1_000_000 + noise(200_000)) * if is_slow { 9 } else { 1 };
             let requests = 300 + noise(60);
@@ -236,9 +248,69 @@ fn where_nothing_is_wrong_that_is_said_with_what_was_watched() {
     assert_eq!(run.status, Some(3));
     assert_eq!(
         run.out,
-        "TCPLENS UNKNOWN - the newest rollup ends at 2026-11-21 01:08 UTC, 4h 00m ago: nothing is stored any more; look whether \
-         what fills s runs | age=14400s\n"
+        "TCPLENS UNKNOWN - the newest rollup ends at 2026-11-21 01:09 UTC, 3h 59m ago: nothing is stored any more; look whether \
+         what fills s runs | age=14340s\n"
     );
+}
+
+#[test]
+fn a_host_that_tells_later_than_others_is_waited_for() {
+    let place = Place::new("anomalies-hosts");
+    store_of(&place, "s", ("a", 0), 0..4, &[]);
+    // Slow since 00:56, told until within 01:03.
+    store_of(&place, "s", ("b", 5), 4..8, &[7]);
+    let run = check(&place, &[]);
+    assert_eq!((run.status, run.err.as_str()), (Some(1), ""), "{run:?}");
+    for words in [
+        "TCPLENS WARNING - Since 00:5",
+        " Judged until 2026-11-21 01:03 UTC, 5m 00s behind the newest record: not every host told more. | abnormal=1;0 ",
+        " servers=8 learning=0 age=0s",
+    ] {
+        assert!(run.out.contains(words), "{words:?} is missing: {run:?}");
+    }
+    let run = place.run(&["anomalies", "--store", "s"]);
+    run.is_quiet_success();
+    assert!(
+        run.out
+            .starts_with("1 thing is abnormal from 2026-11-21 00:03 to 01:03 UTC; it goes on."),
+        "{run:?}"
+    );
+    let text = run.out.replace('\n', " ");
+    let words = "Judged until 2026-11-21 01:03 UTC, 6m 00s behind the newest record";
+    assert!(text.contains(words), "{run:?}");
+    // One that stopped is not.
+    let run = check(&place, &["--stale", "4m"]);
+    assert_eq!(run.status, Some(0), "{run:?}");
+    assert!(
+        run.out.contains(" until 2026-11-21 01:08 UTC | "),
+        "{run:?}"
+    );
+}
+
+#[test]
+fn a_server_without_data_is_unknown_to_check_and_what_cannot_be_read_is_in_its_line() {
+    let place = Place::new("anomalies-asked");
+    store(&place, "s", &[]);
+    let run = check(&place, &["--server", "10.0.0.99"]);
+    assert_eq!(run.status, Some(3), "{run:?}");
+    assert_eq!(
+        run.out,
+        "TCPLENS UNKNOWN - s has nothing of the servers that were asked for, until 2026-11-21 01:08 UTC; look whether address and \
+         port are right | abnormal=0;0 critical=0;;0 servers=0 learning=0 age=0s\n"
+    );
+    place.write(
+        "s/kind=rollup/date=2026-11-20/x-20261120T000000000000000Z-00001.parquet",
+        b"no Parquet",
+    );
+    let run = check(&place, &["--server", "10.0.0.99", "--server", "10.0.0.1"]);
+    assert_eq!(run.status, Some(0), "{run:?}");
+    for words in [
+        "TCPLENS OK - nothing abnormal at 1 servers until 2026-11-21 01:08 UTC; 1 of the --server that were asked for could not be \
+         judged (not all of the store could be read: s/kind=rollup/date=2026-11-20/x-",
+        " servers=1 ",
+    ] {
+        assert!(run.out.contains(words), "{words:?} is missing: {run:?}");
+    }
 }
 
 #[test]
@@ -289,7 +361,7 @@ fn what_cannot_be_read_is_told_and_unknown_to_check() {
 #[test]
 fn the_agent_learns_from_its_store_and_tells_what_is_abnormal_as_its_minute_ends() {
     let place = Place::new("anomalies-agent");
-    store(&place, "s", &[]);
+    store_of(&place, "s", ("collector", 1), 0..SERVERS, &[]);
     // Redis answers after 10 ms, once a second: nine times what is usual.
     let mut capture = Capture::new();
     let (client, server) = (End([10, 0, 9, 9], 40000), End([10, 0, 0, 7], 6379));

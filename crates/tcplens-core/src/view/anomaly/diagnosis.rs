@@ -188,6 +188,15 @@ impl Diagnosis {
         }
     }
 
+    /// Servers of which anything was looked at since `at`, and whether something could be judged rather than only learned.
+    pub fn servers(&self, at: Timestamp) -> impl Iterator<Item = (Server, bool)> {
+        let is_since = move |when: Option<Timestamp>| when.is_some_and(|when| when >= at);
+        self.state.servers.iter().filter_map(move |(server, of)| {
+            let is_judged = is_since(of.judged);
+            (is_judged || is_since(of.learning)).then_some((*server, is_judged))
+        })
+    }
+
     /// What was watched.
     #[must_use]
     pub fn watching(&self) -> Watching {

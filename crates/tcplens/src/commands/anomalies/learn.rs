@@ -1,11 +1,14 @@
 //! From a store to what is abnormal: rollups are read from the beginning of the history on, a piece after the other, and every
 //! minute is judged by those before.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use anyhow::Result;
 use tcplens_core::time::{Span, Timestamp};
-use tcplens_core::view::anomaly::{Change, Diagnosis, Settings, Topology, Trouble, Watching, rank};
+use tcplens_core::view::anomaly::{
+    Change, Diagnosis, Server, Settings, Topology, Trouble, Watching, rank,
+};
 
 use super::source::{MINUTE, Source};
 use crate::cli::History;
@@ -14,10 +17,13 @@ use crate::topology;
 
 /// Most troubles that are over and kept. Chosen: nobody reads more.
 const OVER: usize = 10_000;
-/// Rollups of a piece that wait for their minute. Chosen: some 200 MB.
+/// Rollups of a piece that wait for their minute, unless an hour has more. Chosen: some 200 MB.
 const PIECE: u64 = 500_000;
-/// Pieces of history, in minutes: a day, six hours, an hour; the next shorter one when one has more rollups than [`PIECE`].
+/// Pieces of history, in minutes: a day, six hours, an hour. It begins with the shortest, and takes the longest that has no more
+/// rollups than [`PIECE`] if each of its minutes is like the fullest of the piece before.
 const LENGTHS: [i64; 3] = [1440, 360, 60];
+/// Hosts whose newest minute is older than this are not waited for: they stopped. Chosen: three intervals of a live run's files.
+pub(crate) const STALE: Span = Span::from_ns(15 * MINUTE.unsigned_abs());
 
 /// What came of it.
 pub(crate) struct Learned {
@@ -29,20 +35,36 @@ pub(crate) struct Learned {
     pub watching: Watching,
     /// Addresses, networks and hosts that the topology names.
     pub places: usize,
-    /// From when until just before when is told.
+    /// From when until just before when is told: no farther than every host told all of.
     pub window: (Timestamp, Timestamp),
+    /// Until when was asked for.
+    pub until: Timestamp,
+    /// The end of the newest minute before that, of any host.
+    pub recorded: Option<Timestamp>,
+    /// Servers of which anything was looked at within the last time in which a host may be silent, and whether something could
+    /// be judged.
+    pub servers: BTreeMap<Server, bool>,
     /// The end of the newest minute of the store, if it has any.
     pub newest: Option<Timestamp>,
     /// What could not be read.
     pub damages: Vec<String>,
 }
 
-/// Reads and judges. `since`: from when on is told, by the end of all.
+impl Learned {
+    /// How far what is judged ends before the newest record.
+    pub(crate) fn behind(&self) -> Span {
+        let recorded = self.recorded.unwrap_or(self.window.1);
+        recorded.since(self.window.1).unwrap_or_default()
+    }
+}
+
+/// Reads and judges. `stale`: after so long a silent host is not waited for; `since`: from when on is told, by the end of all.
 ///
 /// # Errors
 /// The store or the topology cannot be read.
 pub(crate) fn learn(
     history: &History,
+    stale: Span,
     since: impl FnOnce(Timestamp) -> Timestamp,
 ) -> Result<Learned> {
     let mut topology = match &history.topology {
@@ -63,11 +85,16 @@ pub(crate) fn learn(
             watching: Watching::default(),
             places,
             window: (Timestamp(0), Timestamp(0)),
+            until: Timestamp(0),
+            recorded: None,
+            servers: BTreeMap::new(),
             newest,
             damages: source.damages(),
         });
     };
-    let until = history.until.map_or(end, |until| until.resolve(end));
+    let asked = history.until.map_or(end, |until| until.resolve(end));
+    let stale = nanoseconds(stale);
+    let (until, recorded) = whole(&mut source, asked, end, &hosts, stale)?;
     let window = (since(until), until);
     let settings = Settings {
         limit_instances: usize::try_from(history.limit_instances).unwrap_or(usize::MAX),
@@ -92,15 +119,48 @@ pub(crate) fn learn(
     let open = diagnosis.troubles().filter(|trouble| is_told(trouble));
     troubles.extend(open.cloned());
     rank(&mut troubles);
+    let watching = diagnosis.watching();
     Ok(Learned {
         troubles,
         left_out,
-        watching: diagnosis.watching(),
+        watching,
         places,
         window,
+        until: asked,
+        recorded: recorded.or(watching.last),
+        servers: diagnosis.servers(until.plus(-stale)).collect(),
         newest,
         damages: source.damages(),
     })
+}
+
+/// Until when every host told all, but for those that were silent for `stale`; and the end of the newest minute before `until`, if
+/// hosts may tell more yet. Live runs complete their files at different times, somewhere within a minute: beyond, a server that
+/// several hosts see has only a part of its requests, and what goes on seems to be over.
+fn whole(
+    source: &mut Source,
+    until: Timestamp,
+    end: Timestamp,
+    hosts: &[&str],
+    stale: i64,
+) -> Result<(Timestamp, Option<Timestamp>)> {
+    if until.plus(stale) <= end {
+        return Ok((until, None));
+    }
+    let mut newest: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let mut recorded = None;
+    source.rollups(until.plus(-stale)..end, hosts, &mut |host, rollup| {
+        match newest.get_mut(host) {
+            Some(newest) => *newest = rollup.time.max(*newest),
+            None => drop(newest.insert(host.to_owned(), rollup.time)),
+        }
+        if rollup.time < until {
+            recorded = recorded.max(Some(rollup.time.plus(MINUTE).min(until)));
+        }
+    })?;
+    // Of its newest minute a host may have told a part.
+    let least = newest.into_values().min().unwrap_or(until);
+    Ok((least.min(until), recorded))
 }
 
 /// Lets a diagnosis see a time of a store, and judge all of it.
@@ -114,28 +174,52 @@ pub(crate) fn feed(
     diagnosis: &mut Diagnosis,
     note: &mut dyn FnMut(Change, &Trouble),
 ) -> Result<()> {
-    let mut from = range.start;
-    let mut length = 0;
+    // Before there is nothing that could tell how full a minute is.
+    let mut from = range.start.max(source.first().unwrap_or(range.end));
+    let mut fullest = 0;
     while from < range.end {
         // To a boundary, so that a piece is a part of one day's files.
-        let next = LENGTHS[length] * MINUTE;
+        let next = length(fullest) * MINUTE;
         let to = from.0.div_euclid(next).saturating_add(1);
         let to = Timestamp(to.saturating_mul(next)).min(range.end);
-        let mut count = 0;
+        let mut minutes: BTreeMap<Timestamp, u64> = BTreeMap::new();
         source.rollups(from..to, hosts, &mut |host, rollup| {
-            count += 1;
+            *minutes.entry(rollup.time).or_default() += 1;
             diagnosis.add(host, &rollup);
         })?;
         diagnosis.advance(to, note);
-        if count > PIECE && length + 1 < LENGTHS.len() {
-            length += 1;
-        }
+        fullest = minutes.into_values().max().unwrap_or(0);
         from = to;
     }
     Ok(())
 }
 
+/// How long the next piece is, in minutes, when a minute has so many rollups; 0: that is not known.
+fn length(fullest: u64) -> i64 {
+    let [.., shortest] = LENGTHS;
+    let fits = |length: &i64| fullest.saturating_mul(length.unsigned_abs()) <= PIECE;
+    match fullest {
+        0 => shortest,
+        _ => LENGTHS.into_iter().find(fits).unwrap_or(shortest),
+    }
+}
+
 /// As times count.
 pub(crate) fn nanoseconds(span: Span) -> i64 {
     i64::try_from(span.ns()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_an_hour_at_first_and_as_long_as_what_waits_is_bounded() {
+        assert_eq!(length(0), 60);
+        assert_eq!(length(347), 1440);
+        assert_eq!(length(348), 360);
+        assert_eq!(length(1388), 360);
+        assert_eq!(length(1389), 60);
+        assert_eq!(length(u64::MAX), 60);
+    }
 }

@@ -67,6 +67,19 @@ impl Source {
         }
     }
 
+    /// Where the first day begins that has files.
+    pub(crate) fn first(&self) -> Option<Timestamp> {
+        match self {
+            #[cfg(feature = "parquet")]
+            Source::Directory(reader) => {
+                let day = reader.days(StoreKind::Rollup).first().copied();
+                day.map(|day| Timestamp(day.saturating_mul(1440 * MINUTE)))
+            }
+            #[cfg(not(feature = "parquet"))]
+            _ => None,
+        }
+    }
+
     /// Gives the rollups whose minute begins in `range`, in any order.
     pub(crate) fn rollups(
         &mut self,
