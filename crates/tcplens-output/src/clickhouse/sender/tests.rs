@@ -284,11 +284,12 @@ fn a_full_spool_drops_what_is_new_and_the_next_run_sends_the_rest_asking_first()
     place.mock.lock().unwrap().is_down = false;
     // The lock goes when the threads have ended.
     let deadline = Instant::now() + LONG;
-    let mut next = place.start("2", MIB, false);
+    let (mut next, mut run) = (place.start("2", MIB, false), 2);
     while next.counts().waiting + next.counts().stored == 0 {
         assert!(Instant::now() < deadline, "what was left is not found");
         next.finish(Duration::from_millis(10));
-        next = place.start("2", MIB, false);
+        run += 1;
+        next = place.start(&run.to_string(), MIB, false);
     }
     let counts = next.finish(LONG);
     assert_eq!((counts.stored, counts.dropped, counts.waiting), (30, 0, 0));
