@@ -1,4 +1,4 @@
-//! `anomalies` and `check` over a store whose truth is known: two days and two hours of eight servers in two racks, of which one becomes slow
+//! `anomalies` and `check` over a store whose truth is known: three days and two hours of eight servers in two racks, of which one becomes slow
 //! in the last hour; and the same store without that.
 #![cfg(feature = "parquet")]
 
@@ -14,8 +14,8 @@ use crate::{Place, Run, read};
 
 /// 2026-11-21T01:08:00Z, where everything ends: in the minute of other tests' captures.
 const END: i64 = 1_795_223_280;
-/// Two days are needed before anything is judged.
-const MINUTES: i64 = 2 * 1440 + 120;
+/// Three days are needed before anything is judged.
+const MINUTES: i64 = 3 * 1440 + 120;
 /// Minutes before the end at which servers become slow.
 const SINCE: i64 = 12;
 const SERVERS: i64 = 8;
@@ -136,7 +136,7 @@ fn a_slow_server_is_found_with_its_minute_and_check_s_line_says_so() {
     let watched = run.out.rsplit("\n\n").next().unwrap().replace('\n', " ");
     assert_eq!(
         watched,
-        "Watched: 8 servers; 16 with their operations; history: 2d 02h since 2026-11-18 23:08 (24,000 rollups). The topology \
+        "Watched: 8 servers; 16 with their operations; history: 3d 02h since 2026-11-17 23:08 (35,520 rollups). The topology \
          names 3 places. "
     );
 
@@ -391,7 +391,7 @@ anomalies: {}
     let run = place.run(&["agent", "--config", "a.yaml"]);
     assert_eq!(run.status, Some(0), "{run:?}");
     for words in [
-        "anomalies: learned from 24,000 rollups since 2026-11-18 23:08 in ",
+        "anomalies: learned from 35,520 rollups since 2026-11-17 23:08 in ",
         "abnormal: Since 01:0",
         "requests of \"GET\" of redis at 10.0.0.7:6379 take 1",
     ] {
