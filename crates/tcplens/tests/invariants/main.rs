@@ -290,7 +290,7 @@ fn invariant_09_sockets_are_opened_for_answers_only_and_on_loopback_by_default()
     let help = tcplens(&["records", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(help.contains("alone: at 127.0.0.1:33333"), "{help}");
+    assert!(help.contains("alone: 127.0.0.1:33333"), "{help}");
     assert!(help.contains("a port alone is on 127.0.0.1"), "{help}");
     assert!(help.contains("alone: http://127.0.0.1:9317"), "{help}");
     let remote = sources("crates/tcplens-output/src/remote");
