@@ -135,6 +135,19 @@ fn what_was_cut_off_is_w_or_n() {
     );
 }
 
+/// Bytes that the server at port 80 has for a client and that are not acknowledged, by /proc/net/tcp of this thread's namespace.
+fn send_queue(client: u16) -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap();
+    let rows = table.lines().skip(1).map(str::split_whitespace);
+    let queue = rows.filter_map(|mut row| {
+        let (local, remote) = (row.nth(1)?, row.next()?);
+        let is_it = local.ends_with(":0050") && remote.ends_with(&format!(":{client:04X}"));
+        let queues = row.nth(1).filter(|_| is_it)?;
+        u64::from_str_radix(queues.split(':').next()?, 16).ok()
+    });
+    queue.sum()
+}
+
 #[test]
 fn statistics_tell_how_many_of_a_thousand_were_cut_off() {
     if !are_there(&["nginx"]) {
@@ -166,6 +179,17 @@ fn statistics_tell_how_many_of_a_thousand_were_cut_off() {
             let length = stream.read(&mut some).unwrap();
             assert!(length > 0);
             left = usize::saturating_sub(left, length);
+        }
+        if is_cut {
+            // What it had written so far may all have arrived: nothing would be cut off then.
+            let client = stream.local_addr().unwrap();
+            let mut before = 0;
+            until("the server is stuck", || {
+                let waits = lo.within(|| send_queue(client.port()));
+                let is_stuck = waits > 0 && waits == before;
+                before = waits;
+                is_stuck
+            });
         }
     }
     tap.until("the ends of connections", |out| {
