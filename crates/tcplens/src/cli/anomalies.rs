@@ -56,7 +56,7 @@ pub(crate) struct Check {
     /// What both commands read.
     #[command(flatten)]
     pub history: History,
-    /// Of this server only: IP, IP:PORT or [IP]:PORT; repeatable
+    /// Of this server only: IP, IP:PORT or, of IPv6, with brackets; repeatable
     #[arg(long, value_name = "IP[:PORT]")]
     pub server: Vec<Server>,
     /// Only if one of these is abnormal: total, process, errors, ... (docs/anomalies.md) [default: all]

@@ -52,7 +52,7 @@ pub(crate) struct Query {
         help_heading = "Named queries"
     )]
     pub until: Option<Moment>,
-    /// Of this server only: IP, IP:PORT or [IP]:PORT
+    /// Of this server only: IP, IP:PORT or, of IPv6, with brackets
     #[arg(
         long,
         value_name = "IP[:PORT]",
