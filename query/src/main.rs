@@ -107,7 +107,7 @@ fn run(query: &Query) -> Result<bool> {
         Some(None) => {
             return Output::words(&named::list()).map(|()| true);
         }
-        Some(Some(name)) => Some(find(name)?),
+        Some(Some(name)) => Some(Named::find(name).map_err(Trouble::Usage)?),
         None => None,
     };
     // What needs no store.
@@ -176,16 +176,6 @@ fn answer(
     let output = Output::new(query, None);
     runtime.block_on(engine.run_all(&sql, query.explain, &output))?;
     Ok(engine.tell_damages())
-}
-
-fn find(name: &str) -> Result<&'static Named> {
-    Named::find(name).ok_or_else(|| {
-        let names: Vec<_> = named::ALL.iter().map(|named| named.name).collect();
-        Trouble::Usage(format!(
-            "no query is called {name:?} (have: {})",
-            names.join(", ")
-        ))
-    })
 }
 
 /// The SQL of a query that comes along; `newest`: what times count back from.

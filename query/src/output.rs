@@ -61,6 +61,7 @@ impl Output {
                 // Without a plot there is nothing but the table.
                 has_table: plot.is_none() || when != PlotWhen::Only,
                 plot: plot.filter(|_| when != PlotWhen::No),
+                nothing: named.map(Named::nothing),
             },
         }
     }
@@ -98,7 +99,7 @@ impl Output {
                 ));
             };
             return Ok(Printed {
-                to: To::Parquet(Parquet::create(path)?),
+                to: To::Parquet(Box::new(Parquet::create(path)?)),
                 rows: 0,
             });
         }
@@ -139,11 +140,11 @@ enum To {
     Text {
         sink: Box<Sink>,
         settings: Settings,
-        printer: Option<Printer>,
+        printer: Option<Box<Printer>>,
         is_explained: bool,
         answers: u64,
     },
-    Parquet(Parquet),
+    Parquet(Box<Parquet>),
 }
 
 impl Printed {
@@ -167,7 +168,7 @@ impl Printed {
                 if *answers > 0 && settings.format == Format::Text {
                     sink.write(b"\n")?;
                 }
-                *printer = Some(Printer::new(values::columns(schema), *settings));
+                *printer = Some(Box::new(Printer::new(values::columns(schema), *settings)));
                 Ok(())
             }
             To::Parquet(file) => file.begin(schema),

@@ -127,11 +127,13 @@ impl Shell<'_> {
             (".schema", table) => Output::words(&columns(table)?)?,
             (".named", "") => Output::words(&named::list())?,
             (".named", name) => {
-                let named = crate::find(name)?;
+                let named = Named::find(name).map_err(Trouble::Usage)?;
                 let output = Output::new(self.query, Some(named)).with_most_rows(ROWS);
                 self.sql(&text(named)?, false, &output)?;
             }
-            (".sql", name) => Output::words(&(text(crate::find(name)?)? + "\n"))?,
+            (".sql", name) => {
+                Output::words(&(text(Named::find(name).map_err(Trouble::Usage)?)? + "\n"))?
+            }
             (".explain", sql) => self.sql(sql, true, &self.output)?,
             (".format", word) => {
                 let format = word.parse::<Format>().map_err(Trouble::Usage)?;

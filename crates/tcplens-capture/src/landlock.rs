@@ -67,7 +67,9 @@ fn enforce(outputs: &[&Path], inputs: &[&Path]) -> Result<RulesetStatus, Ruleset
         | AccessFs::MakeReg
         | AccessFs::MakeDir
         | AccessFs::MakeSock
-        | AccessFs::RemoveFile;
+        | AccessFs::RemoveFile
+        // A directory of a spool gets its name, and empty ones of a store go.
+        | AccessFs::RemoveDir;
     let outputs = outputs.iter().copied().map(or_here);
     let inputs = inputs.iter().copied();
     let status = Ruleset::default()

@@ -3,14 +3,17 @@
 //!
 //! `cargo run --release -p tcplens-output --example clickhouse clickhouse://default@127.0.0.1:8123/tcplens --rows 1000000`
 //!
+//! With `--rollups DIR` it copies the rollups of a directory there instead, of each host as its own.
+//!
 //! With `--ledger FILE` a line is appended whenever all records so far are in the spool or further: `LAST DROPPED`, the number
 //! of the last record and how many were dropped. What is beyond the last line when it is killed may be there or not.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +24,7 @@ use tcplens_core::time::{Span, Timestamp};
 use tcplens_core::wire::segment::Tunnel;
 use tcplens_output::clickhouse::schema::Keep;
 use tcplens_output::clickhouse::{Server, Settings, Target, Writer};
+use tcplens_output::store::StoreReader;
 
 /// Records between two looks at the clock.
 const STEP: u64 = 500;
@@ -30,6 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let target: Target = words.next().ok_or("no server named")?.parse()?;
     let (mut rows, mut first, mut rate, mut host) = (1_000_000, 1, 0, "load".to_owned());
     let (mut spool, mut ledger) = (PathBuf::from("spool"), None);
+    let mut copied: Option<PathBuf> = None;
     let (mut size, mut age, mut patience, mut is_live) = (1 << 30, 5000, 60, false);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -43,6 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "--age" => age = value()?.parse()?,
             "--patience" => patience = value()?.parse()?,
             "--ledger" => ledger = Some(value()?),
+            "--rollups" => copied = Some(value()?.into()),
             "--live" => is_live = true,
             "--apply" => {
                 let server = Server::new(&target)?;
@@ -53,13 +59,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let start = Timestamp(i64::try_from(now.as_nanos())?);
-    let mut writer = Writer::open(Settings {
-        spool_bytes: size,
-        batch_age: Duration::from_millis(age),
-        is_live,
-        say: Arc::new(|what| eprintln!("{what}")),
-        ..Settings::new(Server::new(&target)?, host, start, spool)
-    })?;
+    let open = |host: String, spool: PathBuf| -> Opened {
+        Ok(Writer::open(Settings {
+            spool_bytes: size,
+            batch_age: Duration::from_millis(age),
+            is_live,
+            say: Arc::new(|what| eprintln!("{what}")),
+            ..Settings::new(Server::new(&target)?, host, start, spool)
+        })?)
+    };
+    if let Some(from) = copied {
+        let open = |host: &str| open(host.to_owned(), spool.join(host));
+        return copy(&from, &open, Duration::from_secs(patience));
+    }
+    let mut writer = open(host, spool)?;
     let mut ledger = ledger
         .map(|path| OpenOptions::new().append(true).create(true).open(path))
         .transpose()?;
@@ -100,6 +113,42 @@ fn main() -> Result<(), Box<dyn Error>> {
         told
     );
     Ok(())
+}
+
+/// A writer, or why there is none.
+type Opened = Result<Writer, Box<dyn Error>>;
+
+/// Copies all rollups of a directory.
+fn copy(
+    from: &Path,
+    open: &dyn Fn(&str) -> Opened,
+    patience: Duration,
+) -> Result<(), Box<dyn Error>> {
+    let mut reader = StoreReader::open(from)?;
+    let mut writers: BTreeMap<String, Writer> = BTreeMap::new();
+    let (mut rows, mut failed) = (0_u64, None);
+    reader.rollups(Timestamp(0)..Timestamp::MAX, &[], &mut |host, rollup| {
+        rows += 1;
+        if failed.is_none() && !writers.contains_key(host) {
+            match open(host) {
+                Ok(writer) => drop(writers.insert(host.to_owned(), writer)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        let written = writers.get_mut(host).map(|writer| writer.write(&rollup));
+        failed = (failed.take()).or_else(|| Some(written?.err()?.into()));
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    println!("{rows} rollups of {} hosts", writers.len());
+    for (host, writer) in &mut writers {
+        println!("{host}: {:?}", writer.finish(patience)?);
+    }
+    match reader.damages() {
+        ([], _) => Ok(()),
+        ([first, ..], _) => Err(first.to_string().into()),
+    }
 }
 
 /// Of this process, all threads.

@@ -5,24 +5,28 @@
 //!
 //! Each host has three servers (redis, http, mysql), whose rate follows the hour; durations have heavy tails; on 1 host of 10 the
 //! network loses, and 1 server of 20 refuses now and then. `--records` are requests; there is a connection and a handshake for
-//! about 20 of them, and all rollups, unless `--kinds request,rollup,...` says otherwise.
+//! about 20 of them, and all rollups, unless `--kinds request,rollup,...` says otherwise. `--to clickhouse://USER@HOST:PORT/DB`
+//! brings the same records there, each host's as its own run (`--out` then has what waits); repeated, hosts take turns.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Error as Failure};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tcplens_core::record::{
     Close, Connection, ConnectionId, Direction, EndedBy, Finding, Handshake, HandshakeOutcome,
-    Health, Outcome, Protocol, Record, Request, RoleFrom, Rollup, SCHEMA_VERSION, Sent, Side,
-    Status, Suspect, Vantage, Verdict,
+    Health, Outcome, Protocol, Record, Request, RoleFrom, Rollup, Sent, Side, Status, Suspect,
+    Vantage, Verdict,
 };
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::Rollups;
 use tcplens_core::wire::segment::Tunnel;
+use tcplens_output::clickhouse::{Server, Settings, Target, Writer};
 use tcplens_output::parquet::ParquetFile;
 use tcplens_output::store::{FileName, StoreKind, date_text};
 
@@ -69,6 +73,7 @@ struct Plan {
     seed: u64,
     threads: usize,
     kinds: Vec<StoreKind>,
+    to: Vec<Target>,
 }
 
 impl Plan {
@@ -81,6 +86,7 @@ impl Plan {
             seed: 1,
             threads: thread::available_parallelism().map_or(1, usize::from),
             kinds: StoreKind::ALL.to_vec(),
+            to: Vec::new(),
         };
         let mut words = std::env::args().skip(1);
         while let Some(option) = words.next() {
@@ -92,6 +98,7 @@ impl Plan {
                 "--records" => plan.records = value.parse()?,
                 "--hosts" => plan.hosts = value.parse()?,
                 "--days" => plan.days = value.parse()?,
+                "--to" => plan.to.push(value.parse()?),
                 "--seed" => plan.seed = value.parse()?,
                 "--threads" => plan.threads = value.parse()?,
                 "--kinds" => {
@@ -207,10 +214,17 @@ struct Files<'a> {
     kind: StoreKind,
     number: u32,
     open: Option<ParquetFile<BufWriter<File>>>,
+    to: Option<&'a RefCell<Writer>>,
 }
 
 impl<'a> Files<'a> {
-    fn new(plan: &'a Plan, host: &'a str, day: i64, kind: StoreKind) -> Files<'a> {
+    fn new(
+        plan: &'a Plan,
+        host: &'a str,
+        day: i64,
+        kind: StoreKind,
+        to: Option<&'a RefCell<Writer>>,
+    ) -> Files<'a> {
         Files {
             plan,
             host,
@@ -218,12 +232,18 @@ impl<'a> Files<'a> {
             kind,
             number: 0,
             open: None,
+            to,
         }
     }
 
-    fn push<R: Record>(&mut self, record: &R) -> std::io::Result<()> {
+    fn push<R: Record>(&mut self, record: &R) -> io::Result<()> {
         if !self.plan.kinds.contains(&self.kind) {
             return Ok(());
+        }
+        if let Some(writer) = self.to {
+            let mut writer = writer.borrow_mut();
+            writer.write(record).map_err(Failure::other)?;
+            return writer.tick(Instant::now()).map_err(Failure::other);
         }
         if self
             .open
@@ -246,7 +266,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    fn finish(&mut self) -> std::io::Result<()> {
+    fn finish(&mut self) -> io::Result<()> {
         if let Some(file) = self.open.take() {
             file.finish()?
                 .into_inner()
@@ -262,11 +282,16 @@ fn place(out: &Path, kind: StoreKind, day: i64) -> PathBuf {
 }
 
 /// What one host saw in one day.
-fn host_day(plan: &Plan, host: usize, day: usize) -> std::io::Result<()> {
+fn host_day(plan: &Plan, host: usize, day: usize) -> io::Result<()> {
     let name = format!("host-{host:03}");
     let number = FIRST_DAY + day as i64;
     let mut chance = Chance(plan.seed ^ ((host as u64) << 40) ^ ((day as u64) << 20));
-    let files = |kind| Files::new(plan, &name, number, kind);
+    let shard = host.checked_rem(plan.to.len());
+    let writer = match shard.map(|shard| &plan.to[shard]) {
+        Some(target) => Some(RefCell::new(remote(plan, target, &name, number)?)),
+        None => None,
+    };
+    let files = |kind| Files::new(plan, &name, number, kind, writer.as_ref());
     let mut requests = files(StoreKind::Request);
     let mut connections = files(StoreKind::Connection);
     let mut handshakes = files(StoreKind::Handshake);
@@ -343,7 +368,26 @@ fn host_day(plan: &Plan, host: usize, day: usize) -> std::io::Result<()> {
     ] {
         files.finish()?;
     }
+    if let Some(writer) = writer {
+        let told = writer.into_inner().finish(Duration::from_secs(60));
+        let counts = told.map_err(Failure::other)?.counts;
+        if counts.dropped > 0 {
+            return Err(Failure::other(format!("{} are dropped", counts.dropped)));
+        }
+    }
     Ok(())
+}
+
+/// The way to a server, as a run of that host has it.
+fn remote(plan: &Plan, target: &Target, host: &str, day: i64) -> io::Result<Writer> {
+    let server = Server::new(target).map_err(Failure::other)?;
+    let spool = plan.out.join(format!("spool-{host}-{day}"));
+    let settings = Settings {
+        // All wait rather than that one is dropped.
+        is_live: false,
+        ..Settings::new(server, host.into(), Timestamp(day * DAY), spool)
+    };
+    Writer::open(settings).map_err(Failure::other)
 }
 
 /// The share of the day at which so much of its traffic has come.
@@ -596,42 +640,19 @@ impl Visit {
 fn the_health(at: Timestamp, [attempts, connections, requests]: [u64; 3], host: usize) -> Health {
     Health {
         time: Some(at),
-        vantage: Vantage::Wire,
         packets: requests * 4 + connections * 7,
         bytes: requests * 3000,
         tcp_segments: requests * 4 + connections * 7,
-        datagrams: 0,
-        undecoded: Vec::new(),
         kernel_drops: Some(if host % 10 == 5 { 12 } else { 0 }),
-        kernel_events: None,
-        event_drops: None,
-        accept_overflows: None,
-        probe_runs: Vec::new(),
-        probe_ns: Vec::new(),
-        handed_on: None,
-        cut_packets: 0,
-        fragments: 0,
-        duplicates: 0,
-        bad_checksums: None,
-        time_reversals: 0,
         connections: attempts,
-        evicted_connections: 0,
-        late_syns: 0,
-        late_segments: 0,
-        stream_gaps: 0,
-        unparsed_messages: Vec::new(),
-        limit_hits: Vec::new(),
         records: vec![
             ("handshake", attempts),
             ("request", requests),
             ("connection", connections),
         ],
-        records_dropped: Vec::new(),
-        damaged_at: None,
-        sockets: None,
         cpu_us: Some(Span::from_ns(requests * 1500)),
         peak_rss_bytes: Some(64 << 20),
-        schema_version: SCHEMA_VERSION,
+        ..Health::new(Vantage::Wire)
     }
 }
 

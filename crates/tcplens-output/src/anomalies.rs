@@ -12,6 +12,7 @@ use crate::glyphs::Glyphs;
 use crate::human::{Count, Duration};
 use crate::report::prose::wrap;
 use crate::rfc3339::{LENGTH, Rfc3339};
+use crate::shell::quoted;
 
 /// What separates a finding's advice from the query that shows it.
 const QUERY: &str = " Its minutes: ";
@@ -129,7 +130,7 @@ pub fn render(told: &[Told], about: &About<'_>, options: AnomalyOptions) -> Stri
         }
         if let Some(words) = query.strip_prefix(COMMAND) {
             // On a line of its own, to be copied.
-            let store = about.store;
+            let (store, words) = (quoted(about.store), of_store(about.store, words));
             let _ = writeln!(text, "{indent}show: {COMMAND}--store {store} {words}");
         }
     }
@@ -139,6 +140,14 @@ pub fn render(told: &[Told], about: &About<'_>, options: AnomalyOptions) -> Stri
     text.push('\n');
     wrap(&mut text, 0, "", &watched(about), options.width);
     options.glyphs.fit(&text).into_owned()
+}
+
+/// A query's words as the store understands them: a server has `time` as a number, and the same as a DateTime in `at`.
+fn of_store(store: &str, words: &str) -> String {
+    match store.contains("://") {
+        true => words.replace(" AND time >= '", " AND at >= '"),
+        false => words.to_owned(),
+    }
 }
 
 /// `, since 2026-11-24 14:03 (12m)`, `, 2026-11-24 14:03 to 14:20 (17m)`.
@@ -396,6 +405,38 @@ mod tests {
 Watched: 33 servers, and 2 with too little history to be judged; 120 with their
 operations; history: 30d 00h since 2026-10-25 14:00 (1,234,567 rollups).
 "
+        );
+    }
+
+    #[test]
+    fn what_shows_it_is_in_the_words_of_the_store() {
+        let finding = Finding {
+            advice: Some(
+                "Look. Its minutes: tcplens query \"SELECT time FROM rollups WHERE server_port = 1 AND time >= '2026-11-24 13:03:00' \
+                 ORDER BY time\""
+                    .to_owned(),
+            ),
+            ..Finding::new(1, "abnormal_latency", 1, Suspect::Server)
+        };
+        let told = [Told {
+            finding,
+            goes_on: true,
+        }];
+        let shown = |store| {
+            let about = About { store, ..about(1) };
+            let text = render(&told, &about, options());
+            let line = text.lines().find(|line| line.contains("show: "));
+            line.unwrap().trim().to_owned()
+        };
+        assert_eq!(
+            shown("/data/it's"),
+            "show: tcplens query --store '/data/it'\\''s' \"SELECT time FROM rollups WHERE server_port = 1 AND \
+             time >= '2026-11-24 13:03:00' ORDER BY time\""
+        );
+        assert_eq!(
+            shown("clickhouse://joe@db1/net?secure=1"),
+            "show: tcplens query --store 'clickhouse://joe@db1/net?secure=1' \"SELECT time FROM rollups WHERE server_port = 1 \
+             AND at >= '2026-11-24 13:03:00' ORDER BY time\""
         );
     }
 

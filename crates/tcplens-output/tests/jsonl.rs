@@ -100,39 +100,8 @@ fn lines_add_up_until_they_are_cleared() {
 
 fn health(undecoded: Vec<(&'static str, u64)>) -> Health {
     Health {
-        time: None,
-        vantage: Vantage::File,
-        packets: 0,
-        bytes: 0,
-        tcp_segments: 0,
-        datagrams: 0,
         undecoded,
-        kernel_drops: None,
-        kernel_events: None,
-        event_drops: None,
-        accept_overflows: None,
-        probe_runs: Vec::new(),
-        probe_ns: Vec::new(),
-        handed_on: None,
-        cut_packets: 0,
-        fragments: 0,
-        duplicates: 0,
-        bad_checksums: None,
-        time_reversals: 0,
-        connections: 0,
-        evicted_connections: 0,
-        late_syns: 0,
-        late_segments: 0,
-        stream_gaps: 0,
-        unparsed_messages: Vec::new(),
-        limit_hits: Vec::new(),
-        records: Vec::new(),
-        records_dropped: Vec::new(),
-        damaged_at: None,
-        cpu_us: None,
-        peak_rss_bytes: None,
-        schema_version: 1,
-        sockets: None,
+        ..Health::new(Vantage::File)
     }
 }
 

@@ -8,7 +8,7 @@ use tcplens_core::time::{SECOND, Span};
 use tcplens_core::view::fleet::FleetFilter;
 
 use tcplens_output::Jsonl;
-use tcplens_output::named::Parameters;
+use tcplens_output::named::{Dialect, Parameters};
 use tcplens_output::store::look::{Found, Looking, VIEWS, View, marks};
 use tcplens_output::store::{
     Keep, StoreKind, StoreRecord, StoreSettings, StoreSink, StoreWriter, files,
@@ -259,7 +259,7 @@ fn each_view_has_sql_of_its_own_table_and_texts_are_quoted() {
         ..Parameters::default()
     };
     for view in VIEWS {
-        let sql = view.sql(&parameters, None, None, 7);
+        let sql = view.sql(Dialect::Standard, &parameters, None, None, 7);
         assert!(sql.starts_with("SELECT host, time, "), "{sql}");
         assert!(
             sql.contains(&format!(" FROM {} WHERE time >= ", view.kind.table())),
@@ -268,8 +268,19 @@ fn each_view_has_sql_of_its_own_table_and_texts_are_quoted() {
         assert!(sql.ends_with(" LIMIT 7"), "{sql}");
     }
     let view = View::find("new-requests").unwrap();
+    let operation = Some("it's \\");
+    let [standard, clickhouse] = [Dialect::Standard, Dialect::ClickHouse]
+        .map(|dialect| view.sql(dialect, &parameters, Some("redis"), operation, 7));
+    let (here, there) = (
+        "AND protocol = 'redis' AND operation = 'it''s \\' ORDER BY time DESC",
+        "AND protocol = 'redis' AND operation = 'it''s \\\\' ORDER BY time DESC",
+    );
+    assert!(standard.contains(here), "{standard}");
+    assert!(clickhouse.contains(there), "{clickhouse}");
+    let bad = View::find("bad-requests").unwrap();
+    let bad = bad.sql(Dialect::ClickHouse, &parameters, None, None, 7);
     assert!(
-        view.sql(&parameters, Some("redis"), Some("it's"), 7)
-            .contains("AND protocol = 'redis' AND operation = 'it''s' ORDER BY time DESC")
+        !bad.contains("FALSE") && !bad.contains("TIMESTAMP"),
+        "{bad}"
     );
 }

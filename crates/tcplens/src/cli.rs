@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, Args, Command as Definition, CommandFactory, FromArgMatches, Parser};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, Command as Definition, CommandFactory, FromArgMatches, Parser,
+};
 use clap::{Subcommand, ValueEnum};
 use clap_complete::Shell;
 use tcplens_core::time::Span;
@@ -70,48 +72,77 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// What is wrong, ranked, with evidence (also without a command)
-    Report(Report),
+    Report(Later<Report>),
     /// A line per connection attempt, and a summary
-    Handshakes(Handshakes),
+    Handshakes(Later<Handshakes>),
     /// A line per request and its response, and a summary
-    Requests(Box<Requests>),
+    Requests(Later<Box<Requests>>),
     /// A line per connection
-    Connections(Connections),
+    Connections(Later<Connections>),
     /// The life of one connection, as a sequence diagram
-    Explain(Box<Explain>),
+    Explain(Later<Box<Explain>>),
     /// Every socket of the kernel: what ss -tinem shows, watched, and its end
-    Sockets(Box<Sockets>),
+    Sockets(Later<Box<Sockets>>),
     /// A table of destinations: how connecting to each goes, and how it answers
-    Top(Box<Top>),
+    Top(Later<Box<Top>>),
     /// Every record, for machines
-    Records(Records),
+    Records(Later<Records>),
     /// A Lua script over packets and records
-    Script(Script),
+    Script(Later<Script>),
     /// SQL over a store of records, and queries that come along
-    Query(Box<Query>),
+    Query(Later<Box<Query>>),
     /// What is abnormal in a store, since when, and which component is to blame
-    Anomalies(Box<Anomalies>),
+    Anomalies(Later<Box<Anomalies>>),
     /// The same in one line and an exit status, for monitoring
-    Check(Box<Check>),
+    Check(Later<Box<Check>>),
     /// A page for browsers over a store: servers over time, what is abnormal, records
     #[cfg(feature = "parquet")]
-    Fleet(Fleet),
+    Fleet(Later<Fleet>),
     /// Tables for --store clickhouse://...: prints them, or makes them on servers
-    Schema(Schema),
+    Schema(Later<Schema>),
     /// Archives of sockets from one format to another
-    Convert(Convert),
+    Convert(Later<Convert>),
     /// What works on this machine, and what each missing thing costs
-    Doctor(Doctor),
+    Doctor(Later<Doctor>),
     /// Connections that open and end, as an event socket tells them
-    Events(Events),
+    Events(Later<Events>),
     /// What a running instance has counted so far
-    Stat(Stat),
+    Stat(Later<Stat>),
     /// Several sources and views in one process, by a YAML file: a daemon
-    Agent(Agent),
+    Agent(Later<Agent>),
     /// A script that completes tcplens command lines in a shell
-    Completions(Completions),
+    Completions(Later<Completions>),
     /// The manual page, or all of them
-    Man(Man),
+    Man(Later<Man>),
+}
+
+/// The options of a command, which are made when it is the one: there are a thousand of them in all.
+#[derive(Debug)]
+pub(crate) struct Later<T>(pub T);
+
+impl<T: Args> Args for Later<T> {
+    fn augment_args(command: Definition) -> Definition {
+        command.defer(|command| {
+            // The list's words, not those of the type.
+            let about = command.get_about().cloned();
+            let command = T::augment_args(command).long_about(None::<&str>);
+            complete(command.about(about.unwrap_or_default()))
+        })
+    }
+
+    fn augment_args_for_update(command: Definition) -> Definition {
+        Later::<T>::augment_args(command)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Later<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Later)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 /// `report`.
@@ -532,7 +563,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, cl
     if let (Command::Requests(requests), Some((_, matches))) =
         (&mut cli.command, matches.subcommand())
     {
-        requests.which.names_protocols =
+        requests.0.which.names_protocols =
             matches.value_source("protocols") != Some(ValueSource::DefaultValue);
     }
     Ok(cli)
@@ -552,47 +583,53 @@ pub(crate) fn command_names() -> Vec<String> {
         .collect()
 }
 
-/// The whole definition: as declared, and every option with its environment variable.
+/// The whole definition; of commands only what the list of them tells, until one is built.
 pub(crate) fn definition() -> Definition {
-    let help = || {
-        let help = Arg::new("help").short('h').long("help");
-        // The long form has a line of its own for every text.
-        help.help("Print help").action(ArgAction::HelpShort)
-    };
-    let top = Cli::command().disable_help_flag(true).arg(help());
-    top.mut_subcommands(|command| {
-        let command = command
-            .disable_help_flag(true)
-            .next_help_heading(None)
-            .arg(help());
-        // Their help is as long as it may be.
-        let name = command.get_name();
-        let is_long = ["report", "handshakes", "connections", "records", "explain"].contains(&name);
-        command.mut_args(|arg| {
-            let is_of_store = arg.get_help_heading() == Some("Store");
-            let arg = match is_long && is_of_store {
-                true => arg.hide_short_help(true),
-                false => arg,
-            };
-            let Some(long) = arg.get_long() else {
-                return arg;
-            };
-            let variable = format!("TCPLENS_{}", long.replace('-', "_").to_uppercase());
-            let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
-            let is_known = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
-            // `TCPLENS_FOLLOW=0` and `=no` do not mean yes.
-            let arg = if is_flag {
-                arg.value_parser(FalseyValueParser::new())
-            } else {
-                arg
-            };
-            // They belong to one question; TCPLENS_HOST is what a host calls itself where it stores.
-            let is_of_question = arg.get_help_heading() == Some("Named queries");
-            match (is_flag || is_known) && !is_of_question && !arg.is_hide_set() {
-                true => arg.env(variable).hide_env(true),
-                false => arg,
-            }
-        })
+    Cli::command().disable_help_flag(true).arg(help())
+}
+
+/// The long form has a line of its own for every text.
+fn help() -> Arg {
+    let help = Arg::new("help").short('h').long("help");
+    help.help("Print help").action(ArgAction::HelpShort)
+}
+
+/// A command as declared, and every option with its environment variable.
+fn complete(command: Definition) -> Definition {
+    let command = command
+        .disable_help_flag(true)
+        .next_help_heading(None)
+        .arg(help());
+    // Their help is as long as it may be.
+    let name = command.get_name();
+    // There it says which records are asked for.
+    let asks_of_hosts = ["anomalies", "check"].contains(&name);
+    let is_long = ["report", "handshakes", "connections", "records", "explain"].contains(&name);
+    command.mut_args(|arg| {
+        let is_of_store = arg.get_help_heading() == Some("Store");
+        let arg = match is_long && is_of_store {
+            true => arg.hide_short_help(true),
+            false => arg,
+        };
+        let Some(long) = arg.get_long() else {
+            return arg;
+        };
+        let is_of_host = asks_of_hosts && long == "host";
+        let variable = format!("TCPLENS_{}", long.replace('-', "_").to_uppercase());
+        let is_flag = matches!(arg.get_action(), ArgAction::SetTrue);
+        let is_known = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+        // `TCPLENS_FOLLOW=0` and `=no` do not mean yes.
+        let arg = if is_flag {
+            arg.value_parser(FalseyValueParser::new())
+        } else {
+            arg
+        };
+        // They belong to one question; TCPLENS_HOST is what a host calls itself where it stores.
+        let is_of_question = is_of_host || arg.get_help_heading() == Some("Named queries");
+        match (is_flag || is_known) && !is_of_question && !arg.is_hide_set() {
+            true => arg.env(variable).hide_env(true),
+            false => arg,
+        }
     })
 }
 

@@ -15,7 +15,7 @@ use tcplens_core::time::{SECOND, Span};
 use tcplens_core::wire::DecodeSettings;
 
 use crate::answer::listen::Listeners;
-use crate::cli::{Answering, Command, Common, Format};
+use crate::cli::{Answering, Command, Common, Format, Later};
 use crate::kernel::NewPorts;
 use crate::live::Live;
 use crate::observe::Plan;
@@ -66,28 +66,28 @@ pub(crate) const LIVE_LINGER: i64 = 2 * SECOND;
 /// It failed; [`crate::status::of_error`] knows with what status.
 pub(crate) fn run(command: Command) -> Result<ExitCode> {
     match command {
-        Command::Report(report) => report::run(&report),
-        Command::Handshakes(handshakes) => handshakes::run(&handshakes),
-        Command::Requests(requests) => requests::run(&requests),
-        Command::Connections(connections) => connections::run(&connections),
-        Command::Explain(explain) => explain::run(*explain),
-        Command::Sockets(command) => sockets::run(&command),
-        Command::Top(top) => top::run(&top),
-        Command::Records(records) => records::run(&records),
-        Command::Script(script) => script::run(&script),
-        Command::Query(query) => query::run(&query),
-        Command::Anomalies(command) => anomalies::run(&command),
-        Command::Check(check) => check::run(&check),
+        Command::Report(Later(report)) => report::run(&report),
+        Command::Handshakes(Later(handshakes)) => handshakes::run(&handshakes),
+        Command::Requests(Later(requests)) => requests::run(&requests),
+        Command::Connections(Later(connections)) => connections::run(&connections),
+        Command::Explain(Later(explain)) => explain::run(*explain),
+        Command::Sockets(Later(command)) => sockets::run(&command),
+        Command::Top(Later(top)) => top::run(&top),
+        Command::Records(Later(records)) => records::run(&records),
+        Command::Script(Later(script)) => script::run(&script),
+        Command::Query(Later(query)) => query::run(&query),
+        Command::Anomalies(Later(command)) => anomalies::run(&command),
+        Command::Check(Later(check)) => check::run(&check),
         #[cfg(feature = "parquet")]
-        Command::Fleet(fleet) => crate::fleet::run(&fleet),
-        Command::Schema(schema) => schema::run(&schema),
-        Command::Convert(convert) => convert::run(&convert),
-        Command::Doctor(doctor) => doctor::run(&doctor),
-        Command::Events(events) => events::run(&events),
-        Command::Stat(stat) => stat::run(&stat),
-        Command::Agent(agent) => agent::run(&agent),
-        Command::Completions(completions) => generated::completions(&completions),
-        Command::Man(man) => generated::man(&man),
+        Command::Fleet(Later(fleet)) => crate::fleet::run(&fleet),
+        Command::Schema(Later(schema)) => schema::run(&schema),
+        Command::Convert(Later(convert)) => convert::run(&convert),
+        Command::Doctor(Later(doctor)) => doctor::run(&doctor),
+        Command::Events(Later(events)) => events::run(&events),
+        Command::Stat(Later(stat)) => stat::run(&stat),
+        Command::Agent(Later(agent)) => agent::run(&agent),
+        Command::Completions(Later(completions)) => generated::completions(&completions),
+        Command::Man(Later(man)) => generated::man(&man),
     }
 }
 

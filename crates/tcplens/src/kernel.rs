@@ -196,7 +196,7 @@ impl NewPorts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{self, Command};
+    use crate::cli::{self, Command, Later};
 
     /// Of a command line: low, high, whether a peer's, mode, first frames.
     fn rules(words: &str) -> Vec<(u16, u16, bool, Mode, bool)> {
@@ -204,7 +204,7 @@ mod tests {
             .into_iter()
             .chain(words.split_whitespace());
         let parsed = cli::parse(words.map(Into::into)).unwrap();
-        let Command::Records(records) = parsed.command else {
+        let Command::Records(Later(records)) = parsed.command else {
             panic!("{words:?} is another command", words = parsed.command);
         };
         let rules = options(&records.common).ports.into_iter();

@@ -202,6 +202,10 @@ pub(crate) trait View: Send {
     fn settle(&mut self) -> Result<(), SinkEnd> {
         Ok(())
     }
+    /// There is a store, for whoever has other records for it; before [`started`](Self::started). Of live runs only.
+    fn stored(&mut self, _store: &Feeder) {}
+    /// All was shown and settled: what else ends now, and what it lost. The last record of a store is written after that.
+    fn ended(&mut self, _observed: &mut Observed) {}
     /// Lines that its destination did not take.
     fn dropped(&self) -> u64 {
         0
@@ -291,11 +295,8 @@ pub(crate) fn observe(
 ) -> Result<Observed> {
     #[cfg(feature = "remote")]
     if let Some(otlp) = plan.otlp.take() {
-        let is_verbose = plan.is_verbose;
         let mut around = otlp.around(view, &mut plan);
-        let mut observed = shown(plan, around.as_view())?;
-        around.finish(&mut observed.health, is_verbose);
-        return Ok(observed);
+        return shown(plan, around.as_view());
     }
     shown(plan, view)
 }
@@ -332,6 +333,9 @@ fn shown(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
             live.announce(&opened.down);
             signals::watch();
             let feeder = open_store(&plan)?;
+            if let Some(feeder) = &feeder {
+                view.stored(feeder);
+            }
             view.started();
             with_store(feeder, view, &mut kept, |view| {
                 pipeline::live::run(&plan, opened, gates, view, answering)
@@ -363,30 +367,40 @@ fn complete(
                     say(told);
                 }
             }
-            _ => {
-                if let Err(end) = feeder.settle() {
+            _ => match feeder.settle() {
+                // It ended the run, and all that was seen is shown.
+                Err(SinkEnd::Failed(error)) if plan.live.is_some() => {
+                    ran.failed.get_or_insert(error.into());
+                }
+                Err(end) => {
                     ran.end.get_or_insert(end);
                 }
-            }
+                Ok(()) => {}
+            },
         }
     }
     ran.totals.records_dropped += view.dropped();
     let answering = ran.answering.take();
     let mut observed = conclude(plan, ran)?;
-    if let Some(feeder) = kept {
-        complete_store(feeder, view, &mut observed);
+    if let Some(feeder) = &kept {
+        tell_losses(&mut observed.health, feeder);
     }
     if let Some((desk, servers)) = answering {
         desk.complete(&mut observed.health);
         desk.close(|| (observed.health.clone(), Pending::default()));
         servers.finish();
     }
+    view.ended(&mut observed);
+    if let Some(feeder) = kept {
+        complete_store(feeder, view, &mut observed);
+    }
     Ok(observed)
 }
 
 /// Begins to keep records, where that is asked for.
 fn open_store(plan: &Plan) -> Result<Option<Feeder>> {
-    let open = |store: &StorePlan| store.open(plan.live.is_some(), plan.is_verbose);
+    let stop = plan.live.as_ref().map(|_| Arc::clone(&plan.stop));
+    let open = |store: &StorePlan| store.open(stop, plan.is_verbose);
     plan.store.as_ref().map(open).transpose()
 }
 
@@ -406,28 +420,30 @@ fn with_store(
     ran
 }
 
+/// What a store lost so far.
+fn tell_losses(health: &mut Health, feeder: &Feeder) {
+    let counters = feeder.counters();
+    let losses = &mut health.records_dropped;
+    losses.retain(|(sink, _)| *sink != "store");
+    losses.extend((counters.dropped > 0).then_some(("store", counters.dropped)));
+    for (bound, hits) in counters.limit_hits {
+        match health.limit_hits.iter_mut().find(|it| it.0 == bound) {
+            Some((_, known)) => *known = hits,
+            None => health.limit_hits.push((bound, hits)),
+        }
+    }
+}
+
 /// The last records of a store, and what it lost.
 fn complete_store(mut feeder: Feeder, view: &mut dyn View, observed: &mut Observed) {
     let health = &mut observed.health;
-    let tell = |health: &mut Health, feeder: &Feeder| {
-        let counters = feeder.counters();
-        let losses = &mut health.records_dropped;
-        losses.retain(|(sink, _)| *sink != "store");
-        losses.extend((counters.dropped > 0).then_some(("store", counters.dropped)));
-        for (bound, hits) in counters.limit_hits {
-            match health.limit_hits.iter_mut().find(|it| it.0 == bound) {
-                Some((_, known)) => *known = hits,
-                None => health.limit_hits.push((bound, hits)),
-            }
-        }
-    };
-    tell(health, &feeder);
+    tell_losses(health, &feeder);
     let mut findings = view.findings(health).into_iter();
     let stored = findings
         .try_for_each(|finding| feeder.finding(&finding))
         .and_then(|()| feeder.health(health))
         .and_then(|()| feeder.finish());
-    tell(health, &feeder);
+    tell_losses(health, &feeder);
     if let Err(SinkEnd::Failed(error)) = stored {
         observed.failure.get_or_insert(error.into());
     }

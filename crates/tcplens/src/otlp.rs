@@ -20,9 +20,9 @@ use tcplens_output::otlp::sender::{Sender, SenderSettings};
 use tcplens_output::otlp::{Resource, metrics, spans};
 
 use crate::cli::Collector;
-use crate::observe::{Packets, Plan, Seen, View};
+use crate::observe::{Observed, Packets, Plan, Seen, View};
 use crate::say::say;
-use crate::store::this_host;
+use crate::store::{Feeder, this_host};
 
 /// Slow requests of a second that are sent. Chosen: a trace is for somebody who looks at it.
 const SPANS: u32 = 10;
@@ -88,6 +88,7 @@ impl Otlp {
             slow_from: self.slow_from.or(plan.slow_from).unwrap_or(SLOW),
             metrics: Metrics::by_operation(),
             is_live,
+            is_verbose: plan.is_verbose,
             own: Every::new(own, tick),
             of_view: of_view.map(|interval| Every::new(interval, tick)),
             since: None,
@@ -122,6 +123,7 @@ pub(crate) struct OtlpView<'v> {
     slow_from: Span,
     metrics: Metrics,
     is_live: bool,
+    is_verbose: bool,
     own: Every,
     /// Where the view wants to know what was counted so far.
     of_view: Option<Every>,
@@ -173,7 +175,7 @@ impl OtlpView<'_> {
     }
 
     /// Sends what came last, and waits for it, though not for ever; and tells in `health` what did not arrive.
-    pub(crate) fn finish(mut self, health: &mut Health, is_verbose: bool) {
+    fn finish(&mut self, health: &mut Health) {
         self.metrics.observe(health);
         self.send();
         let most = if self.is_live { LAST_LIVE } else { LAST };
@@ -190,7 +192,7 @@ impl OtlpView<'_> {
         if sent.dropped > 0 {
             health.records_dropped.push(("otlp", sent.dropped));
         }
-        if is_verbose {
+        if self.is_verbose {
             say(format_args!(
                 "sent by OTLP: metrics {} times, {} slow requests",
                 sent.documents, sent.requests
@@ -309,6 +311,15 @@ impl View for OtlpView<'_> {
 
     fn settle(&mut self) -> Result<(), SinkEnd> {
         self.view.settle()
+    }
+
+    fn stored(&mut self, store: &Feeder) {
+        self.view.stored(store);
+    }
+
+    fn ended(&mut self, observed: &mut Observed) {
+        self.view.ended(observed);
+        self.finish(&mut observed.health);
     }
 
     fn dropped(&self) -> u64 {

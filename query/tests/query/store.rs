@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use tcplens_core::record::{
     Close, Connection, ConnectionId, ConnectionRollup, Direction, EndedBy, Finding, Handshake,
-    Health, Outcome, Protocol, Record, Request, RequestRollup, RoleFrom, Rollup, SCHEMA_VERSION,
-    Sent, Side, Status, Suspect, Vantage, Verdict,
+    Health, Outcome, Protocol, Record, Request, RequestRollup, RoleFrom, Rollup, Sent, Side,
+    Status, Suspect, Vantage, Verdict,
 };
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::wire::segment::Tunnel;
@@ -251,38 +251,14 @@ fn connection(at: Timestamp, is_final: bool, retransmits: u64) -> Connection {
 fn health(at: Timestamp, packets: u64) -> Health {
     Health {
         time: Some(at),
-        vantage: Vantage::Wire,
         packets,
-        bytes: 0,
         tcp_segments: packets,
-        datagrams: 0,
-        undecoded: Vec::new(),
         kernel_drops: Some(3),
-        kernel_events: None,
-        event_drops: None,
-        accept_overflows: None,
-        probe_runs: Vec::new(),
-        probe_ns: Vec::new(),
-        handed_on: None,
-        cut_packets: 0,
-        fragments: 0,
-        duplicates: 0,
-        bad_checksums: None,
-        time_reversals: 0,
         connections: 1,
-        evicted_connections: 0,
-        late_syns: 0,
-        late_segments: 0,
-        stream_gaps: 0,
-        unparsed_messages: Vec::new(),
         limit_hits: vec![("holes", 2)],
-        records: Vec::new(),
-        records_dropped: Vec::new(),
-        damaged_at: None,
-        sockets: None,
         cpu_us: Some(micros(1500)),
         peak_rss_bytes: Some(64 << 20),
-        schema_version: SCHEMA_VERSION,
+        ..Health::new(Vantage::Wire)
     }
 }
 

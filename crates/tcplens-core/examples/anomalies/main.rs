@@ -2,8 +2,9 @@
 //!
 //! ```sh
 //! cargo run --release -p tcplens-core --example anomalies -- large SEED...   # 1,000 instances, 30 days, with faults
+//! cargo run --release -p tcplens-core --example anomalies -- small SEED...   # 200 instances with as many faults
 //! cargo run --release -p tcplens-core --example anomalies -- methods SEED... # the same with every method
-//! cargo run --release -p tcplens-core --example anomalies -- clean SEED...   # 100 instances, 12 days, without any
+//! cargo run --release -p tcplens-core --example anomalies -- clean SEED...   # 100 instances, 30 days, without any
 //! ```
 
 mod measure;
@@ -32,14 +33,14 @@ fn main() {
     let chosen = [Method::Chosen];
     match what {
         "large" => run(&seeds, Plan::large, &chosen, true),
-        "methods" => run(&seeds, Plan::large, &Method::ALL, false),
+        "methods" => run(&seeds, small, &Method::ALL, false),
         "small" => run(&seeds, small, &chosen, true),
-        "clean" => run(&seeds, |seed| Plan::clean(seed, 12, 0), &chosen, true),
+        "clean" => run(&seeds, |seed| Plan::clean(seed, 30, 0), &chosen, true),
         _ => println!("anomalies large|methods|small|clean SEED..."),
     }
 }
 
-/// A tenth of the large one.
+/// A fifth of the large one's instances, with as many faults.
 fn small(seed: u64) -> Plan {
     let mut plan = Plan::large(seed);
     plan.servers = 200;
@@ -201,6 +202,7 @@ fn show(tally: &Tally, faults: &[Fault]) {
             println!("  false: {count} in {:?}", AnomalyMetric::ALL[i]);
         }
     }
+    println!("  false by day of age: {:?}", tally.false_by_day);
     for &(server, from, to, bits) in tally.examples.iter().take(30) {
         let at = from - simulation::FIRST_MINUTE;
         println!(

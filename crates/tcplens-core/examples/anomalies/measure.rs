@@ -3,7 +3,9 @@
 //! empty) or overlaps one. A fault is found if an alarm of any of its instances is on in any of its minutes; the delay is how
 //! many minutes of the fault were seen by then.
 
-use crate::simulation::{Fault, Kind};
+use std::collections::BTreeMap;
+
+use crate::simulation::{FIRST_MINUTE, Fault, Kind};
 
 /// Minutes between abnormal ones of the same alarm.
 const GAP: i64 = 5;
@@ -18,6 +20,8 @@ pub(crate) struct Tally {
     /// Of false ones: in which metrics, and how many while a flash crowd was there.
     pub(crate) false_by_metric: [u64; 11],
     pub(crate) in_crowds: u64,
+    /// By how many days of history there were.
+    pub(crate) false_by_day: BTreeMap<i64, u64>,
     /// Examples of false ones.
     pub(crate) examples: Vec<(u64, i64, i64, u32)>,
     /// By fault: minutes until the first alarm of any of its instances.
@@ -86,6 +90,8 @@ impl Open {
             }
             tally.in_crowds +=
                 u64::from(all.any(|fault| !fault.is_fault() && overlaps(fault, AFTER)));
+            let day = (self.from - FIRST_MINUTE).div_euclid(1440);
+            *tally.false_by_day.entry(day).or_default() += 1;
             if tally.examples.len() < 40 {
                 tally
                     .examples
@@ -112,6 +118,9 @@ impl Tally {
         self.instance_days += other.instance_days;
         for (sum, more) in self.false_by_metric.iter_mut().zip(other.false_by_metric) {
             *sum += more;
+        }
+        for (day, more) in other.false_by_day {
+            *self.false_by_day.entry(day).or_default() += more;
         }
         self.examples.extend(other.examples);
         self.first.extend(other.first);

@@ -1,6 +1,6 @@
 //! `health`: what the observation itself saw and lost.
 
-use super::Vantage;
+use super::{SCHEMA_VERSION, Vantage};
 use crate::time::{Span, Timestamp};
 
 record! {
@@ -73,6 +73,48 @@ record! {
         peak_rss_bytes: Option<u64> = count,
         /// Version of the record contract.
         schema_version: u64 = count,
+    }
+}
+
+impl Health {
+    /// Of an observation that has seen nothing: what is always counted is 0, all else is absent.
+    #[must_use]
+    pub fn new(vantage: Vantage) -> Health {
+        Health {
+            time: None,
+            vantage,
+            packets: 0,
+            bytes: 0,
+            tcp_segments: 0,
+            datagrams: 0,
+            undecoded: Vec::new(),
+            kernel_drops: None,
+            kernel_events: None,
+            event_drops: None,
+            accept_overflows: None,
+            probe_runs: Vec::new(),
+            probe_ns: Vec::new(),
+            handed_on: None,
+            cut_packets: 0,
+            fragments: 0,
+            duplicates: 0,
+            bad_checksums: None,
+            time_reversals: 0,
+            connections: 0,
+            evicted_connections: 0,
+            late_syns: 0,
+            late_segments: 0,
+            stream_gaps: 0,
+            unparsed_messages: Vec::new(),
+            limit_hits: Vec::new(),
+            records: Vec::new(),
+            records_dropped: Vec::new(),
+            damaged_at: None,
+            sockets: None,
+            cpu_us: None,
+            peak_rss_bytes: None,
+            schema_version: SCHEMA_VERSION,
+        }
     }
 }
 

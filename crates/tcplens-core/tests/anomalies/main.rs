@@ -179,6 +179,72 @@ fn few_requests_with_an_error_now_and_then_do_not_alarm() {
     }
 }
 
+/// Readings of `process` of a server with 60 requests a minute of 1 ms that takes `slower(minute)` times as long.
+fn processed(days: i64, mut slower: impl FnMut(i64) -> f64) -> Vec<(i64, Reading)> {
+    let mut random = simulation::Random::new(11, 11);
+    let mut instance = Instance::default();
+    let mut readings = Vec::new();
+    for at in 0..days * DAY {
+        let mean = (1e6 * slower(at) * (0.05 * random.normal()).exp()).ln();
+        let mut process = Durations::default();
+        process.add_ln(60.0 * mean, 60.0 * (mean * mean + 0.1), 60);
+        let sample = Sample {
+            requests: Some(60),
+            answered: 60,
+            process,
+            ..Sample::default()
+        };
+        instance.judge(FIRST_MINUTE + at, &sample, &mut |reading| {
+            if reading.metric == AnomalyMetric::Process {
+                readings.push((at, reading));
+            }
+        });
+    }
+    readings
+}
+
+#[test]
+fn two_pauses_in_a_row_are_no_alarm_but_two_minutes_alike_are() {
+    let last = 9 * DAY + 700;
+    let judge = |first: f64, second: f64| {
+        let readings = processed(10, |at| match at - last {
+            0 => first,
+            1 => second,
+            // A pause of any length now and then, alone: a minute of 500.
+            _ if at % 501 == 250 => 1.4 + (at % 17) as f64 / 8.0,
+            _ => 1.0,
+        });
+        let found = abnormal(&readings);
+        found.iter().map(|(at, _)| at - last).collect::<Vec<_>>()
+    };
+    assert_eq!(judge(1.5, 3.4), [0_i64; 0], "two pauses");
+    let step = judge(2.2, 2.2);
+    assert_eq!(step.first(), Some(&1), "{step:?}");
+    assert!(step.iter().all(|at| (1..4).contains(at)), "{step:?}");
+}
+
+#[test]
+fn a_job_of_every_day_is_usual_after_three_days() {
+    let readings = processed(7, |at| {
+        let is_job = (300..330).contains(&(at % DAY));
+        if is_job { 2.5 } else { 1.0 }
+    });
+    assert_eq!(abnormal(&readings), []);
+    let of_job = |day: i64| {
+        let of_it = readings
+            .iter()
+            .filter(|(at, _)| (300..330).contains(&(at - day * DAY)));
+        let expected: Vec<f64> = of_it.map(|(_, reading)| reading.expected).collect();
+        expected.iter().sum::<f64>() / expected.len() as f64
+    };
+    // In microseconds; nothing is known on the first day.
+    assert!(of_job(0) < 1500.0, "{}", of_job(0));
+    for day in 3..7 {
+        let expected = of_job(day);
+        assert!((2200.0..2600.0).contains(&expected), "{day}: {expected}");
+    }
+}
+
 #[test]
 fn every_number_is_a_number() {
     let mut instance = Instance::default();

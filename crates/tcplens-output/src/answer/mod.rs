@@ -84,6 +84,8 @@ pub struct Settings {
     pub has_table: bool,
     /// What is drawn below the table; only of text.
     pub plot: Option<Plot>,
+    /// What it means where text has no rows, in words.
+    pub nothing: Option<&'static str>,
 }
 
 impl Default for Settings {
@@ -97,6 +99,7 @@ impl Default for Settings {
             most_rows: None,
             has_table: true,
             plot: None,
+            nothing: None,
         }
     }
 }
@@ -162,7 +165,8 @@ impl Printer {
         if self.settings.format != Format::Text {
             return;
         }
-        if self.settings.has_table {
+        // A plot of nothing has no line that would say so.
+        if self.settings.has_table || self.rows == 0 {
             self.table.finish(&mut self.bytes);
             let left_out = match self.settings.most_rows {
                 Some(most) if self.rows > most => {
@@ -170,10 +174,11 @@ impl Printer {
                 }
                 _ => String::new(),
             };
-            let rows = match self.rows {
-                0 => "no rows".to_owned(),
-                1 => "1 row".to_owned(),
-                rows => format!("{} rows{left_out}", Count(rows)),
+            let rows = match (self.rows, self.settings.nothing) {
+                (0, Some(nothing)) => format!("no rows: {nothing}"),
+                (0, None) => "no rows".to_owned(),
+                (1, _) => "1 row".to_owned(),
+                (rows, _) => format!("{} rows{left_out}", Count(rows)),
             };
             self.table.note(&rows, &mut self.bytes);
         }

@@ -95,6 +95,13 @@ fn text_is_aligned_and_in_units() {
          (2 rows)\n"
     );
     assert_eq!(printed(&columns, &[], of(Format::Text)), "(no rows)\n");
+    let settings = Settings {
+        has_table: false,
+        nothing: Some("no request failed"),
+        ..of(Format::Text)
+    };
+    let said = printed(&columns, &[], settings);
+    assert_eq!(said, "(no rows: no request failed)\n");
 }
 
 #[test]

@@ -5,18 +5,21 @@ use thiserror::Error;
 use super::Target;
 use crate::remote::http::{Answer, HttpError};
 
+/// What stands before a server, or is one of many, says so while there is nobody to ask (RFC 9110 section 15.6, RFC 6585 section 4).
+const AWAY: [u16; 4] = [429, 502, 503, 504];
+
 /// Why something did not come to pass.
 #[derive(Debug, Error)]
 pub enum ClickHouseError {
-    /// Nobody answered, or not to the end: what was asked may have been done all the same.
+    /// Nobody answered, or not to the end, or a proxy in its place: what was asked may have been done all the same.
     #[error("{0}; start the server, or name another one with --store")]
-    Unreached(#[from] HttpError),
+    Unreached(HttpError),
     /// The server said no.
     #[error("{target} refuses: {why}{}", advice(*code, target))]
     Refused {
         /// Which one.
         target: Box<Target>,
-        /// ClickHouse's number of the trouble; 0 where it gave none.
+        /// ClickHouse's number of the trouble; 0 where it is ours: the table is one that rows may not be put into.
         code: u32,
         /// The first line of what it said.
         why: String,
@@ -29,6 +32,16 @@ pub enum ClickHouseError {
         /// Which one.
         target: Box<Target>,
         /// What it said.
+        why: String,
+    },
+    /// The answer began well, and is not whole or none of what was asked for.
+    #[error(
+        "cannot read what {target} answers: {why}; ask again, and look into its log if it stays so"
+    )]
+    Answer {
+        /// Which one.
+        target: Box<Target>,
+        /// What is wrong with it.
         why: String,
     },
     /// A file or directory of ours.
@@ -44,14 +57,14 @@ pub enum ClickHouseError {
         advice: &'static str,
     },
     /// The spool is full, and nothing gets out of it.
-    #[error(
-        "the spool {path} is full ({size} bytes) and {target} takes nothing: {why}; start the server, or allow more with --spool-size"
-    )]
+    #[error("the spool {path} is full ({bound}) and {target} takes nothing: {why}; {advice}")]
     Full {
         /// Its directory.
         path: String,
-        /// Its bound.
-        size: u64,
+        /// Its bound, in words.
+        bound: String,
+        /// What to do.
+        advice: &'static str,
         /// Which server.
         target: Box<Target>,
         /// What it last said.
@@ -59,19 +72,35 @@ pub enum ClickHouseError {
     },
 }
 
+/// Its words are those of the whole: no cause stands behind, to be told once more.
+impl From<HttpError> for ClickHouseError {
+    fn from(error: HttpError) -> ClickHouseError {
+        ClickHouseError::Unreached(error)
+    }
+}
+
 /// What is to be done about a code.
 fn advice(code: u32, target: &Target) -> String {
     match code {
+        16 | 60 | 47 | 81 if target.database.ends_with("_all") => format!(
+            "; name the database of all shards, or make it on each: tcplens schema clickhouse --cluster NAME --apply '{}'",
+            Target {
+                database: target.database.trim_end_matches("_all").to_owned(),
+                ..target.clone()
+            }
+        ),
         16 | 60 | 47 => format!(
             "; the tables of this version are not there: tcplens schema clickhouse --apply '{target}'"
         ),
         81 => format!(
             "; make it, with its tables: tcplens schema clickhouse --apply '{target}'"
         ),
-        192 | 193 | 194 | 516 | 497 => {
+        192 | 193 | 194 | 291 | 516 | 497 => {
             "; the password comes from --store-password-file FILE or ?password_file=FILE, the user stands before the @"
                 .to_owned()
         }
+        159 | 160 => "; choose a shorter time, or fewer hosts".to_owned(),
+        241 => "; it allows this user less memory than that takes (max_memory_usage)".to_owned(),
         _ => String::new(),
     }
 }
@@ -86,6 +115,16 @@ impl ClickHouseError {
                 code,
                 why: short(&why),
             },
+            None if AWAY.contains(&answer.status) => {
+                let status = format!("HTTP status {}", answer.status);
+                ClickHouseError::Unreached(HttpError::Unreached {
+                    url: target.url(),
+                    why: match why == status {
+                        true => status,
+                        false => format!("{status}: {why}"),
+                    },
+                })
+            }
             None => ClickHouseError::Strange {
                 target: Box::new(target.clone()),
                 why,
@@ -102,16 +141,30 @@ impl ClickHouseError {
         }
     }
 
-    /// Whether waiting does not help: a password, a database, a table.
+    /// Whether waiting does not help: a password, a database, a table, a right.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
             ClickHouseError::Refused { code, .. } => {
-                matches!(code, 16 | 47 | 60 | 81 | 192 | 193 | 194 | 195 | 497 | 516)
+                matches!(
+                    code,
+                    0 | 16 | 47 | 60 | 81 | 192 | 193 | 194 | 195 | 291 | 497 | 516
+                )
             }
             ClickHouseError::Unreached(HttpError::Authorities { .. }) => true,
             _ => false,
         }
+    }
+
+    /// Whether it did not answer, and may yet.
+    pub(super) fn may_come(&self) -> bool {
+        matches!(self, ClickHouseError::Unreached(_)) && !self.is_final()
+    }
+
+    /// The same, or whether it may say otherwise later: too many queries, memory, time.
+    pub(super) fn may_pass(&self) -> bool {
+        let is_refused = matches!(self, ClickHouseError::Refused { .. }) && !self.is_final();
+        is_refused || self.may_come()
     }
 
     /// Whether the server has looked at the batch itself and cannot take it, ever: it is not made as the table is.
@@ -152,6 +205,37 @@ mod tests {
             body: text.as_bytes().to_vec(),
         };
         ClickHouseError::refused(&target, &answer)
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        for code in [159, 202, 241, 252, 999] {
+            let error = refused(&format!("Code: {code}. DB::Exception: no. (X)"));
+            assert!(error.may_pass() && !error.may_come(), "{error}");
+        }
+        for code in [16, 60, 81, 193, 291, 497, 516] {
+            let error = refused(&format!("Code: {code}. DB::Exception: no. (X)"));
+            assert!(!error.may_pass(), "{error}");
+        }
+        assert!(!refused("<html>nginx</html>").may_pass());
+        for (status, body, said) in [
+            (503, "<html>nginx</html>", "503: <html>nginx</html>"),
+            (504, "", "504"),
+        ] {
+            let answer = Answer {
+                status,
+                body: body.into(),
+            };
+            let target = "clickhouse://joe@db1/net".parse().unwrap();
+            let error = ClickHouseError::refused(&target, &answer);
+            assert!(error.may_come() && error.may_pass(), "{error}");
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "cannot reach http://db1:8123/: HTTP status {said}; start the server, or name another one with --store"
+                )
+            );
+        }
     }
 
     #[test]

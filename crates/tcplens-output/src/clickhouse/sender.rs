@@ -1,5 +1,6 @@
 //! Two threads: one that puts batches into the spool as they come, and one that sends what is there, the oldest first, until the
-//! server has it. Neither makes the other wait.
+//! server has it. Neither makes the other wait. Of live runs the second one also looks at the server before it sends: whoever has
+//! the records does not wait for that either.
 //!
 //! A batch is stored once, whatever goes wrong:
 //! - it is one block of one day, so that the server stores all of it or nothing (`block`);
@@ -11,6 +12,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -20,8 +22,10 @@ use super::block::Batch;
 use super::spool::{Spool, Waiting};
 use super::{ClickHouseError, Server, Target, Version, names};
 
-/// Batches on their way to the spool. Beyond, live records are dropped, and files wait.
+/// Batches on their way to the spool. Beyond, whoever has the records waits: of files as long as it takes.
 const QUEUE: usize = 3;
+/// Live, so long, and then they are dropped. Batches of several tables get old at once.
+const ROOM: Duration = Duration::from_secs(2);
 /// Between the two questions whether a batch is there: an insert that the server has received and not begun yet begins.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Attempts for a batch of which the server says that it is none.
@@ -30,6 +34,8 @@ const BAD: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Looked at again after so long where nothing was told.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long the end waits for an empty directory of the spool to be removed.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// Tells the user something.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
@@ -52,18 +58,24 @@ pub struct Counts {
     pub waiting_bytes: u64,
     /// Files of the spool that were not whole, or gone. Their rows are in `dropped` as far as their heads say how many.
     pub unreadable: u64,
+    /// Batches that were dropped because the spool has too many files.
+    pub beyond_files: u64,
 }
 
 /// How batches are sent, and what happens to those that find no room.
 pub struct How {
     /// Bytes of the spool, at most.
     pub limit: u64,
+    /// Its files, at most.
+    pub files: usize,
     /// Waits for room (files), where else rows are dropped (live).
     pub waits: bool,
     /// Tells the user.
     pub say: Say,
     /// What the user was told of the server already.
     pub told: Option<String>,
+    /// What must be there before anything is sent, where that was not looked at yet.
+    pub tables: Vec<&'static str>,
 }
 
 /// What the threads share. Each has it for moments only: nobody waits for the disk or the net with it.
@@ -85,9 +97,11 @@ struct State {
     is_leaving: bool,
     /// The thread that sends has ended.
     is_gone: bool,
+    /// So has the other one, and the spool is closed.
+    is_put_away: bool,
     /// Rows were dropped, and that was said.
     is_drop_told: bool,
-    /// Why a file's run cannot go on.
+    /// Why a file's run cannot go on, or a live one cannot begin to send.
     failed: Option<ClickHouseError>,
 }
 
@@ -103,9 +117,15 @@ struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     how: How,
+    /// Batches that came into the spool, or left it.
+    progress: Arc<AtomicU64>,
 }
 
 impl Shared {
+    fn went_on(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What a thread that panicked left is still a set of numbers.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,14 +184,20 @@ impl Sender {
             }),
             changed: Condvar::new(),
             how,
+            progress: Arc::default(),
         });
         let (queue, batches) = sync_channel(QUEUE);
         let (keeps, sends) = (shared.clone(), shared.clone());
         let target = server.target().clone();
         let spawn = |name: &str| thread::Builder::new().name(name.to_owned());
-        spawn("spool").spawn(move || keep(&keeps, spool, &batches, &target))?;
+        spawn("spool").spawn(move || {
+            keep(&keeps, spool, &batches, &target);
+            keeps.change(|state| state.is_put_away = true);
+        })?;
         spawn("clickhouse").spawn(move || {
-            send(&sends, &server);
+            if let Some(version) = looked_at(&sends, &server) {
+                send(&sends, &server, version);
+            }
             sends.change(|state| state.is_gone = true);
         })?;
         Ok(Sender {
@@ -180,7 +206,7 @@ impl Sender {
         })
     }
 
-    /// Hands a batch over. Live: at once, and it is dropped where there is no room.
+    /// Hands a batch over. Live: it is dropped where there is no room in time.
     ///
     /// # Errors
     /// A file's run cannot go on: the spool is full and the server takes nothing, or the spool cannot be written.
@@ -191,20 +217,43 @@ impl Sender {
         self.shared.change(|state| state.coming += 1);
         let refused = match self.shared.how.waits {
             true => queue.send(batch).err().map(|refused| refused.0),
-            false => match queue.try_send(batch) {
-                Ok(()) => None,
-                Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => Some(batch),
-            },
+            false => self.offer(queue, batch),
         };
         if let Some(batch) = refused {
             self.shared.change(|state| state.coming -= 1);
             let why = "the disk of the spool does not keep up";
             self.shared.drop_rows(batch.rows, why);
         }
-        self.failure().map_or(Ok(()), Err)
+        match self.shared.how.waits {
+            true => self.failure().map_or(Ok(()), Err),
+            false => Ok(()),
+        }
     }
 
-    /// Why a file's run cannot go on, once.
+    /// Gives a batch back that found no room in time.
+    fn offer(&self, queue: &SyncSender<Batch>, mut batch: Batch) -> Option<Batch> {
+        let end = Instant::now() + ROOM;
+        loop {
+            batch = match queue.try_send(batch) {
+                Ok(()) => return None,
+                Err(TrySendError::Full(batch)) if Instant::now() < end => batch,
+                Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
+                    return Some(batch);
+                }
+            };
+            let state = self.shared.lock();
+            if state.coming > QUEUE {
+                drop(self.shared.wait(state, LOOK));
+            }
+        }
+    }
+
+    /// Goes up with each batch that came into the spool, or left it.
+    pub fn progress(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.progress)
+    }
+
+    /// Why a file's run cannot go on, or the server refuses a live run, once.
     pub fn failure(&mut self) -> Option<ClickHouseError> {
         self.shared.lock().failed.take()
     }
@@ -245,6 +294,10 @@ impl Sender {
             }
             state = self.shared.wait(state, LOOK.min(patience));
         }
+        let tidy = Instant::now();
+        while state.is_gone && !state.is_put_away && tidy.elapsed() < TIDY {
+            state = self.shared.wait(state, LOOK);
+        }
         state.counts
     }
 }
@@ -275,6 +328,7 @@ fn keep(shared: &Shared, mut spool: Spool, batches: &Receiver<Batch>, target: &T
             },
         }
         shared.change(|state| state.coming -= 1);
+        shared.went_on();
     }
     let mut state = shared.lock();
     while !state.is_gone {
@@ -287,21 +341,31 @@ fn keep(shared: &Shared, mut spool: Spool, batches: &Receiver<Batch>, target: &T
 fn room(shared: &Shared, batch: &Batch, spool: &Spool, target: &Target) -> bool {
     let begun = Instant::now();
     let mut state = shared.lock();
-    loop {
+    let is_of_files = loop {
         let size = state.counts.waiting_bytes + batch.body.len() as u64;
-        if size <= shared.how.limit || state.waiting.is_empty() {
+        let is_of_files = state.waiting.len() >= shared.how.files;
+        if state.waiting.is_empty() || (size <= shared.how.limit && !is_of_files) {
             return true;
         }
         let last = state.progress.map_or(begun, |at| at.max(begun));
         if !shared.how.waits || state.is_leaving || last.elapsed() >= PATIENCE {
-            break;
+            break is_of_files;
         }
         state = shared.wait(state, LOOK);
-    }
+    };
+    state.counts.beyond_files += u64::from(is_of_files);
     let why = state.why();
+    let (bound, advice) = match is_of_files {
+        true => (format!("{} files", shared.how.files), "start the server"),
+        false => (
+            format!("{} bytes", shared.how.limit),
+            "start the server, or allow more with --spool-size",
+        ),
+    };
     let full = ClickHouseError::Full {
         path: spool.path().display().to_string(),
-        size: shared.how.limit,
+        bound,
+        advice,
         target: Box::new(target.clone()),
         why: why.unwrap_or_else(|| "it is slower than records come".to_owned()),
     };
@@ -322,12 +386,50 @@ enum Fate {
     Left,
 }
 
+/// Looks whether the server has what it must have, where that is to be done; its version, if it told. `None`: it refuses, and
+/// nothing is sent. One that does not answer may come, and what it refuses may pass: then it is looked at before it is sent
+/// anything.
+fn looked_at(shared: &Shared, server: &Server) -> Option<Option<Version>> {
+    if shared.how.tables.is_empty() {
+        return Some(None);
+    }
+    let version = server.version();
+    let checked =
+        version.and_then(|version| server.check(&shared.how.tables).map(|()| Some(version)));
+    match checked {
+        Ok(version) => Some(version),
+        Err(error) if error.may_pass() => {
+            troubled(shared, &error);
+            Some(None)
+        }
+        Err(error) => {
+            shared.change(|state| {
+                state.trouble = Some(error.to_string());
+                state.failed = Some(error);
+            });
+            None
+        }
+    }
+}
+
+/// Says what is new about it.
+fn troubled(shared: &Shared, error: &ClickHouseError) {
+    let why = error.to_string();
+    let before = shared.lock().trouble.replace(why.clone());
+    if before.as_ref() != Some(&why) {
+        (shared.how.say)(&format!(
+            "{why} (records are kept and sent when it takes them)"
+        ));
+    }
+}
+
 /// Sends what waits until there is nothing and nothing more comes.
-fn send(shared: &Shared, server: &Server) {
+fn send(shared: &Shared, server: &Server, version: Option<Version>) {
     let mut delivery = Delivery {
         shared,
         server,
-        version: None,
+        is_looked_at: version.is_some() || shared.how.tables.is_empty(),
+        version,
         is_settled: false,
     };
     let mut unread = Unread::default();
@@ -391,6 +493,7 @@ fn send(shared: &Shared, server: &Server) {
                 Fate::Left => {}
             }
         });
+        shared.went_on();
     }
 }
 
@@ -446,6 +549,8 @@ struct Delivery<'a> {
     server: &'a Server,
     /// Asked for again after each failure: it may be another one by then.
     version: Option<Version>,
+    /// It has what it must have, or somebody else has looked.
+    is_looked_at: bool,
     /// Inserts of earlier runs have had time to begin.
     is_settled: bool,
 }
@@ -477,7 +582,7 @@ impl Delivery<'_> {
                     ));
                     return Fate::Dropped;
                 }
-                self.troubled(&error);
+                troubled(self.shared, &error);
             }
             if self.rests(names::wait(attempts)) {
                 return Fate::Left;
@@ -492,6 +597,10 @@ impl Delivery<'_> {
             Some(version) => version,
             None => *self.version.insert(server.version()?),
         };
+        if !self.is_looked_at {
+            server.check(&self.shared.how.tables)?;
+            self.is_looked_at = true;
+        }
         if is_doubtful {
             loop {
                 // In this order: what does not run any more is stored or never will be.
@@ -527,17 +636,6 @@ impl Delivery<'_> {
                 return state.is_leaving;
             }
             state = self.shared.wait(state, left);
-        }
-    }
-
-    /// Says what is new about it.
-    fn troubled(&self, error: &ClickHouseError) {
-        let why = error.to_string();
-        let before = self.shared.lock().trouble.replace(why.clone());
-        if before.as_ref() != Some(&why) {
-            (self.shared.how.say)(&format!(
-                "{why} (records are kept and sent when it takes them)"
-            ));
         }
     }
 

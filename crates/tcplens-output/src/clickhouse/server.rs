@@ -7,6 +7,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use super::block::{Batch, quoted};
+use super::native;
 use super::rows::{self, Rows};
 use super::target::encoded;
 use super::{ClickHouseError, Target};
@@ -89,6 +90,8 @@ pub struct Server {
     password: String,
     inserts: Http,
     queries: Http,
+    /// How long a query may take, where whoever asks waits for less than [`QUERY`].
+    patience: Option<Duration>,
 }
 
 /// Without the password.
@@ -130,8 +133,18 @@ impl Server {
             password,
             inserts: http(INSERT)?,
             queries: http(QUERY)?,
+            patience: None,
             target: target.clone(),
         })
+    }
+
+    /// The same, for whoever waits no longer than that for a query's whole answer. The server, too, gives it up then.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Server {
+        Server {
+            patience: Some(patience),
+            ..self
+        }
     }
 
     /// Where it is.
@@ -180,27 +193,54 @@ impl Server {
     /// # Errors
     /// It does not answer, or says no, or not in rows.
     pub fn query(&self, sql: &str) -> Result<Rows<impl Read + Send + use<>>, ClickHouseError> {
-        let mut parameters = vec![
-            ("database", self.target.database.as_str()),
-            ("default_format", rows::FORMAT),
-            ("wait_end_of_query", "1"),
-            ("readonly", "1"),
-        ];
-        let mut ask = || {
-            let url = self.url(&parameters);
-            let answer = self.queries.stream(&url, &self.headers(), sql.as_bytes())?;
-            parameters.pop();
-            answer.map_err(|answer| ClickHouseError::refused(&self.target, &answer))
-        };
-        let answer = match ask() {
-            // Users who may only read may not say so. What reading does not allow has the same code, and is never asked again.
-            Err(error) if error.to_string().contains("Cannot modify 'readonly'") => ask()?,
-            answer => answer?,
-        };
+        let answer = self.stream(sql, &[("default_format", rows::FORMAT)], &[])?;
         Rows::new(answer).map_err(|why| ClickHouseError::Strange {
             target: Box::new(self.target.clone()),
             why: why.to_string(),
         })
+    }
+
+    /// The answer to a query of ours, in the format Native.
+    pub(super) fn native(&self, sql: &str) -> Result<impl Read + Send + use<>, ClickHouseError> {
+        let settings = [("max_block_size", native::ROWS)];
+        self.stream(&format!("{sql} FORMAT Native"), &[], &settings)
+    }
+
+    /// What the server answers in the database, as it comes. It waits with the beginning until it knows that there is no error.
+    fn stream(
+        &self,
+        sql: &str,
+        parameters: &[(&str, &str)],
+        settings: &[(&str, &str)],
+    ) -> Result<impl Read + Send + use<>, ClickHouseError> {
+        let seconds = self.patience.map(|patience| patience.as_secs().to_string());
+        let mut settings = settings.to_vec();
+        settings.extend(seconds.as_deref().map(|s| ("max_execution_time", s)));
+        settings.push(("readonly", "1"));
+        let ask = |settings: &[(&str, &str)]| {
+            let always = [
+                ("database", self.target.database.as_str()),
+                ("wait_end_of_query", "1"),
+            ];
+            let url = self.url(&[&always[..], parameters, settings].concat());
+            let (headers, body) = (self.headers(), sql.as_bytes());
+            let answer = self.queries.stream(&url, &headers, body, self.patience)?;
+            answer.map_err(|answer| ClickHouseError::refused(&self.target, &answer))
+        };
+        match ask(&settings) {
+            // Users who may only read may not say so, nor set anything. What reading does not allow has the same code, and is never
+            // asked again.
+            Err(error) if is_about_settings(&error.to_string()) => ask(&[]),
+            answer => answer,
+        }
+    }
+
+    /// The answer came, and is none.
+    pub(super) fn unreadable(&self, why: &str) -> ClickHouseError {
+        ClickHouseError::Answer {
+            target: Box::new(self.target.clone()),
+            why: why.to_owned(),
+        }
     }
 
     /// Which version it is.
@@ -379,4 +419,15 @@ impl Server {
             .map(|(table, name)| (table.to_owned(), name.to_owned()))
             .collect())
     }
+}
+
+/// Whether a server complains that settings came along: 18.16 of overriding, later ones of modifying.
+fn is_about_settings(why: &str) -> bool {
+    [
+        "Cannot modify '",
+        "Cannot override setting",
+        "Setting 'readonly' cannot",
+    ]
+    .iter()
+    .any(|words| why.contains(words))
 }

@@ -1,6 +1,7 @@
 //! A ClickHouse server as a store: records and the rollups that are made of them, into a [`Writer`].
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -121,6 +122,30 @@ impl ClickHouseSink {
         written.map_err(|error| self.end(error.to_string()))
     }
 
+    /// What waits in the spool, if anything does, and what becomes of it.
+    fn waiting(&self) -> Option<String> {
+        let counts = self.writer.told().counts;
+        let own = self.writer.spool();
+        // Those of earlier runs are beside it.
+        let all = own.parent().unwrap_or(own).display();
+        (counts.waiting > 0).then(|| {
+            format!(
+                "{} batches ({} bytes) wait in {all}: the next run with this --store and the same --spool sends them; remove that \
+                 directory if none of them is wanted",
+                counts.waiting, counts.waiting_bytes,
+            )
+        })
+    }
+
+    /// The server refuses a live run.
+    fn refused(&self, error: &ClickHouseError) -> SinkEnd {
+        let waiting = self.waiting().map(|waiting| format!("; {waiting}"));
+        SinkEnd::Failed(SinkError::Store(format!(
+            "{error}{}",
+            waiting.unwrap_or_default()
+        )))
+    }
+
     fn end(&self, why: String) -> SinkEnd {
         SinkEnd::Failed(SinkError::Write {
             name: self.target.to_string(),
@@ -149,8 +174,14 @@ impl StoreSink for ClickHouseSink {
             self.sent = now;
             self.send_rollups(Timestamp::MAX)?;
         }
-        let ticked = self.writer.tick(Instant::now());
-        self.done(ticked)
+        match self.writer.tick(Instant::now()) {
+            Err(error) if self.is_live => Err(self.refused(&error)),
+            ticked => self.done(ticked),
+        }
+    }
+
+    fn progress(&self) -> Option<Arc<AtomicU64>> {
+        Some(self.writer.progress())
     }
 
     fn counters(&self) -> StoreCounters {
@@ -158,6 +189,9 @@ impl StoreSink for ClickHouseSink {
         let mut limit_hits = self.rollups.limit_hits();
         if told.counts.unreadable > 0 {
             limit_hits.push(("store_unreadable_batches", told.counts.unreadable));
+        }
+        if told.counts.beyond_files > 0 {
+            limit_hits.push(("store_spool_files", told.counts.beyond_files));
         }
         StoreCounters {
             written: told.counts.stored,
@@ -177,37 +211,35 @@ impl StoreSink for ClickHouseSink {
 
     fn cut_short(&self) -> String {
         let told = self.writer.told();
+        let waiting = self.waiting().map(|waiting| format!("; {waiting}"));
         format!(
-            "the run ended before all was read: {} records were sent to {} already and stay; {} batches wait in {} and are sent by \
-             the next run that has the same --spool",
+            "the run ended before all was read: {} records were sent to {} already and stay{}",
             told.counts.stored,
             self.target,
-            told.counts.waiting,
-            self.writer.spool().display(),
+            waiting.unwrap_or_default(),
         )
     }
 
     fn finish(&mut self) -> Result<(), SinkEnd> {
         self.send_rollups(Timestamp::MAX)?;
-        let finished = self.writer.finish(PATIENCE[usize::from(self.is_live)]);
-        let told = finished.map_err(|error| self.end(error.to_string()))?;
-        if told.counts.waiting == 0 {
+        let told = match self.writer.finish(PATIENCE[usize::from(self.is_live)]) {
+            Err(error) if self.is_live => return Err(self.refused(&error)),
+            finished => finished.map_err(|error| self.end(error.to_string()))?,
+        };
+        let Some(waiting) = self.waiting() else {
             return Ok(());
-        }
+        };
         let why = told.trouble.unwrap_or_else(|| "the server is slow".into());
-        let waits = format!(
-            "{} batches ({} bytes) wait in {} and are sent by the next run that has the same --spool: {why}",
-            told.counts.waiting,
-            told.counts.waiting_bytes,
-            self.writer.spool().display(),
-        );
         match self.is_live {
             true => {
                 let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-                messages.push_back(waits);
+                messages.push_back(format!("{waiting} ({why})"));
                 Ok(())
             }
-            false => Err(self.end(waits)),
+            false => Err(SinkEnd::Failed(SinkError::Store(format!(
+                "cannot store all in {}, {} records are stored: {why}; {waiting}",
+                self.target, told.counts.stored,
+            )))),
         }
     }
 }

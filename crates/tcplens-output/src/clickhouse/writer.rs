@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use tcplens_core::record::Record;
@@ -27,6 +28,8 @@ pub const OPEN_DAYS: usize = 4;
 pub const BATCH_AGE: Duration = Duration::from_secs(5);
 /// Bytes of the spool, unless another bound is asked for.
 pub const SPOOL_BYTES: u64 = 1 << 30;
+/// Files of the spool: some two days of a live run whose server is away. Their names take 20 MB.
+pub const SPOOL_FILES: usize = 131_072;
 /// Rows between two looks at bytes.
 const LOOK: usize = 256;
 
@@ -89,6 +92,8 @@ pub struct Writer {
     open: Vec<Open>,
     next: u64,
     left_out: u64,
+    /// Rows that were never handed over, for the server refuses.
+    lost: u64,
 }
 
 struct Open {
@@ -99,7 +104,8 @@ struct Open {
 }
 
 impl Writer {
-    /// Looks at the server and opens the spool. A server that does not answer is no error: it may come.
+    /// Looks at the server and opens the spool. A server that does not answer is no error: it may come. Live, it is looked at while
+    /// records come already, and [`tick`](Self::tick) tells what it refuses.
     ///
     /// # Errors
     /// The server refuses the password, or the database, or has no tables; the spool cannot be made.
@@ -116,11 +122,15 @@ impl Writer {
         } = settings;
         let target = server.target().clone();
         let tables: Vec<_> = TABLES.iter().map(|table| table.name).collect();
-        let checked = server.version().and_then(|_| server.check(&tables));
         let mut told = None;
+        let checked = match is_live {
+            true => Ok(()),
+            false => server.version().and_then(|_| server.check(&tables)),
+        };
         match checked {
             Ok(()) => {}
-            Err(error @ ClickHouseError::Unreached(_)) if !error.is_final() => {
+            // Whoever waits for a run of files is told at once of what the server says.
+            Err(error) if error.may_come() => {
                 told = Some(error.to_string());
                 say(&format!(
                     "{error} (records are kept and sent when it takes them)"
@@ -135,9 +145,11 @@ impl Writer {
         let path = place.display().to_string();
         let how = How {
             limit: spool_bytes,
+            files: SPOOL_FILES,
             waits: !is_live,
             say,
             told,
+            tables: if is_live { tables } else { Vec::new() },
         };
         let sender = Sender::start(server, spool, found, how);
         Ok(Writer {
@@ -154,6 +166,7 @@ impl Writer {
             })?,
             open: Vec::new(),
             left_out: 0,
+            lost: 0,
         })
     }
 
@@ -263,8 +276,15 @@ impl Writer {
     /// Hands over what is old enough; called from time to time, as `now` goes on.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// As [`write`](Self::write). Live: the server refuses the password, or the database, or has no tables. What is not in the
+    /// spool yet is dropped then.
     pub fn tick(&mut self, now: Instant) -> Result<(), ClickHouseError> {
+        if let Some(error) = self.sender.failure() {
+            let open = self.open.drain(..);
+            self.lost += open.map(|open| open.block.rows() as u64).sum::<u64>();
+            self.sender.finish(Duration::ZERO);
+            return Err(error);
+        }
         let age = self.batch_age;
         let is_due = |open: &Open| now.duration_since(open.since) >= age;
         while let Some(at) = self.open.iter().position(is_due) {
@@ -298,14 +318,24 @@ impl Writer {
     /// Rows that nobody will ever have, so far.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.sender.counts().dropped
+        self.sender.counts().dropped + self.lost
+    }
+
+    /// Goes up with each batch that came into the spool, or left it.
+    #[must_use]
+    pub fn progress(&self) -> Arc<AtomicU64> {
+        self.sender.progress()
     }
 
     /// What became of rows so far.
     #[must_use]
     pub fn told(&self) -> Told {
+        let counts = self.sender.counts();
         Told {
-            counts: self.sender.counts(),
+            counts: Counts {
+                dropped: counts.dropped + self.lost,
+                ..counts
+            },
             trouble: self.sender.trouble(),
             left_out: self.left_out,
         }
@@ -318,14 +348,11 @@ impl Writer {
     /// As [`write`](Self::write).
     pub fn finish(&mut self, patience: Duration) -> Result<Told, ClickHouseError> {
         let flushed = self.flush();
-        let counts = self.sender.finish(patience);
+        self.sender.finish(patience);
         flushed?;
-        if let Some(error) = self.sender.failure() {
-            return Err(error);
+        match self.sender.failure() {
+            Some(error) => Err(error),
+            None => Ok(self.told()),
         }
-        Ok(Told {
-            counts,
-            ..self.told()
-        })
     }
 }

@@ -8,6 +8,8 @@
 
 mod parameters;
 
+#[cfg(feature = "parquet")]
+pub(crate) use parameters::quoted;
 pub use parameters::{Dialect, Moment, Parameters, Per, Server};
 
 use crate::answer::Plot;
@@ -37,9 +39,34 @@ pub struct Named {
 
 impl Named {
     /// The one of that name.
+    ///
+    /// # Errors
+    /// There is none, and which there are.
+    pub fn find(name: &str) -> Result<&'static Named, String> {
+        let found = ALL.iter().find(|named| named.name == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = ALL.iter().map(|named| named.name).collect();
+            format!("no query is called {name:?} (have: {})", names.join(", "))
+        })
+    }
+
+    /// What it means where it has no rows.
     #[must_use]
-    pub fn find(name: &str) -> Option<&'static Named> {
-        ALL.iter().find(|named| named.name == name)
+    pub fn nothing(&self) -> &'static str {
+        match self.name {
+            "errors" => {
+                "of the requests that were asked for none failed; --named hosts: what is there"
+            }
+            "failed-handshakes" => {
+                "of the attempts to connect that were asked for none failed; --named hosts: what is there"
+            }
+            "refused" => {
+                "every server that was asked for answered all attempts; --named hosts: what is there"
+            }
+            "findings" => "nothing was found to be wrong; --named hosts: what is there",
+            "hosts" => "nothing is there yet",
+            _ => "nothing is there of what was asked for; --named hosts: what is",
+        }
     }
 
     /// Its SQL with these parameters; `None` if it is not there in this dialect.

@@ -219,7 +219,7 @@ fn time(at: Timestamp) -> String {
 
 /// A text as SQL writes it. ClickHouse knows backslashes in it, the others do not.
 #[must_use]
-pub(super) fn quoted(text: &str, dialect: Dialect) -> String {
+pub(crate) fn quoted(text: &str, dialect: Dialect) -> String {
     let text = match dialect {
         Dialect::Standard => text.to_owned(),
         Dialect::ClickHouse => text.replace('\\', "\\\\"),

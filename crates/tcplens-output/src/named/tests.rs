@@ -102,5 +102,9 @@ fn a_parameter_that_a_query_does_not_have_is_refused() {
         hosts.sql(Dialect::Standard, &parameters).unwrap_err(),
         "the query hosts has no --limit: it has all rows"
     );
-    assert!(Named::find("nothing").is_none());
+    let why = Named::find("nothing").unwrap_err();
+    assert!(
+        why.starts_with("no query is called \"nothing\" (have: top-servers, "),
+        "{why}"
+    );
 }

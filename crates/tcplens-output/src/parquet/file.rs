@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::parquet::errors::ParquetError;
 use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::types::SchemaDescriptor;
 use tcplens_core::record::Record;
 
 use super::rows::Rows;
@@ -22,6 +23,7 @@ const LOOK: usize = 512;
 pub struct ParquetFile<W: Write + Send> {
     kind: &'static str,
     writer: SerializedFileWriter<W>,
+    schema: SchemaDescriptor,
     rows: Rows,
     rows_before: u64,
 }
@@ -48,6 +50,7 @@ impl<W: Write + Send> ParquetFile<W> {
         let properties = Arc::new(schema::properties::<R>(host.is_some()).map_err(io)?);
         Ok(Self {
             kind: R::KIND,
+            schema: SchemaDescriptor::new(Arc::clone(&schema)),
             writer: SerializedFileWriter::new(writer, schema, properties).map_err(io)?,
             rows: Rows::of::<R>(host),
             rows_before: 0,
@@ -104,7 +107,7 @@ impl<W: Write + Send> ParquetFile<W> {
         }
         self.rows_before += self.rows.count() as u64;
         let mut group = self.writer.next_row_group().map_err(io)?;
-        self.rows.flush(&mut group).map_err(io)?;
+        self.rows.flush(&mut group, &self.schema).map_err(io)?;
         group.close().map_err(io)?;
         Ok(())
     }

@@ -147,6 +147,16 @@ fn write<'j>(json: &'j mut Json, field: &Field, value: &Value) -> Option<&'j mut
         ("count", Value::Long(number)) => json.number(u64::try_from(*number).ok()?),
         ("flag", Value::Bool(flag)) => json.flag(*flag),
         ("ip" | "word" | "text" | "id", Value::Str(text)) => json.string(text),
+        ("counts", Value::MapInternal(counts)) => {
+            json.open('{');
+            for (name, count) in counts.entries() {
+                let (Value::Str(name), Value::Long(count)) = (name, count) else {
+                    return None;
+                };
+                json.name(name).number(u64::try_from(*count).ok()?);
+            }
+            json.close('}')
+        }
         _ => return None,
     })
 }

@@ -1,7 +1,8 @@
 //! Parquet: columns of records that other engines read. One file holds one record kind; its columns are the fields as
 //! declared, in their order.
 //!
-//! Normative: <https://parquet.apache.org/docs/file-format/>; the crate `parquet` makes pages, encodings and the footer of it.
+//! Normative: <https://parquet.apache.org/docs/file-format/>; the crate `parquet` makes it of columns; those of few
+//! different values are made in `pages`.
 //!
 //! | value | column | why |
 //! |---|---|---|
@@ -28,6 +29,7 @@ mod column;
 mod file;
 mod files;
 mod lines;
+mod pages;
 mod rows;
 mod schema;
 mod table;

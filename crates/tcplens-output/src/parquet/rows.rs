@@ -5,10 +5,12 @@ use std::net::IpAddr;
 
 use ::parquet::errors::Result;
 use ::parquet::file::writer::SerializedRowGroupWriter;
+use ::parquet::schema::types::SchemaDescriptor;
 use tcplens_core::record::{ConnectionId, Field, FirstFrame, Record, Visitor};
 use tcplens_core::time::{Span, Timestamp};
 
 use super::column::{Flags, Numbers, Texts};
+use super::pages::Pages;
 use crate::cell::Cell;
 use crate::digits;
 
@@ -27,7 +29,9 @@ pub(super) struct Rows {
 }
 
 enum Column {
+    /// Counts and durations.
     Numbers(Numbers),
+    Times(Numbers),
     Flags(Flags),
     Texts(Texts),
     /// Keys and values.
@@ -40,10 +44,11 @@ enum Column {
 impl Rows {
     /// Empty columns.
     pub(super) fn of<R: Record>(host: Option<&str>) -> Rows {
-        let mut columns = Vec::from_iter(host.map(|_| Column::Texts(Texts::default())));
+        let mut columns = Vec::from_iter(host.map(|_| Column::Texts(Texts::with_statistics())));
         R::fields(&mut |field| {
             columns.push(match field.kind {
-                "count" | "span" | "time" => Column::Numbers(Numbers::default()),
+                "count" | "span" => Column::Numbers(Numbers::default()),
+                "time" => Column::Times(Numbers::default()),
                 "flag" => Column::Flags(Flags::default()),
                 "counts" => Column::Map(Texts::default(), Numbers::default()),
                 "list" => Column::List(Numbers::default()),
@@ -107,7 +112,9 @@ impl Rows {
     /// Bytes that wait.
     pub(super) fn size(&self) -> usize {
         let sizes = self.columns.iter().map(|column| match column {
-            Column::Numbers(numbers) | Column::List(numbers) => numbers.size(),
+            Column::Numbers(numbers) | Column::Times(numbers) | Column::List(numbers) => {
+                numbers.size()
+            }
             Column::Flags(flags) => flags.size(),
             Column::Texts(texts) => texts.size(),
             Column::Map(keys, values) => keys.size() + values.size(),
@@ -125,20 +132,29 @@ impl Rows {
     pub(super) fn flush<W: Write + Send>(
         &mut self,
         group: &mut SerializedRowGroupWriter<'_, W>,
+        schema: &SchemaDescriptor,
     ) -> Result<()> {
+        let mut pages = Pages::new()?;
+        let mut leaves = schema.columns().iter();
         for column in &mut self.columns {
+            let Some(leaf) = leaves.next() else { break };
             match column {
-                Column::Numbers(numbers) | Column::List(numbers) => numbers.flush(group)?,
-                Column::Flags(flags) => flags.flush(group)?,
-                Column::Texts(texts) => texts.flush(group)?,
+                Column::Numbers(numbers) => numbers.flush_few(group, leaf, &mut pages)?,
+                Column::Times(numbers) | Column::List(numbers) => {
+                    numbers.flush(group, &mut pages)?;
+                }
+                Column::Flags(flags) => flags.flush(group, &mut pages)?,
+                Column::Texts(texts) => texts.flush(group, leaf, &mut pages)?,
                 Column::Map(keys, values) => {
-                    keys.flush(group)?;
-                    values.flush(group)?;
+                    keys.flush(group, leaf, &mut pages)?;
+                    values.flush(group, &mut pages)?;
+                    leaves.next();
                 }
                 Column::Frames(parts) => {
                     for part in parts {
-                        part.flush(group)?;
+                        part.flush(group, &mut pages)?;
                     }
+                    leaves.nth(1);
                 }
             }
         }
@@ -151,7 +167,7 @@ impl Column {
     /// One more value; none where it is of another type.
     fn push(&mut self, cell: &Cell, left_out: &mut u64) {
         match self {
-            Column::Numbers(numbers) => numbers.push(match cell {
+            Column::Numbers(numbers) | Column::Times(numbers) => numbers.push(match cell {
                 Cell::Number(number) => Some(*number),
                 _ => None,
             }),
@@ -238,7 +254,7 @@ struct Row<'a> {
 impl Row<'_> {
     #[inline]
     fn number(&mut self, value: Option<i64>) {
-        if let Some(Column::Numbers(numbers)) = self.columns.next() {
+        if let Some(Column::Numbers(numbers) | Column::Times(numbers)) = self.columns.next() {
             numbers.push(value);
         }
     }

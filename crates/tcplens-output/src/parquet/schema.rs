@@ -22,9 +22,9 @@ const NUMBERS: usize = 16 * 1024;
 /// bytes each in place of 19.0 with 16 KiB and 22.1 without.
 const SPANS: usize = 64 * 1024;
 /// Bytes of a dictionary of texts.
-const TEXTS: usize = 256 * 1024;
+pub(super) const TEXTS: usize = 256 * 1024;
 /// Of zstd; chosen by measuring: higher ones cost more time than they save bytes.
-const LEVEL: i32 = 1;
+pub(super) const LEVEL: i32 = 1;
 
 /// The column with whose records these are.
 pub(super) const HOST: &str = "host";

@@ -156,7 +156,7 @@ impl Http {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<(Answer, Option<Duration>), HttpError> {
-        let mut response = self.send(url, headers, body)?;
+        let mut response = self.send(url, headers, body, None)?;
         let status = response.status().as_u16();
         let wait = response.headers().get("retry-after");
         let wait = wait.and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -171,7 +171,8 @@ impl Http {
         Ok((answer, wait.map(Duration::from_secs)))
     }
 
-    /// Sends a body; the answer is read as it comes. Of a status that is none of success, the answer.
+    /// Sends a body; the answer is read as it comes. Of a status that is none of success, the answer. `whole`: for all of it, in
+    /// place of what is usual.
     ///
     /// # Errors
     /// Nobody answered.
@@ -180,8 +181,9 @@ impl Http {
         url: &str,
         headers: &[(&str, &str)],
         body: &[u8],
+        whole: Option<Duration>,
     ) -> Result<Result<impl Read + Send + use<>, Answer>, HttpError> {
-        let mut response = self.send(url, headers, body)?;
+        let mut response = self.send(url, headers, body, whole)?;
         let status = response.status().as_u16();
         if response.status().is_success() {
             return Ok(Ok(response.into_body().into_reader()));
@@ -201,8 +203,12 @@ impl Http {
         url: &str,
         headers: &[(&str, &str)],
         body: &[u8],
+        whole: Option<Duration>,
     ) -> Result<ureq::http::Response<Body>, HttpError> {
         let mut request = self.agent.post(url);
+        if whole.is_some() {
+            request = request.config().timeout_global(whole).build();
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

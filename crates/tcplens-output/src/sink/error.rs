@@ -63,6 +63,9 @@ pub enum SinkError {
         /// What came.
         kind: &'static str,
     },
+    /// A store could not be begun, or refuses, in words for the user.
+    #[error("{0}")]
+    Store(String),
     /// A complete file did not get its name.
     #[error("cannot rename {part} to {name}: {why}; it is complete, give it its name")]
     Rename {

@@ -41,13 +41,16 @@ impl Journal {
     /// Opens the journal of a host.
     pub(super) fn open(store: &Path, host: &str) -> Result<Journal, StoreError> {
         let dir = store.join(NAME);
-        fs::create_dir_all(&dir).map_err(|error| StoreError::open(&dir, &error))?;
         let path = dir.join(format!("{}.lock", host_word(host)));
         let mut options = OpenOptions::new();
-        let lock = options.read(true).write(true).create(true).truncate(false);
-        let mut lock = lock
-            .open(&path)
-            .map_err(|error| StoreError::open(&path, &error))?;
+        options.read(true).write(true).create(true).truncate(false);
+        let open = || {
+            fs::create_dir_all(&dir).map_err(|error| StoreError::open(&dir, &error))?;
+            let opened = options.open(&path);
+            opened.map_err(|error| StoreError::open(&path, &error))
+        };
+        // A run of capture files may remove the directory while it is empty.
+        let mut lock = open().or_else(|_| open())?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

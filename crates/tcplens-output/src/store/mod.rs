@@ -18,6 +18,8 @@ mod layout;
 pub(crate) mod line;
 #[cfg(feature = "parquet")]
 pub mod look;
+#[cfg(feature = "parquet")]
+mod naming;
 mod places;
 #[cfg(feature = "parquet")]
 mod reader;
@@ -25,12 +27,15 @@ mod reader;
 mod recover;
 #[cfg(feature = "parquet")]
 mod remove;
-#[cfg(feature = "parquet")]
-mod rollup_row;
+#[cfg(any(feature = "parquet", feature = "remote"))]
+pub(crate) mod rollup_row;
 #[cfg(feature = "parquet")]
 mod slot;
 #[cfg(feature = "parquet")]
 mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::{Finding, Health, Socket};
@@ -73,8 +78,19 @@ pub trait StoreSink: Send {
     /// It is `now` by the wall clock; several times a second, and after each batch of records.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
+    /// It can take nothing more. Of live runs only where it could not be begun: the database refuses.
     fn tick(&mut self, now: Timestamp) -> Result<(), SinkEnd>;
+
+    /// Goes on with what an earlier run has left to do, for a while (a segment of a journal); whether there is more. Records may
+    /// be written between.
+    fn catch_up(&mut self) -> bool {
+        false
+    }
+
+    /// Goes up when something got where it belongs, also within [`finish`](Self::finish): for whoever waits for that.
+    fn progress(&self) -> Option<Arc<AtomicU64>> {
+        None
+    }
 
     /// So far.
     fn counters(&self) -> StoreCounters;

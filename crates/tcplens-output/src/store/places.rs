@@ -39,6 +39,16 @@ pub(super) fn partition(dir: &Path, kind: StoreKind, day: i64) -> PathBuf {
     dir.join(format!("kind={}", kind.word())).join(date)
 }
 
+/// Reads what [`path`] makes, seen from the directory; nothing else.
+#[cfg(feature = "parquet")]
+pub(super) fn parse(inside: &str) -> Option<(StoreKind, i64, FileName)> {
+    let mut parts = inside.split('/');
+    let kind = StoreKind::of_word(parts.next()?.strip_prefix("kind=")?)?;
+    let day = day_of_text(parts.next()?.strip_prefix("date=")?)?;
+    let name = FileName::parse(parts.next()?.strip_suffix(ENDING)?)?;
+    parts.next().is_none().then_some((kind, day, name))
+}
+
 /// All files of a kind, by date, host, start and number; `odd` is told of files that end alike and are called otherwise. Nothing
 /// where the directory has none.
 ///
@@ -111,5 +121,33 @@ mod tests {
         }
         assert_eq!(day_of_text("2026-13-01"), None);
         assert_eq!(day_of(Timestamp(-1)), -1);
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn paths_are_read_as_they_are_made_and_no_others() {
+        let name = FileName::new("web", Timestamp(1_795_223_302_384_589_048), 7);
+        let made = path(Path::new(""), StoreKind::Rollup, 20_778, &name);
+        let made = made.to_str().unwrap();
+        assert_eq!(
+            made,
+            "kind=rollup/date=2026-11-21/web-20261121T010822384589048Z-00007.parquet"
+        );
+        assert_eq!(parse(made), Some((StoreKind::Rollup, 20_778, name)));
+        for odd in [
+            "",
+            "/etc/x",
+            "../../x",
+            &format!("/{made}"),
+            &format!("../{made}"),
+            &format!("{made}/.."),
+            &format!("{made}.part"),
+            &made.replace("rollup", ".."),
+            &made.replace("2026-11-21", ".."),
+            &made.replace("web", "../web"),
+            &made.replacen('/', "//", 1),
+        ] {
+            assert_eq!(parse(odd), None, "{odd}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! A rollup from the values of its fields, in the order in which they are declared: of a Parquet file, or of a line of a
-//! journal.
+//! A rollup from the values of its fields, in the order in which they are declared: of a Parquet file, a line of a
+//! journal, a server's answer.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use tcplens_core::time::{Span, Timestamp};
 use crate::cell::Cell;
 
 /// The rollup; `None`: it is none, or of a later version that has words which are not known here.
-pub(super) fn rollup(mut next: impl FnMut() -> Cell) -> Option<Rollup> {
+pub(crate) fn rollup(mut next: impl FnMut() -> Cell) -> Option<Rollup> {
     let mut row = Row { next: &mut next };
     let time = Timestamp(row.number()?);
     let vantage = known(&row.text()?, Vantage::ALL)?;

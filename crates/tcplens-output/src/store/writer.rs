@@ -8,8 +8,11 @@ mod files;
 mod rollups;
 mod upkeep;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tcplens_core::batch::AnyRecord;
 use tcplens_core::record::Record;
@@ -80,26 +83,43 @@ pub struct StoreWriter {
     lines: Vec<(StoreKind, LineReader)>,
     /// Complete files that have no name yet, with their kinds' segments: of capture files.
     unnamed: Vec<PathBuf>,
+    /// Segments of an earlier run.
+    inherited: VecDeque<SegmentName>,
     /// Segments whose file could not be written.
     left: Vec<SegmentName>,
+    /// Files that are complete, and segments that were looked at.
+    progress: Arc<AtomicU64>,
     counters: StoreCounters,
     records: u64,
     now: Timestamp,
     flushed: Timestamp,
     tried: Timestamp,
     is_keep_due: bool,
+    /// Runs that were killed while they gave names may have left some.
+    is_undo_due: bool,
     is_failing: bool,
     troubles: Vec<String>,
     notes: Vec<String>,
 }
 
 impl StoreWriter {
-    /// Opens a store in a directory, which is made if it is not there. Of live runs what an earlier one has left in its journal
-    /// becomes files first.
+    /// Opens a store as [`begin`](Self::begin) does. Of live runs what an earlier one has left in its journal becomes files first,
+    /// and what is too old goes.
+    ///
+    /// # Errors
+    /// As `begin`.
+    pub fn open(dir: &Path, settings: StoreSettings) -> Result<StoreWriter, StoreError> {
+        let mut writer = StoreWriter::begin(dir, settings)?;
+        while writer.catch_up() {}
+        Ok(writer)
+    }
+
+    /// Opens a store in a directory, which is made if it is not there, at once: what may take long is left to
+    /// [`catch_up`](StoreSink::catch_up).
     ///
     /// # Errors
     /// The directory cannot be made, or somebody else writes there as the same host.
-    pub fn open(dir: &Path, settings: StoreSettings) -> Result<StoreWriter, StoreError> {
+    pub fn begin(dir: &Path, settings: StoreSettings) -> Result<StoreWriter, StoreError> {
         std::fs::create_dir_all(dir).map_err(|error| StoreError::Open {
             name: dir.display().to_string(),
             why: SinkError::reason(&error),
@@ -119,20 +139,22 @@ impl StoreWriter {
             jsonl: Jsonl::new(),
             lines: Vec::new(),
             unnamed: Vec::new(),
+            inherited: VecDeque::new(),
             left: Vec::new(),
+            progress: Arc::default(),
             counters: StoreCounters::default(),
             records: 0,
             now: settings.start,
             flushed: settings.start,
             tried: settings.start,
             is_keep_due: settings.keep.is_some(),
+            is_undo_due: true,
             is_failing: false,
             troubles: Vec::new(),
             notes: Vec::new(),
             settings,
         };
-        writer.recover_all();
-        writer.remove_old();
+        writer.inherit();
         Ok(writer)
     }
 
@@ -315,6 +337,21 @@ impl StoreSink for StoreWriter {
         Ok(())
     }
 
+    fn catch_up(&mut self) -> bool {
+        if self.is_undo_due {
+            self.undo();
+        }
+        let has_more = self.recover_next();
+        if !has_more {
+            self.remove_old();
+        }
+        has_more
+    }
+
+    fn progress(&self) -> Option<Arc<AtomicU64>> {
+        Some(Arc::clone(&self.progress))
+    }
+
     fn counters(&self) -> StoreCounters {
         let mut counters = self.counters.clone();
         counters.dropped += self.slots.iter().map(Slot::lost).sum::<u64>();
@@ -333,6 +370,7 @@ impl StoreSink for StoreWriter {
     }
 
     fn finish(&mut self) -> Result<(), SinkEnd> {
+        while self.catch_up() {}
         if self.settings.is_live {
             self.flush();
             self.finish_rollups()?;
@@ -342,15 +380,7 @@ impl StoreSink for StoreWriter {
         while !self.slots.is_empty() {
             self.finish_slot(0)?;
         }
-        for path in std::mem::take(&mut self.unnamed) {
-            slot::rename(&path).map_err(|error| {
-                SinkEnd::Failed(SinkError::Rename {
-                    part: slot::part(&path).display().to_string(),
-                    name: path.display().to_string(),
-                    why: SinkError::reason(&error),
-                })
-            })?;
-        }
+        self.give_names()?;
         if !self.left.is_empty() {
             self.try_again();
         }

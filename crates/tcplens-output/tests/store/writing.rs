@@ -150,6 +150,162 @@ fn a_segment_whose_file_has_its_name_is_dropped() {
 }
 
 #[test]
+fn what_an_earlier_run_has_left_waits_while_records_come_and_is_there_at_the_end() {
+    let place = Place::new("behind");
+    let mut killed = StoreWriter::open(place.path(), settings("a", true)).unwrap();
+    attempts(&mut killed, 0..20);
+    killed.flush();
+    let left = place.segments();
+    assert_eq!(left.len(), 2, "{left:?}");
+    std::mem::forget(killed);
+    unlock(&place);
+    let later = StoreSettings {
+        start: START.plus(SECOND),
+        ..settings("a", true)
+    };
+    let mut writer = StoreWriter::begin(place.path(), later).unwrap();
+    attempts(&mut writer, 20..30);
+    writer.flush();
+    assert_eq!(place.segments().len(), 4);
+    assert_eq!(place.whole("handshake"), [""; 0]);
+    let progress = writer.progress().unwrap();
+    let steps = || progress.load(std::sync::atomic::Ordering::Relaxed);
+    // A segment each time, and none of its own.
+    assert!(writer.catch_up());
+    assert_eq!((place.segments().len(), steps()), (3, 1));
+    assert!(!writer.catch_up());
+    assert_eq!((place.segments().len(), steps()), (2, 2));
+    assert!(!writer.catch_up());
+    assert_eq!(numbers(&place), (0..20).collect::<Vec<_>>());
+    let note = writer.take_note().unwrap();
+    assert!(note.contains(" records of an earlier run "), "{note}");
+    assert_eq!(writer.take_note(), None);
+    writer.finish().unwrap();
+    assert_eq!(numbers(&place), (0..30).collect::<Vec<_>>());
+    assert_eq!(place.attempts(), 30);
+    assert_eq!(steps(), 4);
+}
+
+#[test]
+fn a_run_of_files_that_is_killed_while_it_gives_names_leaves_nothing_after_the_next_one() {
+    let place = Place::new("naming");
+    let run = |start: i64, records: std::ops::Range<u64>| {
+        let settings = StoreSettings {
+            start: START.plus(start * SECOND),
+            ..settings("a", false)
+        };
+        let mut writer = StoreWriter::open(place.path(), settings).unwrap();
+        attempts(&mut writer, records);
+        writer.finish().unwrap();
+    };
+    run(0, 0..20);
+    assert_eq!(place.attempts(), 20);
+    let named = [place.whole("handshake"), place.whole("rollup")].concat();
+    // As if it had come to the first name, and to no other.
+    let other = format!("{}.part", named[1]);
+    fs::rename(place.path().join(&named[1]), place.path().join(&other)).unwrap();
+    let note = place
+        .path()
+        .join("journal/a-20261121T010822000000000Z.naming");
+    fs::create_dir_all(note.parent().unwrap()).unwrap();
+    fs::write(&note, named.join("\n") + "\nkind=handshake/torn").unwrap();
+    // A run that lives keeps what it has.
+    let lives = fs::File::open(&note).unwrap();
+    lives.lock().unwrap();
+    run(1, 0..0);
+    assert!(note.exists());
+    assert_eq!(numbers(&place), (0..20).collect::<Vec<_>>());
+    drop(lives);
+    // So does another host's.
+    drop(StoreWriter::open(place.path(), settings("b", false)).unwrap());
+    assert!(note.exists());
+    run(2, 0..20);
+    assert!(!note.exists());
+    assert!(!place.path().join(other).exists());
+    assert_eq!(numbers(&place), (0..20).collect::<Vec<_>>());
+    assert_eq!(place.attempts(), 20);
+    // And after that nothing more is undone.
+    run(3, 20..30);
+    assert_eq!(numbers(&place), (0..30).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_note_of_another_hand_removes_nothing_but_files_of_its_run() {
+    let place = Place::new("foreign");
+    let mut writer = StoreWriter::open(place.path(), settings("a", false)).unwrap();
+    attempts(&mut writer, 0..20);
+    writer.finish().unwrap();
+    let own = [place.whole("handshake"), place.whole("rollup")].concat();
+    let journal = place.path().join("journal");
+    fs::create_dir_all(&journal).unwrap();
+    let outside = journal.join("outside");
+    fs::write(&outside, "").unwrap();
+    let lines = [
+        outside.display().to_string(),
+        "journal/outside".to_owned(),
+        "kind=handshake/../journal/outside".to_owned(),
+        own[0].clone(),
+    ];
+    let text = lines.join("\n") + "\n";
+    // Neither a name that is none nor another run's has a say.
+    let names = ["a-x.naming", "a-20261121T010823000000000Z.naming"];
+    for name in names {
+        fs::write(journal.join(name), &text).unwrap();
+    }
+    let next = |seconds| StoreSettings {
+        start: START.plus(seconds * SECOND),
+        ..settings("a", false)
+    };
+    let undo = |seconds| {
+        let mut writer = StoreWriter::open(place.path(), next(seconds)).unwrap();
+        writer.finish().unwrap();
+        (writer.take_trouble(), writer.take_note())
+    };
+    assert_eq!(undo(10), (None, None));
+    assert_eq!(names.map(|name| journal.join(name).exists()), [true, false]);
+    assert_eq!(place.attempts(), 20);
+    fs::write(journal.join("a-20261121T010822000000000Z.naming"), text).unwrap();
+    let (trouble, note) = undo(20);
+    assert_eq!(trouble, None);
+    let note = note.unwrap();
+    assert!(
+        note.starts_with("1 files of a run of capture files were removed "),
+        "{note}"
+    );
+    assert!(outside.exists());
+    assert_eq!(
+        [place.whole("handshake"), place.whole("rollup")].concat(),
+        own[1..]
+    );
+}
+
+#[test]
+fn files_that_cannot_all_have_their_names_keep_none() {
+    let place = Place::new("unnamed");
+    let mut writer = StoreWriter::open(place.path(), settings("a", false)).unwrap();
+    attempts(&mut writer, 0..20);
+    // A directory is in the way of the last one, also for root.
+    let day = place.path().join("kind=rollup/date=2026-11-21");
+    let mut parts = place.files().into_iter();
+    let part = parts.find(|name| name.contains("kind=handshake")).unwrap();
+    let name = part.rsplit('/').next().unwrap().trim_end_matches(".part");
+    fs::create_dir_all(day.join(name).join("full")).unwrap();
+    let error = writer.finish().unwrap_err().to_string();
+    let expected = format!(
+        "cannot give files their names in the store in {}: ",
+        place.path().display()
+    );
+    assert!(error.starts_with(&expected), "{error}");
+    drop(writer);
+    let left = place.files();
+    assert!(
+        left.iter().all(|name| !name.contains("kind=handshake")),
+        "{left:?}"
+    );
+    fs::remove_dir_all(day).unwrap();
+}
+
+#[test]
 fn a_clock_that_is_set_back_delays_neither_the_journal_nor_files() {
     let place = Place::new("clock");
     let mut writer = StoreWriter::open(place.path(), settings("a", true)).unwrap();
@@ -342,37 +498,13 @@ fn every_kind_comes_back_from_the_journal_as_it_was() {
 fn health() -> Health {
     Health {
         time: Some(START),
-        vantage: Vantage::Wire,
         packets: 3,
         bytes: 4,
         tcp_segments: 3,
-        datagrams: 0,
-        undecoded: Vec::new(),
         kernel_drops: Some(0),
-        kernel_events: None,
-        event_drops: None,
-        accept_overflows: None,
-        probe_runs: Vec::new(),
-        probe_ns: Vec::new(),
-        handed_on: None,
-        cut_packets: 0,
-        fragments: 0,
-        duplicates: 0,
-        bad_checksums: None,
-        time_reversals: 0,
         connections: 1,
-        evicted_connections: 0,
-        late_syns: 0,
-        late_segments: 0,
-        stream_gaps: 0,
-        unparsed_messages: Vec::new(),
         limit_hits: vec![("holes", 3), ("handed_on", 2)],
         records: vec![("handshake", 1)],
-        records_dropped: Vec::new(),
-        damaged_at: None,
-        sockets: None,
-        cpu_us: None,
-        peak_rss_bytes: None,
-        schema_version: 1,
+        ..Health::new(Vantage::Wire)
     }
 }

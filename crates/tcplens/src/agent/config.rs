@@ -245,9 +245,10 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
         true => Some(top.section("otlp", &keys::OTLP, otlp)),
         false => None,
     };
+    let is_seen = answering.metrics.is_some() || top.has("store");
     let sockets = match top.has("sockets") {
         true => Some(top.section("sockets", &keys::SOCKETS, |section| {
-            sockets::read(section, &sources, answering.metrics.is_some())
+            sockets::read(section, &sources, is_seen)
         })),
         false => None,
     };

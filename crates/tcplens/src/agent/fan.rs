@@ -14,7 +14,8 @@ use super::reload::Reload;
 use super::sockets::{OpenSockets, WatchedSockets};
 use super::view::{AgentView, Ending, Record};
 use crate::log::{Level, log};
-use crate::observe::View;
+use crate::observe::{Observed, View};
+use crate::store::{Feeder, StoreView};
 
 /// Calls of `clock` between two looks at the machine's clock; where records are few, pauses look each time.
 const CALLS: u32 = 256;
@@ -129,9 +130,11 @@ impl Fan {
         findings
     }
 
-    /// What is to be ended with the run.
-    pub(crate) fn take_sockets(&mut self) -> Option<WatchedSockets> {
-        self.sockets.take()
+    /// Ends what is watched beside where nothing came of the run.
+    pub(crate) fn abandon_sockets(&mut self) {
+        if let Some(watched) = self.sockets.take() {
+            watched.abandon();
+        }
     }
 
     /// Records that views missed, by what they show.
@@ -266,6 +269,9 @@ impl View for Fan {
 
     fn started(&mut self) {
         // Privileges have been given up.
+        if let Some(anomalies) = &mut self.anomalies {
+            anomalies.start();
+        }
         if let Some(sockets) = self.open_sockets.take() {
             match sockets.start() {
                 Ok(watched) => self.sockets = Some(watched),
@@ -311,6 +317,18 @@ impl View for Fan {
 
     fn settle(&mut self) -> Result<(), SinkEnd> {
         self.each(AgentView::settle)
+    }
+
+    fn stored(&mut self, store: &Feeder) {
+        if let Some(sockets) = &mut self.open_sockets {
+            sockets.set_store(StoreView::beside(store));
+        }
+    }
+
+    fn ended(&mut self, observed: &mut Observed) {
+        if let Some(watched) = self.sockets.take() {
+            watched.finish(observed);
+        }
     }
 
     fn dropped(&self) -> u64 {

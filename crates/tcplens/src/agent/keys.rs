@@ -137,7 +137,7 @@ pub(crate) static TOP: Table = Table {
             "store",
             "keys and values",
             None,
-            "keep all records of the sources, in files that other engines read (store.md)",
+            "keep all records of the sources, and of `sockets`, in files that other engines read (store.md)",
         ),
         key(
             "anomalies",

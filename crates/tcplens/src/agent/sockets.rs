@@ -31,6 +31,7 @@ use crate::sockets::pushed::{NO_CONNECTIONS, Pushed};
 use crate::sockets::{
     ArchiveCounts, Archiver, Change, Consumer, Counts, EventView, MetricsView, World,
 };
+use crate::store::StoreView;
 use alive::{Alive, Beat};
 
 mod alive;
@@ -46,6 +47,8 @@ pub(crate) struct OpenSockets {
     listeners: Listeners,
     /// What it is asked for its part of the page of metrics.
     asked: Option<Receiver<Asked>>,
+    /// Where records are kept.
+    store: Option<StoreView>,
 }
 
 /// The thread, and what is needed to tell it of changes.
@@ -105,7 +108,13 @@ impl OpenSockets {
             uuid,
             listeners,
             asked,
+            store: None,
         })
+    }
+
+    /// Records are kept there, too.
+    pub(crate) fn set_store(&mut self, store: StoreView) {
+        self.store = Some(store);
     }
 
     /// Begins to watch. To be called when privileges have been given up.
@@ -155,6 +164,7 @@ impl OpenSockets {
             uuid,
             listeners,
             asked,
+            store,
         } = self;
         let anonymize = config.anonymize.with(sources.addresses.clone());
         let mut consumers: Vec<Box<dyn Consumer>> = vec![Box::new(Beat::new(alive))];
@@ -177,6 +187,7 @@ impl OpenSockets {
                 written,
             )?));
         }
+        consumers.extend(store.map(|store| Box::new(store) as Box<dyn Consumer>));
         let destroyed = sources.destroyed.and_then(|opened| {
             opened
                 .inspect_err(|error| log(Level::Warning, open::without_ends(error)))
@@ -242,8 +253,15 @@ fn conclude(mut poller: Poller) -> Result<Outcome> {
     let mut health = poller.counts.health();
     let hits = consumers.iter().flat_map(|one| one.limit_hits());
     health.limit_hits.extend(hits);
-    for mut consumer in poller.consumers {
-        consumer.settle()?;
+    // All are settled, whichever fails.
+    let settled = consumers.iter_mut().map(|one| {
+        let told = one.health(&health);
+        told.and_then(|()| one.settle())
+    });
+    let settled: Vec<_> = settled.collect();
+    settled.into_iter().collect::<Result<(), _>>()?;
+    poller.counts.drops(&poller.consumers);
+    for consumer in poller.consumers {
         consumer.finish()?;
     }
     log(

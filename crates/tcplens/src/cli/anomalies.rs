@@ -82,6 +82,9 @@ pub(crate) struct History {
     /// The store: a directory that --store filled, or clickhouse://USER@HOST:PORT/DATABASE
     #[arg(long, value_name = "DIR|URL")]
     pub store: String,
+    /// Of a ClickHouse server: the password is the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub store_password_file: Option<PathBuf>,
     /// As if there were nothing from this time on
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,

@@ -12,9 +12,12 @@ use super::values;
 #[derive(Args, Debug)]
 #[command(after_help = HELP)]
 pub(crate) struct Fleet {
-    /// The store: a directory that --store filled, of one host or many
-    #[arg(long, value_name = "DIR")]
+    /// The store: a directory that --store filled, of one host or many, or clickhouse://USER@HOST:PORT/DATABASE
+    #[arg(long, value_name = "DIR|URL")]
     pub store: PathBuf,
+    /// Of a ClickHouse server: the password is the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub store_password_file: Option<PathBuf>,
     /// Where the page is; a port alone is on 127.0.0.1
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_value = "127.0.0.1:9318")]
     #[arg(default_missing_value = "127.0.0.1:9318", value_parser = values::listen_fleet)]

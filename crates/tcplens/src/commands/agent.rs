@@ -21,7 +21,7 @@ use crate::agent::notify::Notify;
 use crate::agent::plan::{self, From};
 use crate::agent::reload::Reload;
 use crate::agent::render::render;
-use crate::agent::sockets::{OpenSockets, WatchedSockets, alone};
+use crate::agent::sockets::{OpenSockets, alone};
 use crate::agent::{here, keys};
 use crate::answer::Asked;
 use crate::answer::listen::Listeners;
@@ -33,7 +33,7 @@ use crate::observe::{Plan, observe};
 use crate::otlp::Otlp;
 use crate::say::{in_the_words_of_the_file, say};
 use crate::sockets::MetricsView;
-use crate::store::this_host;
+use crate::store::{StoreView, this_host};
 use crate::{signals, sources, status};
 
 pub(super) fn run(command: &Agent) -> Result<ExitCode> {
@@ -73,6 +73,9 @@ pub(super) fn run(command: &Agent) -> Result<ExitCode> {
 /// The kernel's sockets and nothing else.
 fn of_sockets(path: &Path, config: AgentConfig) -> Result<ExitCode> {
     let mut live = live(path, &config, (Vec::new(), None))?;
+    if let Some(store) = &config.store {
+        store.prepare(&mut live)?;
+    }
     let (sockets, desk) = sockets(&config, &mut live)?;
     let listeners = Listeners::bind(&plan::answering(&config))?.with(desk);
     let stop = signals::stop()?;
@@ -88,7 +91,12 @@ fn of_sockets(path: &Path, config: AgentConfig) -> Result<ExitCode> {
             format_args!("answering at http://{address}/metrics"),
         );
     }
-    let sockets = sockets.context("there is neither a source nor a section sockets")?;
+    let mut sockets = sockets.context("there is neither a source nor a section sockets")?;
+    if let Some(store) = &config.store {
+        let is_verbose = config.log_level >= Level::Info;
+        let feeder = store.open(Some(Arc::clone(&stop)), is_verbose)?;
+        sockets.set_store(StoreView::new(feeder, false));
+    }
     let reload = Reload::new(path.to_owned(), config, again, NewPorts::default());
     let status = alone::watch(sockets, reload, notify, &stop);
     // It answered until then.
@@ -183,16 +191,16 @@ fn of_files(
     show(path, config, (plan, None), &names, follow)
 }
 
-/// What watches what is abnormal, where that is asked for: it knows what the store has.
-fn anomalies(config: &AgentConfig) -> Result<Option<Anomalies>> {
+/// What watches what is abnormal, where that is asked for: it will learn what the store has.
+fn anomalies(config: &AgentConfig, is_live: bool) -> Result<Option<Anomalies>> {
     let Some(anomalies) = &config.anomalies else {
         return Ok(None);
     };
-    let store = config.store.as_ref().and_then(|store| {
+    let store = config.store.as_ref().map(|store| {
         let host = store.host.clone().unwrap_or_else(this_host);
-        Some((store.directory()?, host))
+        (&store.target, host)
     });
-    Anomalies::open(anomalies, store).map(Some)
+    Anomalies::open(anomalies, store, is_live).map(Some)
 }
 
 /// A collector, if there is one.
@@ -217,24 +225,13 @@ fn show(
     let again = Arc::new(AtomicBool::new(false));
     flag::register(SIGHUP, Arc::clone(&again)).context("cannot wait for signal SIGHUP")?;
     let mut fan = Fan::open(&config, Notify::from_environment())?;
-    fan.set_anomalies(anomalies(&config)?);
+    fan.set_anomalies(anomalies(&config, plan.live.is_some())?);
     fan.set_reload(
         lasts.then(|| Reload::new(path.to_owned(), config, again, plan.new_ports.clone())),
     );
     fan.set_sockets(sockets);
     let observed = observe(plan, &mut fan);
-    let mut observed = match (observed, fan.take_sockets()) {
-        (Ok(mut observed), watched) => {
-            if let Some(watched) = watched {
-                watched.finish(&mut observed);
-            }
-            observed
-        }
-        (Err(error), watched) => {
-            watched.into_iter().for_each(WatchedSockets::abandon);
-            return Err(error);
-        }
-    };
+    let mut observed = observed.inspect_err(|_| fan.abandon_sockets())?;
     observed.health.records_dropped.extend(fan.missed());
     if !observed.reader_gone {
         fan.finish(&observed.health, names)?;

@@ -87,12 +87,18 @@ fn judge(command: &Check, learned: &Learned, now: Timestamp) -> (Severity, Strin
             ),
             (0, _, _) => (
                 Severity::Unknown,
-                format!("nothing can be judged yet: {learning} servers have too little history"),
+                match learning {
+                    1 => "nothing can be judged yet: 1 server has too little history".to_owned(),
+                    _ => format!(
+                        "nothing can be judged yet: {learning} servers have too little history"
+                    ),
+                },
             ),
             (judged, _, _) => (
                 Severity::Ok,
                 format!(
-                    "nothing abnormal at {judged} servers until {} UTC",
+                    "nothing abnormal at {judged} {} until {} UTC",
+                    if judged == 1 { "server" } else { "servers" },
                     minute(until)
                 ),
             ),

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, anyhow};
-use tcplens_output::named;
+use tcplens_output::named::{self, Named};
 
 use crate::cli::Query;
 use crate::commands::generated::to_stdout;
+use crate::status::usage;
 
 #[cfg(feature = "remote")]
 mod server;
@@ -39,6 +40,10 @@ const VARIABLE: &str = "TCPLENS_QUERY";
 pub(super) fn run(query: &Query) -> Result<ExitCode> {
     if query.named == Some(None) {
         return to_stdout(named::list().as_bytes());
+    }
+    // Before any engine is looked for.
+    if let Some(Some(name)) = &query.named {
+        Named::find(name).map_err(usage)?;
     }
     let server = query.store.as_deref().and_then(Path::to_str);
     if let Some(target) = server.filter(|text| text.contains("://")) {

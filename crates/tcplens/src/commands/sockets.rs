@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 use tcplens_core::anonymize::Anonymize;
@@ -69,9 +70,10 @@ pub(super) fn run(command: &Sockets) -> Result<ExitCode> {
     )?;
     open::give_up_privileges(&mut live, &listeners)?;
     let anonymize = command.anonymize.with(sources.addresses.clone());
-    // Their threads are started without privileges.
-    consumers.extend(told(command, store.as_ref(), listeners, &uuid, &anonymize)?);
     let stop = signals::stop()?;
+    // Their threads are started without privileges.
+    let store = store.as_ref().zip(Some(&stop));
+    consumers.extend(told(command, store, listeners, &uuid, &anonymize)?);
     let requests = Requests::listen()?;
     signals::watch();
     let world = World {
@@ -110,7 +112,7 @@ fn tell_of_processes(command: &Sockets, sources: &Sources) {
 /// Whoever is told while it goes on.
 fn told(
     command: &Sockets,
-    store: Option<&StorePlan>,
+    store: Option<(&StorePlan, &Arc<AtomicBool>)>,
     listeners: Listeners,
     uuid: &Uuid,
     anonymize: &Anonymize,
@@ -133,8 +135,8 @@ fn told(
         }
         told.push(Box::new(view));
     }
-    if let Some(store) = store {
-        let feeder = store.open(true, command.output.verbose > 0)?;
+    if let Some((store, stop)) = store {
+        let feeder = store.open(Some(Arc::clone(stop)), command.output.verbose > 0)?;
         told.push(Box::new(StoreView::new(feeder, !command.is_watching())));
     }
     if let (Some(directory), Some(written)) = (&kept.archive, written) {

@@ -172,7 +172,7 @@ impl Asked {
                 }
             }
             _ => {
-                self.named = Named::find(value);
+                self.named = Named::find(value).ok();
                 if self.named.is_none() {
                     return wrong(format!("name: there is no query called {}", shown(value)));
                 }

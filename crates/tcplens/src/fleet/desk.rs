@@ -5,6 +5,7 @@
 //! readings (10 MB each, usually), [`READ`] for one question. Who asks more is told to try again. A store that hangs holds up its
 //! readers and nobody else: the page, and what is wrong, is told by the thread that serves.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -68,7 +69,8 @@ struct Kept {
 struct One {
     version: u64,
     reading: Reading,
-    body: Vec<u8>,
+    /// `None`: findings may be missing, and are looked for again.
+    body: Option<Vec<u8>>,
     used: u64,
 }
 
@@ -145,10 +147,10 @@ impl Shared {
         let made = match question {
             Question::Fleet(time, filter) => self.fleet(time, filter),
             Question::Records(view, time, filter) => self.records(view, time, &filter),
-            Question::Queries => Ok(queries::list().into_bytes()),
+            Question::Queries => Ok(queries::list(&*self.source).into_bytes()),
             Question::Query(name, time, filter) => {
                 let range = self.state().map(|state| range(time, state));
-                range.and_then(|range| queries::run(self.source.name(), name, range, &filter))
+                range.and_then(|range| queries::run(&*self.source, name, range, &filter))
             }
         };
         match made {
@@ -179,11 +181,14 @@ impl Shared {
             kept.uses += 1;
             let uses = kept.uses;
             match kept.all.get_mut(&key) {
-                Some(one) if one.version == state.version && one.reading.unread == 0 => {
-                    one.used = uses;
-                    return Ok(one.body.clone());
+                Some(one) => {
+                    let is_all = one.version == state.version && one.reading.unread == 0;
+                    if let Some(body) = one.body.as_ref().filter(|_| is_all) {
+                        one.used = uses;
+                        return Ok(body.clone());
+                    }
+                    Some(one.reading.clone())
                 }
-                Some(one) => Some(one.reading.clone()),
                 None => None,
             }
         };
@@ -191,13 +196,14 @@ impl Shared {
         let give_up = || start.elapsed() > READ;
         self.source.bring(&mut reading, &give_up)?;
         let source = &*self.source;
-        let body = document(source, &reading, state.extent, start.elapsed(), &give_up).into_bytes();
+        let (body, missing) = document(source, &reading, state.extent, start.elapsed(), &give_up);
+        let body = body.into_bytes();
         let mut kept = lock(&self.kept);
         kept.uses += 1;
         let one = One {
             version: state.version,
             reading,
-            body: body.clone(),
+            body: missing.is_none().then(|| body.clone()),
             used: kept.uses,
         };
         kept.all.insert(key, one);
@@ -229,11 +235,19 @@ impl Shared {
             .records(view, &(from..until), &filter, ROWS, &give_up)?;
         let parameters = parameters(from, until, &filter);
         let protocol = filter.protocol.and_then(Word::word);
-        let sql = view.sql(&parameters, protocol, filter.operation.as_deref(), ROWS);
+        let operation = filter.operation.as_deref();
+        let sql = view.sql(
+            self.source.dialect(),
+            &parameters,
+            protocol,
+            operation,
+            ROWS,
+        );
         let mut json = Json::new();
         json.open('{').name("command");
         json.string(&queries::command(self.source.name(), &[&sql]));
         json.name("matched").number(records.found.matched);
+        json.name("parts").string(self.source.parts());
         json.name("files").number(records.files);
         json.name("unread").number(records.unread);
         json.name("why").string("there was no time");
@@ -258,7 +272,8 @@ pub(super) fn parameters(from: Timestamp, until: Timestamp, filter: &FleetFilter
         server: filter
             .server
             .map(|(ip, port)| tcplens_output::named::Server {
-                ip,
+                // As records have it.
+                ip: ip.to_canonical(),
                 port: u16::try_from(port).ok(),
             }),
         hosts: filter.host.iter().cloned().collect(),
@@ -279,16 +294,20 @@ fn range(time: Time, state: State) -> FleetRange {
     }
 }
 
-/// The document of what was read, with the findings of its time.
+/// The document of what was read, with the findings of its time; and why some of these may be missing, which it says, too.
 pub(super) fn document(
     source: &dyn Source,
     reading: &Reading,
     extent: Option<(Timestamp, Timestamp)>,
     took: Duration,
     give_up: &dyn Fn() -> bool,
-) -> String {
+) -> (String, Option<Why>) {
     let range = reading.fleet.range();
     // By when they began, those of the last minutes last; a finding told again says until when by now.
+    // Of two hosts that tell the same the first by name.
+    fn said(mark: &Mark) -> (Option<Timestamp>, Reverse<&str>) {
+        (mark.until, Reverse(&mark.host))
+    }
     let mut marks: BTreeMap<(Timestamp, [String; 5]), Mark> = BTreeMap::new();
     let mut more = 0;
     let mut each = |mark: Mark| {
@@ -304,7 +323,7 @@ pub(super) fn document(
         ];
         let key = (mark.time.unwrap_or_default(), parts.map(Clone::clone));
         match marks.get_mut(&key) {
-            Some(known) if known.until >= mark.until => {}
+            Some(known) if said(known) >= said(&mark) => {}
             Some(known) => *known = mark,
             None => {
                 marks.insert(key, mark);
@@ -315,13 +334,16 @@ pub(super) fn document(
             }
         }
     };
-    source.marks(&(range.from..range.until), &mut each, give_up);
+    let read = source.marks(&(range.from..range.until), &mut each, give_up);
+    let missing = read.err().map(|why| format!("findings: {why}"));
     let marks: Vec<_> = marks.into_values().rev().collect();
     let mut damages = reading.damages.clone();
+    damages.extend(missing.clone());
     if reading.unread > 0 {
         damages.push(format!(
-            "{} files, for which there was no time: choose a shorter time, or ask again",
-            reading.unread
+            "{} {}, for which there was no time: choose a shorter time, or ask again",
+            reading.unread,
+            source.parts()
         ));
     }
     let store = page::Store {
@@ -331,10 +353,11 @@ pub(super) fn document(
         more_marks: more,
         damages: &damages,
         more_damages: reading.more_damages,
-        files: reading.seen.len() as u64,
+        files: reading.parts(),
+        parts: source.parts(),
         took: Span::from_ns(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
     };
-    page::document(&reading.fleet, &store)
+    (page::document(&reading.fleet, &store), missing)
 }
 
 /// Whether a finding is about what passes a filter, as far as it says what it is about.

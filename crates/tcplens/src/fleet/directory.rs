@@ -12,11 +12,14 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Result, bail};
 use tcplens_core::time::{SECOND, Timestamp};
 use tcplens_core::view::fleet::FleetFilter;
+use tcplens_output::named::{Dialect, Named, Parameters};
 use tcplens_output::page::fleet::Mark;
 use tcplens_output::store::look::{self, Looking, View};
 use tcplens_output::store::{StoreFile, StoreKind, files, host_word};
 
-use super::source::{NAMED, Reading, Records, Source, State, Why};
+use super::queries;
+use super::source::{NAMED, Part, Reading, Records, Source, State, Why};
+use crate::commands::query;
 
 /// Files of the newest day whose times are looked at to know the newest minute. Chosen: opening them takes some ms.
 const NEWEST: usize = 256;
@@ -37,9 +40,10 @@ impl Directory {
     /// It is no store, and why.
     pub(super) fn open(path: &Path) -> Result<Directory> {
         let name = path.display().to_string();
-        if name.contains("://") {
+        if let Some((scheme, _)) = name.split_once("://") {
             bail!(
-                "cannot show {name}: the page reads directories so far; give a directory that --store DIR filled"
+                "cannot show {name}: {scheme}:// is not known, or this tcplens was built without it; give a directory that --store DIR \
+                 filled, or clickhouse://USER@HOST:PORT/DATABASE"
             );
         }
         if let Err(error) = std::fs::read_dir(path) {
@@ -99,6 +103,14 @@ impl Source for Directory {
         &self.name
     }
 
+    fn parts(&self) -> &'static str {
+        "files"
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Standard
+    }
+
     fn state(&self) -> Result<State, Why> {
         let rollups = self.files(StoreKind::Rollup)?;
         let findings = self.files(StoreKind::Finding)?;
@@ -124,13 +136,17 @@ impl Source for Directory {
         files.retain(|file| {
             days.contains(&file.day) && host.as_ref().is_none_or(|host| *host == file.name.host)
         });
-        let there: BTreeSet<_> = files.iter().map(|file| &file.path).collect();
-        if reading.seen.iter().any(|path| !there.contains(path)) {
+        let there: BTreeSet<_> = files
+            .iter()
+            .map(|file| Part::File(file.path.clone()))
+            .collect();
+        if !reading.seen.is_subset(&there) {
             reading.begin_again();
         }
         reading.unread = 0;
         for file in &files {
-            if reading.seen.contains(&file.path) {
+            let part = Part::File(file.path.clone());
+            if reading.seen.contains(&part) {
                 continue;
             }
             if give_up() {
@@ -149,7 +165,7 @@ impl Source for Directory {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => reading.damaged(damage(file, &error)),
             }
-            reading.seen.insert(file.path.clone());
+            reading.seen.insert(part);
         }
         reading.fleet.finish();
         Ok(())
@@ -160,18 +176,27 @@ impl Source for Directory {
         range: &Range<Timestamp>,
         each: &mut dyn FnMut(Mark),
         give_up: &dyn Fn() -> bool,
-    ) {
+    ) -> Result<(), Why> {
         let days = days(range, DAYS_BEFORE);
-        let Ok(files) = self.files(StoreKind::Finding) else {
-            // As rollups cannot be read either, that is said.
-            return;
-        };
+        let files = self.files(StoreKind::Finding)?;
+        let (mut missing, mut more) = (None, 0_u64);
         for file in files.iter().filter(|file| days.contains(&file.day)).rev() {
             if give_up() {
-                return;
+                missing.get_or_insert("there was no time for all; ask again".to_owned());
+                break;
             }
-            // The page is about rollups: it is there without the marks of a damaged file.
-            let _ = look::marks(file, range, each);
+            match look::marks(file, range, each) {
+                // It was removed since: --keep.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) if missing.is_some() => more += 1,
+                Err(error) => missing = Some(damage(file, &error)),
+                Ok(()) => {}
+            }
+        }
+        match (missing, more) {
+            (None, _) => Ok(()),
+            (Some(why), 0) => Err(why),
+            (Some(why), _) => Err(format!("{why}; and {more} more")),
         }
     }
 
@@ -206,6 +231,20 @@ impl Source for Directory {
             unread,
             damages,
         })
+    }
+
+    fn engine(&self) -> Result<(), Why> {
+        let engine = query::engine().map_err(|error| error.to_string());
+        engine.map(drop)
+    }
+
+    fn query(
+        &self,
+        named: &'static Named,
+        parameters: &Parameters,
+        most: usize,
+    ) -> Result<(Vec<u8>, bool), Why> {
+        queries::child(&self.name, named, parameters, most)
     }
 }
 

@@ -7,11 +7,13 @@
 //!      | Asks: the target of a request
 //! ask.rs                 what it means, or what is wrong with it
 //! desk.rs                threads, a bounded queue, answers that are kept
-//! source.rs              the store: a directory; other kinds implement `Source`
-//! queries.rs             queries that come along, by tcplens-query as a child
+//! source.rs              the store: directory.rs, clickhouse.rs
+//! queries.rs             queries that come along, by the store's engine
 //! ```
 
 mod ask;
+#[cfg(feature = "remote")]
+mod clickhouse;
 mod desk;
 mod directory;
 mod queries;
@@ -28,6 +30,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::fleet::{FleetFilter, FleetRange};
+#[cfg(feature = "remote")]
+use tcplens_output::clickhouse::Target;
 use tcplens_output::named::Moment;
 use tcplens_output::page::fleet as page;
 
@@ -47,22 +51,34 @@ const IN_FILE: usize = 16;
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(fleet: &Fleet) -> Result<ExitCode> {
-    let store = Directory::open(&fleet.store)?;
+    let store = open(fleet)?;
     match &fleet.html {
         Some(path) => {
             let html = Html::open(path, false)?;
-            html.write(&file(&store, fleet.since, fleet.until)?)?;
+            html.write(&file(&*store, fleet.since, fleet.until)?)?;
         }
         None => serve(fleet, store)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(fleet: &Fleet, store: Directory) -> Result<()> {
+/// The store: a server, where the name says so.
+fn open(fleet: &Fleet) -> Result<Arc<dyn Source>> {
+    #[cfg(feature = "remote")]
+    if let Some(target) = fleet.store.to_str().filter(|name| Target::is_one(name)) {
+        let password = fleet.store_password_file.as_deref();
+        return Ok(Arc::new(clickhouse::ClickHouse::open(target, password)?));
+    }
+    #[cfg(not(feature = "remote"))]
+    let _ = &fleet.store_password_file;
+    Ok(Arc::new(Directory::open(&fleet.store)?))
+}
+
+fn serve(fleet: &Fleet, store: Arc<dyn Source>) -> Result<()> {
     let stop = signals::stop()?;
     let listener = listen::bind_page(fleet.web)?;
     let at = listener.local_addr().context("cannot answer at --web")?;
-    let desk = Desk::start(Arc::new(store)).context("cannot begin threads that read the store")?;
+    let desk = Desk::start(store).context("cannot begin threads that read the store")?;
     let http = Http::start_fleet(listener, Box::new(desk)).context("cannot answer at --web")?;
     say(format_args!("answering at http://{at}/"));
     signals::watch();
@@ -89,7 +105,7 @@ fn file(store: &dyn Source, since: Option<Moment>, until: Option<Moment>) -> Res
         bail!("--since is not before --until; there is nothing to show");
     }
     let range = FleetRange::of(since, until);
-    let read = |filter: FleetFilter| -> Result<(Reading, String)> {
+    let read = |filter: FleetFilter| -> Result<(Reading, (String, Option<String>))> {
         let start = Instant::now();
         let mut reading = Reading::new(range, filter);
         let read = store.bring(&mut reading, &|| false);
@@ -97,7 +113,7 @@ fn file(store: &dyn Source, since: Option<Moment>, until: Option<Moment>) -> Res
         let document = desk::document(store, &reading, state.extent, start.elapsed(), &|| false);
         Ok((reading, document))
     };
-    let (all, document) = read(FleetFilter::default())?;
+    let (all, (document, missing)) = read(FleetFilter::default())?;
     let mut servers = Vec::new();
     for (key, _) in all.fleet.servers().rows().into_iter().take(IN_FILE) {
         let filter = FleetFilter {
@@ -105,9 +121,9 @@ fn file(store: &dyn Source, since: Option<Moment>, until: Option<Moment>) -> Res
             ..FleetFilter::default()
         };
         let name = tcplens_output::human::Endpoint(key.0, key.1).to_string();
-        servers.push((name, read(filter)?.1));
+        servers.push((name, read(filter)?.1.0));
     }
-    for damage in &all.damages {
+    for damage in all.damages.iter().chain(&missing) {
         say(format_args!("cannot read {damage}"));
     }
     Ok(page::file(&document, &servers))

@@ -1,5 +1,6 @@
-//! Queries that come along, run by tcplens-query as a child: those only, and with parameters that were read as numbers, times,
-//! addresses and names. One child at a time, for as long as [`LONGEST`] and with [`MEMORY`]; of what it prints the first [`MOST`].
+//! Queries that come along: those only, and with parameters that were read as numbers, times, addresses and names. A server runs them
+//! itself; of a directory tcplens-query does, as a child: one at a time, for as long as [`LONGEST`] and with [`MEMORY`]. Of what comes
+//! the first [`MOST`].
 
 use std::io::Read;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -11,10 +12,11 @@ use tcplens_core::view::fleet::{FleetFilter, FleetRange};
 use tcplens_output::answer::Plot;
 use tcplens_output::human::Endpoint;
 use tcplens_output::json::Json;
-use tcplens_output::named::{self, Named};
+use tcplens_output::named::{self, Dialect, Named, Parameters, Per};
 use tcplens_output::shell;
 
-use super::source::Why;
+use super::desk;
+use super::source::{Source, Why};
 use crate::commands::query;
 
 /// How long a child may take.
@@ -30,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const HOUR: i64 = 3600 * 1_000_000_000;
 
 /// Which there are, and how to get what runs them, where it is missing.
-pub(super) fn list() -> String {
+pub(super) fn list(source: &dyn Source) -> String {
     let mut json = Json::new();
     json.open('{').name("queries").open('[');
     for named in named::ALL {
@@ -38,9 +40,9 @@ pub(super) fn list() -> String {
         json.name("title").string(named.title).close('}');
     }
     json.close(']').name("how");
-    match query::engine() {
-        Ok(_) => json.raw("null"),
-        Err(how) => json.string(&how.to_string()),
+    match source.engine() {
+        Ok(()) => json.raw("null"),
+        Err(how) => json.string(&how),
     };
     json.close('}');
     json.into_string()
@@ -55,38 +57,87 @@ pub(super) fn command(store: &str, words: &[&str]) -> String {
 
 /// Runs one, and tells columns, rows and how they are drawn.
 pub(super) fn run(
-    store: &str,
+    source: &dyn Source,
     name: &str,
     range: FleetRange,
     filter: &FleetFilter,
 ) -> Result<Vec<u8>, Why> {
-    let named = Named::find(name).ok_or("there is no such query")?;
-    let engine = query::engine().map_err(|error| error.to_string())?;
-    let [since, until] = [range.from, range.until].map(moment);
-    let mut words = vec!["--named".to_owned(), named.name.to_owned()];
-    words.extend(["--since".to_owned(), since, "--until".to_owned(), until]);
+    let named = Named::find(name)?;
+    let mut parameters = desk::parameters(range.from, range.until, filter);
     let mut note = "";
-    match filter.server {
-        Some((ip, port)) if named.takes_server => {
-            words.extend(["--server".to_owned(), Endpoint(ip, port).to_string()]);
-        }
-        Some(_) => note = "It is of all servers: what it shows belongs to hosts.",
-        None => {}
+    if parameters.server.is_some() && !named.takes_server {
+        parameters.server = None;
+        note = "It is of all servers: what it shows belongs to hosts.";
     }
-    if let Some(host) = &filter.host {
-        // As one word: it may begin with a dash.
-        words.push(format!("--host={host}"));
+    parameters.per = named.takes_per.then(|| match range.until.0 - range.from.0 {
+        ..=21_600_000_000_000 => Per::Minute,
+        span if span <= 96 * HOUR => Per::Hour,
+        _ => Per::Day,
+    });
+    let (mut lines, is_cut) = source.query(named, &parameters, MOST)?;
+    if is_cut {
+        let end = lines
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |at| at + 1);
+        lines.truncate(end);
     }
-    if named.takes_per {
-        let per = match range.until.0 - range.from.0 {
-            ..=21_600_000_000_000 => "minute",
-            span if span <= 96 * HOUR => "hour",
-            _ => "day",
-        };
-        words.extend(["--per".to_owned(), per.to_owned()]);
+    let lines = String::from_utf8_lossy(&lines);
+    let mut json = Json::new();
+    json.open('{').name("title").string(named.title);
+    json.name("note").string(note);
+    let words = words(named, &parameters);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    json.name("command").string(&command(source.name(), &words));
+    json.name("more").flag(is_cut);
+    json.name("plot");
+    plot(&mut json, named.plot);
+    json.name("lines").open('[');
+    for line in lines
+        .lines()
+        .filter(|line| line.starts_with('{') && line.ends_with('}'))
+    {
+        json.raw(line);
     }
+    json.close(']').close('}');
+    Ok(json.into_string().into_bytes())
+}
+
+/// What a shell's command says of it.
+fn words(named: &Named, parameters: &Parameters) -> Vec<String> {
+    let mut words = vec!["--named".to_owned(), named.name.to_owned()];
+    for (option, at) in [("--since", parameters.since), ("--until", parameters.until)] {
+        words.extend(
+            at.into_iter()
+                .flat_map(|at| [option.to_owned(), moment(at)]),
+        );
+    }
+    if let Some(server) = parameters.server {
+        let port = server.port.map(u64::from).unwrap_or_default();
+        words.extend(["--server".to_owned(), Endpoint(server.ip, port).to_string()]);
+    }
+    // As one word: it may begin with a dash.
+    words.extend(parameters.hosts.iter().map(|host| format!("--host={host}")));
+    if let Some(per) = parameters.per {
+        words.extend(["--per".to_owned(), per.word().to_owned()]);
+    }
+    words
+}
+
+/// Runs one over a directory.
+pub(super) fn child(
+    store: &str,
+    named: &Named,
+    parameters: &Parameters,
+    most: usize,
+) -> Result<(Vec<u8>, bool), Why> {
+    // Told before anything is run.
+    named.sql(Dialect::Standard, parameters)?;
+    let engine = query::engine().map_err(|error| error.to_string())?;
     let mut child = Command::new(&engine);
-    child.args(["--store", store]).args(&words);
+    child
+        .args(["--store", store])
+        .args(words(named, parameters));
     child.args([
         "--format",
         "jsonl",
@@ -102,39 +153,14 @@ pub(super) fn run(
     let child = child
         .spawn()
         .map_err(|error| format!("cannot run {}: {error}", engine.display()))?;
-    let (mut lines, is_cut) = finish(child)?;
-    if is_cut {
-        let end = lines
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
-        lines.truncate(end);
-    }
-    let lines = String::from_utf8_lossy(&lines);
-    let mut json = Json::new();
-    json.open('{').name("title").string(named.title);
-    json.name("note").string(note);
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-    json.name("command").string(&command(store, &words));
-    json.name("more").flag(is_cut);
-    json.name("plot");
-    plot(&mut json, named.plot);
-    json.name("lines").open('[');
-    for line in lines
-        .lines()
-        .filter(|line| line.starts_with('{') && line.ends_with('}'))
-    {
-        json.raw(line);
-    }
-    json.close(']').close('}');
-    Ok(json.into_string().into_bytes())
+    finish(child, most)
 }
 
 /// Waits for a child, and takes what it prints; one that takes too long, or prints too much, is ended.
-fn finish(mut child: Child) -> Result<(Vec<u8>, bool), Why> {
+fn finish(mut child: Child, most: usize) -> Result<(Vec<u8>, bool), Why> {
     let start = Instant::now();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let printed = stdout.map(|from| thread::spawn(move || take(from)));
+    let printed = stdout.map(|from| thread::spawn(move || take(from, most)));
     let said = stderr.map(|from| {
         thread::spawn(move || {
             let mut said = String::new();
@@ -178,11 +204,11 @@ fn finish(mut child: Child) -> Result<(Vec<u8>, bool), Why> {
 }
 
 /// The first bytes, and whether there were more; then its writer finds nobody who reads.
-fn take(from: ChildStdout) -> (Vec<u8>, bool) {
+fn take(from: ChildStdout, most: usize) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     // What was read before an error is shown.
-    let _ = from.take(MOST as u64 + 1).read_to_end(&mut bytes);
-    let is_cut = bytes.len() > MOST;
+    let _ = from.take(most as u64 + 1).read_to_end(&mut bytes);
+    let is_cut = bytes.len() > most;
     (bytes, is_cut)
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tcplens_core::record::{Protocol, RequestRollup, Rollup, Vantage};
 use tcplens_core::time::{SECOND, Span, Timestamp};
 use tcplens_core::view::fleet::{Fleet, FleetFilter, FleetRange};
+use tcplens_output::named::{Dialect, Named, Parameters};
 use tcplens_output::page::fleet::Mark;
 use tcplens_output::store::look::{Looking, View};
 
@@ -30,6 +31,8 @@ struct Fake {
     reads: AtomicU64,
     /// Of host `hangs` nothing is read until something comes here.
     gate: Mutex<Receiver<()>>,
+    /// Whether findings cannot be read.
+    damaged: AtomicBool,
 }
 
 impl Fake {
@@ -39,6 +42,7 @@ impl Fake {
             state: Mutex::new(until(60)),
             reads: AtomicU64::new(0),
             gate: Mutex::new(gate),
+            damaged: AtomicBool::new(false),
         };
         (Arc::new(fake), open)
     }
@@ -104,6 +108,14 @@ impl Source for Fake {
         "/data/it's"
     }
 
+    fn parts(&self) -> &'static str {
+        "hours"
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect::Standard
+    }
+
     fn state(&self) -> Result<State, Why> {
         Ok(*self.state.lock().unwrap())
     }
@@ -122,7 +134,12 @@ impl Source for Fake {
         Ok(())
     }
 
-    fn marks(&self, range: &Range<Timestamp>, each: &mut dyn FnMut(Mark), _: &dyn Fn() -> bool) {
+    fn marks(
+        &self,
+        range: &Range<Timestamp>,
+        each: &mut dyn FnMut(Mark),
+        _: &dyn Fn() -> bool,
+    ) -> Result<(), Why> {
         for (n, server) in [(0, "10.0.0.7:6379"), (1, "10.0.0.8:6379"), (2, "")] {
             each(Mark {
                 time: Some(range.start.plus(n)),
@@ -130,6 +147,10 @@ impl Source for Fake {
                 text: format!("mark {n}"),
                 ..Mark::default()
             });
+        }
+        match self.damaged.load(Ordering::SeqCst) {
+            true => Err("it \"refuses\"".into()),
+            false => Ok(()),
         }
     }
 
@@ -147,6 +168,22 @@ impl Source for Fake {
             unread: 1,
             damages: vec!["a.parquet: \"odd\"".into()],
         })
+    }
+
+    fn engine(&self) -> Result<(), Why> {
+        Err("build it".into())
+    }
+
+    fn query(
+        &self,
+        named: &'static Named,
+        of: &Parameters,
+        _: usize,
+    ) -> Result<(Vec<u8>, bool), Why> {
+        Ok((
+            format!("{{\"name\":\"{}\"}}\n{of:?}", named.name).into(),
+            true,
+        ))
     }
 }
 
@@ -240,7 +277,23 @@ fn the_page_is_served_with_safe_headers_and_data_is_what_the_store_says() {
         records.contains("\"files\":3,\"unread\":1,\"why\":\"there was no time\",\"damages\":[\"a.parquet: \\\"odd\\\"\"],\"columns\":[\"host\",\"time\","),
         "{records}"
     );
-    assert!(is_ok(at, "/queries.json").contains("{\"name\":\"slow-operations\",\"title\":"));
+    let queries = is_ok(at, "/queries.json");
+    assert!(queries.contains("{\"name\":\"slow-operations\",\"title\":"));
+    assert!(queries.ends_with("],\"how\":\"build it\"}"), "{queries}");
+    let query = is_ok(
+        at,
+        &format!(
+            "/query.json?name=latency-over-time&from={from}&to={to}&host=-h&server=10.0.0.7:6379"
+        ),
+    );
+    for part in [
+        "\"command\":\"tcplens query --store '/data/it'\\\\''s' --named latency-over-time --since 2026-11-21T00:00:00Z \
+         --until 2026-11-21T01:00:00Z --server 10.0.0.7:6379 --host=-h --per minute\",\"more\":true,",
+        // Half a line is not shown.
+        "\"lines\":[{\"name\":\"latency-over-time\"}]}",
+    ] {
+        assert!(query.contains(part), "{part} in {query}");
+    }
 }
 
 #[test]
@@ -338,6 +391,46 @@ fn while_nothing_is_new_the_store_is_read_once_and_then_what_is_new_is_there() {
 }
 
 #[test]
+fn findings_that_cannot_be_read_are_told_and_looked_for_again_while_rollups_are_kept() {
+    let (source, _open) = Fake::new();
+    let (_http, at) = serve(Arc::clone(&source) as Arc<dyn Source>);
+    source.damaged.store(true, Ordering::SeqCst);
+    let target = "/fleet.json?last=1h";
+    let damage = "\"damages\":[\"findings: it \\\"refuses\\\"\"],\"more_damages\":0";
+    for _ in 0..2 {
+        let body = is_ok(at, target);
+        assert!(body.contains(damage) && body.contains("mark 0"), "{body}");
+    }
+    assert_eq!(source.reads(), 2);
+    // The store has nothing new, and yet:
+    source.damaged.store(false, Ordering::SeqCst);
+    for _ in 0..2 {
+        let body = is_ok(at, target);
+        assert!(body.contains("\"damages\":[],"), "{body}");
+    }
+    assert_eq!(source.reads(), 3);
+}
+
+#[cfg(feature = "remote")]
+#[test]
+fn a_reading_that_goes_back_has_the_damages_that_it_had() {
+    let [from, until] = [0, 3600].map(|s| Timestamp((DAY + s) * SECOND));
+    let mut reading = Reading::new(FleetRange::of(from, until), FleetFilter::default());
+    reading.damaged("old".into());
+    reading.settle();
+    for _ in 0..20 {
+        // What is newest is read again, and is as damaged.
+        (0..12).for_each(|n| reading.damaged(format!("new {n}")));
+        assert_eq!((reading.damages.len(), reading.more_damages), (10, 3));
+        let settled = reading.settled.take().unwrap();
+        reading.go_back(settled);
+        assert_eq!(reading.damages, ["old"]);
+        assert_eq!(reading.more_damages, 0);
+        reading.settle();
+    }
+}
+
+#[test]
 fn a_store_that_hangs_holds_up_who_asked_for_it_and_nobody_else() {
     let (source, open) = Fake::new();
     let (http, at) = serve(source);
@@ -402,6 +495,23 @@ fn a_reading_goes_on_where_it_was_and_says_what_it_could_not_read() {
         reading.damages
     );
     assert_eq!((reading.seen.len(), reading.unread), (1, 0));
+    // So is a file of findings, and that of a day that is not shown is not looked at.
+    for date in ["2026-11-20", "2026-11-10"] {
+        let day = place.join(format!("kind=finding/date={date}"));
+        std::fs::create_dir_all(&day).unwrap();
+        let name = damaged.file_name().unwrap();
+        std::fs::write(day.join(name), "no Parquet").unwrap();
+    }
+    let missing = store
+        .marks(&(first..last), &mut |_| (), &|| false)
+        .unwrap_err();
+    assert!(
+        missing.contains("/kind=finding/date=2026-11-20/a-")
+            && missing.ends_with("; left out from there on"),
+        "{missing}"
+    );
+    let missing = store.marks(&(first..last), &mut |_| (), &|| true);
+    assert!(missing.unwrap_err().starts_with("there was no time"));
     // A file that goes is no longer counted.
     std::fs::remove_file(&damaged).unwrap();
     store.bring(&mut reading, &|| false).unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tcplens_capture::kernel::KernelCounts;
 use tcplens_capture::{clock, process};
-use tcplens_core::record::{Health, SCHEMA_VERSION, SocketHealth, Vantage};
+use tcplens_core::record::{Health, SocketHealth, Vantage};
 use tcplens_core::socket::tracker;
 use tcplens_core::time::Span;
 use tcplens_output::human;
@@ -242,40 +242,17 @@ impl Counts {
         ];
         Health {
             time: Some(clock::now()),
-            vantage: Vantage::Socket,
-            packets: 0,
-            bytes: 0,
-            tcp_segments: 0,
-            datagrams: 0,
-            undecoded: Vec::new(),
-            kernel_drops: None,
             kernel_events: self.kernel.map(|kernel| kernel.events),
             event_drops: self.kernel.map(|kernel| kernel.drops),
-            accept_overflows: None,
-            probe_runs: Vec::new(),
-            probe_ns: Vec::new(),
-            handed_on: None,
-            cut_packets: 0,
-            fragments: 0,
-            duplicates: 0,
-            bad_checksums: None,
-            time_reversals: 0,
             connections: self.seen(),
-            evicted_connections: 0,
-            late_syns: 0,
-            late_segments: 0,
-            stream_gaps: 0,
-            unparsed_messages: Vec::new(),
             limit_hits: limits.into_iter().filter(|(_, hits)| *hits > 0).collect(),
             records: vec![
                 ("socket", self.records[0]),
                 ("socket_summary", self.records[1]),
             ],
             records_dropped: self.dropped.clone(),
-            damaged_at: None,
             cpu_us: process::cpu_time().and_then(|time| each(time, 1)),
             peak_rss_bytes: process::peak_resident_bytes(),
-            schema_version: SCHEMA_VERSION,
             sockets: Some(Box::new(SocketHealth {
                 polls: Some(self.polls),
                 abandoned_polls: Some(self.abandoned),
@@ -293,6 +270,7 @@ impl Counts {
                 returned_sockets: Some(self.tracked.returned),
                 other_protocols: Some(self.other_protocols),
             })),
+            ..Health::new(Vantage::Socket)
         }
     }
 }

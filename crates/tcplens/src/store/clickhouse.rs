@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use tcplens_capture::clock;
 use tcplens_output::clickhouse::{ClickHouseSink, Server, Settings, Target};
-use tcplens_output::store::StoreSink;
 
+use super::feed::Opening;
 use crate::cli;
 use crate::live::Live;
 
@@ -44,6 +44,11 @@ impl Remote {
         })
     }
 
+    /// The server, to be read.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Files that are written and read later are allowed for.
     ///
     /// # Errors
@@ -55,17 +60,21 @@ impl Remote {
         live.keeps(self.spool.clone())
     }
 
-    /// Looks at the server, and opens the spool.
+    /// What looks at the server, and opens the spool. Of files it has looked then: they can wait.
     ///
     /// # Errors
-    /// It refuses, or the spool cannot be opened.
-    pub(crate) fn sink(&self, host: String, is_live: bool) -> Result<Box<dyn StoreSink>> {
+    /// Of files: it refuses, or the spool cannot be opened.
+    pub(super) fn opening(&self, host: String, is_live: bool) -> Result<Opening> {
         let settings = Settings {
             spool_bytes: self.spool_bytes,
             is_live,
             ..Settings::new(self.server.clone(), host, clock::now(), self.spool.clone())
         };
-        Ok(Box::new(ClickHouseSink::open(settings)?))
+        if is_live {
+            return Ok(Box::new(|| Ok(Box::new(ClickHouseSink::open(settings)?))));
+        }
+        let sink = ClickHouseSink::open(settings)?;
+        Ok(Box::new(|| Ok(Box::new(sink))))
     }
 }
 

@@ -1,22 +1,25 @@
-//! The way to a store: batches of records over a bounded queue to a thread of its own, for a disk or a server may be slow. Live, what
-//! finds no room is dropped and counted; of capture files reading waits.
+//! The way to a store: batches of records over a bounded queue to a thread of its own (`taking`), for a disk or a server may be
+//! slow, from the beginning on: of a live run the thread also opens it. Live, what finds no room is dropped and counted; of capture
+//! files reading waits.
 //!
-//! Bounded: [`QUEUE`] batches of [`BATCH`] records, or [`BATCH_BYTES`] of lines.
+//! Bounded: [`QUEUE`] batches of [`BATCH`] records, or [`BATCH_BYTES`] of lines; and a batch of each near end.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use tcplens_capture::clock;
 use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
 use tcplens_core::record::{Finding, Health, Record};
 use tcplens_core::time::{SECOND, Timestamp};
-use tcplens_output::store::{StoreCounters, StoreKind, StoreRecord, StoreSink};
+use tcplens_output::store::{StoreCounters, StoreKind, StoreSink};
 use tcplens_output::{Jsonl, SinkEnd};
 
 use crate::say::say;
+
+mod taking;
 
 /// Batches on their way.
 const QUEUE: usize = 64;
@@ -26,12 +29,13 @@ const BATCH: usize = 1024;
 const BATCH_BYTES: usize = 512 << 10;
 /// How long records wait for their batch to be full, in ns of the engine clock.
 const DELAY: i64 = SECOND / 5;
-/// How often the store is told the time when nothing comes.
-const TICK: Duration = Duration::from_millis(200);
 /// How often to look, at the end, whether it goes on.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long, at the end of a live run, a store may take nothing before it is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What opens the store: on its thread, if the run is live.
+pub(super) type Opening = Box<dyn FnOnce() -> Result<Box<dyn StoreSink>> + Send>;
 
 /// What is on its way.
 #[derive(Default)]
@@ -65,48 +69,59 @@ impl Batch {
     }
 }
 
-/// What the thread tells.
+/// What the near ends and the thread tell each other.
 #[derive(Default)]
 struct Shared {
     counters: StoreCounters,
     /// Why it ended before its time.
     failure: Option<SinkEnd>,
-    /// Batches that it took.
+    /// Times that the thread went on.
+    rounds: u64,
+    /// The same within the store.
+    progress: Option<Arc<AtomicU64>>,
+    /// Records that were handed over, and those of them that the store was given.
+    handed: u64,
     taken: u64,
+    /// Records that found no room.
+    not_taken: u64,
+    /// What was handed over and not taken never will be.
+    is_over: bool,
+    /// Nothing more comes, whoever has a near end yet.
+    is_closing: bool,
     /// The run ended too soon.
     is_abandoned: bool,
     /// What is to be told of that.
     cut_short: Option<String>,
 }
 
-/// The near end of the way.
+/// A near end of the way.
 pub(crate) struct Feeder {
     queue: Option<SyncSender<Batch>>,
     /// Batches that were taken, to be filled again.
     spare: Receiver<Batch>,
-    /// Tells when all is written.
-    end: Receiver<()>,
+    /// Tells when all is written; `None`: another near end sees to that, or it is over.
+    end: Option<Receiver<()>>,
+    is_beside: bool,
     shared: Arc<Mutex<Shared>>,
     batch: Batch,
     /// When the first record of the batch came, by the engine clock.
     since: Option<Timestamp>,
     now: Timestamp,
-    /// Records that found no room.
-    not_taken: u64,
     is_live: bool,
     is_verbose: bool,
+    patience: Duration,
     name: String,
 }
 
 impl Feeder {
-    /// Begins; `name` of the store is for messages.
+    /// Begins; `name` of the store is for messages. Live, `stop` is set where it can take nothing.
     ///
     /// # Errors
     /// There is no thread for it.
-    pub(crate) fn start(
-        sink: Box<dyn StoreSink>,
+    pub(super) fn start(
+        opening: Opening,
         name: String,
-        is_live: bool,
+        stop: Option<Arc<AtomicBool>>,
         is_verbose: bool,
     ) -> Result<Feeder> {
         let (queue, batches) = sync_channel(QUEUE);
@@ -114,8 +129,20 @@ impl Feeder {
         let (ended, end) = sync_channel(1);
         let shared: Arc<Mutex<Shared>> = Arc::default();
         let told = Arc::clone(&shared);
+        let is_live = stop.is_some();
         let work = move || {
-            take(sink, &batches, &back, &told, is_verbose);
+            let failure = taking::run(opening, &batches, &back, &told, is_verbose).err();
+            let is_failed = failure.is_some();
+            {
+                let mut told = lock(&told);
+                told.failure = failure;
+                told.is_over = true;
+            }
+            // Whoever finds nobody there knows why.
+            drop(batches);
+            if let Some(stop) = stop.filter(|_| is_failed) {
+                stop.store(true, Ordering::Relaxed);
+            }
             // Whoever waited for it may have given up.
             let _ = ended.send(());
         };
@@ -124,16 +151,36 @@ impl Feeder {
         Ok(Feeder {
             queue: Some(queue),
             spare,
-            end,
+            end: Some(end),
+            is_beside: false,
             shared,
             batch: Batch::default(),
             since: None,
             now: Timestamp::MIN,
-            not_taken: 0,
             is_live,
             is_verbose,
+            patience: PATIENCE,
             name,
         })
+    }
+
+    /// Another near end, for records of another thread. What becomes of the store is told to the first one only.
+    pub(crate) fn beside(&self) -> Feeder {
+        let (_, spare) = sync_channel(0);
+        Feeder {
+            queue: self.queue.clone(),
+            spare,
+            end: None,
+            is_beside: true,
+            shared: Arc::clone(&self.shared),
+            batch: Batch::default(),
+            since: None,
+            now: Timestamp::MIN,
+            is_live: self.is_live,
+            is_verbose: self.is_verbose,
+            patience: self.patience,
+            name: self.name.clone(),
+        }
     }
 
     /// A record that became final now.
@@ -230,12 +277,14 @@ impl Feeder {
             return Ok(());
         }
         let Some(queue) = &self.queue else {
-            self.not_taken += self.batch.len() as u64;
-            self.batch.clear();
+            self.drop_batch();
             return Ok(());
         };
         let next = self.spare.try_recv().unwrap_or_default();
         let batch = std::mem::replace(&mut self.batch, next);
+        let count = batch.len() as u64;
+        // Before the thread may count them as taken.
+        lock(&self.shared).handed += count;
         if !self.is_live {
             return match queue.send(batch) {
                 Ok(()) => {
@@ -247,31 +296,45 @@ impl Feeder {
         }
         match queue.try_send(batch) {
             Ok(()) => self.since = None,
-            Err(TrySendError::Full(batch)) => self.batch = batch,
-            // The thread has panicked, which was printed; nothing is stored any more.
-            Err(TrySendError::Disconnected(batch)) => self.not_taken += batch.len() as u64,
+            Err(TrySendError::Full(batch)) => {
+                lock(&self.shared).handed -= count;
+                self.batch = batch;
+            }
+            // The thread has said why it ended, or has panicked, which was printed.
+            Err(TrySendError::Disconnected(_)) => {
+                lock(&self.shared).is_over = true;
+                self.since = None;
+            }
         }
         Ok(())
     }
 
     /// Waits until the store has taken what there is; of a live run not for ever. What it could not take until now is known
     /// then.
+    ///
+    /// # Errors
+    /// The store can take nothing more.
     pub(crate) fn settle(&mut self) -> Result<(), SinkEnd> {
         if self.queue.is_none() {
             return self.failed_with();
         }
         let (reply, taken) = sync_channel(1);
         self.batch.reply = Some(reply);
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.patience);
         while let Some(queue) = &self.queue {
             let batch = std::mem::take(&mut self.batch);
             self.since = None;
+            let count = batch.len() as u64;
+            lock(&self.shared).handed += count;
             match queue.try_send(batch) {
                 Ok(()) => break,
-                Err(TrySendError::Full(batch)) => self.batch = batch,
+                Err(TrySendError::Full(batch)) => {
+                    lock(&self.shared).handed -= count;
+                    self.batch = batch;
+                }
                 Err(TrySendError::Disconnected(_)) => return self.failure(),
             }
-            if self.is_live && !patience.goes_on(self.taken()) {
+            if self.is_live && !patience.goes_on(self.progress()) {
                 return Ok(());
             }
             std::thread::sleep(LOOK);
@@ -282,7 +345,7 @@ impl Feeder {
                 Err(RecvTimeoutError::Disconnected) => return self.failure(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.is_live && !patience.goes_on(self.taken()) {
+            if self.is_live && !patience.goes_on(self.progress()) {
                 return Ok(());
             }
         }
@@ -296,26 +359,31 @@ impl Feeder {
         if self.queue.is_none() {
             return self.failed_with();
         }
+        let Some(end) = self.end.take() else {
+            self.settle()?;
+            self.drop_batch();
+            self.queue = None;
+            return Ok(());
+        };
         self.send()?;
-        if self.batch.len() > 0 {
-            // A live run's, whose store takes nothing.
-            self.not_taken += self.batch.len() as u64;
-            self.batch.clear();
-        }
+        // A live run's, whose store takes nothing.
+        self.drop_batch();
+        lock(&self.shared).is_closing = true;
         if self.queue.take().is_none() {
             return Ok(());
         }
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.patience);
         loop {
-            match self.end.recv_timeout(LOOK) {
+            match end.recv_timeout(LOOK) {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            if self.is_live && !patience.goes_on(self.taken()) {
+            if self.is_live && !patience.goes_on(self.progress()) {
+                lock(&self.shared).is_over = true;
                 say(format_args!(
                     "the store in {} has taken nothing for {} s: what waits is not stored",
                     self.name,
-                    PATIENCE.as_secs()
+                    self.patience.as_secs()
                 ));
                 return Ok(());
             }
@@ -344,34 +412,47 @@ impl Feeder {
         }
         lock(&self.shared).is_abandoned = true;
         self.batch.clear();
-        if self.queue.take().is_some() {
+        if self.queue.take().is_some()
+            && let Some(end) = self.end.take()
+        {
             // It removes what it has begun; a thread that is gone has.
-            let _ = self.end.recv();
+            let _ = end.recv();
         }
         lock(&self.shared).cut_short.take()
     }
 
-    /// What became of records so far.
+    /// What became of records so far, of all near ends.
     pub(crate) fn counters(&self) -> StoreCounters {
-        let mut counters = lock(&self.shared).counters.clone();
-        counters.dropped += self.not_taken;
+        let shared = lock(&self.shared);
+        let mut counters = shared.counters.clone();
+        counters.dropped += shared.not_taken;
+        if shared.is_over {
+            counters.dropped += shared.handed.saturating_sub(shared.taken);
+        }
         counters
     }
 
-    /// Records that the store did not take.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.counters().dropped
+    /// Whether another near end tells what became of records.
+    pub(crate) fn is_beside(&self) -> bool {
+        self.is_beside
     }
 
-    fn taken(&self) -> u64 {
-        lock(&self.shared).taken
+    fn progress(&self) -> u64 {
+        let shared = lock(&self.shared);
+        let inside = shared.progress.as_ref();
+        shared.rounds + inside.map_or(0, |inside| inside.load(Ordering::Relaxed))
+    }
+
+    fn drop_batch(&mut self) {
+        lock(&self.shared).not_taken += self.batch.len() as u64;
+        self.batch.clear();
     }
 
     fn has_room(&mut self) -> Result<bool, SinkEnd> {
         if self.batch.is_full() {
             self.send()?;
             if self.batch.is_full() {
-                self.not_taken += 1;
+                lock(&self.shared).not_taken += 1;
                 return Ok(false);
             }
         }
@@ -388,6 +469,9 @@ impl Feeder {
     }
 
     fn failed_with(&self) -> Result<(), SinkEnd> {
+        if self.is_beside {
+            return Ok(());
+        }
         match lock(&self.shared).failure.take() {
             Some(failure) => Err(failure),
             None => Ok(()),
@@ -397,6 +481,7 @@ impl Feeder {
     /// The thread is gone.
     fn failure(&mut self) -> Result<(), SinkEnd> {
         self.queue = None;
+        lock(&self.shared).is_over = true;
         self.failed_with()
     }
 }
@@ -414,114 +499,34 @@ impl Drop for Feeder {
     }
 }
 
-/// As long as something is taken it goes on.
+/// As long as it goes on it is waited for.
 struct Patience {
+    most: Duration,
     since: Instant,
-    taken: u64,
+    progress: Option<u64>,
 }
 
 impl Patience {
-    fn new() -> Patience {
+    fn new(most: Duration) -> Patience {
         Patience {
+            most,
             since: Instant::now(),
-            taken: u64::MAX,
+            progress: None,
         }
     }
 
-    fn goes_on(&mut self, taken: u64) -> bool {
-        if taken != self.taken {
-            *self = Patience {
-                since: Instant::now(),
-                taken,
-            };
+    fn goes_on(&mut self, progress: u64) -> bool {
+        if self.progress.replace(progress) != Some(progress) {
+            self.since = Instant::now();
         }
-        self.since.elapsed() < PATIENCE
+        self.since.elapsed() < self.most
     }
 }
 
 /// What was told is whole whatever happened to whom told it.
-fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The store's thread: until nothing more comes, or it can take nothing more.
-fn take(
-    mut sink: Box<dyn StoreSink>,
-    batches: &Receiver<Batch>,
-    back: &SyncSender<Batch>,
-    shared: &Mutex<Shared>,
-    is_verbose: bool,
-) {
-    let end = loop {
-        let tell = |sink: &mut dyn StoreSink| {
-            while let Some(trouble) = sink.take_trouble() {
-                say(trouble);
-            }
-            while let Some(note) = sink.take_note() {
-                if is_verbose {
-                    say(note);
-                }
-            }
-        };
-        let batch = match batches.recv_timeout(TICK) {
-            Ok(batch) => Some(batch),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => {
-                if lock(shared).is_abandoned {
-                    break Ok(());
-                }
-                let end = sink.finish();
-                tell(&mut *sink);
-                break end;
-            }
-        };
-        let stored = batch
-            .as_ref()
-            .map_or(Ok(()), |batch| store(&mut *sink, batch));
-        let stored = stored.and_then(|()| sink.tick(clock::now()));
-        tell(&mut *sink);
-        {
-            let mut shared = lock(shared);
-            shared.taken += 1;
-            shared.counters = sink.counters();
-        }
-        if stored.is_err() {
-            break stored;
-        }
-        if let Some(mut batch) = batch {
-            if let Some(reply) = batch.reply.take() {
-                // Whoever waited for it may have given up.
-                let _ = reply.send(());
-            }
-            batch.clear();
-            // One more is as good.
-            let _ = back.try_send(batch);
-        }
-    };
-    let mut shared = lock(shared);
-    shared.counters = sink.counters();
-    shared.cut_short = Some(sink.cut_short());
-    shared.failure = end.err();
-}
-
-fn store(sink: &mut dyn StoreSink, batch: &Batch) -> Result<(), SinkEnd> {
-    for n in 0..batch.records.len() {
-        if let Some((place, record)) = batch.records.get(n) {
-            sink.write(StoreRecord::Any(record), place.at.clock)?;
-        }
-    }
-    let at = Timestamp::MAX;
-    for finding in &batch.findings {
-        sink.write(StoreRecord::Finding(finding), at)?;
-    }
-    for health in &batch.health {
-        sink.write(StoreRecord::Health(health), at)?;
-    }
-    let mut begin = 0;
-    for &(kind, end) in &batch.lines {
-        let line = batch.text.bytes().get(begin..end).unwrap_or_default();
-        sink.write(StoreRecord::Line(kind, line.trim_ascii_end()), at)?;
-        begin = end;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

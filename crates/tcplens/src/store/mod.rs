@@ -1,4 +1,4 @@
-//! `--store`: what is observed is kept, in a directory or on a server. Here is what is asked for, and which [`StoreSink`] takes it;
+//! `--store`: what is observed is kept, in a directory or on a server. Here is what is asked for, and which `StoreSink` takes it;
 //! `feed` brings records there on a thread of its own, `view` takes them from an observation, `sockets` from the kernel's
 //! sockets.
 
@@ -9,17 +9,20 @@ mod sockets;
 mod view;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
 #[cfg(not(feature = "parquet"))]
 use anyhow::bail;
 use tcplens_capture::clock;
 use tcplens_core::time::Span;
-use tcplens_output::store::{Keep, StoreSink};
+use tcplens_output::store::Keep;
 
 #[cfg(feature = "remote")]
 pub(crate) use clickhouse::{Remote, server};
 pub(crate) use feed::Feeder;
+use feed::Opening;
 pub(crate) use sockets::StoreView;
 pub(crate) use view::Storing;
 
@@ -76,15 +79,6 @@ impl StorePlan {
         }))
     }
 
-    /// The directory, where it is one.
-    pub(crate) fn directory(&self) -> Option<&Path> {
-        match &self.target {
-            Place::Directory(directory) => Some(directory),
-            #[cfg(feature = "remote")]
-            Place::ClickHouse(..) => None,
-        }
-    }
-
     /// What is written and read later is allowed for, before privileges are given up.
     ///
     /// # Errors
@@ -97,30 +91,30 @@ impl StorePlan {
         }
     }
 
-    /// Begins to keep. There must be no privilege any more that others need: it starts a thread.
+    /// Begins to keep. There must be no privilege any more that others need: it starts a thread. Live there is `stop`, which ends
+    /// the run: packets come already, and the thread does what may take long; where the store cannot be opened after all, it
+    /// sets `stop`, and why is told at the end.
     ///
     /// # Errors
-    /// It cannot be opened.
-    pub(crate) fn open(&self, is_live: bool, is_verbose: bool) -> Result<Feeder> {
+    /// It cannot be opened, as far as is known at once.
+    pub(crate) fn open(&self, stop: Option<Arc<AtomicBool>>, is_verbose: bool) -> Result<Feeder> {
         let name = match &self.target {
             Place::Directory(directory) => directory.display().to_string(),
             #[cfg(feature = "remote")]
             Place::ClickHouse(name, _) => name.clone(),
         };
-        Feeder::start(self.sink(is_live)?, name, is_live, is_verbose)
-    }
-
-    fn sink(&self, is_live: bool) -> Result<Box<dyn StoreSink>> {
         let host = self.host.clone().unwrap_or_else(this_host);
-        match &self.target {
-            Place::Directory(directory) => self.in_directory(directory, host, is_live),
+        let is_live = stop.is_some();
+        let opening = match &self.target {
+            Place::Directory(directory) => self.in_directory(directory, host, is_live)?,
             #[cfg(feature = "remote")]
-            Place::ClickHouse(_, remote) => remote.sink(host, is_live),
-        }
+            Place::ClickHouse(_, remote) => remote.opening(host, is_live)?,
+        };
+        Feeder::start(opening, name, stop, is_verbose)
     }
 
     #[cfg(feature = "parquet")]
-    fn in_directory(&self, dir: &Path, host: String, is_live: bool) -> Result<Box<dyn StoreSink>> {
+    fn in_directory(&self, dir: &Path, host: String, is_live: bool) -> Result<Opening> {
         use tcplens_output::store::{StoreSettings, StoreWriter};
         let settings = StoreSettings {
             host,
@@ -130,11 +124,13 @@ impl StorePlan {
             keep: self.keep,
             keep_rollups: self.keep_rollups,
         };
-        Ok(Box::new(StoreWriter::open(dir, settings)?))
+        // Who else writes there is known at once; what an earlier run has left takes as long as it takes.
+        let writer = StoreWriter::begin(dir, settings)?;
+        Ok(Box::new(|| Ok(Box::new(writer))))
     }
 
     #[cfg(not(feature = "parquet"))]
-    fn in_directory(&self, _: &Path, _: String, _: bool) -> Result<Box<dyn StoreSink>> {
+    fn in_directory(&self, _: &Path, _: String, _: bool) -> Result<Opening> {
         let _ = (clock::now(), self.interval, self.keep, self.keep_rollups);
         bail!("this tcplens was built without Parquet; build it with --features parquet")
     }

@@ -13,12 +13,23 @@ pub(crate) struct StoreView {
     feeder: Feeder,
     /// There is one look only.
     is_once: bool,
+    /// Why it can take nothing more.
+    end: Option<SinkEnd>,
 }
 
 impl StoreView {
     /// To this store.
     pub(crate) fn new(feeder: Feeder, is_once: bool) -> StoreView {
-        StoreView { feeder, is_once }
+        StoreView {
+            feeder,
+            is_once,
+            end: None,
+        }
+    }
+
+    /// To a store that somebody else has, who also says what became of it.
+    pub(crate) fn beside(feeder: &Feeder) -> StoreView {
+        StoreView::new(feeder.beside(), false)
     }
 }
 
@@ -47,20 +58,27 @@ impl Consumer for StoreView {
     }
 
     fn close(&mut self) {
-        // What fails is counted.
-        let _ = self.feeder.settle();
+        // Told when all is settled.
+        self.end = self.feeder.settle().err();
     }
 
     fn health(&mut self, health: &Health) -> Result<(), SinkEnd> {
-        self.feeder.health(health)
+        match self.feeder.is_beside() {
+            true => Ok(()),
+            false => self.feeder.health(health),
+        }
     }
 
     fn settle(&mut self) -> Result<(), SinkEnd> {
-        self.feeder.finish()
+        let finished = self.feeder.finish();
+        self.end.take().map_or(finished, Err)
     }
 
     fn dropped(&self) -> u64 {
-        self.feeder.dropped()
+        match self.feeder.is_beside() {
+            true => 0,
+            false => self.feeder.counters().dropped,
+        }
     }
 
     fn destination(&self) -> &'static str {
@@ -68,6 +86,9 @@ impl Consumer for StoreView {
     }
 
     fn limit_hits(&self) -> Vec<(&'static str, u64)> {
-        self.feeder.counters().limit_hits
+        match self.feeder.is_beside() {
+            true => Vec::new(),
+            false => self.feeder.counters().limit_hits,
+        }
     }
 }

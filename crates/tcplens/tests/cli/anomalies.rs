@@ -228,6 +228,13 @@ fn where_nothing_is_wrong_that_is_said_with_what_was_watched() {
              learning=0 age=0s\n"
         )
     );
+    // What this machine calls itself where it stores says nothing of which records are asked for.
+    let mut command = place.tcplens(&["anomalies", "--store", "s", "--last", "1d"]);
+    let named = Run::of(command.env("TCPLENS_HOST", "nobody").output().unwrap());
+    assert_eq!(
+        named,
+        place.run(&["anomalies", "--store", "s", "--last", "1d"])
+    );
     // A day after its beginning nothing is known yet.
     let run = place.run(&["anomalies", "--store", "s", "--until", "2026-11-19T14:00"]);
     assert!(
@@ -305,7 +312,7 @@ fn a_server_without_data_is_unknown_to_check_and_what_cannot_be_read_is_in_its_l
     let run = check(&place, &["--server", "10.0.0.99", "--server", "10.0.0.1"]);
     assert_eq!(run.status, Some(0), "{run:?}");
     for words in [
-        "TCPLENS OK - nothing abnormal at 1 servers until 2026-11-21 01:08 UTC; 1 of the --server that were asked for could not be \
+        "TCPLENS OK - nothing abnormal at 1 server until 2026-11-21 01:08 UTC; 1 of the --server that were asked for could not be \
          judged (not all of the store could be read: s/kind=rollup/date=2026-11-20/x-",
         " servers=1 ",
     ] {

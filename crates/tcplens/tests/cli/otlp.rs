@@ -3,8 +3,29 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tcplens_core::record::Health;
+
 use crate::Place;
 use crate::collector::{Told, collector};
+use crate::store::lines;
+
+/// What a record says was not taken by the collector.
+fn not_taken(health: &str) -> &str {
+    let begin = "\"records_dropped\":{\"otlp\":";
+    let (_, rest) = health.split_once(begin).expect(health);
+    rest.split('}').next().expect(health)
+}
+
+#[test]
+fn the_last_record_of_a_store_says_what_the_collector_did_not_take() {
+    let place = Place::new("otlp-store");
+    let (url, _told) = collector(404);
+    let run = place.run(&["records", &sample(), "--otlp", &url, "--store", "kept"]);
+    assert_eq!(run.status, Some(3), "{run:?}");
+    let kept = lines::<Health>(&place.path("kept"));
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(not_taken(&kept[0]), not_taken(&run.out));
+}
 
 fn sample() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -50,6 +50,19 @@ fn without_its_engine_query_says_how_to_build_it() {
         assert!(run.err.contains(words), "{words:?} is missing: {run:?}");
     }
     assert_eq!(run.err.lines().count(), 1, "{run:?}");
+    // A name that is none would be none with the engine, too.
+    let mut command = std::process::Command::new(&program);
+    command
+        .args(["query", "--store", ".", "--named", "nosuch"])
+        .current_dir(place.path(""))
+        .env_clear()
+        .env("PATH", "/nowhere");
+    let run = Run::of(command.output().unwrap());
+    run.ends(
+        2,
+        &["no query is called \"nosuch\" (have: top-servers, slow-operations, "],
+    );
+    assert!(!run.err.contains("cargo build"), "{run:?}");
 }
 
 #[test]

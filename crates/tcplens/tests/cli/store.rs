@@ -33,7 +33,7 @@ fn files(store: &Path, kind: &str) -> Vec<PathBuf> {
 }
 
 /// Records of a kind, as lines.
-fn lines<R: Record>(store: &Path) -> Vec<String> {
+pub(crate) fn lines<R: Record>(store: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     for path in files(store, R::KIND) {
         let file = fs::File::open(path).unwrap();

@@ -2,6 +2,9 @@
 //! Debian's packages cannot be had. What is sent again after trouble: dev/clickhouse-soak, and the unit tests of the sender.
 #![cfg(feature = "remote")]
 
+#[cfg(feature = "parquet")]
+mod stores;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -282,6 +285,23 @@ fn a_password_comes_from_a_file_and_a_certificate_is_trusted_when_it_is_named() 
         "SELECT count() AS n FROM requests",
     ]);
     assert_eq!(counted, "n\n610\n");
+    // Whatever else reads a store takes the same words.
+    let read = |what: &str, password: &str| {
+        let words = [what, "--store", &trusted, "--store-password-file", password];
+        let ran = tcplens(&words);
+        text(&ran.stdout) + &text(&ran.stderr)
+    };
+    assert!(read("anomalies", right).contains("there is too little history"));
+    assert!(
+        read("check", right).starts_with("TCPLENS UNKNOWN - the newest rollup ends at 2026-11-21 ")
+    );
+    for what in ["anomalies", "check", "fleet"] {
+        let told = read(what, wrong);
+        assert!(
+            told.contains("the password comes from --store-password-file FILE"),
+            "{what}: {told}"
+        );
+    }
     let told = refused(&[&words[..], &["--store-password-file", wrong]].concat());
     assert!(
         told.contains("the password comes from --store-password-file FILE"),

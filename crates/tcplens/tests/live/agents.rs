@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::Path;
 
+use tcplens_core::record::{Connection, Health, Socket};
+
 use crate::namespace::Namespace;
 use crate::place::Place;
 use crate::records::of;
 use crate::socket_events::{page, value};
+use crate::store::lines;
 use crate::tap::{Tap, alone, until};
 use crate::traffic::pings;
 
@@ -149,7 +152,8 @@ fn sockets_are_watched_beside_and_what_is_lost_of_them_is_told() {
     let netns = lo.name();
     let bounds = format!(
         "sockets: {{archive: kept, include_local: true, netns: {netns}, interval: 20ms, \
-         event_socket: ./told/events.sock, uuid_prefix: here, exclude: 'sport = :6381'}}\n"
+         event_socket: ./told/events.sock, uuid_prefix: here, exclude: 'sport = :6381'}}\n\
+         store: {{to: store, host: h}}\n"
     );
     let views = view("records", "all.jsonl") + &bounds;
     let tap = agent(&place, &source(&lo, "lo"), &views);
@@ -184,6 +188,15 @@ fn sockets_are_watched_beside_and_what_is_lost_of_them_is_told() {
     assert_eq!(both(6380), [true, true], "{}", records.out);
     // The client's end is none that was excluded.
     assert_eq!(both(6381), [false, true], "{}", records.out);
+    // They are beside the records of packets in the store, too, and its last record tells of both.
+    let store = place.path("store");
+    let sockets = lines::<Socket<'_>>(&store);
+    assert!(sockets.contains("\"remote_port\":6381,"), "{sockets}");
+    assert!(!sockets.contains("\"local_port\":6381,"), "{sockets}");
+    assert!(lines::<Connection>(&store).contains("\"server_port\":6381,"));
+    let health = lines::<Health>(&store);
+    assert_eq!(health.lines().count(), 1, "{health}");
+    assert!(health.contains("\"sockets_ended\":"), "{health}");
 }
 
 #[test]
@@ -218,7 +231,7 @@ fn an_archive_of_sockets_that_cannot_be_written_is_a_loss_of_the_run() {
 fn only_sockets(place: &Place, lo: &Namespace, more: &str) {
     let netns = lo.name();
     let text = format!(
-        "sockets: {{include_local: true, netns: {netns}, {more}}}\nanswering: {{metrics: 9184}}\n"
+        "sockets: {{include_local: true, netns: {netns}, {more}}}\nanswering: {{metrics: 9184}}\nstore: {{to: store, host: h}}\n"
     );
     fs::write(place.path("agent.yaml"), text).unwrap();
 }
@@ -289,6 +302,12 @@ fn sockets_alone_are_watched_measured_and_change_with_the_file() {
     records.is(0, &[]);
     let has = |port: u16| records.out.contains(&format!("_port\":{port},"));
     assert_eq!([6380, 6381, 6382].map(has), [true, false, true]);
+    let sockets = lines::<Socket<'_>>(&place.path("store"));
+    let has = |port: u16| sockets.contains(&format!("_port\":{port},"));
+    assert_eq!([6380, 6381, 6382].map(has), [true, false, true]);
+    let health = lines::<Health>(&place.path("store"));
+    assert_eq!(health.lines().count(), 1, "{health}");
+    assert!(health.contains("\"sockets_ended\":"), "{health}");
 }
 
 #[test]

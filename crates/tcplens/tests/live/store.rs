@@ -1,13 +1,16 @@
-//! `--store` while packets come: what a kill leaves, a disk that is full, sockets.
+//! `--store` while packets come: what a kill leaves, a disk that is full, a server that does not answer, sockets.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Condvar, Mutex};
 
 use tcplens_core::record::{Record, Request, Rollup, Socket};
 use tcplens_core::time::Timestamp;
 use tcplens_output::parquet::ParquetLines;
-use tcplens_output::store::StoreReader;
+use tcplens_output::store::{StoreKind, StoreReader};
 
 use crate::namespace::Namespace;
 use crate::place::Place;
@@ -30,7 +33,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Records of a kind in whole files, as lines.
-fn lines<R: Record>(store: &Path) -> String {
+pub(crate) fn lines<R: Record>(store: &Path) -> String {
     let mut lines = String::new();
     for path in files(&store.join(format!("kind={}", R::KIND))) {
         if path.extension().is_some_and(|suffix| suffix == "parquet") {
@@ -191,6 +194,154 @@ fn a_full_disk_is_told_once_and_counted_and_capture_goes_on() {
         // Nothing is lost silently.
         assert_eq!(ended.status, Some(3), "{}", ended.err);
         assert!(ended.err.contains("store"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn packets_are_looked_at_while_a_server_has_not_answered_yet_and_it_gets_all_of_them() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("store-slow-server");
+    let server = Answering::start("18.16.1\n");
+    let url = format!("{}?every=1s", server.url);
+    let words = [
+        "requests", "-i", "lo", "-f", "jsonl", "--host", "h", "--spool", "spool", "--store", &url,
+    ];
+    let tap = Tap::start(tcplens(&lo, &place, &words));
+    let mut connection = Connection::open(&lo, &lo, "127.0.0.1:6379");
+    let port = connection.port();
+    for _ in 0..100 {
+        connection.ping();
+    }
+    // Longer than a batch waits for others.
+    tap.until("all are shown, and a batch is in the spool", |out| {
+        connection.ping();
+        let is_kept = files(&place.path("spool"))
+            .iter()
+            .any(|path| path.extension().is_some_and(|suffix| suffix == "batch"));
+        of(out, "request", port).len() >= 100 && is_kept
+    });
+    assert_eq!(server.inserts(), [""; 0]);
+    connection.close();
+    server.answers();
+    let ended = tap.interrupt();
+    ended.is(0, &[]);
+    assert!(!ended.err.contains("dropped: "), "{}", ended.err);
+    let inserts = server.inserts();
+    for table in ["requests", "connections", "handshakes", "rollups", "health"] {
+        let into = format!("db.{table}");
+        assert!(
+            inserts.iter().any(|url| url.contains(&into)),
+            "{table} {inserts:?}"
+        );
+    }
+    let left = files(&place.path("spool"));
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_server_that_refuses_ends_the_run_and_what_was_seen_is_shown() {
+    let Some(lo) = Namespace::new() else { return };
+    let place = Place::new("store-refuses");
+    let server = Answering::start("an oven\n");
+    let words = [
+        "requests",
+        "-i",
+        "lo",
+        "-f",
+        "jsonl",
+        "--spool",
+        "spool",
+        "--store",
+        &server.url,
+    ];
+    let tap = Tap::start(tcplens(&lo, &place, &words));
+    let mut connection = Connection::open(&lo, &lo, "127.0.0.1:6379");
+    tap.until("it is shown", |out| {
+        connection.ping();
+        !of(out, "request", connection.port()).is_empty()
+    });
+    server.answers();
+    let ended = tap.end();
+    assert_eq!(ended.status, Some(1), "{}", ended.err);
+    let said = "does not answer as ClickHouse does: an oven; name the HTTP port";
+    assert_eq!(ended.err.matches(said).count(), 1, "{}", ended.err);
+}
+
+/// As much of a ClickHouse server as is asked of it at the start and at the end; it answers when it is told to.
+struct Answering {
+    url: String,
+    state: Arc<Asked>,
+}
+
+#[derive(Default)]
+struct Asked {
+    /// Whether it answers, and what was inserted.
+    state: Mutex<(bool, Vec<String>)>,
+    changed: Condvar,
+}
+
+impl Answering {
+    fn start(version: &'static str) -> Answering {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("clickhouse://joe@{}/db", listener.local_addr().unwrap());
+        let state: Arc<Asked> = Arc::default();
+        let all = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&all);
+                std::thread::spawn(move || answer(stream, &state, version));
+            }
+        });
+        Answering { url, state }
+    }
+
+    fn answers(&self) {
+        self.state.state.lock().unwrap().0 = true;
+        self.state.changed.notify_all();
+    }
+
+    /// Their addresses.
+    fn inserts(&self) -> Vec<String> {
+        self.state.state.lock().unwrap().1.clone()
+    }
+}
+
+fn answer(mut stream: TcpStream, asked: &Asked, version: &str) -> Option<()> {
+    let mut from = BufReader::new(stream.try_clone().ok()?);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let begin = head.len();
+            from.read_line(&mut head).ok().filter(|n| *n > 0)?;
+            let line = head[begin..].to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        from.read_exact(&mut body).ok()?;
+        let mut held = asked.state.lock().unwrap();
+        while !held.0 {
+            held = asked.changed.wait(held).unwrap();
+        }
+        let sql = String::from_utf8_lossy(&body);
+        let said = if head.contains("query_id=") {
+            held.1.push(head.lines().next()?.to_owned());
+            String::new()
+        } else if sql.contains("version()") {
+            version.to_owned()
+        } else if sql.contains("system.tables") {
+            let kinds = StoreKind::ALL.iter();
+            kinds
+                .map(|kind| format!("{}\tMergeTree\n", kind.table()))
+                .collect()
+        } else {
+            "0\n".to_owned()
+        };
+        drop(held);
+        let length = said.len();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{said}");
+        stream.write_all(answer.as_bytes()).ok()?;
     }
 }
 

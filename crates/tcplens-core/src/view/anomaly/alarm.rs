@@ -1,7 +1,7 @@
 //! From scores to a verdict: when what is seen over two minutes, a quarter of an hour or four hours is beyond chance, when it
 //! is over, and when it has lasted for so long that it is normal.
 
-use super::spread::{Spread, TAIL_MEMORY, Tail};
+use super::spread::{Assumed, Spread, TAIL_MEMORY, Tail};
 
 /// Over how many minutes is looked. The first: both of two must be off.
 pub(super) const WINDOWS: [u32; 3] = [2, 15, 240];
@@ -13,11 +13,51 @@ pub(super) const CLIP: f64 = 12.0;
 pub(super) const ACCEPTED: u16 = 1440;
 /// Minutes without anything abnormal after which it is over.
 const OVER: u16 = 60;
-/// Natural logarithms of the probability by which each window may be wrong.
-const CHANCE: [f64; 3] = [-14.0, -15.0, -11.5];
+/// Natural logarithms of the probability by which the longer two windows may be wrong; the same of means, and of few, which a
+/// single one may make.
+const CHANCE: [f64; 2] = [-15.0, -11.5];
+const CHANCE_OF_SINGLE: [f64; 2] = [-19.0, -16.0];
 
-/// The same of means, which a single one may make.
-const CHANCE_OF_SINGLE: [f64; 3] = [-17.0, -19.0, -14.0];
+/// By how much, as a natural logarithm, two minutes must be more probable as one step of any size than as two surprises that
+/// have nothing to do with each other.
+const STEP: f64 = 14.5;
+/// The same of few, and of counts, which come in bursts that outlast a minute.
+const STEP_OF_FEW: f64 = 21.0;
+const STEP_OF_COUNTS: f64 = 18.0;
+/// How far the two minutes of a step are apart: the variance of their difference, in squares of the usual distance. Twice what
+/// two independent ones have.
+const APART: f64 = 4.0;
+/// Natural logarithm of the probability by which two minutes like these may have come before, whatever that was; the same of
+/// counts; and of means, of which nothing but that and the probability of either minute counts.
+const PAIR: f64 = -9.5;
+const PAIR_OF_COUNTS: f64 = -13.0;
+const PAIR_OF_MEANS: f64 = -17.0;
+const CHANCE_OF_MEANS: f64 = -20.0;
+
+/// What is assumed of the tails of single minutes and longer windows, and of two minutes.
+const SINGLE: Assumed = Assumed {
+    share: 0.003,
+    exponent: 8.0,
+};
+const DOUBLE: Assumed = Assumed {
+    share: 0.001,
+    exponent: 10.0,
+};
+/// What remains of surprises when the week is known: jobs of each day and each weekday were among them.
+const KEPT_WHEN_RIPE: f32 = 0.3;
+
+/// What is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Durations, by their geometric mean.
+    Durations,
+    /// Few of them.
+    Few,
+    /// A mean of durations, which a single one may make.
+    Mean,
+    /// How many there are, of all or of a share.
+    Count,
+}
 
 /// What a model says of one minute.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +70,9 @@ pub(super) struct Evidence {
     pub longer: [f64; 2],
     /// Whether what is seen over each window would matter to anybody.
     pub matters: [bool; 3],
-    /// Whether it may be that of a single one: a mean, or few.
-    pub is_single: bool,
+    pub sort: Sort,
+    /// The usual distance, as a natural logarithm.
+    pub unit: f64,
     /// Whether there is history enough to learn what is rare.
     pub is_warm: bool,
     /// Whether there is history enough for each window.
@@ -64,6 +105,8 @@ pub(super) struct Alarm {
     calm: u16,
     /// The window by which it is abnormal now; 0 while it is not.
     window: u32,
+    /// The week was known in the minute before.
+    is_ripe: bool,
 }
 
 impl Alarm {
@@ -78,18 +121,18 @@ impl Alarm {
         for ((score, longer), spread) in scores[1..].iter_mut().zip(is.longer).zip(self.spreads) {
             *score = longer / spread.scale(0.0, [0.0; 2]).unwrap_or(1.0).max(1.0);
         }
-        let chance = if is.is_single {
-            CHANCE_OF_SINGLE
-        } else {
-            CHANCE
+        let chance = match is.sort {
+            Sort::Few | Sort::Mean => CHANCE_OF_SINGLE,
+            Sort::Durations | Sort::Count => CHANCE,
         };
         let found = (0..3).find(|&i| {
             is.is_known[i]
                 && is.matters[i]
                 && is_on[i]
-                && self.tails[i].ln_probability(scores[i]) < chance[i]
-                // Two minutes by chance are no less probable than if neither had to do with the other.
-                && (i > 0 || 2.0 * self.single.ln_probability(pair) < chance[0])
+                && match i {
+                    0 => self.is_step(is, last),
+                    _ => self.tails[i].ln_probability(scores[i], SINGLE) < chance[i - 1],
+                }
         });
         let window = match found {
             Some(i) => WINDOWS[i],
@@ -124,9 +167,33 @@ impl Alarm {
             spreads: self.spreads,
             tails: self.tails,
             single: self.single,
+            is_ripe: self.is_ripe,
             ..Alarm::default()
         };
         Verdict::Accepted(window)
+    }
+
+    /// Whether this minute and the last are something that goes on, rather than two surprises.
+    fn is_step(&self, is: &Evidence, last: f64) -> bool {
+        let pair = is.score.min(last);
+        let before = self.tails[0].ln_probability(pair, DOUBLE);
+        let (least, bound) = match is.sort {
+            Sort::Durations => (STEP, PAIR),
+            Sort::Few => (STEP_OF_FEW, PAIR),
+            Sort::Count => (STEP_OF_COUNTS, PAIR_OF_COUNTS),
+            Sort::Mean => {
+                let chance = 2.0 * self.single.ln_probability(pair, SINGLE);
+                return chance < CHANCE_OF_MEANS && before < PAIR_OF_MEANS;
+            }
+        };
+        if before >= bound {
+            return false;
+        }
+        let surprises =
+            self.single.ln_density(is.score, SINGLE) + self.single.ln_density(last, SINGLE);
+        let apart = (is.score - last).powi(2) / (2.0 * APART);
+        // A step may be of any size, which in usual distances is the larger the smaller these are.
+        is.unit.clamp(0.01, 1.0).ln() - apart - surprises > least
     }
 
     /// It ends when two minutes are what is usual, of what was slow to be found when its window is.
@@ -145,6 +212,13 @@ impl Alarm {
             if *score < 3.0 {
                 spread.learn_for(0.0, longer, 0.05, TAIL_MEMORY);
             }
+        }
+        if is.is_known[2] && !self.is_ripe && is.sort != Sort::Count {
+            self.is_ripe = true;
+            self.tails
+                .iter_mut()
+                .chain([&mut self.single])
+                .for_each(|tail| tail.discount(KEPT_WHEN_RIPE));
         }
         if is.is_warm {
             self.single.learn(is.score);

@@ -83,6 +83,8 @@ struct State {
     /// Requests fail or take longer; there are fewer of them.
     faults: Troubles,
     traffic: Troubles,
+    /// The number of the last of either.
+    last: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -124,6 +126,7 @@ impl Diagnosis {
                 requests: None,
                 faults: Troubles::default(),
                 traffic: Troubles::default(),
+                last: 0,
             },
             first: None,
             last: None,
@@ -356,6 +359,7 @@ impl State {
             attempts,
             faults,
             traffic,
+            last,
             ..
         } = self;
         let attempts = attempts.get(&minute);
@@ -366,7 +370,7 @@ impl State {
             (shown, attempts.copied().unwrap_or(0))
         };
         let troubles = if is_fault { faults } else { traffic };
-        troubles.take(minute, group, &shown, each);
+        troubles.take(last, minute, group, &shown, each);
     }
 
     /// What explains abnormal servers, of those that were judged since `before`.

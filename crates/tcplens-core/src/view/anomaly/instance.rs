@@ -25,6 +25,11 @@ pub struct Reading {
     pub minutes: u32,
 }
 
+/// Of so few durations in two minutes a single one may be what is seen.
+const FEW: f64 = 20.0;
+/// Of connecting: a SYN that is lost costs a second, a thousand times what others take.
+const FEW_CONNECTS: f64 = 400.0;
+
 /// The metrics that are durations.
 const DURATIONS: [AnomalyMetric; 6] = [
     AnomalyMetric::Total,
@@ -107,6 +112,7 @@ impl Instance {
             ln: (count + 1.0).ln(),
             count: count + 1.0,
             variance: None,
+            few: 0.0,
             load: 0.0,
         };
         let is = model.judge(What::Traffic, minute, value);
@@ -147,11 +153,12 @@ fn told(verdict: Verdict) -> (bool, u32) {
 }
 
 fn value(metric: AnomalyMetric, sample: &Sample, load: f64) -> Option<Value> {
-    let of_histogram = |durations: &Durations| {
+    let of_histogram = |durations: &Durations, few: f64| {
         Some(Value {
             ln: durations.ln_mean()?,
             count: durations.count as f64,
             variance: durations.ln_variance(),
+            few,
             load,
         })
     };
@@ -160,16 +167,17 @@ fn value(metric: AnomalyMetric, sample: &Sample, load: f64) -> Option<Value> {
             ln: (ns as f64 / count as f64 + FLOOR_NS).ln(),
             count: count as f64,
             variance: None,
+            few: 0.0,
             load,
         })
     };
     match metric {
-        AnomalyMetric::Total => of_histogram(&sample.total),
-        AnomalyMetric::Process => of_histogram(&sample.process),
+        AnomalyMetric::Total => of_histogram(&sample.total, FEW),
+        AnomalyMetric::Process => of_histogram(&sample.process, FEW),
         AnomalyMetric::Upload => of_sum(sample.upload_ns, sample.answered),
         AnomalyMetric::Transfer => of_sum(sample.transfer_ns, sample.answered),
         AnomalyMetric::Network => of_sum(sample.network_ns, sample.budgets),
-        AnomalyMetric::Connect => of_histogram(&sample.connect),
+        AnomalyMetric::Connect => of_histogram(&sample.connect, FEW_CONNECTS),
         AnomalyMetric::Throughput
         | AnomalyMetric::Errors
         | AnomalyMetric::Unanswered

@@ -1,7 +1,7 @@
 //! The model of a duration, or of how many requests there are: a level, a season, what the load explains, and what is left
 //! over, in logarithms. Not of shares: see `share`.
 
-use super::alarm::{ACCEPTED, Alarm, CLIP, Evidence, KEEP, Verdict, WINDOWS};
+use super::alarm::{ACCEPTED, Alarm, CLIP, Evidence, KEEP, Sort, Verdict, WINDOWS};
 use super::season::{Lesson, Season};
 use super::spread::Spread;
 
@@ -13,12 +13,10 @@ const MEMORY: f64 = 20_160.0;
 const LEAST: f64 = 0.008;
 /// By how much, in logarithms, it has to be off before it matters, for each window: a quarter more.
 const MATTERS: [f64; 3] = [0.223, 0.182, 0.262];
-/// The same in the first week, when not every day of the week is known: twice as much.
-const MATTERS_AT_FIRST: f64 = 0.693;
+/// The same in the first week, when not every day of the week is known: three times as much.
+const MATTERS_AT_FIRST: f64 = 1.099;
 /// Durations that there must be in two minutes for these to tell something.
 const LEAST_PAIR: f64 = 10.0;
-/// So few that a single one may be what is seen.
-const FEW: f64 = 20.0;
 /// Of traffic: a third less.
 const TRAFFIC_MATTERS: f64 = 0.405;
 /// Minutes since the first one until anything is judged: two days; of traffic a week and a day, for weekends are known then;
@@ -39,6 +37,8 @@ pub(super) struct Value {
     pub count: f64,
     /// The variance of single ones, where it is known.
     pub variance: Option<f64>,
+    /// Of fewer than this in two minutes, one or two may be what is seen.
+    pub few: f64,
     /// The logarithm of how much more traffic there is than usual.
     pub load: f64,
 }
@@ -142,9 +142,10 @@ impl Level {
 
         let age = minute - self.first;
         let enough = self.samples >= LEAST_SAMPLES;
+        let is_mean = value.variance.is_none();
         let is_known = enough
             && age
-                >= if what == What::Traffic {
+                >= if what == What::Traffic || is_mean {
                     KNOWN_WELL
                 } else {
                     KNOWN
@@ -171,7 +172,13 @@ impl Level {
             slow_score,
             longer,
             matters,
-            is_single: what == What::Duration && (value.variance.is_none() || pair < FEW),
+            sort: match what {
+                What::Traffic => Sort::Count,
+                What::Duration if value.variance.is_none() => Sort::Mean,
+                What::Duration if pair < value.few => Sort::Few,
+                What::Duration => Sort::Durations,
+            },
+            unit: scale,
             is_warm: enough
                 && age
                     >= if what == What::Traffic {
@@ -231,7 +238,7 @@ impl Level {
         } = minute;
         let off = slow_off - self.today;
         let weekly = self.season.weekly();
-        let (week, large) = if off.abs() <= 4.0 * scale {
+        let (week, large) = if off.abs() <= 3.0 * scale {
             (Lesson::Normal, off)
         } else if off * bad > 0.0 {
             (Lesson::Large, slow_off.clamp(-2.0, 2.0))
@@ -273,7 +280,7 @@ impl Level {
             self.move_level(f64::from(self.shift));
             return;
         }
-        let bound = if self.season.is_new() {
+        let bound = if self.season.is_young() {
             2.0
         } else {
             3.0 * scale

@@ -175,15 +175,17 @@ impl Watch {
             return;
         };
         minute.hosts.extend(host.clone());
+        let mut sample = Sample::default();
+        sample.add(rollup);
         if rollup.protocol.is_some() {
             let operation = InstanceKey {
                 protocol: rollup.protocol,
                 operation: rollup.operation.as_deref().map(Arc::from),
                 ..server.clone()
             };
-            minute.add(operation, host.clone(), rollup);
+            minute.add(operation, host.clone(), &sample);
         }
-        minute.add(server, host, rollup);
+        minute.add(server, host, &sample);
     }
 
     /// Judges every minute that is over at `to`, in order: of each, instances and metrics in order, as far as there is
@@ -288,10 +290,10 @@ impl Watch {
 }
 
 impl Minute {
-    fn add(&mut self, key: InstanceKey, host: Option<Arc<str>>, rollup: &Rollup) {
+    fn add(&mut self, key: InstanceKey, host: Option<Arc<str>>, of_it: &Sample) {
         let (by, sample) = self.samples.entry(key).or_default();
         // The same whatever the order in which hosts tell.
         *by = by.take().max(host);
-        sample.add(rollup);
+        sample.merge(of_it);
     }
 }

@@ -60,10 +60,18 @@ impl Durations {
         Some((self.ln_squares as f64 / LN_UNITS / count - mean * mean).max(0.0))
     }
 
+    /// In the order of the buckets, which is that of the rollup: rounded once.
     fn histogram(&mut self, ns: &[u64], counts: &[u64]) {
-        for (&ns, &count) in ns.iter().zip(counts) {
-            self.add(ns as f64, count);
+        let mut count = 0;
+        let mut sums = [0.0; 2];
+        for (&ns, &of_bucket) in ns.iter().zip(counts) {
+            let ln = (ns as f64 + FLOOR_NS).ln();
+            let times = of_bucket as f64 * ln;
+            count += of_bucket;
+            sums[0] += times;
+            sums[1] += times * ln;
         }
+        self.add_ln(sums[0], sums[1], count);
     }
 }
 
@@ -111,6 +119,27 @@ impl Sample {
         if let Some(connections) = &rollup.connections {
             self.connections(connections);
         }
+    }
+
+    /// Adds what `other` counted.
+    pub fn merge(&mut self, other: &Sample) {
+        if let Some(requests) = other.requests {
+            self.requests = Some(self.requests.unwrap_or(0) + requests);
+        }
+        self.answered += other.answered;
+        self.errors += other.errors;
+        self.unanswered += other.unanswered;
+        self.total.merge(&other.total);
+        self.process.merge(&other.process);
+        self.upload_ns = self.upload_ns.saturating_add(other.upload_ns);
+        self.transfer_ns = self.transfer_ns.saturating_add(other.transfer_ns);
+        self.budgets += other.budgets;
+        self.network_ns = self.network_ns.saturating_add(other.network_ns);
+        self.attempts += other.attempts;
+        self.failed += other.failed;
+        self.connect.merge(&other.connect);
+        self.data_segments += other.data_segments;
+        self.repeated_segments += other.repeated_segments;
     }
 
     fn requests(&mut self, rollup: &RequestRollup) {

@@ -79,6 +79,11 @@ impl Season {
         self.day_counts[slot(self.quarter, DAY)] < 30
     }
 
+    /// Whether it is hardly known: then it is learnt as it is, for all of it may be usual.
+    pub(super) fn is_young(&self) -> bool {
+        self.day_counts[slot(self.quarter, DAY)] < 75
+    }
+
     /// What is usual at this time of the week, against that of the day.
     pub(super) fn weekly(&self) -> f64 {
         f64::from(self.expected[1])
@@ -88,27 +93,28 @@ impl Season {
     /// last hours were off altogether: nothing that is usual at this time of the day.
     pub(super) fn learn(&mut self, off: f64, today: f64, day: Lesson, week: Lesson) {
         let today = if self.is_new() { 0.0 } else { today as f32 };
-        let told: f32 = self.expected.iter().sum();
-        let now: f32 = self.learnt.iter().sum();
-        let off = off as f32 + told - now;
+        let moved = |n: usize| self.learnt[n] - self.expected[n];
+        // What a slot of the week believes at once is more than what others are told of a distance that large.
+        let of_day = off as f32 - moved(0) - moved(2);
+        let of_week = of_day - moved(1);
         let (day_slot, week_slot) = (slot(self.quarter, DAY), slot(self.quarter, WEEK));
         if day != Lesson::None {
             let count = &mut self.day_counts[day_slot];
-            self.learnt[0] += (off - today) / (f32::from(*count) + DAY_PRIOR + 1.0);
+            self.learnt[0] += (of_day - today) / (f32::from(*count) + DAY_PRIOR + 1.0);
             *count = (*count + 1).min(DAY_MEMORY);
         }
         if day == Lesson::Normal {
             let count = &mut self.weekday_counts[weekday(self.quarter)];
-            self.learnt[2] += off / (f32::from(*count) + WEEKDAY_PRIOR + 1.0);
+            self.learnt[2] += of_day / (f32::from(*count) + WEEKDAY_PRIOR + 1.0);
             *count = (*count + 1).min(WEEKDAY_MEMORY);
         }
         if week != Lesson::None {
             let count = &mut self.week_counts[week_slot];
             let weight = match week {
-                Lesson::Large => f32::from((*count).min(15)) + WEEK_PRIOR_OF_LARGE,
+                Lesson::Large => f32::from((*count).min(5)) + WEEK_PRIOR_OF_LARGE,
                 _ => f32::from(*count) + WEEK_PRIOR,
             };
-            self.learnt[1] += (off - today) / (weight + 1.0);
+            self.learnt[1] += (of_week - today) / (weight + 1.0);
             *count = (*count + 1).min(WEEK_MEMORY);
         }
     }

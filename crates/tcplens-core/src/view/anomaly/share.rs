@@ -1,7 +1,7 @@
 //! The model of a share: how many of how many. It knows how often it happens, by the hour of the day as far as there is
 //! enough of it, and that hits may come in bursts. Not of durations: see `level`.
 
-use super::alarm::{Alarm, CLIP, Evidence, KEEP, Verdict};
+use super::alarm::{Alarm, CLIP, Evidence, KEEP, Sort, Verdict};
 use super::spread::Spread;
 
 /// What remains after a minute: two weeks.
@@ -89,7 +89,13 @@ impl Share {
             slow_score: score,
             longer,
             matters,
-            is_single: false,
+            sort: Sort::Count,
+            // Of less nothing is asked.
+            unit: if score > 2.0 {
+                (hits / mean).ln() / score
+            } else {
+                1.0
+            },
             is_warm: minute - first >= WARM,
             is_known: [is_known, is_known, is_known && minute - first >= KNOWN_WELL],
         });

@@ -58,11 +58,20 @@ impl Spread {
 
 /// Beyond how much the tail begins, in scales.
 const BEGINS: f64 = 3.0;
-/// What is assumed before anything is seen: as many samples, this share beyond the bound; as many beyond, this exponent.
+/// What is assumed before anything is seen: as many samples, of which a share is beyond the bound; as many beyond, with an
+/// exponent.
 const ASSUMED: f32 = 1000.0;
-const ASSUMED_SHARE: f32 = 0.003;
 const ASSUMED_BEYOND: f32 = 20.0;
-const ASSUMED_EXPONENT: f32 = 8.0;
+/// The logarithm of the root of 2 pi: of a normal distribution's density.
+const LN_ROOT_TAU: f64 = 0.918_938_533_2;
+
+/// What is assumed of a tail before anything is seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Assumed {
+    /// Share beyond the bound.
+    pub share: f32,
+    pub exponent: f32,
+}
 
 /// Minutes of a run beyond the bound that count.
 const RUN: u16 = 5;
@@ -80,15 +89,35 @@ pub(super) struct Tail {
 
 impl Tail {
     /// Natural logarithm of the probability of a score at least this large.
-    pub(super) fn ln_probability(&self, score: f64) -> f64 {
+    pub(super) fn ln_probability(&self, score: f64, assumed: Assumed) -> f64 {
         if score <= BEGINS {
             return 0.0;
         }
-        let count = self.count + ASSUMED;
-        let share = (self.beyond + ASSUMED * ASSUMED_SHARE) / count;
+        let (share, exponent) = self.is(assumed);
+        share.ln() - exponent * (score / BEGINS).ln()
+    }
+
+    /// Natural logarithm of the density at this score: that of the normal distribution, or of the tail where it is heavier.
+    pub(super) fn ln_density(&self, score: f64, assumed: Assumed) -> f64 {
+        let normal = -0.5 * score * score - LN_ROOT_TAU;
+        let (share, exponent) = self.is(assumed);
+        let score = score.max(BEGINS);
+        let tail = share.ln() - exponent * (score / BEGINS).ln() + (exponent / score).ln();
+        normal.max(tail)
+    }
+
+    /// Which share is beyond the bound, and the exponent by which the probability falls from there on.
+    fn is(&self, assumed: Assumed) -> (f64, f64) {
+        let share = (self.beyond + ASSUMED * assumed.share) / (self.count + ASSUMED);
         let beyond = self.beyond + ASSUMED_BEYOND;
-        let excess = self.excess + ASSUMED_BEYOND / ASSUMED_EXPONENT;
-        f64::from(share).ln() - f64::from(beyond / excess) * (score / BEGINS).ln()
+        let excess = self.excess + ASSUMED_BEYOND / assumed.exponent;
+        (f64::from(share), f64::from(beyond / excess))
+    }
+
+    /// What came out beyond the bound is believed for less.
+    pub(super) fn discount(&mut self, keep: f32) {
+        self.beyond *= keep;
+        self.excess *= keep;
     }
 
     pub(super) fn learn(&mut self, score: f64) {

@@ -178,15 +178,15 @@ pub enum Change {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Troubles {
     pub open: Vec<Trouble>,
-    last: u64,
     /// Groups that found no room.
     pub refused: u64,
 }
 
 impl Troubles {
-    /// Takes what a minute shows; `each` is told what is new.
+    /// Takes what a minute shows; `each` is told what is new. `last` is the number of the last trouble of the diagnosis.
     pub(super) fn take(
         &mut self,
+        last: &mut u64,
         minute: Timestamp,
         group: Group,
         shown: &dyn Fn(Server) -> (Vec<Shown>, u64),
@@ -200,10 +200,10 @@ impl Troubles {
                 return;
             }
             None => {
-                self.last += 1;
+                *last += 1;
                 change = Some(Change::Began);
                 self.open.push(Trouble {
-                    number: self.last,
+                    number: *last,
                     since: minute,
                     until: minute,
                     is_over: false,

@@ -13,6 +13,7 @@ mod merge;
 mod sums;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ServerKey;
 use super::metrics::parts::Parts;
@@ -59,19 +60,56 @@ struct Hits {
 
 #[derive(Clone, Debug, Default)]
 struct Minute {
-    /// `None`: those without a row of their own.
-    servers: BTreeMap<(Vantage, Option<ServerKey>), Server>,
-    /// Rows for requests that name a server.
+    servers: BTreeMap<Place, Server>,
+    /// Rows for requests, in the order in which they began.
+    requests: Vec<RequestSums>,
+    /// How many of them name a server.
     operations: usize,
     /// Rows for connections that name one.
     connections: usize,
 }
 
+/// Whose rows, in the order in which they are given. As numbers, which are compared several times for each record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    vantage: Vantage,
+    /// 4 or 6; 0: those without a row of their own.
+    family: u8,
+    ip: u128,
+    port: u64,
+}
+
 #[derive(Clone, Debug, Default)]
 struct Server {
     connections: Option<Box<ConnectionSums>>,
-    /// By protocol and operation; one that its protocol does not name is empty.
-    requests: BTreeMap<Protocol, BTreeMap<Box<str>, Box<RequestSums>>>,
+    /// By protocol and operation, which of the minute's rows; an operation that its protocol does not name is empty.
+    requests: BTreeMap<Protocol, BTreeMap<Box<str>, usize>>,
+}
+
+impl Place {
+    fn of(vantage: Vantage, server: Option<ServerKey>) -> Place {
+        let (family, ip, port) = match server {
+            None => (0, 0, 0),
+            Some((IpAddr::V4(ip), port)) => (4, u128::from(ip.to_bits()), port),
+            Some((IpAddr::V6(ip), port)) => (6, ip.to_bits(), port),
+        };
+        Place {
+            vantage,
+            family,
+            ip,
+            port,
+        }
+    }
+
+    fn server(&self) -> Option<ServerKey> {
+        let ip = match self.family {
+            0 => return None,
+            6 => IpAddr::from(Ipv6Addr::from_bits(self.ip)),
+            // The lower half of the lower half; the rest is zero.
+            _ => IpAddr::from(Ipv4Addr::from_bits(self.ip as u32)),
+        };
+        Some((ip, self.port))
+    }
 }
 
 impl Rollups {
@@ -160,20 +198,21 @@ impl Rollups {
             if until != Timestamp::MAX && *entry.key() >= over {
                 return;
             }
-            let (number, minute) = entry.remove_entry();
+            let (number, mut minute) = entry.remove_entry();
             let time = Timestamp(number.saturating_mul(MINUTE));
-            for ((vantage, server), it) in minute.servers {
+            for (place, it) in minute.servers {
                 let mut give = |rollup| {
                     self.rows = self.rows.saturating_sub(1);
                     each(rollup);
                 };
-                let bare = || sums::bare(time, vantage, server);
+                let bare = || sums::bare(time, place.vantage, place.server());
                 if let Some(connections) = it.connections {
                     give(connections.rollup(bare()));
                 }
                 for (protocol, operations) in it.requests {
-                    for (operation, requests) in operations {
+                    for (operation, row) in operations {
                         let name = Some(operation.into_string()).filter(|name| !name.is_empty());
+                        let requests = std::mem::take(&mut minute.requests[row]);
                         give(requests.rollup(bare(), protocol, name));
                     }
                 }
@@ -215,7 +254,7 @@ impl Rollups {
         let is_full = self.is_full();
         let it = self.minutes.entry(minute).or_default();
         let is_known = |server| {
-            let known = it.servers.get(&(vantage, server));
+            let known = it.servers.get(&Place::of(vantage, server));
             known.is_some_and(|known| known.connections.is_some())
         };
         if server.is_some() && it.connections >= SERVERS && !is_known(server) {
@@ -230,7 +269,8 @@ impl Rollups {
             self.rows += 1;
             it.connections += usize::from(server.is_some());
         }
-        let row = it.servers.entry((vantage, server)).or_default();
+        let place = Place::of(vantage, server);
+        let row = it.servers.entry(place).or_default();
         Some(row.connections.get_or_insert_default())
     }
 
@@ -245,37 +285,43 @@ impl Rollups {
         let is_full = self.is_full();
         let it = self.minutes.entry(minute).or_default();
         let all = |server| {
-            let known = it.servers.get(&(vantage, server));
-            known.and_then(|known: &Server| known.requests.get(&protocol))
+            let known = it.servers.get(&Place::of(vantage, server));
+            known.and_then(|known| known.requests.get(&protocol))
         };
-        let is_known = |server, operation: &str| {
-            all(server).is_some_and(|operations| operations.contains_key(operation))
+        let row = |server, operation: &str| {
+            let operations = all(server)?;
+            operations.get(operation).copied()
         };
-        if !is_known(server, operation) {
+        let mut known = row(server, operation);
+        if known.is_none() {
             if all(server).is_some_and(|operations| operations.len() >= OF_SERVER) {
                 operation = OTHER;
                 self.hits.operations += 1;
+                known = row(server, operation);
             }
-            if server.is_some() && it.operations >= OPERATIONS && !is_known(server, operation) {
+            if known.is_none() && server.is_some() && it.operations >= OPERATIONS {
                 (server, operation) = (None, OTHER);
                 self.hits.servers += 1;
+                known = row(server, operation);
             }
-            if !is_known(server, operation) {
-                if is_full {
-                    self.hits.lost += 1;
-                    return None;
-                }
+        }
+        let row = match known {
+            Some(row) => row,
+            None if is_full => {
+                self.hits.lost += 1;
+                return None;
+            }
+            None => {
                 self.rows += 1;
                 it.operations += usize::from(server.is_some());
+                let of = it.servers.entry(Place::of(vantage, server)).or_default();
+                let operations = of.requests.entry(protocol).or_default();
+                operations.insert(operation.into(), it.requests.len());
+                it.requests.push(RequestSums::default());
+                it.requests.len() - 1
             }
-        }
-        let row = it.servers.entry((vantage, server)).or_default();
-        let operations = row.requests.entry(protocol).or_default();
-        // Twice, for the borrow checker does not see that a returned row is the end of it.
-        if !operations.contains_key(operation) {
-            operations.insert(operation.into(), Box::default());
-        }
-        operations.get_mut(operation).map(|row| &mut **row)
+        };
+        it.requests.get_mut(row)
     }
 }
 

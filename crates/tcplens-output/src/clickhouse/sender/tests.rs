@@ -31,6 +31,10 @@ struct Mock {
     /// By id: how many questions later it is stored.
     running: BTreeMap<String, u32>,
     is_down: bool,
+    /// What it answers to the next questions instead: the status and the words.
+    refusals: VecDeque<(u32, &'static str)>,
+    /// Its tables, as it lists them.
+    tables: &'static str,
     asked: Vec<String>,
 }
 
@@ -125,7 +129,10 @@ fn serve(mut stream: TcpStream, mock: &Mutex<Mock>) {
                     }
                 }
             }
-            _ => (200, mock.answer(&String::from_utf8(body).unwrap())),
+            _ => match mock.refusals.pop_front() {
+                Some((status, why)) => (status, why.into()),
+                None => (200, mock.answer(&String::from_utf8(body).unwrap())),
+            },
         };
         let reply = format!(
             "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{answer}",
@@ -141,6 +148,9 @@ impl Mock {
     fn answer(&mut self, sql: &str) -> String {
         if sql == "SELECT version()" {
             return "18.16.1\n".into();
+        }
+        if sql.contains("system.tables") {
+            return self.tables.into();
         }
         let id = sql.rsplit('\'').nth(1).unwrap_or_default().to_owned();
         if sql.contains("system.processes") {
@@ -174,13 +184,19 @@ fn batch(n: u64) -> Batch {
 
 impl Place {
     fn start(&self, run: &str, limit: u64, waits: bool) -> Sender {
+        self.start_with(run, limit, waits, &[])
+    }
+
+    fn start_with(&self, run: &str, limit: u64, waits: bool, tables: &[&'static str]) -> Sender {
         let (spool, found) = Spool::open(&self.spool, self.server.target(), run).unwrap();
         let said = Arc::clone(&self.said);
         let how = How {
             limit,
+            files: 5,
             waits,
             say: Arc::new(move |what| said.lock().unwrap().push(what.to_owned())),
             told: None,
+            tables: tables.to_vec(),
         };
         Sender::start(self.server.clone(), spool, found, how).unwrap()
     }
@@ -295,6 +311,105 @@ fn a_full_spool_drops_what_is_new_and_the_next_run_sends_the_rest_asking_first()
     assert_eq!((counts.stored, counts.dropped, counts.waiting), (30, 0, 0));
     assert_eq!(place.stored(), [1, 1, 1]);
     assert_eq!(place.mock.lock().unwrap().asked[0], "running");
+    place.done();
+}
+
+#[test]
+fn batches_come_into_the_spool_while_the_server_is_looked_at_and_stay_there_where_it_refuses() {
+    let place = place("look", &[]);
+    // It answers nothing as long as this is held.
+    let held = place.mock.lock().unwrap();
+    let mut sender = place.start_with("1", MIB, false, &["requests"]);
+    sender.submit(batch(1)).unwrap();
+    sender.spooled();
+    assert_eq!((sender.counts().waiting, held.asked.len()), (1, 0));
+    assert!(sender.failure().is_none());
+    drop(held);
+    let counts = sender.finish(LONG);
+    assert_eq!((counts.stored, counts.dropped, counts.waiting), (0, 0, 1));
+    let failure = sender.failure().unwrap();
+    assert_eq!(failure.code(), Some(60));
+    let told = failure.to_string();
+    assert!(told.contains("there is no table net.requests"), "{told}");
+    assert_eq!(place.said.lock().unwrap().len(), 0);
+    // The threads have ended, and the spool is closed: the next run has it.
+    place.mock.lock().unwrap().tables = "requests\tMergeTree\n";
+    let mut next = place.start_with("2", MIB, false, &["requests"]);
+    assert_eq!(next.counts().waiting, 1);
+    let counts = next.finish(LONG);
+    assert_eq!((counts.stored, counts.dropped, counts.waiting), (10, 0, 0));
+    assert!(next.failure().is_none());
+    // Nothing waits, nothing is left.
+    let runs = std::fs::read_dir(&place.spool).unwrap();
+    let runs = runs.flat_map(|entry| std::fs::read_dir(entry.unwrap().path()).unwrap());
+    assert_eq!(runs.count(), 0);
+    place.done();
+}
+
+#[test]
+fn what_the_server_refuses_at_the_start_and_may_pass_is_told_and_what_waits_is_sent_after_a_look() {
+    let busy = "Code: 202, e.displayText() = DB::Exception: Too many simultaneous queries\n";
+    for (n, (refusal, expected)) in [
+        ((500, busy), "refuses: Too many simultaneous queries"),
+        (
+            (503, "<html>nginx</html>\n"),
+            "HTTP status 503: <html>nginx</html>",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let place = place(&format!("passes{n}"), &[]);
+        {
+            let mut mock = place.mock.lock().unwrap();
+            mock.refusals.push_back(refusal);
+            mock.tables = "requests\tDistributed\n";
+        }
+        let mut sender = place.start_with("1", MIB, false, &["requests"]);
+        sender.submit(batch(1)).unwrap();
+        let said = |n: usize| place.said.lock().unwrap().get(n).cloned();
+        let deadline = Instant::now() + LONG;
+        while said(1).is_none() {
+            assert!(Instant::now() < deadline, "{:?}", said(0));
+            thread::sleep(Duration::from_millis(5));
+        }
+        let first = said(0).unwrap();
+        assert!(first.contains(expected), "{first}");
+        assert!(
+            first.ends_with("(records are kept and sent when it takes them)"),
+            "{first}"
+        );
+        // A table that passes rows on is sent nothing.
+        let second = said(1).unwrap();
+        assert!(
+            second.contains("passes rows on to shards (Distributed)"),
+            "{second}"
+        );
+        assert!(sender.failure().is_none());
+        place.mock.lock().unwrap().tables = "requests\tMergeTree\n";
+        let counts = sender.finish(LONG);
+        assert_eq!((counts.stored, counts.dropped, counts.waiting), (10, 0, 0));
+        assert_eq!(place.stored(), [1]);
+        assert!(sender.failure().is_none());
+        place.done();
+    }
+}
+
+#[test]
+fn a_spool_has_no_more_files_than_it_may() {
+    let place = place("files", &[]);
+    place.mock.lock().unwrap().is_down = true;
+    let mut sender = place.start("1", MIB, false);
+    // So many tables have news at once that not all find room at once.
+    for n in 1..=7 {
+        sender.submit(batch(n)).unwrap();
+    }
+    sender.spooled();
+    let counts = sender.finish(Duration::from_millis(10));
+    assert_eq!((counts.stored, counts.dropped, counts.waiting), (0, 20, 5));
+    assert_eq!(counts.beyond_files, 2);
+    let said = place.said.lock().unwrap().join("\n");
+    assert!(said.contains("is full (5 files) and "), "{said}");
     place.done();
 }
 

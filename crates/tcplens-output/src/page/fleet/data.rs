@@ -56,8 +56,10 @@ pub struct Store<'a> {
     pub damages: &'a [String],
     /// How many more there are.
     pub more_damages: u64,
-    /// Files that were read.
+    /// Files, or hours, that were read.
     pub files: u64,
+    /// Which of both: `files`, `hours`.
+    pub parts: &'a str,
     /// How long that took.
     pub took: Span,
 }
@@ -78,6 +80,7 @@ pub fn document(fleet: &Fleet, store: &Store<'_>) -> String {
     json.close(']');
     json.name("rollups").number(fleet.rollups());
     json.name("files").number(store.files);
+    json.name("parts").string(store.parts);
     json.name("took_ns").number(store.took.ns());
     json.name("total").open('{');
     fields(&mut json, fleet.total());

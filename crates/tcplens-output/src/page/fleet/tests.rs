@@ -88,7 +88,7 @@ fn an_empty_store_is_a_document_that_says_so() {
     let document = document(&Fleet::new(range(), FleetFilter::default()), &store);
     let expected = format!(
         "{{\"version\":\"{}\",\"store\":\"/data\",\"from\":0,\"to\":3600,\"width\":60,\"filter\":{{}},\"extent\":[],\
-         \"rollups\":0,\"files\":0,\"took_ns\":0,\"total\":{{}},\"slots\":[],\"servers\":{{\"rows\":[],\"joined\":0}},\
+         \"rollups\":0,\"files\":0,\"parts\":\"\",\"took_ns\":0,\"total\":{{}},\"slots\":[],\"servers\":{{\"rows\":[],\"joined\":0}},\
          \"operations\":{{\"rows\":[],\"joined\":0}},\"hosts\":{{\"rows\":[],\"joined\":0}},\"marks\":[],\"more_marks\":0,\
          \"damages\":[],\"more_damages\":0}}",
         env!("CARGO_PKG_VERSION")

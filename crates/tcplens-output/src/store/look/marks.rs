@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use tcplens_core::record::{Finding, Record};
+use tcplens_core::record::{Field, Finding, Record};
 use tcplens_core::time::Timestamp;
 
 use crate::cell::Cell;
@@ -23,38 +23,17 @@ pub fn marks(
     range: &Range<Timestamp>,
     each: &mut dyn FnMut(Mark),
 ) -> io::Result<()> {
-    let mut names = Vec::new();
-    Finding::fields(&mut |field| names.push(field.name));
+    let mut fields = Vec::new();
+    Finding::fields(&mut |field| fields.push(field));
     // What began before the range may still go on in it: all row groups.
     let all = Timestamp::MIN..Timestamp::MAX;
     let table = Table::open::<Finding>(File::open(&file.path)?)?;
     table.rows(&all, &mut |host, next| {
-        let mut mark = Mark {
-            host: host.unwrap_or(&file.name.host).to_owned(),
-            ..Mark::default()
-        };
-        let (mut ip, mut port) = (None, None);
-        for name in &names {
-            match (*name, next()) {
-                ("time", Cell::Number(ns)) => mark.time = Some(Timestamp(ns)),
-                ("until", Cell::Number(ns)) => mark.until = Some(Timestamp(ns)),
-                ("server_port", Cell::Number(number)) => port = u64::try_from(number).ok(),
-                ("server_ip", Cell::Text(text)) => ip = text.parse::<IpAddr>().ok(),
-                ("code", Cell::Text(text)) => mark.code = text,
-                ("suspect", Cell::Text(text)) => mark.suspect = text,
-                ("text", Cell::Text(text)) => mark.text = text,
-                ("evidence", Cell::Text(text)) => mark.evidence = text,
-                ("protocol", Cell::Text(text)) => mark.protocol = text,
-                ("operation", Cell::Text(text)) => mark.operation = text,
-                ("metric", Cell::Text(text)) => mark.metric = text,
-                ("component", Cell::Text(text)) => mark.component = text,
-                ("p_value", Cell::Text(text)) => mark.p_value = text,
-                _ => {}
-            }
-        }
-        if let (Some(ip), Some(port)) = (ip, port) {
-            mark.server = Endpoint(ip, port).to_string();
-        }
+        let mark = mark(
+            host.unwrap_or(&file.name.host).to_owned(),
+            &fields,
+            &mut *next,
+        );
         let Some(from) = mark.time else {
             return;
         };
@@ -62,4 +41,35 @@ pub fn marks(
             each(mark);
         }
     })
+}
+
+/// The finding of a host whose fields have these values.
+pub(crate) fn mark(host: String, fields: &[&Field], next: &mut dyn FnMut() -> Cell) -> Mark {
+    let mut mark = Mark {
+        host,
+        ..Mark::default()
+    };
+    let (mut ip, mut port) = (None, None);
+    for field in fields {
+        match (field.name, next()) {
+            ("time", Cell::Number(ns)) => mark.time = Some(Timestamp(ns)),
+            ("until", Cell::Number(ns)) => mark.until = Some(Timestamp(ns)),
+            ("server_port", Cell::Number(number)) => port = u64::try_from(number).ok(),
+            ("server_ip", Cell::Text(text)) => ip = text.parse::<IpAddr>().ok(),
+            ("code", Cell::Text(text)) => mark.code = text,
+            ("suspect", Cell::Text(text)) => mark.suspect = text,
+            ("text", Cell::Text(text)) => mark.text = text,
+            ("evidence", Cell::Text(text)) => mark.evidence = text,
+            ("protocol", Cell::Text(text)) => mark.protocol = text,
+            ("operation", Cell::Text(text)) => mark.operation = text,
+            ("metric", Cell::Text(text)) => mark.metric = text,
+            ("component", Cell::Text(text)) => mark.component = text,
+            ("p_value", Cell::Text(text)) => mark.p_value = text,
+            _ => {}
+        }
+    }
+    if let (Some(ip), Some(port)) = (ip, port) {
+        mark.server = Endpoint(ip, port).to_string();
+    }
+    mark
 }

@@ -12,6 +12,8 @@ use std::ops::Range;
 use tcplens_core::record::Rollup;
 use tcplens_core::time::Timestamp;
 
+#[cfg(feature = "remote")]
+pub(crate) use marks::mark;
 pub use marks::marks;
 pub use rows::{Found, Looking};
 pub use views::{VIEWS, View};

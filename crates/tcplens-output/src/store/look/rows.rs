@@ -66,9 +66,20 @@ pub struct Looking {
     /// Fields of the kind that are read, in the order of declaration, and their places among all.
     fields: Vec<&'static Field>,
     places: Vec<Option<usize>>,
-    /// By rank, then by what came first.
-    rows: BTreeMap<(i64, Reverse<u64>), (String, Vec<Cell>)>,
+    rows: BTreeMap<Place, Vec<Cell>>,
     matched: u64,
+}
+
+/// Where a record stands: by its rank, then the newest first, then as hosts and connections are called, then by the request's number in
+/// its connection. So files in another order, and other stores of the same records, give the same rows.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    rank: i64,
+    time: i64,
+    host: Reverse<String>,
+    id: Reverse<String>,
+    task: Reverse<Option<i64>>,
+    number: Reverse<u64>,
 }
 
 /// What was found.
@@ -116,6 +127,36 @@ impl Looking {
         }
     }
 
+    /// Which they are.
+    #[cfg(feature = "remote")]
+    pub(crate) fn view(&self) -> &'static View {
+        self.view
+    }
+
+    /// Of which time.
+    #[cfg(feature = "remote")]
+    pub(crate) fn range(&self) -> &Range<Timestamp> {
+        &self.range
+    }
+
+    /// Of what.
+    #[cfg(feature = "remote")]
+    pub(crate) fn filter(&self) -> &FleetFilter {
+        &self.filter
+    }
+
+    /// Fields that are looked at.
+    #[cfg(feature = "remote")]
+    pub(crate) fn fields(&self) -> &[&'static Field] {
+        &self.fields
+    }
+
+    /// How many are shown.
+    #[cfg(feature = "remote")]
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Whether a file may have any of them.
     #[must_use]
     pub fn may_have(&self, file: &StoreFile) -> bool {
@@ -149,33 +190,46 @@ impl Looking {
                     cells[place] = cell;
                 }
             }
-            let host = host.unwrap_or(&file.name.host);
-            let row = Row {
-                fields: &self.fields,
-                cells: &cells,
-            };
-            if !self.passes(host, &row) {
-                return;
-            }
-            let Some(rank) = (self.view.rank)(&row) else {
-                return;
-            };
-            self.matched += 1;
-            let key = (rank, Reverse(self.matched));
-            let is_full = self.rows.len() >= self.most;
-            if is_full
-                && self
-                    .rows
-                    .first_key_value()
-                    .is_none_or(|(least, _)| *least > key)
-            {
-                return;
-            }
-            self.rows.insert(key, (host.to_owned(), cells.clone()));
-            if is_full {
-                self.rows.pop_first();
-            }
+            self.offer(host.unwrap_or(&file.name.host), &cells);
         })
+    }
+
+    /// Takes a record's values, in the order of [`fields`](Self::fields), if it is one of those looked for.
+    pub(crate) fn offer(&mut self, host: &str, cells: &[Cell]) {
+        let row = Row {
+            fields: &self.fields,
+            cells,
+        };
+        if !self.passes(host, &row) {
+            return;
+        }
+        let Some(rank) = (self.view.rank)(&row) else {
+            return;
+        };
+        let time = row.number("time").unwrap_or_default();
+        self.matched += 1;
+        let is_full = self.rows.len() >= self.most;
+        let least = self.rows.first_key_value().map(|(least, _)| least);
+        // Of many, most are no candidates: without names.
+        if is_full && least.is_none_or(|least| (least.rank, least.time) > (rank, time)) {
+            return;
+        }
+        let id = row.text("connection_id").unwrap_or_default();
+        let place = Place {
+            rank,
+            time,
+            host: Reverse(host.to_owned()),
+            id: Reverse(id.to_owned()),
+            task: Reverse(row.number("task")),
+            number: Reverse(self.matched),
+        };
+        if is_full && least.is_some_and(|least| *least > place) {
+            return;
+        }
+        self.rows.insert(place, cells.to_vec());
+        if is_full {
+            self.rows.pop_first();
+        }
     }
 
     fn passes(&self, host: &str, row: &Row<'_>) -> bool {
@@ -206,8 +260,8 @@ impl Looking {
             json.string(column);
         }
         json.close(']').name("rows").open('[');
-        for (host, cells) in self.rows.values().rev() {
-            json.open('[').string(host);
+        for (place, cells) in self.rows.iter().rev() {
+            json.open('[').string(&place.host.0);
             for column in self.view.columns {
                 let at = self.fields.iter().position(|field| field.name == *column);
                 match at.and_then(|at| Some((self.fields.get(at)?, cells.get(at)?))) {

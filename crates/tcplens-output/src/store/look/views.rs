@@ -6,7 +6,7 @@ use tcplens_core::view::SILENCE_NS;
 
 use super::super::StoreKind;
 use super::rows::Row;
-use crate::named::{Dialect, Parameters};
+use crate::named::{Dialect, Parameters, quoted};
 
 /// One of [`VIEWS`].
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,14 @@ pub struct View {
     pub(super) has: fn(&Row<'_>) -> bool,
     /// What comes first: the largest. `None`: this record has no place.
     pub(super) rank: fn(&Row<'_>) -> Option<i64>,
-    /// The same as SQL.
+    /// The same as SQL: what is true of them, and the number that they are ordered by, the largest first.
     condition: &'static str,
     order: &'static str,
 }
+
+/// What of an order is no number.
+#[cfg(feature = "remote")]
+const LARGEST_FIRST: [&str; 2] = [" NULLS LAST", " DESC"];
 
 const OF_REQUESTS: &[&str] = &[
     "time",
@@ -79,7 +83,7 @@ pub const VIEWS: &[View] = &[
         name: "slow-requests",
         kind: StoreKind::Request,
         columns: OF_REQUESTS,
-        beside: &[],
+        beside: &["task"],
         has: |_| true,
         rank: |row| row.number("total_us").or(row.number("process_us")),
         condition: "",
@@ -89,7 +93,7 @@ pub const VIEWS: &[View] = &[
         name: "bad-requests",
         kind: StoreKind::Request,
         columns: OF_REQUESTS,
-        beside: &["ended_by", "capture_loss"],
+        beside: &["task", "ended_by", "capture_loss"],
         has: |row| match row.text("status") {
             Some("error") => true,
             // What the end of the observation, or a loss of its own, cut off is nobody's fault.
@@ -100,15 +104,15 @@ pub const VIEWS: &[View] = &[
             _ => false,
         },
         rank: |row| row.number("time"),
-        condition: "(status = 'error' OR (status = 'unanswered' AND ended_by NOT IN ('observation', 'gap') \
-                    AND NOT COALESCE(capture_loss, FALSE)))",
+        condition: "(status = 'error' OR (status = 'unanswered' \
+                    AND COALESCE(ended_by, '') NOT IN ('observation', 'gap') AND NOT COALESCE(capture_loss, FALSE)))",
         order: "time DESC",
     },
     View {
         name: "new-requests",
         kind: StoreKind::Request,
         columns: OF_REQUESTS,
-        beside: &[],
+        beside: &["task"],
         has: |_| true,
         rank: |row| row.number("time"),
         condition: "",
@@ -189,27 +193,51 @@ impl View {
     #[must_use]
     pub fn sql(
         &self,
+        dialect: Dialect,
         parameters: &Parameters,
         protocol: Option<&str>,
         operation: Option<&str>,
         most: usize,
     ) -> String {
-        let mut all = vec![parameters.condition(Dialect::Standard)];
-        for (column, text) in [("protocol", protocol), ("operation", operation)] {
-            if let Some(text) = text {
-                all.push(format!("{column} = '{}'", text.replace('\'', "''")));
-            }
-        }
-        if !self.condition.is_empty() {
-            all.push(self.condition.to_owned());
-        }
+        let condition = parameters.condition(dialect);
         format!(
             "SELECT host, {} FROM {} WHERE {} ORDER BY {} LIMIT {most}",
             self.columns.join(", "),
             self.kind.table(),
-            all.join(" AND "),
+            self.conditions(dialect, condition, protocol, operation),
             self.order
         )
+    }
+
+    /// What is true of its records of a protocol and an operation for which `first` is true.
+    pub(crate) fn conditions(
+        &self,
+        dialect: Dialect,
+        first: String,
+        protocol: Option<&str>,
+        operation: Option<&str>,
+    ) -> String {
+        let mut all = vec![first];
+        for (column, text) in [("protocol", protocol), ("operation", operation)] {
+            if let Some(text) = text {
+                all.push(format!("{column} = {}", quoted(text, dialect)));
+            }
+        }
+        if !self.condition.is_empty() {
+            all.push(match dialect {
+                Dialect::Standard => self.condition.to_owned(),
+                // The oldest servers have no word for it.
+                Dialect::ClickHouse => self.condition.replace("FALSE", "0"),
+            });
+        }
+        all.join(" AND ")
+    }
+
+    /// The number that its records are ordered by, as SQL.
+    #[cfg(feature = "remote")]
+    pub(crate) fn rank_sql(&self) -> &'static str {
+        let ends = LARGEST_FIRST.into_iter();
+        ends.fold(self.order, |order, end| order.trim_end_matches(end))
     }
 }
 

@@ -3,9 +3,10 @@
 use std::io;
 
 use super::{DATES, MEMORY, StoreWriter};
-use crate::sink::SinkEnd;
+use crate::sink::{SinkEnd, SinkError};
 use crate::store::journal::{Segment, SegmentName};
 use crate::store::layout::{FileName, StoreKind};
+use crate::store::naming::{self, Naming};
 use crate::store::places;
 use crate::store::slot::{self, Slot};
 
@@ -16,12 +17,12 @@ impl StoreWriter {
         let is_it = |slot: &Slot| slot.name.kind == kind && slot.name.day == day;
         match self.slots.iter().position(is_it) {
             Some(n) => Ok(n),
-            None => self.begin(kind, day),
+            None => self.begin_file(kind, day),
         }
     }
 
     #[cold]
-    pub(super) fn begin(&mut self, kind: StoreKind, day: i64) -> Result<usize, SinkEnd> {
+    pub(super) fn begin_file(&mut self, kind: StoreKind, day: i64) -> Result<usize, SinkEnd> {
         let of_kind = self.slots.iter().filter(|slot| slot.name.kind == kind);
         if of_kind.count() >= DATES {
             // Rollups of all dates wait together.
@@ -103,6 +104,7 @@ impl StoreWriter {
                 self.counters.written += rows;
                 self.counters.files += 1;
                 self.counters.bytes += bytes;
+                self.went_on();
                 self.is_keep_due |= self.settings.keep.is_some();
                 self.works();
                 if let Some(segment) = &mut slot.segment
@@ -122,6 +124,37 @@ impl StoreWriter {
                 Ok(())
             }
         }
+    }
+
+    /// Of capture files: all get their names, or none keeps it.
+    pub(super) fn give_names(&mut self) -> Result<(), SinkEnd> {
+        let files = std::mem::take(&mut self.unnamed);
+        if files.is_empty() {
+            return Ok(());
+        }
+        let run = FileName::new(&self.settings.host, self.settings.start, 1);
+        // Where it cannot be noted, a kill in the next moment leaves those that have theirs.
+        let naming = Naming::begin(&self.dir, &run, &files).ok();
+        let named = files.iter().try_for_each(|path| slot::rename(path));
+        let named = named.and_then(|()| naming.map_or(Ok(()), Naming::done));
+        named.map_err(|error| {
+            let removed = naming::remove(&files);
+            let left = match removed {
+                Ok(_) => "nothing of this run is kept there".to_owned(),
+                Err(why) => format!(
+                    "what it has written cannot be removed ({}): remove the files with {}-{} in their names",
+                    SinkError::reason(&why),
+                    run.host,
+                    run.start
+                ),
+            };
+            SinkEnd::Failed(SinkError::Store(format!(
+                "cannot give files their names in the store in {}: {}; {left}; see to it that files can be renamed there, and \
+                 run it again",
+                self.dir.display(),
+                SinkError::reason(&error)
+            )))
+        })
     }
 
     /// What the journal has of a file that cannot be written is tried again later.

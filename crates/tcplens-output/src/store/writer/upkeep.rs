@@ -2,50 +2,75 @@
 //! wrong, once.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use super::StoreWriter;
 use crate::sink::SinkError;
 use crate::store::layout::FileName;
+use crate::store::naming;
 use crate::store::places::day_of;
 use crate::store::recover::recover;
 use crate::store::remove::Rule;
 use crate::store::{add_hits, host_word};
 
 impl StoreWriter {
-    /// Segments that an earlier run has left, or this one.
-    pub(super) fn recover_all(&mut self) {
+    /// Finds the segments that an earlier run has left.
+    pub(super) fn inherit(&mut self) {
         let Some(journal) = &self.journal else {
             return;
         };
-        let segments = match journal.segments() {
-            Ok(segments) => segments,
-            Err(error) => return self.failed(&error),
+        match journal.segments() {
+            Ok(segments) => self.inherited = segments.into(),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Makes a file of the next of them; whether there are more.
+    pub(super) fn recover_next(&mut self) -> bool {
+        let Some(journal) = &self.journal else {
+            return false;
         };
-        let (mut rows, mut hits, mut failed) = (0, Vec::new(), None);
-        for segment in segments {
-            match recover(&self.dir, journal, &segment, &self.settings.host) {
-                Ok(recovered) => {
-                    rows += recovered.rows;
-                    add_hits(&mut hits, &recovered.hits());
-                    self.counters.files += u64::from(recovered.rows > 0);
-                    self.counters.bytes += recovered.bytes;
-                }
-                Err(error) => {
-                    self.left.push(segment);
-                    failed = Some(error);
-                }
+        let Some(segment) = self.inherited.pop_front() else {
+            return false;
+        };
+        match recover(&self.dir, journal, &segment, &self.settings.host) {
+            Ok(recovered) => {
+                self.counters.recovered += recovered.rows;
+                self.counters.files += u64::from(recovered.rows > 0);
+                self.counters.bytes += recovered.bytes;
+                add_hits(&mut self.counters.limit_hits, &recovered.hits());
+            }
+            Err(error) => {
+                self.left.push(segment);
+                self.failed(&error);
             }
         }
-        if let Some(error) = failed {
-            self.failed(&error);
-        }
-        self.counters.recovered += rows;
-        add_hits(&mut self.counters.limit_hits, &hits);
-        if rows > 0 {
+        self.went_on();
+        if self.inherited.is_empty() && self.counters.recovered > 0 {
             self.notes.push(format!(
-                "{rows} records of an earlier run that ended too soon are in {} now",
+                "{} records of an earlier run that ended too soon are in {} now",
+                self.counters.recovered,
                 self.dir.display()
             ));
+        }
+        !self.inherited.is_empty()
+    }
+
+    /// Whoever waits for it goes on waiting.
+    pub(super) fn went_on(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Removes what a run of capture files has left that was killed while it gave names.
+    pub(super) fn undo(&mut self) {
+        self.is_undo_due = false;
+        match naming::undo(&self.dir, &self.settings.host) {
+            Ok(0) => {}
+            Ok(removed) => self.notes.push(format!(
+                "{removed} files of a run of capture files were removed from {}: it was killed before all had their names",
+                self.dir.display()
+            )),
+            Err(error) => self.failed(&error),
         }
     }
 

@@ -98,7 +98,6 @@ pub(super) fn checked_without_sources(
         "protocol",
         "handshake_filters",
         "otlp",
-        "store",
         "anomalies",
     ] {
         if top.has(name) {

@@ -41,13 +41,13 @@ pub(crate) struct SocketsConfig {
 pub(super) fn read(
     section: &mut Section<'_, '_>,
     sources: &[Option<Source>],
-    is_measured: bool,
+    is_seen: bool,
 ) -> Option<SocketsConfig> {
     let archive = section.one("archive", |text| not_empty(text).map(PathBuf::from));
     let event_socket = section.one("event_socket", path_with_slash);
-    if !section.has("archive") && !section.has("event_socket") && !is_measured {
+    if !section.has("archive") && !section.has("event_socket") && !is_seen {
         section.problem_here(
-            "neither archive nor event_socket, nor metrics under answering: nobody would see anything",
+            "neither archive nor event_socket, nor a store, nor metrics under answering: nobody would see anything",
         );
     }
     if section.has("uuid_prefix") && section.has("uuid_prefix_file") {

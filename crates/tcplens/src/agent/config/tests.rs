@@ -63,7 +63,7 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
         ),
         (
             "sources: [{interface: any}]\nVIEWsockets:\n  interval: 1\n",
-            "a.yaml:4:3: sockets: neither archive nor event_socket, nor metrics under answering: nobody would see anything",
+            "a.yaml:4:3: sockets: neither archive nor event_socket, nor a store, nor metrics under answering: nobody would see anything",
         ),
         (
             "sources: [{interface: any}]\nVIEWsockets:\n  archive: kept\n  exclude: nosuch == 1\n",
@@ -325,7 +325,8 @@ log_level: info
 
 #[test]
 fn defaults_are_those_of_the_command_line() {
-    let definition = crate::cli::definition();
+    let mut definition = crate::cli::definition();
+    definition.build();
     let requests = definition.find_subcommand("requests").unwrap();
     let tables = [&keys::TOP, &keys::SOURCE, &keys::BOUNDS];
     let mut compared = 0;

@@ -10,7 +10,7 @@ use tcplens_core::view::anomaly::{
     Change, Diagnosis, Server, Settings, Topology, Trouble, Watching, rank,
 };
 
-use super::source::{MINUTE, Source};
+use super::source::{self, MINUTE, Source};
 use crate::cli::History;
 use crate::status::usage;
 use crate::topology;
@@ -75,7 +75,7 @@ pub(crate) fn learn(
         .only(&history.by)
         .map_err(|error| usage(format!("--by: {error}")))?;
     let places = topology.places();
-    let mut source = Source::open(&history.store)?;
+    let mut source = source::open(&history.store, history.store_password_file.as_deref())?;
     let hosts: Vec<&str> = history.host.iter().map(String::as_str).collect();
     let newest = source.newest(&hosts)?;
     let Some(end) = newest else {
@@ -94,7 +94,7 @@ pub(crate) fn learn(
     };
     let asked = history.until.map_or(end, |until| until.resolve(end));
     let stale = nanoseconds(stale);
-    let (until, recorded) = whole(&mut source, asked, end, &hosts, stale)?;
+    let (until, recorded) = whole(&mut *source, asked, end, &hosts, stale)?;
     let window = (since(until), until);
     let settings = Settings {
         limit_instances: usize::try_from(history.limit_instances).unwrap_or(usize::MAX),
@@ -114,7 +114,7 @@ pub(crate) fn learn(
         }
     };
     let from = until.plus(-nanoseconds(history.history));
-    feed(&mut source, from..until, &hosts, &mut diagnosis, &mut note)?;
+    feed(&mut *source, from..until, &hosts, &mut diagnosis, &mut note)?;
     let mut troubles = over;
     let open = diagnosis.troubles().filter(|trouble| is_told(trouble));
     troubles.extend(open.cloned());
@@ -138,7 +138,7 @@ pub(crate) fn learn(
 /// hosts may tell more yet. Live runs complete their files at different times, somewhere within a minute: beyond, a server that
 /// several hosts see has only a part of its requests, and what goes on seems to be over.
 fn whole(
-    source: &mut Source,
+    source: &mut dyn Source,
     until: Timestamp,
     end: Timestamp,
     hosts: &[&str],
@@ -168,7 +168,7 @@ fn whole(
 /// # Errors
 /// The store cannot be read.
 pub(crate) fn feed(
-    source: &mut Source,
+    source: &mut dyn Source,
     range: Range<Timestamp>,
     hosts: &[&str],
     diagnosis: &mut Diagnosis,

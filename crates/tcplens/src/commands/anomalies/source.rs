@@ -1,113 +1,90 @@
-//! Where rollups come from: a directory, or a database. What is done with them is not known here.
+//! Where rollups come from: a directory, or a server. What is done with them is not known here.
+
+#[cfg(feature = "remote")]
+mod clickhouse;
+#[cfg(feature = "parquet")]
+mod directory;
 
 use std::ops::Range;
+use std::path::Path;
 
-use anyhow::{Result, anyhow};
+#[cfg(feature = "remote")]
+use anyhow::anyhow;
+use anyhow::{Result, bail};
 use tcplens_core::record::Rollup;
 use tcplens_core::time::Timestamp;
-#[cfg(feature = "parquet")]
-use tcplens_output::store::{StoreKind, StoreReader};
+#[cfg(feature = "remote")]
+use tcplens_output::clickhouse::{Server, Target};
+
+#[cfg(feature = "remote")]
+use crate::store;
 
 /// A minute, in ns.
 pub(crate) const MINUTE: i64 = 60_000_000_000;
 
 /// A store whose rollups are read.
-pub(crate) enum Source {
-    /// Parquet files.
-    #[cfg(feature = "parquet")]
-    Directory(StoreReader),
-}
-
-impl Source {
-    /// Opens what `--store` names.
-    ///
-    /// # Errors
-    /// It is not there, or this build cannot read it.
-    pub(crate) fn open(store: &str) -> Result<Source> {
-        if let Some((scheme, _)) = store.split_once("://") {
-            // The seam of a database: its rollups in a range of time, by `FORMAT JSONEachRow`, are all that is missing.
-            return Err(anyhow!(
-                "cannot read {store}: models learn from a directory so far, not from {scheme}; name a directory, or copy the \
-                 rollups into one"
-            ));
-        }
-        #[cfg(feature = "parquet")]
-        match StoreReader::open(store.as_ref()) {
-            Ok(reader) => Ok(Source::Directory(reader)),
-            Err(error) => Err(anyhow!(
-                "cannot read store {store}: {error}; name the directory that --store fills"
-            )),
-        }
-        #[cfg(not(feature = "parquet"))]
-        Err(anyhow!(
-            "cannot read store {store}: this build has no Parquet; build it with the feature parquet"
-        ))
-    }
-
+pub(crate) trait Source {
     /// The end of the newest minute that these hosts (all, if there are none) tell of.
-    pub(crate) fn newest(&mut self, hosts: &[&str]) -> Result<Option<Timestamp>> {
-        match self {
-            #[cfg(feature = "parquet")]
-            Source::Directory(reader) => {
-                const DAY: i64 = 1440 * MINUTE;
-                for day in reader.days(StoreKind::Rollup).into_iter().rev() {
-                    let range = Timestamp(day * DAY)..Timestamp((day + 1) * DAY);
-                    let mut newest = None;
-                    reader.rollups(range, hosts, &mut |_, rollup| {
-                        newest = newest.max(Some(rollup.time.plus(MINUTE)));
-                    });
-                    if newest.is_some() {
-                        return Ok(newest);
-                    }
-                }
-                Ok(None)
-            }
-            #[cfg(not(feature = "parquet"))]
-            _ => Ok(hosts.first().and(None)),
-        }
-    }
+    fn newest(&mut self, hosts: &[&str]) -> Result<Option<Timestamp>>;
 
-    /// Where the first day begins that has files.
-    pub(crate) fn first(&self) -> Option<Timestamp> {
-        match self {
-            #[cfg(feature = "parquet")]
-            Source::Directory(reader) => {
-                let day = reader.days(StoreKind::Rollup).first().copied();
-                day.map(|day| Timestamp(day.saturating_mul(1440 * MINUTE)))
-            }
-            #[cfg(not(feature = "parquet"))]
-            _ => None,
-        }
-    }
+    /// Where the first day begins that has rollups.
+    fn first(&self) -> Option<Timestamp>;
 
     /// Gives the rollups whose minute begins in `range`, in any order.
-    pub(crate) fn rollups(
+    fn rollups(
         &mut self,
         range: Range<Timestamp>,
         hosts: &[&str],
         each: &mut dyn FnMut(&str, Rollup),
-    ) -> Result<()> {
-        match self {
-            #[cfg(feature = "parquet")]
-            Source::Directory(reader) => reader.rollups(range, hosts, each),
-            #[cfg(not(feature = "parquet"))]
-            _ => drop((range, hosts, each)),
-        }
-        Ok(())
-    }
+    ) -> Result<()>;
 
     /// What could not be read, in sentences.
-    pub(crate) fn damages(&self) -> Vec<String> {
-        match self {
-            #[cfg(feature = "parquet")]
-            Source::Directory(reader) => {
-                let (damages, further) = reader.damages();
-                let named = damages.iter().map(ToString::to_string);
-                let more = (further > 0).then(|| format!("{further} more files were left out"));
-                named.chain(more).collect()
-            }
-            #[cfg(not(feature = "parquet"))]
-            _ => Vec::new(),
-        }
+    fn damages(&self) -> Vec<String>;
+}
+
+/// Opens what `--store` names; a server's password is in a file.
+///
+/// # Errors
+/// It is not there, or this build cannot read it.
+pub(crate) fn open(store: &str, password: Option<&Path>) -> Result<Box<dyn Source>> {
+    match store.split_once("://") {
+        Some(("clickhouse" | "clickhouses", _)) => server(store, password),
+        Some((scheme, _)) => bail!(
+            "cannot read {store}: {scheme}:// is not known; name a directory that --store filled, or \
+             clickhouse://USER@HOST:PORT/DATABASE"
+        ),
+        None => files(store),
     }
+}
+
+#[cfg(feature = "remote")]
+fn server(store: &str, password: Option<&Path>) -> Result<Box<dyn Source>> {
+    let target: Target = store.parse().map_err(|why: String| anyhow!(why))?;
+    of_server(store::server(&target, password)?)
+}
+
+/// A server that is known.
+///
+/// # Errors
+/// It does not answer, or refuses, or has no tables.
+#[cfg(feature = "remote")]
+pub(crate) fn of_server(server: Server) -> Result<Box<dyn Source>> {
+    Ok(Box::new(clickhouse::ClickHouse::open(server)?))
+}
+
+#[cfg(not(feature = "remote"))]
+fn server(store: &str, _: Option<&Path>) -> Result<Box<dyn Source>> {
+    bail!(
+        "cannot read {store}: this tcplens was built without remote stores; build it with --features remote"
+    )
+}
+
+#[cfg(feature = "parquet")]
+fn files(store: &str) -> Result<Box<dyn Source>> {
+    Ok(Box::new(directory::Directory::open(store)?))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn files(store: &str) -> Result<Box<dyn Source>> {
+    bail!("cannot read store {store}: this build has no Parquet; build it with the feature parquet")
 }

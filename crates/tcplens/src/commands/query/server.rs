@@ -15,6 +15,7 @@ use tcplens_output::{Sink, SinkEnd};
 use crate::cli::Query;
 use crate::cli::query::{PlotWhen, QueryFormat};
 use crate::commands::generated::to_stdout;
+use crate::status::usage;
 use crate::store;
 
 /// Columns where the terminal does not tell.
@@ -28,7 +29,7 @@ pub(super) fn run(query: &Query, target: &str) -> Result<ExitCode> {
     let server = store::server(&target, query.store_password_file.as_deref())?;
     let (sql, named) = match &query.named {
         Some(Some(name)) => {
-            let named = find(name)?;
+            let named = Named::find(name).map_err(usage)?;
             let sql = sql_of(named, query, &server)?;
             if query.show_sql {
                 return to_stdout((sql + "\n").as_bytes());
@@ -67,6 +68,7 @@ pub(super) fn run(query: &Query, target: &str) -> Result<ExitCode> {
         most_rows: None,
         has_table: plot.is_none() || when != PlotWhen::Only,
         plot: plot.filter(|_| when != PlotWhen::No),
+        nothing: named.map(Named::nothing),
     };
     match print(&server, &sql, settings, sink) {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -117,13 +119,6 @@ fn given(query: &Query) -> Result<String> {
     };
     // One statement; the server takes no more.
     Ok(sql.trim().trim_end_matches(';').to_owned())
-}
-
-fn find(name: &str) -> Result<&'static Named> {
-    Named::find(name).ok_or_else(|| {
-        let names: Vec<_> = named::ALL.iter().map(|named| named.name).collect();
-        anyhow!("no query is called {name:?} (have: {})", names.join(", "))
-    })
 }
 
 fn sql_of(named: &Named, query: &Query, server: &Server) -> Result<String> {

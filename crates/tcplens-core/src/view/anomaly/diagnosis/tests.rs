@@ -324,3 +324,18 @@ fn what_is_too_young_is_neither_judged_nor_counted_among_the_others() {
     assert_eq!((watching.judged, watching.learning), (10, 30));
     assert_eq!(fleet.diagnosis.abnormal().count(), 10);
 }
+
+#[test]
+fn a_trouble_of_traffic_has_a_number_of_its_own() {
+    let mut fleet = Fleet::new();
+    let both = [(3, AnomalyMetric::Process), (40, AnomalyMetric::Throughput)];
+    fleet.minute(0, &both);
+    fleet.minute(1, &[(3, AnomalyMetric::Process)]);
+    fleet.minute(
+        2,
+        &[(3, AnomalyMetric::Process), (20, AnomalyMetric::Throughput)],
+    );
+    let mut numbers: Vec<_> = fleet.troubles().iter().map(|of| of.number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3]);
+}

@@ -63,10 +63,11 @@ async function fetchRecords() {
 }
 
 function drawRecords() {
-  const { columns, rows, matched, files, unread, damages, command, why } = fetched.view;
+  const { columns, rows, matched, parts, files, unread, damages, command, why } = fetched.view;
   byId("records-box").hidden = !rows.length;
   drawRows(byId("rows"), columns, rows);
-  const notes = [rows.length < matched ? `${count(rows.length)} of ${count(matched)}.` : `${count(rows.length)} in all.`, `${count(files)} files were read.`];
+  const notes = [rows.length < matched ? `${count(rows.length)} of ${count(matched)}.` : `${count(rows.length)} in all.`];
+  if (parts === "files") notes.push(`${count(files)} files were read.`);
   if (unread) notes.push(`${count(unread)} files were not, for ${why}: choose a shorter time or a host.`);
   notes.push(...damages.map((damage) => "Could not be read: " + damage));
   byId("records-note").textContent = notes.join(" ");

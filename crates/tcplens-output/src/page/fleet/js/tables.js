@@ -210,7 +210,7 @@ function drawTime(cell, row) {
 function drawNotes() {
   const { doc } = model;
   const notes = [
-    `A request counts in the minute in which it ended, as the rollups have it (docs/store.md); a slice of time is ${long(doc.width)} long here. ${count(doc.rollups)} rollups of ${count(doc.files)} files were read, in ${duration(doc.took_ns)}.`,
+    `A request counts in the minute in which it ended, as the rollups have it (docs/store.md); a slice of time is ${long(doc.width)} long here. ${count(doc.rollups)} rollups of ${count(doc.files)} ${doc.parts} were read, in ${duration(doc.took_ns)}.`,
     "Counts are exact; percentiles within 0.8 %, those of the small pictures and the heat map within 6 %.",
   ];
   if (view.filter.protocol || view.filter.operation) notes.push("Of a protocol or an operation there are requests only: attempts and connections do not know it.");
