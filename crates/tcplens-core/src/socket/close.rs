@@ -67,7 +67,7 @@ pub fn ending(end: &End<'_>, facts: &Facts) -> Ending {
                 destroyed(told, info, polled, is_server)
             });
             let has_fin = match end.is_final_info {
-                true => info.and_then(|info| has_fin(info, polled, end.told, close)),
+                true => info.and_then(|info| has_fin(info, polled, end, close)),
                 false => has_fin_by_state(end.message),
             };
             (close, has_fin)
@@ -216,7 +216,7 @@ fn without_fin(info: TcpInfo<'_>, told: Told, polled: Option<Message<'_>>) -> So
 fn has_fin(
     info: TcpInfo<'_>,
     polled: Option<Message<'_>>,
-    told: Option<Told>,
+    end: &End<'_>,
     close: SocketClose,
 ) -> Option<bool> {
     let received = info.bytes_received()?;
@@ -235,14 +235,14 @@ fn has_fin(
         // No segment with payload has come since: what was received since is a FIN.
         if then.data_segs_in() == Some(segments) && has_fin_by_state(polled) == Some(false) {
             match received.checked_sub(then.bytes_received()?) {
-                Some(0) => return Some(false),
+                Some(0) if end.entry.is_settled => return Some(false),
                 Some(1) => return Some(true),
                 _ => {}
             }
         }
     }
     // Unread payload is answered with a RST when the socket is closed; then its own FIN is not acknowledged.
-    match told {
+    match end.told {
         Some(told) if told.rqueue == 1 && close == SocketClose::Fin => Some(true),
         _ => None,
     }

@@ -27,7 +27,12 @@ impl Make {
             attributes: vec![(kind::CONG, b"cubic\0".to_vec()), (kind::TOS, vec![0])],
         }
         .uid(1000, 77)
-        .set(&[("state", 1), ("delivered", 1), ("min_rtt", 0xffff_ffff)])
+        .set(&[
+            ("state", 1),
+            ("delivered", 1),
+            ("min_rtt", 0xffff_ffff),
+            ("last_ack_recv", 100),
+        ])
     }
 
     /// The word of its end: no user, no attributes but the statistics.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use super::change::{SaveWhen, Why, changed};
 use super::message::{Message, state};
 use super::metrics::Sample;
-use crate::time::{SECOND, Timestamp};
+use crate::time::{SECOND, Span, Timestamp};
 
 mod end;
 mod entry;
@@ -103,6 +103,8 @@ pub struct Tracker {
     gone: Gone,
     families: [Family; 2],
     counts: Counts,
+    /// How long the kernel took, at most, to fill in what is told now.
+    filling: Span,
     /// Where the last word of a socket is put together.
     scratch: Vec<u8>,
     last: Option<Entry>,
@@ -146,6 +148,7 @@ impl Tracker {
             gone: Gone::new(REMEMBERED),
             families: [Family::default(); 2],
             counts: Counts::default(),
+            filling: Span::from_ns(0),
             scratch: Vec::new(),
             last: None,
         }
@@ -157,6 +160,11 @@ impl Tracker {
         family.dump = family.dump.wrapping_add(1);
         family.seen = 0;
         family.last = None;
+    }
+
+    /// The kernel took so long, at most, to fill in the sockets that are told from here on: see [`Entry::is_settled`].
+    pub fn filled_within(&mut self, span: Span) {
+        self.filling = span;
     }
 
     /// A socket in the dump that goes on. `None`: it is none that is tracked: a listener, a SYN that is answered, what is left of a
@@ -193,7 +201,7 @@ impl Tracker {
         // Whoever takes unchanged ones as well keeps what it compares them with.
         let before = change.is_some().then(|| entry.polled());
         let counted = change.is_some().then(|| entry.counted());
-        entry.see(at, now, change.is_some());
+        entry.see((at, self.filling), now, change.is_some());
         self.counts.polls += 1;
         self.counts.snapshots += u64::from(change.is_some());
         Some(Seen {
@@ -261,7 +269,7 @@ impl Tracker {
         self.counts.begun += 1;
         self.counts.polls += 1;
         self.counts.snapshots += 1;
-        let mut entry = Entry::new(at, now);
+        let mut entry = Entry::new((at, self.filling), now);
         entry.dump = family.dump;
         let slot = self.entries.insert(entry);
         self.by_cookie.insert(cookie, slot);

@@ -55,8 +55,15 @@ impl Poller {
             let (is_all, is_shown) = (self.is_all, !consumers.is_empty());
             let is_recorded = consumers.iter().any(|one| one.wants_records());
             let (begin, mut sockets) = (Instant::now(), 0);
+            let mut filled = clock::now();
             let dumped = diag.dump(&request, &mut |at, bytes| {
                 sockets += 1;
+                if at != filled {
+                    // No part of it was, by then; a clock that was set back does not tell.
+                    let took = at.since(filled).unwrap_or(Span::from_ns(u64::MAX));
+                    tracker.filled_within(took);
+                    filled = at;
+                }
                 let Some(message) = Message::new(bytes) else {
                     return;
                 };

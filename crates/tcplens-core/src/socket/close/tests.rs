@@ -4,6 +4,7 @@ use super::super::testing::Make;
 use super::super::tracker::{LIMIT, Tracker};
 use super::super::{Message, SaveWhen};
 use super::*;
+use crate::time::Span;
 
 const AT: Timestamp = Timestamp(1_000_000_000);
 
@@ -50,6 +51,30 @@ fn a_fin_that_came_while_a_look_was_answered_is_known_by_the_state_of_the_statis
     // What stands beside them is older.
     polled.head[1] = state::ESTABLISHED;
     check(read(Some(polled), told, None), SocketClose::Fin, Some(2000));
+}
+
+#[test]
+fn a_fin_that_came_between_the_state_and_the_statistics_is_not_known() {
+    let told = Make::new(7).destroyed().traffic(1000, 1002, 2001, 1);
+    let told = told.bytes();
+    for (age_ms, filling_ms, before, received) in [
+        (0, 0, 2001, None),
+        (60, 50, 2001, None),
+        (61, 50, 2001, Some(2001)),
+        // It came afterwards, in any case.
+        (0, 0, 2000, Some(2000)),
+    ] {
+        let polled = Make::new(7)
+            .traffic(1000, 1001, before, 1)
+            .set(&[("last_ack_recv", age_ms)])
+            .bytes();
+        let mut tracker = Tracker::new(SaveWhen::Changed, LIMIT);
+        tracker.begin(2);
+        tracker.filled_within(Span::from_ns(filling_ms * 1_000_000));
+        tracker.see(AT, Message::new(&polled).unwrap()).unwrap();
+        let end = tracker.destroyed(AT, Message::new(&told).unwrap()).unwrap();
+        check(ending(&end, &Facts::default()), SocketClose::Fin, received);
+    }
 }
 
 #[test]

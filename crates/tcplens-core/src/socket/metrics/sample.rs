@@ -49,8 +49,10 @@ impl Sample {
                 ..Sample::default()
             };
         };
+        // That beside the statistics is older than they are.
+        let state = info.state().filter(|state| *state != 0);
         let has_fin = matches!(
-            message.state(),
+            state.unwrap_or(message.state()),
             state::CLOSE_WAIT | state::LAST_ACK | state::CLOSING | state::TIME_WAIT
         );
         let received = info.bytes_received();

@@ -2,7 +2,7 @@
 
 use super::super::message::{HEAD, Message};
 use super::super::metrics::Sample;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What was seen of a socket: the last poll, and what a summary needs of those before.
 #[derive(Debug)]
@@ -30,7 +30,13 @@ pub struct Entry {
     pub(super) dump: u32,
     /// Complete dumps in a row that it was not in.
     pub(super) missed: u8,
+    /// The statistics of the last poll belong to its state. The kernel reads the state before it has the socket's lock
+    /// (tcp_get_info in net/ipv4/tcp.c): a FIN that comes meanwhile is counted, and not in the state.
+    pub is_settled: bool,
 }
+
+/// Most of a tick of the kernel's clock, by which it tells ages.
+const TICK: Span = Span::from_ns(10_000_000);
 
 /// Counters of the first poll; 0 where there was none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,9 +93,10 @@ impl Polled {
 }
 
 impl Entry {
-    pub(super) fn new(at: Timestamp, message: Message<'_>) -> Entry {
+    pub(super) fn new((at, filling): (Timestamp, Span), message: Message<'_>) -> Entry {
         let mut entry = Entry::never_polled(at, message);
         (entry.polls, entry.snapshots) = (1, 1);
+        entry.is_settled = is_settled(message, filling);
         entry.limited_us = limited_us(message);
         let polled = entry.polled();
         entry.before = Before {
@@ -120,12 +127,19 @@ impl Entry {
             next: u32::MAX,
             dump: 0,
             missed: 0,
+            is_settled: false,
         }
     }
 
     #[inline]
-    pub(super) fn see(&mut self, at: Timestamp, now: Message<'_>, is_changed: bool) {
+    pub(super) fn see(
+        &mut self,
+        (at, filling): (Timestamp, Span),
+        now: Message<'_>,
+        is_changed: bool,
+    ) {
         self.last_seen = at;
+        self.is_settled = is_settled(now, filling);
         self.polls += 1;
         if is_changed {
             self.snapshots += 1;
@@ -188,6 +202,12 @@ impl Entry {
     pub fn polled(&self) -> Polled {
         Polled::of(self.last_seen, self.message())
     }
+}
+
+/// Whether no segment had come since the kernel began to fill this in.
+fn is_settled(message: Message<'_>, filling: Span) -> bool {
+    let age = message.tcp_info().and_then(|info| info.last_ack_recv());
+    age.is_some_and(|ms| u64::from(ms) * 1_000_000 > filling.ns().saturating_add(TICK.ns()))
 }
 
 fn limited_us(message: Message<'_>) -> [u64; 3] {
