@@ -16,6 +16,7 @@ mod table;
 mod trouble;
 mod values;
 
+use std::env;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -110,6 +111,13 @@ fn run(query: &Query) -> Result<bool> {
         Some(Some(name)) => Some(Named::find(name).map_err(Trouble::Usage)?),
         None => None,
     };
+    let asked = env::var(named::EDITION).unwrap_or_default();
+    if named.is_some() && !asked.is_empty() && asked != named::edition() {
+        say(format_args!(
+            "this tcplens-query has other queries than the tcplens that asks it: these answers are its own. Build both of the \
+             same source (docs/query.md)"
+        ));
+    }
     // What needs no store.
     if let Some(named) = named.filter(|_| query.show_sql) {
         let needs_newest = [query.since, query.until].into_iter().flatten();

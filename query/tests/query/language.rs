@@ -188,3 +188,23 @@ fn memory_is_bounded() {
         "n\n1999999\n"
     );
 }
+
+#[test]
+fn who_expects_other_queries_is_told() {
+    let place = Place::new("edition");
+    fill(&place);
+    let edition = tcplens_output::named::edition();
+    for (expected, words, is_told) in [
+        ("0123456789abcdef", &["--named", "hosts"][..], true),
+        // The words are the asker's own.
+        ("0123456789abcdef", &["SELECT 1"], false),
+        (&edition, &["--named", "hosts"], false),
+    ] {
+        let mut command = place.command(words);
+        command.env(tcplens_output::named::EDITION, expected);
+        let run = Run::of(command.output().unwrap());
+        assert_eq!(run.status, Some(0), "{run:?}");
+        let said = run.err.contains("has other queries than the tcplens that asks it");
+        assert_eq!(said, is_told, "{run:?}");
+    }
+}

@@ -101,6 +101,20 @@ impl Named {
     }
 }
 
+/// In this variable of the environment whoever starts the engine says which queries it has itself.
+pub const EDITION: &str = "TCPLENS_QUERY_EDITION";
+
+/// Stands for all of them, as they are now: another edition has another number (FNV-1a of their texts).
+#[must_use]
+pub fn edition() -> String {
+    let texts = ALL.iter().flat_map(|named| [named.name, named.standard]);
+    let bytes = texts.flat_map(str::bytes);
+    let number = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |number, byte| {
+        (number ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{number:016x}")
+}
+
 /// A line for each of them, and what can be asked of them.
 #[must_use]
 pub fn list() -> String {

@@ -52,7 +52,10 @@ pub(super) fn run(query: &Query) -> Result<ExitCode> {
     let engine = find()?;
     // The program, and `query`.
     let words: Vec<OsString> = env::args_os().skip(2).collect();
-    let error = Command::new(&engine).args(words).exec();
+    let error = Command::new(&engine)
+        .args(words)
+        .env(named::EDITION, named::edition())
+        .exec();
     Err(anyhow!("cannot run {}: {error}", engine.display()))
 }
 

@@ -85,7 +85,7 @@ fn the_engine_gets_the_words_as_they_came_and_its_status_is_ours() {
     let place = Place::new("query-words");
     let engine = place.write(
         "engine",
-        b"#!/bin/sh\nprintf '<%s>' \"$@\"\necho told >&2\nexit 3\n",
+        b"#!/bin/sh\nprintf '<%s>' \"$@\"\necho \"told $TCPLENS_QUERY_EDITION\" >&2\nexit 3\n",
     );
     fs::set_permissions(&engine, fs::Permissions::from_mode(0o755)).unwrap();
     let words = [
@@ -107,7 +107,7 @@ fn the_engine_gets_the_words_as_they_came_and_its_status_is_ours() {
         (
             Some(3),
             "<--store><some where><SELECT 'a b'><-f><csv><--explain>",
-            "told\n"
+            format!("told {}\n", tcplens_output::named::edition()).as_str(),
         )
     );
 }
