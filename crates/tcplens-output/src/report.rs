@@ -14,6 +14,7 @@ mod tables;
 pub use compare::{ComparedSide, render_comparison};
 
 use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 
 use tcplens_core::record::{Finding, Health, Suspect, Word};
 use tcplens_core::time::Timestamp;
@@ -191,8 +192,21 @@ impl Page<'_> {
         }
         self.overview(&findings.findings[..shown]);
         let digits = shown.to_string().len();
-        for finding in &findings.findings[..shown] {
+        let shown = &findings.findings[..shown];
+        let mut is_told = vec![false; shown.len()];
+        for (n, finding) in shown.iter().enumerate() {
+            if is_told[n] {
+                continue;
+            }
             self.finding(finding, digits);
+            let mut alike = Vec::new();
+            for (other, is_told) in shown.iter().zip(&mut is_told).skip(n + 1) {
+                if let Some(place) = where_else(finding, other).filter(|_| !*is_told) {
+                    *is_told = true;
+                    alike.push((place, other));
+                }
+            }
+            self.alike(&alike, digits);
         }
         let hidden = more as u64 + findings.left_out;
         if hidden > 0 {
@@ -241,6 +255,29 @@ impl Page<'_> {
             self.prose(&indent, &format!("next: {}", hosts.sentence(advice)));
         }
         self.show(&indent, finding);
+    }
+
+    /// What is the same elsewhere: where, and the numbers behind it.
+    fn alike(&mut self, alike: &[(&str, &Finding)], digits: usize) {
+        if alike.is_empty() {
+            return;
+        }
+        let indent = " ".repeat(digits + 2);
+        let line = format!("{indent}the same elsewhere:\n");
+        self.text.push_str(&line);
+        let hosts = self.options.hosts.clone();
+        for (place, finding) in alike {
+            let evidence = finding.evidence.as_deref().unwrap_or_default();
+            let mut line = format!("{place}: {}", evidence.trim_end_matches('.'));
+            if let Some(first) = finding.frames.first() {
+                let _ = write!(line, "; packet {first}");
+            }
+            let _ = write!(self.text, "{indent}{:>digits$}. ", finding.rank);
+            self.prose(
+                &" ".repeat(2 * (digits + 2)),
+                &hosts.sentence(&format!("{line}.")),
+            );
+        }
     }
 
     /// The command that shows it, on a line of its own to be copied, and the packets to look at.
@@ -329,6 +366,32 @@ impl Page<'_> {
             Glyphs::Ascii => ascii,
         }
     }
+}
+
+/// Where `other` is, if it says of one other place what `finding` says: their sentences differ in addresses of one host.
+fn where_else<'f>(finding: &Finding, other: &'f Finding) -> Option<&'f str> {
+    let kind = |it: &Finding| (it.code, it.suspect);
+    if kind(finding) != kind(other) || finding.advice != other.advice || other.evidence.is_none() {
+        return None;
+    }
+    let (text, others) = (finding.text.as_deref()?, other.text.as_deref()?);
+    if text.split(' ').count() != others.split(' ').count() {
+        return None;
+    }
+    let words = text.split(' ').zip(others.split(' '));
+    let mut different = words.filter(|(one, other)| one != other);
+    let (here, there) = different.next()?;
+    let places = (address(here)?, address(there)?);
+    let is_alike = different
+        .all(|(one, other)| (address(one), address(other)) == (Some(places.0), Some(places.1)));
+    is_alike.then_some(there)
+}
+
+/// The address that a word of a sentence is, with or without a port.
+fn address(word: &str) -> Option<IpAddr> {
+    let word = word.trim_matches(['(', ')', ',', ';', '.']);
+    let with_port = word.parse().map(|address: SocketAddr| address.ip());
+    with_port.or_else(|_| word.parse()).ok()
 }
 
 /// `1 server`, `1,200 servers`.

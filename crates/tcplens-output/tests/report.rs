@@ -75,6 +75,38 @@ fn a_report_says_what_is_wrong_then_shows_the_tables_then_what_was_lost() {
     expect("shop.txt", &page(&shop(), &health, false, 100));
 }
 
+#[test]
+fn the_same_at_other_servers_is_told_once_with_a_line_for_each() {
+    let mut report = Report::default();
+    let attempts = [
+        ("10.0.0.2", 4, Outcome::Refused),
+        ("2001:db8::2", 3, Outcome::Refused),
+        ("10.0.0.3", 2, Outcome::Refused),
+        ("10.0.0.4", 5, Outcome::Unanswered),
+    ];
+    for (n, (server, count, outcome)) in attempts.into_iter().enumerate() {
+        for m in 0..count {
+            let attempt = handshake(10 * n as i64 + m, "192.0.2.7", server, 8080);
+            let failed = failed(outcome, 30_000, attempt);
+            report.add(AnyRecord::Handshake(&failed));
+        }
+    }
+    let text = page(&report, &health(), false, 100);
+    let (_, refused) = text.split_once(". refused, suspect: ").unwrap();
+    let (refused, _) = refused.split_once("\n\n").unwrap();
+    assert_eq!(refused.matches("next: ").count(), 1, "{refused}");
+    let (_, others) = refused.split_once("the same elsewhere:\n").unwrap();
+    for line in [
+        "  3. [2001:db8::2]:8080: 3 of 3 attempts refused (RST), ",
+        "  4. 10.0.0.3:8080: 2 of 2 attempts refused (RST), ",
+        "; packet 201.",
+    ] {
+        assert!(others.contains(line), "{others}");
+    }
+    // What is wrong otherwise is told in full.
+    assert_eq!(text.matches("next: ").count(), 2, "{text}");
+}
+
 /// Who looks again looks at what was selected before.
 #[test]
 fn what_concerns_all_is_shown_with_the_users_own_filter() {
