@@ -14,6 +14,7 @@ pub use json::json;
 
 use crate::color::Paint;
 use crate::glyphs::Glyphs;
+use crate::hosts::Hosts;
 use crate::human::{Count, Endpoint};
 use crate::report::prose;
 use crate::time_style::TimeFormat;
@@ -34,6 +35,8 @@ pub struct ExplainOptions<'a> {
     pub time: TimeFormat,
     /// Why this connection, where nobody named it.
     pub chosen: Option<&'a str>,
+    /// What is known of its ends, for the sentence that names them.
+    pub hosts: Hosts,
 }
 
 /// The story as text.
@@ -104,7 +107,9 @@ struct Page<'a> {
 impl Page<'_> {
     fn head(&mut self, story: &Story) {
         let connection = &story.head.connection;
-        self.painted(Paint::Bold, &sentences::who(story));
+        let who = sentences::who(story);
+        let who = self.options.hosts.sentence(&who).into_owned();
+        self.painted(Paint::Bold, &who);
         let id = connection.connection_id.text();
         let mut rest = format!("; connection {}", String::from_utf8_lossy(&id));
         if let (Some(first), Some(last)) = (connection.first_frame, connection.last_frame) {

@@ -9,6 +9,7 @@ use tcplens_core::view::explain::*;
 use tcplens_core::wire::segment::flags;
 use tcplens_output::explain::{ExplainOptions, json, render};
 use tcplens_output::glyphs::Glyphs;
+use tcplens_output::hosts::Hosts;
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
 #[path = "../../tcplens-core/tests/view_records/mod.rs"]
@@ -194,6 +195,7 @@ fn page(story: &Story, width: usize, is_ascii: bool, color: bool) -> String {
         },
         time: TimeFormat::new(TimeStyle::Utc),
         chosen: Some("of a test"),
+        hosts: Hosts::default(),
     };
     render(story, options)
 }

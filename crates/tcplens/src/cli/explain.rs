@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Common, values};
+use super::{Common, Naming, values};
 
 /// `explain`.
 #[derive(Args, Debug)]
@@ -16,6 +16,9 @@ pub(crate) struct Explain {
     /// What all commands have. The connection is the first of its words that is no file.
     #[command(flatten)]
     pub common: Common,
+    /// What addresses are called.
+    #[command(flatten)]
+    pub naming: Naming,
     /// Output format: text or jsonl (its records, the events, what they amount to)
     #[arg(
         short,

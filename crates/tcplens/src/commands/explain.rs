@@ -15,6 +15,7 @@ use tcplens_core::record::{ConnectionId, Record};
 use tcplens_core::view::explain::{Detail, LEAST, Story, Teller};
 use tcplens_output::explain::{ExplainOptions, json, render};
 use tcplens_output::glyphs::Glyphs;
+use tcplens_output::hosts::Hosts;
 use tcplens_output::page;
 use tcplens_output::time_style::TimeFormat;
 use tcplens_output::{Jsonl, SinkEnd};
@@ -25,6 +26,7 @@ use super::lines::Target;
 use super::report::html::Html;
 use super::{Prints, Wanted, plan, report, tell};
 use crate::cli::{Explain, ExplainFormat, Format};
+use crate::names::{self, Known};
 use crate::observe::{Packets, Plan, Seen, View, observe};
 use crate::say::say;
 use crate::sources::{self, Words};
@@ -53,13 +55,19 @@ pub(super) fn run(mut command: Explain) -> Result<ExitCode> {
     }
     let mut plan = planned(&command, words)?;
     plan.write.clone_from(&common.output.write);
+    let known = match command.format {
+        ExplainFormat::Text => Known::open(&command.naming, is_live)?,
+        ExplainFormat::Jsonl => None,
+    };
+    plan.named(known.as_ref());
     let is_alone = matches!(&named, Some(Named::Id(id)) if id.len() == ConnectionId::LENGTH);
     let (wanted, chosen) = match (named, stream) {
         (named, _) if is_live || is_alone => (named, None),
         (Some(named @ (Named::Id(_) | Named::End(_))), Some(_)) => (Some(named), None),
         (named, Some(stream)) => return Err(cannot_read_twice(named.as_ref(), &stream)),
         (named, None) => {
-            let first = planned(&command, sources::sort(common, false)?)?;
+            let mut first = planned(&command, sources::sort(common, false)?)?;
+            first.named(known.as_ref());
             let Found { id, reason } = find(first, named.as_ref())?;
             if plan.stop.load(Ordering::Relaxed) {
                 bail!("interrupted while looking for the connection");
@@ -97,7 +105,7 @@ pub(super) fn run(mut command: Explain) -> Result<ExitCode> {
         encodes: (command.format == ExplainFormat::Jsonl).then(Requests::default),
         is_done: false,
     };
-    let sources = names(&plan);
+    let sources = read_from(&plan);
     let mut observed = observe(plan, &mut view)?;
     // It is us who had seen enough.
     observed.reader_gone &= !view.is_done;
@@ -106,7 +114,14 @@ pub(super) fn run(mut command: Explain) -> Result<ExitCode> {
     if observed.failure.is_some() {
         return Ok(status);
     }
-    finish(view, &command, (target, html), &sources, chosen.as_deref())?;
+    names::may_wait(known.as_ref());
+    let told = Told {
+        sources: &sources,
+        chosen: chosen.as_deref(),
+        hosts: names::hosts(known.as_ref()),
+    };
+    finish(view, &command, (target, html), told)?;
+    names::tell(known.as_ref(), &command.common.output);
     Ok(status)
 }
 
@@ -163,7 +178,7 @@ fn is_prefix(named: Option<&Named>) -> bool {
 }
 
 /// What is read, for messages.
-fn names(plan: &Plan) -> String {
+fn read_from(plan: &Plan) -> String {
     let files: Vec<_> = plan
         .files
         .iter()
@@ -175,13 +190,25 @@ fn names(plan: &Plan) -> String {
     }
 }
 
+/// What is told beside the story.
+struct Told<'a> {
+    /// What was read.
+    sources: &'a str,
+    /// Why this connection.
+    chosen: Option<&'a str>,
+    hosts: Hosts,
+}
+
 /// Prints the story.
 fn finish(
     view: ExplainView,
     command: &Explain,
     (mut target, html): (Target, Option<Html>),
-    sources: &str,
-    chosen: Option<&str>,
+    Told {
+        sources,
+        chosen,
+        hosts,
+    }: Told<'_>,
 ) -> Result<()> {
     let output = &command.common.output;
     if let (Some(first), false) = (view.following, view.others.is_empty()) {
@@ -207,6 +234,7 @@ fn finish(
                 glyphs: Glyphs::choose(output.ascii),
                 time: TimeFormat::new(output.time),
                 chosen,
+                hosts,
             };
             render(&story, options)
         }

@@ -11,7 +11,7 @@ use tcplens_core::view::explain::choice::Choice;
 use tcplens_output::SinkEnd;
 
 use super::name::{Named, ambiguous, text, unknown};
-use super::{TOLD, names};
+use super::{TOLD, read_from};
 use crate::observe::{Observed, Packets, Plan, Seen, View, observe};
 
 /// The connection, and why, if nobody named it.
@@ -25,7 +25,7 @@ pub(super) struct Found {
 /// # Errors
 /// The files cannot be read, or there is none, or several are called so.
 pub(super) fn find(plan: Plan, named: Option<&Named>) -> Result<Found> {
-    let sources = names(&plan);
+    let sources = read_from(&plan);
     let has_filter = plan.filter.is_some() || plan.exclude.is_some();
     match named {
         Some(Named::Frame(frame)) => {
