@@ -32,6 +32,7 @@ mod running;
 mod scripts;
 mod sockets;
 mod stat;
+#[cfg(feature = "parquet")]
 mod store;
 mod top;
 mod views;

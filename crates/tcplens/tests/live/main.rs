@@ -3,6 +3,7 @@
 //! to pass: conditions are polled, up to a deadline, and what runs after it is killed.
 #![expect(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
+#[cfg(feature = "parquet")]
 mod agents;
 mod answers;
 #[cfg(feature = "remote")]
@@ -38,6 +39,7 @@ mod sockets;
 mod sockets_endings;
 mod sockets_ends;
 mod sockets_short;
+#[cfg(feature = "parquet")]
 mod store;
 mod tap;
 mod time;
