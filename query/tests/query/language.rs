@@ -204,7 +204,9 @@ fn who_expects_other_queries_is_told() {
         command.env(tcplens_output::named::EDITION, expected);
         let run = Run::of(command.output().unwrap());
         assert_eq!(run.status, Some(0), "{run:?}");
-        let said = run.err.contains("has other queries than the tcplens that asks it");
+        let said = run
+            .err
+            .contains("has other queries than the tcplens that asks it");
         assert_eq!(said, is_told, "{run:?}");
     }
 }
