@@ -96,7 +96,7 @@ fn are_the_same(mut round: impl FnMut() -> bool) {
     let is_near = (0..ROUNDS).any(|_| round());
     assert!(
         is_near,
-        "a p95 of more than {WITHIN_US} us in each of {ROUNDS} rounds"
+        "a p95 of more than {WITHIN_US} us, or retransmissions, in each of {ROUNDS} rounds"
     );
 }
 
@@ -150,7 +150,7 @@ fn packets_and_the_kernel_tell_the_same_of_redis() {
             }
         }
         let [wire, kernel] = ended(taps, &clients);
-        let are_near = same(&wire, &kernel, &clients, requests);
+        let mut are_near = same(&wire, &kernel, &clients, requests);
         // Of a connection as well.
         for &port in &clients {
             let [wire, kernel] =
@@ -162,7 +162,8 @@ fn packets_and_the_kernel_tell_the_same_of_redis() {
                     "{name}:\n{wire}\n{kernel}"
                 );
             }
-            assert_eq!(number(wire, "client_retransmits"), 0, "{wire}");
+            // A busy machine sends again what is only late: not the traffic that was meant.
+            are_near &= number(wire, "client_retransmits") == 0;
         }
         are_near
     });
