@@ -74,6 +74,20 @@ fn tcplens(words: &[&str]) -> Output {
         .expect("tcplens runs")
 }
 
+/// Makes the tables of two shards.
+fn apply([one, two]: [&str; 2]) -> String {
+    said(&[
+        "schema",
+        "clickhouse",
+        "--cluster",
+        "tcplens",
+        "--apply",
+        one,
+        "--apply",
+        two,
+    ])
+}
+
 /// Standard output of what must end well.
 fn said(words: &[&str]) -> String {
     let ran = tcplens(words);
@@ -126,22 +140,10 @@ fn records_of_two_hosts_are_in_two_shards_and_read_as_one() {
         early.contains("tcplens schema clickhouse --apply 'clickhouse://default@127.0.0.1:"),
         "{early}"
     );
-    let apply = || {
-        said(&[
-            "schema",
-            "clickhouse",
-            "--cluster",
-            "tcplens",
-            "--apply",
-            one,
-            "--apply",
-            two,
-        ])
-    };
-    let made = apply();
+    let made = apply([one, two]);
     assert_eq!(made.lines().count(), 2, "{made}");
     assert!(made.contains("table tcplens.requests, "), "{made}");
-    assert!(!apply().contains("table tcplens.requests"));
+    assert!(!apply([one, two]).contains("table tcplens.requests"));
     for (url, host) in [(one, "a"), (two, "b")] {
         let stored = store(url, host);
         assert!(stored.status.success(), "{}", text(&stored.stderr));

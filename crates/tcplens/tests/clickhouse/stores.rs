@@ -13,7 +13,7 @@ use tcplens_output::clickhouse::{ClickHouseSink, Server, Settings};
 use tcplens_output::store::look::VIEWS;
 use tcplens_output::store::{Keep, StoreKind, StoreRecord, StoreSettings, StoreSink, StoreWriter};
 
-use super::{SHOP, Servers, refused, said, tcplens, text};
+use super::{SHOP, Servers, apply, refused, said, tcplens, text};
 
 /// 2026-11-21T01:08:00Z, where the rollups end.
 const END: i64 = 1_795_223_280;
@@ -195,20 +195,6 @@ fn stores(servers: &Servers) -> Stores {
     }
 }
 
-fn apply(stores: &Stores) -> String {
-    let [one, two] = &stores.shards;
-    said(&[
-        "schema",
-        "clickhouse",
-        "--cluster",
-        "tcplens",
-        "--apply",
-        one,
-        "--apply",
-        two,
-    ])
-}
-
 /// What a directory and a server say to the same words.
 fn both(stores: &Stores, words: &[&str]) -> [(Option<i32>, String); 2] {
     [&stores.directory, &stores.all].map(|store| {
@@ -228,7 +214,7 @@ fn a_directory_and_two_shards_with_the_same_records_give_the_same_answers() {
         let early = refused(&["anomalies", "--store", store]);
         assert!(early.contains("tcplens schema clickhouse --"), "{early}");
     }
-    apply(&stores);
+    apply(stores.shards.each_ref().map(String::as_str));
     let empty = said(&["anomalies", "--store", &stores.all]);
     assert!(
         empty.starts_with(&format!("{} has no rollups: ", stores.all)),
@@ -426,7 +412,7 @@ fn of_one_shard(stores: &Stores) {
     assert!(shown.contains("\"server\":\"10.0.0.1:6379\""), "{shown}");
     let says = format!("\"damages\":[\"findings: {two} refuses: ");
     assert!(shown.contains(&says), "{says}: {shown}");
-    apply(stores);
+    apply(stores.shards.each_ref().map(String::as_str));
     let shown = page.get("/fleet.json?last=all");
     assert!(shown.contains("\"damages\":[],"), "{shown}");
     drop(page);
@@ -436,6 +422,6 @@ fn of_one_shard(stores: &Stores) {
         old.contains("the tables of this version are not there: tcplens schema clickhouse --apply"),
         "{old}"
     );
-    apply(stores);
+    apply(stores.shards.each_ref().map(String::as_str));
     said(&["anomalies", "--store", two]);
 }
