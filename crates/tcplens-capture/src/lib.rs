@@ -4,6 +4,7 @@
 pub mod cgroup;
 pub mod clock;
 pub mod diag;
+pub mod fetch;
 pub mod file;
 pub mod interfaces;
 pub mod kernel;

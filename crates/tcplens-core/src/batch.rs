@@ -182,7 +182,22 @@ impl Records {
 
     /// Brings them into order; equals stay in the order in which they were added. Mostly they are in order already.
     pub fn sort(&mut self) {
-        self.places.sort_unstable();
+        /// Chosen: beyond, what is moved costs more than to sort.
+        const MOST: usize = 32;
+        let mut misplaced = 0;
+        for n in 1..self.places.len() {
+            if self.places[n - 1] <= self.places[n] {
+                continue;
+            }
+            misplaced += 1;
+            if misplaced > MOST {
+                self.places.sort_unstable();
+                return;
+            }
+            let (before, rest) = self.places.split_at(n);
+            let at = before.partition_point(|place| *place <= rest[0]);
+            self.places[at..=n].rotate_right(1);
+        }
     }
 
     /// The place of the `n`th record.

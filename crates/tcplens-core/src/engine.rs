@@ -4,10 +4,11 @@
 //! [`Engine`] is all three in one, for tests and small uses; the binary's pipeline puts the same pieces on any number of
 //! threads. The records are the same.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+mod merge;
 
+use std::cmp::Reverse;
+
+pub use self::merge::Merge;
 use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
@@ -15,7 +16,7 @@ use crate::pending::Pending;
 use crate::shard::{Counts, Owner, SHARDS, Settings, Shard};
 use crate::share::{Moved, owner};
 use crate::time::Timestamp;
-use crate::wire::segment::{IcmpError, Segment, Tunnel, has};
+use crate::wire::segment::{IcmpError, Payloads, Segment, Tunnel, has};
 use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
 
 /// What one lane has to do for one batch.
@@ -33,18 +34,14 @@ pub struct Work {
 pub const ICMP: u8 = 0x80;
 
 impl Work {
-    /// What was captured of a segment's payload; `bytes` are those of the batch.
+    /// Where the payloads of its segments lie; `bytes` are those of the batch.
     #[inline]
     #[must_use]
-    pub fn payload<'a>(&'a self, seg: &Segment, bytes: &'a [u8]) -> &'a [u8] {
-        let from = if seg.has & has::REASSEMBLED == 0 {
-            bytes
-        } else {
-            &self.reassembled
-        };
-        let at = seg.payload_at as usize;
-        from.get(at..at + seg.payload_captured as usize)
-            .unwrap_or_default()
+    pub fn payloads<'a>(&'a self, bytes: &'a [u8]) -> Payloads<'a> {
+        Payloads {
+            batch: bytes,
+            reassembled: &self.reassembled,
+        }
     }
 
     /// Empties it, keeping its memory.
@@ -389,31 +386,28 @@ impl Lane {
     /// `bytes` are those of the batch.
     #[inline(never)] // Of its own, so that its loop has the registers.
     pub fn run(&mut self, work: &Work, bytes: &[u8]) {
+        let payloads = work.payloads(bytes);
         for segment in &work.segments {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & (ICMP | has::DATAGRAM) == 0 {
-                shard.segment(segment, work.payload(segment, bytes), &mut self.records);
-            } else if segment.has & ICMP == 0 {
-                let payload = work.payload(segment, bytes);
-                shard.datagram(segment, payload, &mut self.records);
-            } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
-                shard.icmp(error, &mut self.records);
+                shard.segment(segment, payloads, &mut self.records);
+            } else {
+                other(shard, segment, work, payloads, &mut self.records);
             }
         }
     }
 
     /// The same, and notes for each segment whose it is, for who looks at packets themselves.
+    #[inline(never)]
     pub fn run_and_tell(&mut self, work: &Work, bytes: &[u8], owners: &mut Vec<Owner>) {
+        let payloads = work.payloads(bytes);
         for segment in &work.segments {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
-            let payload = work.payload(segment, bytes);
             if segment.has & (ICMP | has::DATAGRAM) == 0 {
-                shard.segment(segment, payload, &mut self.records);
+                shard.segment(segment, payloads, &mut self.records);
                 owners.extend(shard.owner(segment));
-            } else if segment.has & ICMP == 0 {
-                shard.datagram(segment, payload, &mut self.records);
-            } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
-                shard.icmp(error, &mut self.records);
+            } else {
+                other(shard, segment, work, payloads, &mut self.records);
             }
         }
     }
@@ -485,98 +479,19 @@ impl Lane {
     }
 }
 
-/// Interleaves the records of lanes in the one order that does not depend on lanes.
-#[derive(Default)]
-pub struct Merge {
-    /// Records that were not before the watermark when their batch was merged, one run per merge.
-    held: Vec<Held>,
-    /// Emptied batches, for their memory.
-    spare: Vec<Records>,
-    /// Empty between merges.
-    heads: BinaryHeap<Head>,
-}
-
-/// The place of a run's next record, and the run; the lowest comes first.
-type Head = Reverse<(Place, usize)>;
-
-#[derive(Default)]
-struct Held {
-    records: Records,
-    next: usize,
-}
-
-impl Merge {
-    /// Takes batches of records and calls `each` with every record placed before `until`, in order; keeps the rest.
-    /// All records yet to come must be placed at or after `until`.
-    pub fn merge<'r>(
-        &mut self,
-        batches: impl IntoIterator<Item = &'r mut Records>,
-        until: Place,
-        mut each: impl FnMut(AnyRecord<'_>),
-    ) {
-        self.merge_placed(batches, until, |_, record| each(record));
-    }
-
-    /// The same, with the place of each record.
-    pub fn merge_placed<'r>(
-        &mut self,
-        batches: impl IntoIterator<Item = &'r mut Records>,
-        until: Place,
-        mut each: impl FnMut(Place, AnyRecord<'_>),
-    ) {
-        for batch in batches {
-            if !batch.is_empty() {
-                batch.sort();
-                let records = std::mem::replace(batch, self.spare.pop().unwrap_or_default());
-                self.held.push(Held { records, next: 0 });
-            }
-        }
-        // Of each run its next record.
-        let mut heads = std::mem::take(&mut self.heads);
-        heads.extend(self.held.iter().enumerate().filter_map(Held::head));
-        while let Some(mut head) = heads.peek_mut()
-            && head.0.0 < until
-        {
-            let run = head.0.1;
-            let held = &mut self.held[run];
-            if let Some((place, record)) = held.records.get(held.next) {
-                each(place, record);
-            }
-            held.next += 1;
-            match held.records.place(held.next) {
-                Some(next) => *head = Reverse((next, run)),
-                None => {
-                    PeekMut::pop(head);
-                }
-            }
-        }
-        heads.clear();
-        self.heads = heads;
-        for held in self
-            .held
-            .extract_if(.., |held| held.next == held.records.len())
-        {
-            let mut records = held.records;
-            records.clear();
-            self.spare.push(records);
-        }
-    }
-}
-
-impl Merge {
-    /// Gives emptied batches back to who fills them next: so there is one set, which stays in the cache.
-    pub fn give_back(&mut self, batches: &mut [Records]) {
-        for batch in batches.iter_mut().filter(|batch| batch.is_empty()) {
-            if let Some(spare) = self.spare.pop() {
-                *batch = spare;
-            }
-        }
-    }
-}
-
-impl Held {
-    fn head((run, held): (usize, &Held)) -> Option<Head> {
-        Some(Reverse((held.records.place(held.next)?, run)))
+/// What is no TCP segment.
+#[inline(never)]
+fn other(
+    shard: &mut Shard,
+    segment: &Segment,
+    work: &Work,
+    payloads: Payloads<'_>,
+    out: &mut Records,
+) {
+    if segment.has & ICMP == 0 {
+        shard.datagram(segment, payloads.of(segment), out);
+    } else if let Some(error) = work.icmp.get(segment.payload_at as usize) {
+        shard.icmp(error, out);
     }
 }
 

@@ -30,7 +30,7 @@ use crate::tcp::seq::Seq;
 use crate::tcp::track::{Facts, units};
 use crate::time::{SECOND, Timestamp};
 use crate::wire::key::HashKey;
-use crate::wire::segment::{IcmpError, Segment, flags};
+use crate::wire::segment::{IcmpError, Payloads, Segment, flags};
 
 /// Shards of an observation, whatever the number of threads.
 pub const SHARDS: usize = 64;
@@ -51,8 +51,12 @@ const MOST_LINGERING: usize = 64;
 /// flood of SYNs, and there no more than 16384 flows are fetched at once.
 const MOST_LOOKED_AT: usize = 256;
 
-/// A connection that is over and kept: until when, where, and the hash of its key, for another may have its place by then.
-type Lingering = (Timestamp, Place, u64);
+/// A connection that is over and kept: until when, where, and the low half of the hash of its key, for another may have its
+/// place by then.
+type Lingering = (Timestamp, Place, u32);
+
+/// Asks the processor for so many bytes of memory that will be read soon. What is read is the same without it.
+pub type Fetch = fn(at: *const u8, bytes: usize);
 
 /// What a shard is told.
 #[derive(Clone, Debug)]
@@ -92,6 +96,8 @@ pub struct Settings {
     pub summary_bytes: usize,
     /// Seed of the flow hash.
     pub hash_seed: u64,
+    /// For speed alone; this crate can only wait for memory, for the instruction that asks for it is unsafe code.
+    pub fetch: Fetch,
 }
 
 /// What may be recognised on some ports of servers.
@@ -144,6 +150,7 @@ impl Default for Settings {
             limit_held: 256 << 20,
             summary_bytes: 128,
             hash_seed: 0,
+            fetch: |_, _| {},
         }
     }
 }
@@ -206,6 +213,7 @@ pub struct Shard {
     handshakes: bool,
     connections: bool,
     hash_key: HashKey,
+    fetch: Fetch,
     requests: Option<Requests>,
     table: Table,
     openings: Openings,
@@ -244,6 +252,7 @@ impl Shard {
             handshakes: settings.handshakes,
             connections: settings.connections,
             hash_key: HashKey::new(settings.hash_seed),
+            fetch: settings.fetch,
             requests: settings.reads_payload().then(|| Requests::new(settings)),
             table: Table::default(),
             openings: Openings::default(),
@@ -258,40 +267,20 @@ impl Shard {
     }
 
     /// Takes a segment of this shard.
-    #[inline]
-    pub fn segment(&mut self, seg: &Segment, payload: &[u8], out: &mut Records) {
+    #[inline(always)]
+    pub fn segment(&mut self, seg: &Segment, payloads: Payloads<'_>, out: &mut Records) {
         self.advance(seg.clock, out);
-        let place = match self.table.find(seg) {
-            Some(place) => place,
-            None => match self.known_elsewhere(seg).or_else(|| self.begin(seg, out)) {
-                Some(place) => place,
+        let mut is_late_syn = false;
+        let (place, flow) = match self.table.find_at_once(seg) {
+            Some(place) if seg.flags & flags::SYN == 0 => (place, self.table.at_mut(place)),
+            found => match self.unusual(found, seg, out) {
+                Some((place, is_late)) => {
+                    is_late_syn = is_late;
+                    (place, self.table.at_mut(place))
+                }
                 None => return,
             },
         };
-        let mut is_late_syn = false;
-        if seg.flags & flags::SYN != 0 && self.table.at(place).first_frame != seg.frame {
-            is_late_syn = self.syn_on_known(place, seg, out);
-        }
-        let is_taken = self.take(place, seg, payload, out);
-        self.counts.late_syns += u64::from(is_taken && is_late_syn);
-    }
-
-    /// Whose a segment is that was just taken; `None` if it was late for a connection that is gone.
-    #[must_use]
-    pub fn owner(&self, seg: &Segment) -> Option<Owner> {
-        let flow = self.table.at(self.table.find(seg)?);
-        Some(Owner {
-            frame: seg.frame,
-            connection_id: self.context.id(flow),
-            is_from_client: seg.from == flow.client,
-            is_opening: flow.phase == Phase::Opening,
-        })
-    }
-
-    /// A segment of the flow at `place`; false if it is a second sighting.
-    #[inline(always)]
-    fn take(&mut self, place: Place, seg: &Segment, payload: &[u8], out: &mut Records) -> bool {
-        let flow = self.table.at_mut(place);
         let [low, high] = &mut flow.sides;
         let (side, peer) = if seg.from == 0 {
             (low, high)
@@ -301,8 +290,9 @@ impl Shard {
         if side.is_second_sighting(seg, &mut flow.odd) && !self.keep_duplicates {
             flow.duplicates += 1;
             self.counts.duplicates += 1;
-            return false;
+            return;
         }
+        self.counts.late_syns += u64::from(is_late_syn);
         let facts = side.segment(peer, seg, &mut flow.odd);
         if facts.acknowledges && seg.payload_length == 0 {
             let silent = seg.time.0.saturating_sub(flow.last.0);
@@ -317,8 +307,37 @@ impl Shard {
         } else {
             self.turn(place, seg, facts, out);
         }
-        self.exchange(place, seg, facts, payload, out);
-        true
+        self.exchange(place, seg, facts, payloads, out);
+    }
+
+    /// The connection of a segment that is not simply one more of one that is known, and whether it is the late SYN of an
+    /// attempt; `None` if it is late for one that is gone.
+    #[inline(never)]
+    fn unusual(
+        &mut self,
+        found: Option<Place>,
+        seg: &Segment,
+        out: &mut Records,
+    ) -> Option<(Place, bool)> {
+        let found = found.or_else(|| self.table.find(seg));
+        let place = match found.or_else(|| self.known_elsewhere(seg)) {
+            Some(place) => place,
+            None => return Some((self.begin(seg, out)?, false)),
+        };
+        let is_late_syn = seg.flags & flags::SYN != 0 && self.syn_on_known(place, seg, out);
+        Some((place, is_late_syn))
+    }
+
+    /// Whose a segment is that was just taken; `None` if it was late for a connection that is gone.
+    #[must_use]
+    pub fn owner(&self, seg: &Segment) -> Option<Owner> {
+        let flow = self.table.at(self.table.find(seg)?);
+        Some(Owner {
+            frame: seg.frame,
+            connection_id: self.context.id(flow),
+            is_from_client: seg.from == flow.client,
+            is_opening: flow.phase == Phase::Opening,
+        })
     }
 
     /// A segment that may change where its connection is in its life.
@@ -610,7 +629,7 @@ impl Shard {
         }
         if flow.sides[0].finished() && flow.sides[1].finished() {
             flow.close = Close::Fin;
-            self.linger(place, seg.hash, moment(seg), out);
+            self.linger(place, moment(seg), out);
         }
     }
 
@@ -622,7 +641,7 @@ impl Shard {
             Close::RstByServer
         };
         flow.reset_by = Some(by);
-        self.linger(place, seg.hash, moment(seg), out);
+        self.linger(place, moment(seg), out);
     }
 
     /// A segment of a connection that is over, and may not be: the SYN-ACK of an attempt that was given up; or the side
@@ -661,46 +680,43 @@ impl Shard {
     }
 
     /// Keeps a connection that is over for late segments.
-    fn linger(&mut self, place: Place, hash: u64, now: Moment, out: &mut Records) {
+    fn linger(&mut self, place: Place, now: Moment, out: &mut Records) {
         let until = now.clock.plus(self.linger);
         let flow = self.table.at_mut(place);
         flow.phase = Phase::Closed;
         flow.deadline = until;
-        self.lingering.push_back((until, place, hash));
+        self.lingering.push_back((until, place, flow.hash));
         self.event = self.event.min(until);
         if self.lingering.len() > MOST_LINGERING {
             self.let_go_oldest(now, out);
-            self.touch_next();
+            self.fetch_next();
         }
     }
 
     /// Keeps a failed attempt whose SYN may come again, apart from those that linger.
-    fn wait_for_repeat(&mut self, place: Place, hash: u64, now: Timestamp) {
+    fn wait_for_repeat(&mut self, place: Place, now: Timestamp) {
         let until = now.plus(LINGER);
         let flow = self.table.at_mut(place);
         flow.phase = Phase::Closed;
         flow.deadline = until;
-        self.repeating.push(Reverse((until, place, hash)));
+        self.repeating.push(Reverse((until, place, flow.hash)));
         self.event = self.event.min(until);
     }
 
-    /// Reads a little of each cache line of those that are let go next: they were not touched for long, and what waits for
-    /// them here is nothing, unlike when they go.
+    /// Asks for the memory of those that are let go next: they were not touched for long.
     #[inline]
-    fn touch_next(&self) {
+    fn fetch_next(&self) {
         /// So many closings ahead: the flow, and what of its requests is kept, for which the flow must be there.
-        const FLOW: usize = 3;
-        const EXCHANGE: usize = 1;
+        const FLOW: usize = 4;
+        const EXCHANGE: usize = 2;
         if let Some(&(_, place, _)) = self.lingering.get(FLOW) {
-            let flow = self.table.at(place);
-            let [low, high] = &flow.sides;
-            let sum = flow.deadline.0 ^ flow.first.0 ^ low.bytes as i64 ^ high.bytes as i64;
-            std::hint::black_box(sum ^ i64::from(low.high.0) ^ i64::from(flow.exchange));
+            let flow = std::ptr::from_ref(self.table.at(place));
+            (self.fetch)(flow.cast(), size_of::<Flow>());
         }
-        if let Some(&(_, place, _)) = self.lingering.get(EXCHANGE)
-            && let Some(requests) = &self.requests
+        if let Some(requests) = &self.requests
+            && let Some(&(_, place, _)) = self.lingering.get(EXCHANGE)
         {
-            std::hint::black_box(requests.touch(self.table.at(place).exchange));
+            requests.fetch(self.table.at(place).exchange, self.fetch);
         }
     }
 

@@ -206,6 +206,7 @@ fn plan(common: &Common, words: Words, wanted: Wanted, prints: Prints) -> Result
     let settings = Settings {
         vantage,
         hash_seed,
+        fetch: tcplens_capture::fetch::fetch,
         roles: roles(common),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),

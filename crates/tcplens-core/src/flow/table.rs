@@ -20,7 +20,7 @@ const GROUP: usize = 8;
 /// Eight slots of the index, searched at once: no loop whose end cannot be predicted.
 #[derive(Clone, Copy)]
 struct Group {
-    /// A byte of each flow's hash, 0 where there is none.
+    /// A byte of each flow's hash, 2 or more; 0 where there is none.
     tags: [u8; GROUP],
     /// Flows that belong here or before, and found room only after this group.
     beyond: u32,
@@ -34,14 +34,16 @@ const EMPTY: Group = Group {
 };
 
 impl Group {
-    /// The top bit of the byte of each slot with this tag.
+    /// The top bit of the byte of each slot with this tag. Slots in use above one may be marked that differ from the tag in
+    /// the lowest bit alone: whoever asks compares keys, or places.
     #[inline(always)]
     fn matches(&self, tag: u8) -> u64 {
         const ONES: u64 = 0x0101_0101_0101_0101;
-        const LOW: u64 = 0x7f * ONES;
-        // Bytes that are 0 in the difference (Warren, Hacker's Delight, section 6-1).
+        const HIGH: u64 = 0x80 * ONES;
+        // Bytes that are 0 in the difference, and what the borrow of one does to those above that are 1 (Warren, Hacker's
+        // Delight, section 6-1). Empty slots are not among these: no tag is 1.
         let difference = u64::from_le_bytes(self.tags) ^ (ONES * u64::from(tag));
-        !(((difference & LOW) + LOW) | difference | LOW)
+        difference.wrapping_sub(ONES) & !difference & HIGH
     }
 
     #[inline]
@@ -54,7 +56,7 @@ impl Group {
 #[inline(always)]
 fn tag(hash: u32) -> u8 {
     // The cast keeps the low byte of what is left: the upper one.
-    ((hash >> 24) as u8).max(1)
+    ((hash >> 24) as u8).max(2)
 }
 
 /// See the module.
@@ -90,27 +92,26 @@ impl Table {
         self.len == 0
     }
 
-    /// The flow that a segment belongs to: the one with its key, else one with its ends that was seen in several contexts
-    /// and that it fits; the latest of these.
+    /// The flow with a segment's key, if it is the first of its group that may be it, as it nearly always is.
     #[inline(always)]
     #[must_use]
-    pub fn find(&self, seg: &Segment) -> Option<Place> {
-        // Nearly always it is the first of its group that may be it.
+    pub fn find_at_once(&self, seg: &Segment) -> Option<Place> {
         // The cast keeps the low half.
         let hash = seg.hash as u32;
         let group = &self.groups[hash as usize & (self.groups.len() - 1)];
         let matches = group.matches(tag(hash));
-        if matches != 0 {
-            let place = group.place(matches);
-            if self.at(place).key == seg.flow {
-                return Some(place);
-            }
+        if matches == 0 {
+            return None;
         }
-        self.find_anywhere(seg)
+        let place = group.place(matches);
+        (self.at(place).key == seg.flow).then_some(place)
     }
 
+    /// The flow that a segment belongs to: the one with its key, else one with its ends that was seen in several contexts
+    /// and that it fits; the latest of these.
     #[inline(never)]
-    fn find_anywhere(&self, seg: &Segment) -> Option<Place> {
+    #[must_use]
+    pub fn find(&self, seg: &Segment) -> Option<Place> {
         let mut known_elsewhere = None;
         for (place, flow) in self.with_hash(seg.hash) {
             if flow.key == seg.flow {

@@ -73,7 +73,7 @@ impl Shard {
         };
         let flow = self.table.at(place);
         // It may have been reopened, superseded or evicted since.
-        if flow.phase != Phase::Closed || self.hash_key.hash(&flow.key) != hash {
+        if flow.phase != Phase::Closed || flow.hash != hash {
             return;
         }
         if flow.deadline == until {
@@ -141,12 +141,11 @@ impl Shard {
             if flow.close != Close::Failed {
                 return;
             }
-            let hash = self.hash_key.hash(&flow.key);
             if is_repeated {
-                self.wait_for_repeat(place, hash, tick);
+                self.wait_for_repeat(place, tick);
             } else {
                 // Its SYN-ACK may come yet.
-                self.linger(place, hash, now, out);
+                self.linger(place, now, out);
             }
             return;
         }

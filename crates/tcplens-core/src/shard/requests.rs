@@ -1,6 +1,6 @@
 //! The requests of a shard's connections: where they are kept, and when they are looked at.
 
-use super::{Settings, Shard, moment};
+use super::{Fetch, Settings, Shard, moment};
 use crate::analyze::exchange::{Desk, Exchange, Pool, Rules};
 use crate::batch::{Moment, Records};
 use crate::flow::table::Place;
@@ -8,7 +8,7 @@ use crate::flow::{Flow, NO_EXCHANGE, Phase};
 use crate::proto::{Loss, Way, dns};
 use crate::record::{Close, EndedBy, Protocol, RoleFrom};
 use crate::tcp::track::Facts;
-use crate::wire::segment::{Segment, SynOptions, flags};
+use crate::wire::segment::{Payloads, Segment, SynOptions, flags};
 
 /// A client that closed its side so long ago and heard nothing since has given up. Chosen: longer than its FIN takes to be
 /// answered on any path.
@@ -65,10 +65,12 @@ impl Requests {
         self.held = self.held.saturating_sub(counted);
     }
 
-    /// Reads a little of it.
+    /// Asks for its memory.
     #[inline]
-    pub(super) fn touch(&self, at: u32) -> Option<u64> {
-        self.get(at).map(|exchange| exchange.summary().1)
+    pub(super) fn fetch(&self, at: u32, fetch: Fetch) {
+        if let Some(exchange) = self.get(at) {
+            fetch(std::ptr::from_ref(exchange).cast(), size_of::<Exchange>());
+        }
     }
 
     #[inline(always)]
@@ -92,22 +94,22 @@ impl Shard {
         place: Place,
         seg: &Segment,
         facts: Facts,
-        payload: &[u8],
+        payloads: Payloads<'_>,
         out: &mut Records,
     ) {
-        let flow = self.table.at_mut(place);
         let Some(requests) = &mut self.requests else {
             return;
         };
         if !requests.rules.reads_streams {
             return;
         }
+        let flow = self.table.at(place);
         let is_concerned = match requests.get_mut(flow.exchange) {
             Some(exchange) => exchange.is_concerned(flow.client, seg, facts),
             None => seg.payload_length > 0,
         };
         if is_concerned {
-            self.concerns(place, seg, facts, payload, out);
+            self.concerns(place, seg, facts, payloads.of(seg), out);
         }
     }
 
@@ -236,6 +238,9 @@ impl Shard {
         now: Moment,
         out: &mut Records,
     ) -> (Option<Protocol>, Option<u64>) {
+        if self.requests.is_none() {
+            return (None, None);
+        }
         let flow = self.table.at(place);
         let at = flow.exchange;
         let ended_by = match flow.close {

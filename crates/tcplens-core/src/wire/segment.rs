@@ -121,6 +121,7 @@ pub struct SynOptions {
 
 /// One TCP segment as decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(C)] // What is hashed together lies together: one load instead of several.
 pub struct Segment {
     /// When it was captured.
     pub time: Timestamp,
@@ -136,39 +137,64 @@ pub struct Segment {
     pub seq: u32,
     /// Acknowledgment number (meaningful with the ACK flag).
     pub ack: u32,
-    /// Payload bytes by the IP header, whatever the snap length left.
-    pub payload_length: u32,
-    /// Payload bytes that were captured.
-    pub payload_captured: u32,
-    /// Where the captured payload begins in the batch's bytes.
-    pub payload_at: u32,
     /// Timestamp option: value.
     pub ts_value: u32,
-    /// Timestamp option: echo reply.
-    pub ts_echo: u32,
-    /// Capturing interface (index into the batch's interfaces, or the cooked header's interface index).
-    pub interface: u32,
-    /// Window field as it stands, not scaled.
-    pub window: u16,
     /// IPv4 identification.
     pub ip_id: u16,
+    /// Window field as it stands, not scaled.
+    pub window: u16,
+    /// Payload bytes by the IP header, whatever the snap length left.
+    pub payload_length: u32,
     /// The TCP checksum field, and a hash of SACK blocks where there are any: what two sightings of one packet have in
     /// common and two packets, otherwise alike, have not.
     pub mark: u16,
-    /// Outermost VLAN id; 0 outside VLANs.
-    pub vlan: u16,
-    /// Options of a SYN.
-    pub syn: SynOptions,
     /// See [`flags`].
     pub flags: u8,
     /// 0: sent by the lower end of the flow key; 1: by the higher end.
     pub from: u8,
+    /// Payload bytes that were captured.
+    pub payload_captured: u32,
+    /// Where the captured payload begins in the batch's bytes.
+    pub payload_at: u32,
+    /// Timestamp option: echo reply.
+    pub ts_echo: u32,
+    /// Capturing interface (index into the batch's interfaces, or the cooked header's interface index).
+    pub interface: u32,
+    /// Outermost VLAN id; 0 outside VLANs.
+    pub vlan: u16,
+    /// Options of a SYN.
+    pub syn: SynOptions,
     /// IPv4 time to live or IPv6 hop limit.
     pub ttl: u8,
     /// Which of the optional fields are there: see [`has`].
     pub has: u8,
     /// Innermost tunnel.
     pub tunnel: Tunnel,
+}
+
+/// Where the payloads of a batch's segments lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Payloads<'a> {
+    /// The batch's bytes.
+    pub batch: &'a [u8],
+    /// What was reassembled: see [`has::REASSEMBLED`].
+    pub reassembled: &'a [u8],
+}
+
+impl<'a> Payloads<'a> {
+    /// What was captured of a segment's payload.
+    #[inline]
+    #[must_use]
+    pub fn of(&self, seg: &Segment) -> &'a [u8] {
+        let from = if seg.has & has::REASSEMBLED == 0 {
+            self.batch
+        } else {
+            self.reassembled
+        };
+        let at = seg.payload_at as usize;
+        from.get(at..at + seg.payload_captured as usize)
+            .unwrap_or_default()
+    }
 }
 
 /// An ICMP or ICMPv6 error that quotes a TCP segment.

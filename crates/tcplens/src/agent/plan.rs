@@ -138,6 +138,7 @@ pub(crate) fn settings(config: &AgentConfig) -> Settings {
     let limits = Limits::new(bounds.limit_connections, bounds.limit_memory);
     let wanted = wanted(config);
     Settings {
+        fetch: tcplens_capture::fetch::fetch,
         roles: roles(config),
         timeout: nanoseconds(bounds.timeout),
         idle: nanoseconds(bounds.idle),

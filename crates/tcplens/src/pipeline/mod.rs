@@ -25,6 +25,7 @@ use crate::observe::{Packets, Plan, Totals, View};
 use decode::{Decode, Kept};
 use show::{Show, finish};
 
+mod alone;
 mod capture;
 mod decode;
 mod kernel;
@@ -72,7 +73,11 @@ pub(crate) fn run(
     let mut all: Vec<Lane> = (0..lanes)
         .map(|_| Lane::new(&plan.settings, lanes))
         .collect();
-    let result = flow(threads, &mut reader, &mut decode, &mut all, &mut show);
+    let result = if threads == 1 {
+        alone::run(&mut reader, &mut decode, &mut all, &mut show)
+    } else {
+        flow(threads, &mut reader, &mut decode, &mut all, &mut show)
+    };
     // Also after an error: what was read is shown.
     decode.front.finish();
     finish(decode.front.clock, &mut all, &mut show);

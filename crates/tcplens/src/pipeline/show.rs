@@ -137,11 +137,11 @@ impl<'v> Show<'v> {
     }
 
     /// The same, with the packets among the records: each where it belongs.
-    pub(super) fn packets_and_records(
+    pub(super) fn packets_and_records<'r>(
         &mut self,
         kept: &mut Kept,
-        owners: &mut Vec<Vec<Owner>>,
-        batches: &mut [Records],
+        owners: &mut [Vec<Owner>],
+        batches: impl IntoIterator<Item = &'r mut Records>,
         (watermark, clock): (Place, Timestamp),
     ) {
         let Some(batch) = kept.batch.take() else {
@@ -159,7 +159,7 @@ impl<'v> Show<'v> {
             ..
         } = self;
         // Each lane has them in the order of packets already, which the sort makes use of.
-        let mut whose: Vec<Owner> = owners.drain(..).flatten().collect();
+        let mut whose: Vec<Owner> = owners.iter_mut().flat_map(|lane| lane.drain(..)).collect();
         whose.sort_by_key(|owner| owner.frame);
         let mut whose = whose.iter().peekable();
         let mut packets = kept.packets.iter().peekable();
@@ -181,7 +181,7 @@ impl<'v> Show<'v> {
                 owner: whose.next_if(|owner| owner.frame == frame),
             })
         };
-        merge.merge_placed(batches.iter_mut(), watermark, |place, record| {
+        merge.merge_placed(batches, watermark, |place, record| {
             if names.as_ref().is_some_and(|names| names.takes(record)) {
                 return;
             }
