@@ -706,9 +706,10 @@ impl Shard {
     /// Asks for the memory of those that are let go next: they were not touched for long.
     #[inline]
     fn fetch_next(&self) {
-        /// So many closings ahead: the flow, and what of its requests is kept, for which the flow must be there.
-        const FLOW: usize = 4;
-        const EXCHANGE: usize = 2;
+        /// So many before they go: the flow, and what of its requests is kept, for which the flow must be there. One of this
+        /// shard's closings is some 64 of all, in which what comes too early is put out of the nearest cache again.
+        const FLOW: usize = 1;
+        const EXCHANGE: usize = 0;
         if let Some(&(_, place, _)) = self.lingering.get(FLOW) {
             let flow = std::ptr::from_ref(self.table.at(place));
             (self.fetch)(flow.cast(), size_of::<Flow>());

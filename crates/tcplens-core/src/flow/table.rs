@@ -180,7 +180,7 @@ impl Table {
     /// Puts a flow into the table; its key must not be there.
     pub fn insert(&mut self, hash: u64, flow: Flow) -> Place {
         // Three quarters of the slots.
-        if self.len + 1 > self.groups.len() * (GROUP * 3 / 4) {
+        if self.len + 1 > self.groups.len() * (GROUP * 5 / 8) {
             self.grow();
         }
         if self.vacant.is_empty() {
