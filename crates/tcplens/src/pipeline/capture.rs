@@ -23,9 +23,6 @@ use crate::say::say;
 
 /// Packets that are decoded, and then analysed, at once: what was fetched for the one is still there for the other.
 const AT_ONCE: usize = 256;
-static EXP_AT: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| {
-    std::env::var("EXP_AT").ok().and_then(|v| v.parse().ok()).unwrap_or(AT_ONCE)
-});
 /// What waits in an inbox at most: fragments and ICMP errors, of which there are few.
 const INBOX: usize = 4096;
 /// How long a ring is waited for, and so how often time goes on without packets.
@@ -401,7 +398,7 @@ fn analyse(
     round: &mut Round,
 ) {
     let is_kept = packets != Packets::None;
-    let most = if is_kept { usize::MAX } else { *EXP_AT };
+    let most = if is_kept { usize::MAX } else { AT_ONCE };
     mark_lost(lanes, block.take_lost());
     while let Some(lent) = block.next_packets(most) {
         let first = lent.packets.first().map(|packet| packet.time);
