@@ -387,14 +387,25 @@ impl Lane {
     #[inline(never)] // Of its own, so that its loop has the registers.
     pub fn run(&mut self, work: &Work, bytes: &[u8]) {
         let payloads = work.payloads(bytes);
-        for segment in &work.segments {
+        let mut segments = work.segments.iter();
+        let mut next = segments.next();
+        let mut next_candidate = next.and_then(|next| self.shard(next).candidate(next));
+        while let Some(segment) = next {
+            let candidate = next_candidate;
+            next = segments.next();
+            next_candidate = next.and_then(|next| self.shard(next).candidate(next));
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & (ICMP | has::DATAGRAM) == 0 {
-                shard.segment(segment, payloads, &mut self.records);
+                shard.segment(segment, candidate, payloads, &mut self.records);
             } else {
                 other(shard, segment, work, payloads, &mut self.records);
             }
         }
+    }
+
+    #[inline(always)]
+    fn shard(&self, of: &Segment) -> &Shard {
+        &self.shards[shard_of(of.hash) >> self.bits]
     }
 
     /// The same, and notes for each segment whose it is, for who looks at packets themselves.
@@ -404,7 +415,8 @@ impl Lane {
         for segment in &work.segments {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & (ICMP | has::DATAGRAM) == 0 {
-                shard.segment(segment, payloads, &mut self.records);
+                let candidate = shard.candidate(segment);
+                shard.segment(segment, candidate, payloads, &mut self.records);
                 owners.extend(shard.owner(segment));
             } else {
                 other(shard, segment, work, payloads, &mut self.records);

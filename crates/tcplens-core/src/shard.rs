@@ -266,12 +266,26 @@ impl Shard {
         }
     }
 
-    /// Takes a segment of this shard.
+    /// Where the flow of a segment of this shard may be, for [`segment`](Self::segment). To be asked a segment ahead: then
+    /// what is looked up there is there when it is wanted.
     #[inline(always)]
-    pub fn segment(&mut self, seg: &Segment, payloads: Payloads<'_>, out: &mut Records) {
+    #[must_use]
+    pub fn candidate(&self, seg: &Segment) -> Option<Place> {
+        self.table.candidate(seg)
+    }
+
+    /// Takes a segment of this shard, whose flow may be at `candidate`.
+    #[inline(always)]
+    pub fn segment(
+        &mut self,
+        seg: &Segment,
+        candidate: Option<Place>,
+        payloads: Payloads<'_>,
+        out: &mut Records,
+    ) {
         self.advance(seg.clock, out);
         let mut is_late_syn = false;
-        let (place, flow) = match self.table.find_at_once(seg) {
+        let (place, flow) = match candidate.filter(|place| self.table.is_at(*place, seg)) {
             Some(place) if seg.flags & flags::SYN == 0 => (place, self.table.at_mut(place)),
             found => match self.unusual(found, seg, out) {
                 Some((place, is_late)) => {

@@ -10,7 +10,7 @@ use crate::wire::segment::{FlowKey, Segment};
 /// Flows per chunk of the slab.
 const CHUNK: usize = 32;
 
-/// A place in the table; valid until that flow is removed.
+/// A place in the table, of a flow until that is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place(u32);
 
@@ -92,19 +92,23 @@ impl Table {
         self.len == 0
     }
 
-    /// The flow with a segment's key, if it is the first of its group that may be it, as it nearly always is.
+    /// The first place in its group that may be that of a segment's flow, as it nearly always [is](Self::is_at).
     #[inline(always)]
     #[must_use]
-    pub fn find_at_once(&self, seg: &Segment) -> Option<Place> {
+    pub fn candidate(&self, seg: &Segment) -> Option<Place> {
         // The cast keeps the low half.
         let hash = seg.hash as u32;
         let group = &self.groups[hash as usize & (self.groups.len() - 1)];
         let matches = group.matches(tag(hash));
-        if matches == 0 {
-            return None;
-        }
-        let place = group.place(matches);
-        (self.at(place).key == seg.flow).then_some(place)
+        (matches != 0).then(|| group.place(matches))
+    }
+
+    /// Whether the flow with a segment's key is at a place, whatever happened to the table since that was a candidate.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_at(&self, place: Place, seg: &Segment) -> bool {
+        let flow = self.at(place);
+        flow.key == seg.flow && flow.phase != Phase::Vacant
     }
 
     /// The flow that a segment belongs to: the one with its key, else one with its ends that was seen in several contexts
