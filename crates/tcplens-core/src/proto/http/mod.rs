@@ -59,6 +59,8 @@ impl Parser for Http {
 
     fn read(&mut self, way: Way, bytes: &[u8], context: &mut Context<'_>) -> Step {
         match self.stages[way as usize] {
+            // At the end of a direction, as of most.
+            Stage::Head if bytes.is_empty() => Step::Wait,
             Stage::Head => {
                 let blank = blank(bytes);
                 if blank > 0 {
