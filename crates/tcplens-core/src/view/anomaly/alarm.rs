@@ -20,10 +20,10 @@ const CHANCE_OF_SINGLE: [f64; 2] = [-19.0, -16.0];
 
 /// By how much, as a natural logarithm, two minutes must be more probable as one step of any size than as two surprises that
 /// have nothing to do with each other.
-const STEP: f64 = 14.5;
+const STEP: f64 = 15.5;
 /// The same of few, and of counts, which come in bursts that outlast a minute.
-const STEP_OF_FEW: f64 = 21.0;
-const STEP_OF_COUNTS: f64 = 18.0;
+const STEP_OF_FEW: f64 = 22.0;
+const STEP_OF_COUNTS: f64 = 19.0;
 /// How far the two minutes of a step are apart: the variance of their difference, in squares of the usual distance. Twice what
 /// two independent ones have.
 const APART: f64 = 4.0;
@@ -32,7 +32,7 @@ const APART: f64 = 4.0;
 const PAIR: f64 = -9.5;
 const PAIR_OF_COUNTS: f64 = -13.0;
 const PAIR_OF_MEANS: f64 = -17.0;
-const CHANCE_OF_MEANS: f64 = -20.0;
+const CHANCE_OF_MEANS: f64 = -21.0;
 
 /// What is assumed of the tails of single minutes and longer windows, and of two minutes.
 const SINGLE: Assumed = Assumed {
