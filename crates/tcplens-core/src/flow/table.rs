@@ -1,7 +1,7 @@
 //! The table of flows of one shard: an index in groups of eight slots over a slab of flows.
 //!
-//! The slab grows by chunks, so that no flow ever moves and memory grows by what is used; the index doubles at three
-//! quarters. What finds no room in its group goes to the next, and is counted on the way: a search ends at the first
+//! The slab grows by chunks, so that no flow ever moves and memory grows by what is used; the index doubles at five
+//! eighths. What finds no room in its group goes to the next, and is counted on the way: a search ends at the first
 //! group that nothing went past (as in F14, Facebook 2019). The caller keeps the bound.
 
 use super::{Flow, Phase};
@@ -183,7 +183,7 @@ impl Table {
 
     /// Puts a flow into the table; its key must not be there.
     pub fn insert(&mut self, hash: u64, flow: Flow) -> Place {
-        // Three quarters of the slots.
+        // Beyond five eighths of the slots too many find no room in their group.
         if self.len + 1 > self.groups.len() * (GROUP * 5 / 8) {
             self.grow();
         }
