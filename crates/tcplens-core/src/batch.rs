@@ -208,6 +208,7 @@ impl Records {
     }
 
     /// The `n`th record and its place.
+    #[inline]
     #[must_use]
     pub fn get(&self, n: usize) -> Option<(Place, AnyRecord<'_>)> {
         let &(place, at) = self.places.get(n)?;

@@ -75,16 +75,16 @@ pub struct Front {
     pub moved: Vec<Moved>,
     /// Packets read so far, those that were left out included.
     frame: u64,
+    /// Packets that were passed over.
+    left_out: u64,
     /// The largest capture time so far, in input order.
     pub clock: Timestamp,
-    /// Packets taken so far.
-    pub packets: u64,
-    /// Their bytes on the wire.
+    /// Bytes on the wire of the packets taken so far.
     pub bytes: u64,
     /// Packets with an earlier time than one before them.
     pub time_reversals: u64,
     /// Time of the latest packet.
-    pub last: Option<Timestamp>,
+    last: Timestamp,
 }
 
 impl Front {
@@ -100,11 +100,11 @@ impl Front {
             share: (0, 1),
             moved: Vec::new(),
             frame: 0,
+            left_out: 0,
             clock: Timestamp::MIN,
-            packets: 0,
             bytes: 0,
             time_reversals: 0,
-            last: None,
+            last: Timestamp::MIN,
         }
     }
 
@@ -148,41 +148,56 @@ impl Front {
     #[inline]
     pub fn leave_out(&mut self) {
         self.frame += 1;
+        self.left_out += 1;
     }
 
     /// Packets that were passed over.
     #[must_use]
     pub fn left_out(&self) -> u64 {
-        self.frame - self.packets
+        self.left_out
+    }
+
+    /// Packets taken so far.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.frame - self.left_out
+    }
+
+    /// Time of the latest packet that was taken.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        (self.packets() > 0).then_some(self.last)
     }
 
     /// Decodes a packet and hands its segment to its lane.
     #[inline(always)]
     pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
         self.frame += 1;
-        self.packets += 1;
         self.bytes += u64::from(packet.length);
-        self.time_reversals += u64::from(packet.time < self.clock);
-        self.clock = self.clock.max(packet.time);
-        self.last = Some(packet.time);
+        if packet.time >= self.clock {
+            self.clock = packet.time;
+        } else {
+            self.time_reversals += 1;
+        }
+        self.last = packet.time;
         if !self.tells_latest
-            && let Some(segment) = self.decoder.decode_usual(bytes, packet, link)
+            && let Some(usual) = self.decoder.usual(bytes, packet, link)
         {
             // It has no VLAN tag: whose it is, the kernel's program told as we would.
-            let lane = self.lane(segment.hash);
-            lanes[lane].segments.push(Segment {
-                clock: self.clock,
-                frame: self.frame,
-                ..segment
-            });
-        } else {
-            self.unusual(bytes, packet, link, lanes);
+            let segments = &mut lanes[self.lane(usual.hash())].segments;
+            // Room is made in the other way, so that this one is short.
+            if segments.len() < segments.capacity() {
+                self.decoder.count_usual(packet);
+                segments.push(usual.segment(packet, self.clock, self.frame));
+                return;
+            }
         }
+        self.unusual(bytes, packet, link, lanes);
     }
 
     #[inline(never)]
     fn unusual(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
-        // What is as usual did not come here, unless it is to be told.
+        // What is as usual comes here to be told, or for room in its lane.
         let decoded = if self.tells_latest {
             self.decoder.decode(bytes, packet, link, &mut self.segment)
         } else {

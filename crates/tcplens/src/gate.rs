@@ -60,6 +60,7 @@ impl Gate {
         self.is_open || self.decides(batch, packet, link)
     }
 
+    #[inline(never)] // So that the registers are for those that are open.
     fn decides(&mut self, batch: &Lent<'_>, packet: &Packet, link: LinkType) -> bool {
         if self.is_closed {
             return false;

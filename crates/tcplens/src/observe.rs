@@ -593,11 +593,11 @@ impl Totals {
             shards += lane.counts();
         }
         Totals {
-            packets: front.packets,
+            packets: front.packets(),
             left_out: front.left_out(),
             bytes: front.bytes,
             time_reversals: front.time_reversals,
-            last: front.last,
+            last: front.last(),
             decoded: front.counts().clone(),
             shards,
             kernel_drops: None,

@@ -17,8 +17,6 @@ use super::error::{Damage, FileError};
 use super::reader::{FileSource, Options, Status, make_room};
 use super::{BLOCK, MAX_INTERFACES};
 
-/// Bytes read at once of each of several files, so that many that overlap stay small.
-const MERGE_BLOCK: usize = 256 * 1024;
 /// Bytes read to find a file's first packet.
 const PEEK_BLOCK: usize = 16 * 1024;
 /// Interfaces of one observation. Chosen: sixteen full files.
@@ -298,7 +296,6 @@ impl Member {
         let State::Open(source) = &mut self.state else {
             return Ok(());
         };
-        source.set_block(MERGE_BLOCK);
         if options.follow || !source.is_regular() {
             return Ok(());
         }
@@ -314,8 +311,7 @@ impl Member {
 
     fn reopen(&mut self, options: Options) -> Result<(), FileError> {
         self.state = State::Done(None);
-        let mut source = FileSource::open(&self.path, options)?;
-        source.set_block(MERGE_BLOCK);
+        let source = FileSource::open(&self.path, options)?;
         self.state = State::Open(source);
         Ok(())
     }

@@ -10,8 +10,7 @@
 //!
 //! Memory: a reader holds one partial record, at most [`MAX_RECORD`] and a header. A batch holds
 //! [`BLOCK`] bytes of the file, or the one larger record that did not fit, and at most one packet
-//! for every 16 of them. Merging holds a batch of a quarter of that for every file that overlaps
-//! others at the time. A zstd file may ask for a window of 128 MiB; one that asks for more is
+//! for every 16 of them. Merging holds a batch for every file that overlaps others at the time. A zstd file may ask for a window of 128 MiB; one that asks for more is
 //! damaged to us. Interfaces are bounded by [`MAX_INTERFACES`] per file, remembered damage by
 //! [`MAX_DAMAGES`] per file.
 
@@ -31,11 +30,10 @@ pub use merge::MergedSource;
 pub use reader::{FileSource, Options, Status};
 pub use write::{CaptureWriter, Written};
 
-/// Bytes that are read at once, at most. Measured with examples/walk.rs on 1.1 GB captures in the
-/// page cache, 9 rounds, CPU against `floor walk` (1 MiB): 1 MiB 0.71 (8.7 M small packets) and
-/// 1.01 (1.1 M large ones), 512 KiB 0.84 and 1.13, 256 KiB 0.86 and 1.27; the order is the same if
-/// the packets' headers are looked at too.
-pub const BLOCK: usize = 1024 * 1024;
+/// Bytes that are read at once, at most. 1 MiB took 2 to 5 % more CPU time on big1g, mixed2m and redis10m, the same on http10m,
+/// and up to 1 MB more memory on one thread, 7 MB on two; 128 KiB took 2 % more on big1g (7 to 15 rounds in turns, from the page
+/// cache).
+pub const BLOCK: usize = 256 * 1024;
 
 /// Largest captured length that is believed although no header announces it; libpcap's
 /// MAXIMUM_SNAPLEN.

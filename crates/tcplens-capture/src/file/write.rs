@@ -95,7 +95,7 @@ impl CaptureWriter {
             .or(lower.strip_suffix(".zst"))
             .unwrap_or(&lower);
         let is_pcapng = plain.ends_with(".pcapng") || plain.ends_with(".ntar");
-        let buffered = BufWriter::with_capacity(BLOCK / 4, file);
+        let buffered = BufWriter::with_capacity(BLOCK, file);
         let sink = if lower.ends_with(".gz") {
             Sink::Gzip(GzEncoder::new(buffered, flate2::Compression::default()))
         } else if lower.ends_with(".zst") {
@@ -179,7 +179,7 @@ impl CaptureWriter {
             Sink::Gzip(encoder) => encoder.get_ref().get_ref(),
             Sink::Zstd(encoder) => encoder.get_ref().get_ref(),
         };
-        if self.put - self.compressed.1 >= (BLOCK / 4) as u64 {
+        if self.put - self.compressed.1 >= BLOCK as u64 {
             let size = file.metadata().map_or(self.compressed.0, |file| file.len());
             self.compressed = (size, self.put);
         }

@@ -5,7 +5,7 @@
 use super::checksum;
 use super::counts::{DecodeCounts, Undecoded};
 use super::fast;
-use super::fastest;
+use super::fastest::{self, Usual};
 use super::fragment::{Datagram, DatagramKey, Outcome, Reassembly};
 use super::icmp;
 use super::ip::{self, Body, Fragment, Ip, protocol};
@@ -161,32 +161,36 @@ impl Decoder {
         link: LinkType,
         out: &mut Segment,
     ) -> Decoded {
-        if let Some(segment) = self.decode_usual(batch_bytes, packet, link) {
-            *out = segment;
+        if let Some(usual) = self.usual(batch_bytes, packet, link) {
+            *out = usual.segment(packet, out.clock, out.frame);
+            self.count_usual(packet);
             return Decoded::Segment;
         }
         self.decode_unusual(batch_bytes, packet, link, out)
     }
 
-    /// The segment of a packet as most are, but for `clock` and `frame`; if there is none,
-    /// [`decode_unusual`](Self::decode_unusual) must be asked.
+    /// What a packet is if it is as most are; if not, [`decode_unusual`](Self::decode_unusual) must be asked.
     #[inline(always)]
-    pub(crate) fn decode_usual(
-        &mut self,
-        batch_bytes: &[u8],
+    pub(crate) fn usual<'a>(
+        &self,
+        batch_bytes: &'a [u8],
         packet: &Packet,
         link: LinkType,
-    ) -> Option<Segment> {
+    ) -> Option<Usual<'a>> {
         if link != LinkType::ETHERNET || self.checksum != Checksum::None {
             return None;
         }
-        let segment = fastest::decode(data(batch_bytes, packet), packet, &self.key)?;
-        self.counts.cut_packets += u64::from(packet.captured < packet.length);
-        self.counts.tcp_segments += 1;
-        Some(segment)
+        fastest::recognise(batch_bytes, packet, &self.key)
     }
 
-    /// [`decode`](Self::decode) of what [`decode_usual`](Self::decode_usual) did not take.
+    /// Counts a packet that was as most are.
+    #[inline(always)]
+    pub(crate) fn count_usual(&mut self, packet: &Packet) {
+        self.counts.cut_packets += u64::from(packet.captured < packet.length);
+        self.counts.tcp_segments += 1;
+    }
+
+    /// [`decode`](Self::decode) of what was not [`usual`](Self::usual).
     #[inline(never)]
     pub(crate) fn decode_unusual(
         &mut self,

@@ -25,10 +25,24 @@ const LENGTH_32: u8 = 8;
 /// NOP, NOP, timestamps, length 10 (RFC 7323 appendix A).
 const ALIGNED_TIMESTAMPS: u32 = 0x0101_080a;
 
-/// The segment, but for `clock` and `frame`; `None` if the packet is of another kind. By value: where this is inlined, the
-/// fields go straight to where the segment is kept.
+/// A packet of this kind. The rest of its segment is read when it is known where that goes, so that the fields go straight
+/// there and need no registers in between.
+pub(crate) struct Usual<'a> {
+    head: &'a [u8; PAYLOAD],
+    /// Of the IPv4 datagram, in bytes.
+    total: u32,
+    ends: Ends,
+}
+
+/// `None` if the packet is of another kind.
 #[inline(always)]
-pub(super) fn decode(data: &[u8], packet: &Packet, key: &HashKey) -> Option<Segment> {
+pub(super) fn recognise<'a>(
+    batch_bytes: &'a [u8],
+    packet: &Packet,
+    key: &HashKey,
+) -> Option<Usual<'a>> {
+    let at = packet.at as usize;
+    let data = batch_bytes.get(at..at + packet.captured as usize)?;
     let head = data.first_chunk::<PAYLOAD>()?;
     let total = u32::from(be16(head, IP + v4_field::TOTAL_LENGTH));
     let fragment = be16(head, IP + v4_field::FLAGS_OFFSET) & (v4_field::MORE | v4_field::OFFSET);
@@ -46,30 +60,45 @@ pub(super) fn decode(data: &[u8], packet: &Packet, key: &HashKey) -> Option<Segm
     }
     let source = (be32(head, IP + v4_field::SOURCE), be16(head, TCP));
     let destination = (be32(head, IP + v4_field::DESTINATION), be16(head, TCP + 2));
-    let Ends { flow, hash, from } = key::ends_v4(key, source, destination, 0);
-    Some(Segment {
-        time: packet.time,
-        clock: Timestamp(0),
-        frame: 0,
-        flow,
-        hash,
-        from,
-        seq: be32(head, TCP + 4),
-        ack: be32(head, TCP + 8),
-        payload_length: total - HEADERS,
-        payload_captured: total - HEADERS,
-        payload_at: packet.at.wrapping_add(PAYLOAD as u32),
-        ts_value: be32(head, OPTIONS + 4),
-        ts_echo: be32(head, OPTIONS + 8),
-        interface: packet.interface,
-        window: be16(head, TCP + 14),
-        ip_id: be16(head, IP + v4_field::ID),
-        mark: be16(head, TCP + 16),
-        vlan: 0,
-        syn: SynOptions::default(),
-        flags: head[TCP + 13],
-        ttl: head[IP + v4_field::TTL],
-        has: has::IP_ID | has::TIMESTAMPS,
-        tunnel: Tunnel::None,
-    })
+    let ends = key::ends_v4(key, source, destination, 0);
+    Some(Usual { head, total, ends })
+}
+
+impl Usual<'_> {
+    /// Of its flow.
+    #[inline(always)]
+    pub(crate) fn hash(&self) -> u64 {
+        self.ends.hash
+    }
+
+    /// Its segment.
+    #[inline(always)]
+    pub(crate) fn segment(self, packet: &Packet, clock: Timestamp, frame: u64) -> Segment {
+        let Usual { head, total, ends } = self;
+        Segment {
+            time: packet.time,
+            clock,
+            frame,
+            flow: ends.flow,
+            hash: ends.hash,
+            from: ends.from,
+            seq: be32(head, TCP + 4),
+            ack: be32(head, TCP + 8),
+            payload_length: total - HEADERS,
+            payload_captured: total - HEADERS,
+            payload_at: packet.at.wrapping_add(PAYLOAD as u32),
+            ts_value: be32(head, OPTIONS + 4),
+            ts_echo: be32(head, OPTIONS + 8),
+            interface: packet.interface,
+            window: be16(head, TCP + 14),
+            ip_id: be16(head, IP + v4_field::ID),
+            mark: be16(head, TCP + 16),
+            vlan: 0,
+            syn: SynOptions::default(),
+            flags: head[TCP + 13],
+            ttl: head[IP + v4_field::TTL],
+            has: has::IP_ID | has::TIMESTAMPS,
+            tunnel: Tunnel::None,
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::decode::{Decode, Kept};
 use super::show::Show;
 use crate::observe::Packets;
 
-/// Packets that are decoded, analysed and shown at once: their segments and records, 1 KB of a short connection, fit the cache.
+/// Most packets that are decoded, analysed and shown at once: their segments and records, 1 KB of a short connection, fit the cache.
 /// On http10m 512 to 8192 took the same time within 2 %, and more of them more memory.
 const AT_ONCE: usize = 1024;
 
@@ -73,8 +73,14 @@ impl Alone<'_, '_, '_> {
             .begin(lent.packets.first().map(|packet| packet.time));
         // A view that looks at packets has all of a batch at once.
         let is_kept = self.show.packets != Packets::None;
-        let most = if is_kept { usize::MAX } else { AT_ONCE };
-        for packets in lent.packets.chunks(most) {
+        let parts = if is_kept {
+            1
+        } else {
+            lent.packets.len().div_ceil(AT_ONCE)
+        };
+        // As many in each: a small rest would cost what a whole part does.
+        let size = lent.packets.len().div_ceil(parts.max(1));
+        for packets in lent.packets.chunks(size.max(1)) {
             self.analyse(Lent { packets, ..lent });
             if is_kept {
                 self.kept.batch = Some(Arc::clone(batch));

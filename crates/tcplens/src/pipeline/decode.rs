@@ -89,6 +89,7 @@ pub(super) struct KeptPacket {
 }
 
 impl Kept {
+    #[inline(never)] // So that the registers are for those who want none of it.
     fn take(&mut self, front: &Front, batch: &Lent<'_>, packet: &Packet) {
         let Some((transport, segment)) = front.latest() else {
             return;

@@ -121,6 +121,9 @@ const LANES_PER_THREAD: usize = 2;
 const LANES_ALONE: usize = 8;
 /// Batches that are read and not decoded.
 const READ_AHEAD: usize = 2;
+/// Batches that are decoded and that some lane has not begun: with fewer, to read and decode comes before the lanes, else all
+/// threads would run these and then wait for the one that decodes.
+const AHEAD: u64 = 2;
 /// Batches that are decoded and not shown.
 const ROUNDS: usize = 4;
 
@@ -359,7 +362,8 @@ impl<'a, 'p, 'v> Task<'a, 'p, 'v> {
 }
 
 impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
-    /// What can be done now: the later stage first, so that little is under way.
+    /// What can be done now: the later stage first, so that little is under way; but that lanes have something to run next
+    /// comes before that they run.
     fn task(&mut self) -> Task<'a, 'p, 'v> {
         if self.is_broken {
             return Task::End;
@@ -371,9 +375,32 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
             self.shown += 1;
             return Task::Show(show, round);
         }
+        let is_short = self.left_to_run() < AHEAD;
+        if is_short && let Some(task) = self.next_round() {
+            return task;
+        }
         if let Some(task) = self.lane_task() {
             return task;
         }
+        if let Some(task) = self.next_round() {
+            return task;
+        }
+        let is_idle = self.show.is_some() && self.decode.is_some() && self.reader.is_some();
+        if self.is_over && is_idle && self.read.is_empty() && self.rounds.is_empty() {
+            Task::End
+        } else {
+            Task::Wait
+        }
+    }
+
+    /// Rounds that some lane has not begun.
+    fn left_to_run(&self) -> u64 {
+        let end = self.shown + self.rounds.len() as u64;
+        self.next.iter().min().map_or(0, |next| end - next)
+    }
+
+    /// What brings the next round nearer: it is decoded, or else read.
+    fn next_round(&mut self) -> Option<Task<'a, 'p, 'v>> {
         if self.rounds.len() < ROUNDS
             && !self.read.is_empty()
             && let Some(decode) = self.decode.take()
@@ -386,20 +413,16 @@ impl<'a, 'p, 'v> Shared<'a, 'p, 'v> {
                 .resize_with(self.lanes.len(), Records::default);
             round.owners.resize_with(self.lanes.len(), Vec::new);
             round.left = self.lanes.len();
-            return Task::Decode(decode, batch, round);
+            return Some(Task::Decode(decode, batch, round));
         }
         if self.read.len() < READ_AHEAD
             && !self.is_over
             && let Some(reader) = self.reader.take()
         {
-            return Task::Read(reader, self.spare_batches.pop().unwrap_or_default());
+            let batch = self.spare_batches.pop().unwrap_or_default();
+            return Some(Task::Read(reader, batch));
         }
-        let is_idle = self.show.is_some() && self.decode.is_some() && self.reader.is_some();
-        if self.is_over && is_idle && self.read.is_empty() && self.rounds.is_empty() {
-            Task::End
-        } else {
-            Task::Wait
-        }
+        None
     }
 
     /// The oldest round that a free lane has not run.
