@@ -618,6 +618,7 @@ impl Visit {
             client: Sent::default(),
             server: Sent::default(),
             first_fin: None,
+            last_fin: None,
             owner: None,
             path: None,
         }

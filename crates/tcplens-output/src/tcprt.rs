@@ -11,13 +11,13 @@
 //! line is, by the marks of the task: V7 with its tags in alphabetical order, and in this order behind the ten columns of V6
 //! smoothed round trip and congestion window, the duration of a TLS 1.3 handshake, two columns for each threshold of first
 //! frames. After 12 columns an odd number that is left means that the first is the duration. Bytes are exact: TCP-RT's own
-//! contain FINs.
+//! contain FINs, and so do those of [`Tcprt::compatible`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use tcplens_core::record::{
-    Connection, ConnectionId, Direction, Handshake, Protocol, Request, Side, Status, Vantage,
+    Connection, ConnectionId, Direction, End, Handshake, Protocol, Request, Side, Status, Vantage,
 };
 use tcplens_core::time::{SECOND, Span, Timestamp};
 
@@ -36,6 +36,8 @@ pub struct Tcprt {
     peer_ports: Vec<(u16, u16)>,
     /// HTTP was asked for: its lines are V7.
     has_http: bool,
+    /// See [`Tcprt::compatible`].
+    is_compatible: bool,
     known: BTreeMap<ConnectionId, Known>,
     /// Connections that were forgotten before their end, because there were too many: they have no E line.
     pub forgotten: u64,
@@ -79,6 +81,16 @@ impl Tcprt {
             peer_ports,
             has_http,
             ..Tcprt::default()
+        }
+    }
+
+    /// As TCP-RT's module itself writes: the bytes of E lines have one more for each FIN, and a request that was cut off by a
+    /// FIN of the observed end has no N line, for the module takes that FIN for a response.
+    #[must_use]
+    pub fn compatible(self, is_compatible: bool) -> Tcprt {
+        Tcprt {
+            is_compatible,
+            ..self
         }
     }
 
@@ -150,13 +162,19 @@ impl Tcprt {
                 .time
                 .plus(duration.ns().min(i64::MAX as u64) as i64)
         });
-        if let (Some(cut), false) = (known.pending, is_peer) {
+        let fins = |end| u64::from(self.is_compatible && has_fin(connection, end));
+        let (client_fins, server_fins) = (fins(End::Client), fins(End::Server));
+        if let (Some(cut), false) = (known.pending, is_peer)
+            && (cut.has_response || server_fins == 0)
+        {
             let since = closed.and_then(|closed| closed.since(cut.time));
             cut.write(&ends, us(since), known.mss, out);
         }
-        let (sent, got) = match is_peer {
-            true => (&connection.client, &connection.server),
-            false => (&connection.server, &connection.client),
+        let client = (&connection.client, client_fins);
+        let server = (&connection.server, server_fins);
+        let ((sent, sent_fins), (got, got_fins)) = match is_peer {
+            true => (client, server),
+            false => (server, client),
         };
         let rtt = [connection.client.rtt_min_us, connection.server.rtt_min_us];
         let unacked = connection.path.as_ref().and_then(|path| path.unacked_bytes);
@@ -165,9 +183,9 @@ impl Tcprt {
         let _ = writeln!(
             out,
             "{task} {} {} {} {} {} ",
-            sent.bytes,
+            sent.bytes + sent_fins,
             unacked.unwrap_or_default(),
-            got.bytes,
+            got.bytes + got_fins,
             sent.retransmits,
             path(rtt)
         );
@@ -187,6 +205,11 @@ impl Tcprt {
         }
         self.known.entry(id).or_default()
     }
+}
+
+/// Whether an end sent a FIN.
+fn has_fin(connection: &Connection, end: End) -> bool {
+    [connection.first_fin, connection.last_fin].contains(&Some(end))
 }
 
 /// Peer and local address, in the order in which TCP-RT prints them.

@@ -10,8 +10,12 @@ use tcplens_output::tcprt::Tcprt;
 use kernel_events::*;
 
 fn lines(settings: Settings, events: Vec<(Socket, i64, What)>) -> String {
+    written(Tcprt::new(Vec::new(), false), settings, events)
+}
+
+fn written(mut tcprt: Tcprt, settings: Settings, events: Vec<(Socket, i64, What)>) -> String {
     let records = records(settings, events);
-    let (mut tcprt, mut out) = (Tcprt::new(Vec::new(), false), String::new());
+    let mut out = String::new();
     for n in 0..records.len() {
         match records.get(n).unwrap().1 {
             AnyRecord::Handshake(handshake) => tcprt.handshake(handshake),
@@ -102,6 +106,76 @@ fn what_was_cut_off_is_w_or_n_by_how_far_it_came() {
         "V6 N 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 400 79 1 32768 \n\
          V6 E 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 480 0 158 3 8 \n"
     );
+}
+
+#[test]
+fn as_the_module_writes_fins_are_bytes_and_a_clean_close_hides_a_half_received_request() {
+    let compatible = |events| {
+        let tcprt = Tcprt::new(Vec::new(), false).compatible(true);
+        written(tcprt, Settings::default(), events)
+    };
+    let receiving = Task {
+        end: TaskEnd::ClosedReceiving,
+        response_bytes: 0,
+        first_response: None,
+        acknowledged: None,
+        ..task(3)
+    };
+    let ended = |closed: Closed| {
+        vec![
+            (server(80), 399, asked(receiving.clone())),
+            (
+                server(80),
+                400,
+                What::Connection(Connection {
+                    closed: Some(closed),
+                    ..self::closed()
+                }),
+            ),
+        ]
+    };
+    let both = Closed {
+        fin_sent: true,
+        fin_received: true,
+        ..Closed::default()
+    };
+    assert_eq!(
+        compatible(ended(both)),
+        "V6 E 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 481 0 159 3 8 \n"
+    );
+    // Only the peer closed before the reset: the observed end said nothing that could be a response.
+    let theirs = Closed {
+        fin_received: true,
+        rst_sent: true,
+        ..Closed::default()
+    };
+    assert_eq!(
+        compatible(ended(theirs)),
+        "V6 N 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 400 79 0 32768 \n\
+         V6 E 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 480 0 159 3 8 \n"
+    );
+    // A client's own FIN is among the bytes that it sent.
+    let received = Task {
+        end: TaskEnd::Received,
+        last_request: Some(us(20)),
+        last_response: Some(us(248)),
+        acknowledged: None,
+        ..task(1)
+    };
+    let ours = Closed {
+        fin_sent: true,
+        rst_received: true,
+        ..Closed::default()
+    };
+    let state = Connection {
+        closed: Some(ours),
+        ..closed()
+    };
+    let said = compatible(vec![
+        (client(5), 300, asked(received)),
+        (client(5), 400, What::Connection(state)),
+    ]);
+    assert!(said.ends_with(" 1 481 0 158 3 8 \n"), "{said}");
 }
 
 #[test]

@@ -51,15 +51,22 @@ pub fn connection(
         duplicates: u64::from(flow.duplicates),
         client,
         server,
-        first_fin: flow.first_fin.map(|side| {
-            if side == flow.client {
-                End::Client
-            } else {
-                End::Server
-            }
-        }),
+        first_fin: flow.first_fin.map(|side| end_of(flow, side)),
+        last_fin: flow
+            .first_fin
+            .map(|side| 1 - side)
+            .filter(|side| flow.sides[usize::from(*side)].finished())
+            .map(|side| end_of(flow, side)),
         owner: None,
         path: None,
+    }
+}
+
+fn end_of(flow: &Flow, side: u8) -> End {
+    if side == flow.client {
+        End::Client
+    } else {
+        End::Server
     }
 }
 

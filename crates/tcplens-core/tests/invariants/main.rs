@@ -46,7 +46,7 @@ fn all_are_counted(engine: &Engine, packets: usize) {
         packets as u64,
         counts.tcp_segments + counts.icmp_errors + undecoded
     );
-    assert_eq!(engine.front.packets, packets as u64);
+    assert_eq!(engine.front.packets(), packets as u64);
 }
 
 fn limit_hits(engine: &Engine, bound: &str) -> u64 {

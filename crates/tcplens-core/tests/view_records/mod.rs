@@ -115,6 +115,7 @@ pub(crate) fn connection(second: i64, client: &str, server: &str, port: u64) -> 
         client: sent(12),
         server: sent(8),
         first_fin: None,
+        last_fin: None,
         owner: None,
         path: None,
     }

@@ -101,6 +101,7 @@ pub(crate) fn connection(n: u64) -> Connection {
         client: sent(512),
         server: sent(18_244),
         first_fin: None,
+        last_fin: None,
         owner: None,
         path: None,
     }

@@ -338,6 +338,12 @@ pub(crate) static VIEW: Table = Table {
             "default as on the command line: text, of records jsonl. tcprt, tcprt-stats: of requests only; csv: not of reports",
         ),
         key(
+            "compat",
+            "true or false",
+            Some("false"),
+            "with `tcprt`: as TCP-RT's module itself writes (`--compat`)",
+        ),
+        key(
             "stats_interval",
             "a time, in s without a unit",
             None,

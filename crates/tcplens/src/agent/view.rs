@@ -80,7 +80,8 @@ impl AgentView {
         let time = || TimeFormat::new(config.time);
         let text = match (&config.shows, config.format) {
             (Shows::Requests(_), RequestFormat::Tcprt) => {
-                Text::Tcprt(Tcprt::new(peer_ports(all), speaks_http(all)))
+                let tcprt = Tcprt::new(peer_ports(all), speaks_http(all));
+                Text::Tcprt(tcprt.compatible(config.compat))
             }
             (Shows::Requests(_), RequestFormat::TcprtStats) => {
                 let interval = config.stats_interval.unwrap_or(STATS);
@@ -125,6 +126,7 @@ impl AgentView {
             output,
             rotate,
             time,
+            compat,
             stats_interval,
             which: _,
         } = &self.config;
@@ -133,6 +135,7 @@ impl AgentView {
             && *output == config.output
             && *rotate == config.rotate
             && *time == config.time
+            && *compat == config.compat
             && *stats_interval == config.stats_interval
     }
 

@@ -39,6 +39,9 @@ pub(crate) struct Requests {
     #[arg(long, value_name = "TIME", value_parser = values::seconds)]
     #[arg(help_heading = "Output", display_order = 0)]
     pub stats_interval: Option<Span>,
+    /// With -f tcprt: as TCP-RT's module itself writes, FINs among the bytes of E lines and no N line after a clean close
+    #[arg(long, help_heading = "Output", display_order = 0)]
+    pub compat: bool,
     /// More columns in text: status, protocol, bytes, phases, budget, verdict, task, retransmits, connection, frames
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     #[arg(help_heading = "Output", display_order = 0)]

@@ -96,8 +96,10 @@ pub(super) fn run(command: &Requests) -> Result<ExitCode> {
             let who = &common.who;
             IntervalStats::new(who.ports.clone(), who.peer_ports.clone(), interval)
         }),
-        tcprt: is_tcprt
-            .then(|| Tcprt::new(common.who.peer_ports.clone(), names_http(&command.which))),
+        tcprt: is_tcprt.then(|| {
+            let peer_ports = common.who.peer_ports.clone();
+            Tcprt::new(peer_ports, names_http(&command.which)).compatible(command.compat)
+        }),
         target,
         choice: Choice::new(&command.which),
         summary: RequestSummary::new(command.which.slower_than),
@@ -161,6 +163,11 @@ fn check(command: &Requests) -> Result<()> {
     if command.stats_interval.is_some() && !is_tcprt {
         return Err(usage(
             "--stats-interval is about TCP-RT's statistics; write -f tcprt (among its lines) or -f tcprt-stats (alone)",
+        ));
+    }
+    if command.compat && command.format != RequestFormat::Tcprt {
+        return Err(usage(
+            "--compat is about TCP-RT's lines; write -f tcprt, or leave it out",
         ));
     }
     if command.stats_format.is_some() && command.histogram {

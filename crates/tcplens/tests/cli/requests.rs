@@ -239,6 +239,11 @@ V6 R 1795223302 50000 10.0.0.1:40000 10.0.0.2:80 45 60000 20000 0 2 50000 0 57 0
 V6 N 1795223302 110000 10.0.0.1:40000 10.0.0.2:80 3 30000 34 0 0 \n\
 V6 E 1795223302 110000 10.0.0.1:40000 10.0.0.2:80 3 88 0 131 0 20000 \n";
     assert_eq!(lines.out, expected);
+    // The server closed, and the client then: a FIN each, and TCP-RT takes the server's for a response.
+    let compatible = run(&place, &["-f", "tcprt", "-q", "--compat"]);
+    let mut lines: Vec<&str> = expected.lines().collect();
+    lines[2] = "V6 E 1795223302 110000 10.0.0.1:40000 10.0.0.2:80 3 89 0 132 0 20000 ";
+    assert_eq!(compatible.out.lines().collect::<Vec<_>>(), lines[..3]);
     let peer = run(&place, &["-f", "tcprt", "-q", "--peer-port", "80"]);
     assert!(
         peer.out.starts_with(
@@ -457,6 +462,7 @@ fn what_makes_no_sense_together_is_refused_with_what_to_do() {
             "--columns is about lines of text",
         ),
         (&["--peer-port", "80"], "write -f tcprt"),
+        (&["--compat"], "write -f tcprt"),
         (
             &["--stats-interval", "10"],
             "write -f tcprt (among its lines)",

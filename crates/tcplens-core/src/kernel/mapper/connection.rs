@@ -59,6 +59,7 @@ impl Mapper {
             Role::Client => (mine, other),
         };
         let is_missed = socket.is_adopted || socket.role_by == RoleBy::Guess;
+        let [first_fin, last_fin] = state.closed.map_or([None; 2], fins);
         let record = Connection {
             duration_us: self.between(Some(socket.began), Some(at)),
             handshake: Some(match is_missed {
@@ -74,9 +75,8 @@ impl Mapper {
             requests: Some(state.tasks),
             client,
             server,
-            first_fin: state
-                .closed
-                .and_then(|closed| first_fin(socket.role, closed)),
+            first_fin: first_fin.map(|local| end_of(socket.role, local)),
+            last_fin: last_fin.map(|local| end_of(socket.role, local)),
             path: Some(Box::new(path(
                 (state.rtt_us, state.cwnd, state.mss),
                 (state.unsent_bytes, state.unacked_bytes),
@@ -117,6 +117,7 @@ impl Mapper {
             client: Sent::default(),
             server: Sent::default(),
             first_fin: None,
+            last_fin: None,
             owner: Some(Box::new(ends.owner)),
             path: None,
         }
@@ -136,17 +137,19 @@ impl Mapper {
     }
 }
 
-/// Whose FIN came first.
-fn first_fin(role: Role, closed: Closed) -> Option<End> {
-    let (local, remote) = match role {
-        Role::Server => (End::Server, End::Client),
-        Role::Client => (End::Client, End::Server),
-    };
+/// Whose FIN came first, and whose last: whether the local end's.
+fn fins(closed: Closed) -> [Option<bool>; 2] {
     match (closed.fin_sent, closed.fin_received) {
-        (false, false) => None,
-        (true, true) if !closed.fin_first => Some(remote),
-        (true, _) => Some(local),
-        (false, true) => Some(remote),
+        (false, false) => [None, None],
+        (true, true) => [Some(closed.fin_first), Some(!closed.fin_first)],
+        (is_local, _) => [Some(is_local), None],
+    }
+}
+
+fn end_of(role: Role, is_local: bool) -> End {
+    match (role, is_local) {
+        (Role::Server, true) | (Role::Client, false) => End::Server,
+        (Role::Server, false) | (Role::Client, true) => End::Client,
     }
 }
 

@@ -416,14 +416,14 @@ fn a_connection_shows_what_its_end_knows() {
             "time=0 vantage=kernel connection_id=abcd0001_0000000000000007 client_ip=192.0.2.7 client_port=40000 \
           server_ip=10.0.0.1 server_port=80 role_from=configured direction=inbound tap_side=server duration_us=2000 \
           handshake=established close=fin final=true requests=3 client_bytes=237 client_rtt_min_us=110 \
-          server_bytes=720 server_retransmits=2 first_fin=client socket_cookie=7 netns=4026531840 pid=4242 comm=nginx uid=33 cgroup=77 \
+          server_bytes=720 server_retransmits=2 first_fin=client last_fin=server socket_cookie=7 netns=4026531840 pid=4242 comm=nginx uid=33 cgroup=77 \
           rtt_us=125 cwnd_segments=10 mss=1448 unsent_bytes=0 unacked_bytes=0"
         ]
     );
     let ended = event(client(8), 2000, What::Connection(connection()));
     let line = &lines(&mut mapper(), [ended])[0];
     assert!(
-        line.contains(" client_bytes=720 client_retransmits=2 server_bytes=237 server_rtt_min_us=110 first_fin=server socket_cookie=8 "),
+        line.contains(" client_bytes=720 client_retransmits=2 server_bytes=237 server_rtt_min_us=110 first_fin=server last_fin=client socket_cookie=8 "),
         "{line}"
     );
 }

@@ -366,6 +366,7 @@ views:
   - {kind: records, records: [request], server: 10.0.0.0/8, port: 80, protocol: http, status: 5xx, slower_than: 1s}
   - {kind: handshakes, outcome: refused, handshake_filter: a}
   - {kind: requests, format: tcprt-stats, output: /y, stats_interval: 10}
+  - {kind: requests, format: tcprt, output: /z, compat: true}
 answering: {stats_port: 1, socket: ./x, metrics: 2, web: 3}
 store: {to: kept, host: h, keep: 30d, keep_rollups: 500d, interval: 60, password_file: /p, spool: s, spool_size: 1M}
 anomalies: {topology: t.yaml, history: 7d, limit_instances: 9}

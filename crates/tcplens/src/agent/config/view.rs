@@ -31,6 +31,8 @@ pub(crate) struct ViewConfig {
     pub rotate: Option<Rotate>,
     /// How text shows times.
     pub time: TimeStyle,
+    /// TCP-RT's lines are as its module writes them.
+    pub compat: bool,
     /// How often statistics have lines.
     pub stats_interval: Option<Span>,
     /// Which records.
@@ -220,6 +222,10 @@ pub(super) fn read(
             "they are of text; leave them out: other formats have every field",
         );
     }
+    let compat = section.flag("compat");
+    if compat && format != RequestFormat::Tcprt {
+        section.problem("compat", "it is about format: tcprt; leave it out");
+    }
     let stats_interval = section.one("stats_interval", values::seconds);
     if stats_interval.is_some() && format != RequestFormat::TcprtStats {
         section.problem(
@@ -241,6 +247,7 @@ pub(super) fn read(
         output,
         rotate,
         time: time?,
+        compat,
         stats_interval,
         which,
     })
