@@ -340,8 +340,8 @@ pub(crate) static VIEW: Table = Table {
         key(
             "compat",
             "true or false",
-            Some("false"),
-            "with `tcprt`: as TCP-RT's module itself writes (`--compat`)",
+            None,
+            "with `tcprt`: as TCP-RT's module itself writes (`--compat`); not without it",
         ),
         key(
             "stats_interval",

@@ -192,10 +192,11 @@ fn both_ways_to_load_the_programs_tell_the_same() {
             assert_eq!(best, hash, "{kind}");
         }
     }
-    // The same stamps of the kernel: differences are those of the two programs that read the clock.
+    // The same stamps of the kernel: differences are those of the two programs that read the clock. Of all connections
+    // together: of the few requests of one, a program that is put aside once is more than 5 %.
+    let mut far = Vec::new();
     for (port, _) in &clients {
         let [best, hash] = [&outs[0], &outs[1]].map(|out| of(out, "request", *port));
-        let mut far = Vec::new();
         for (best, hash) in best.iter().zip(&hash) {
             for name in ["upload_us", "process_us", "delivered_us"] {
                 let [best, hash] = [best, hash].map(|line| {
@@ -205,8 +206,8 @@ fn both_ways_to_load_the_programs_tell_the_same() {
                 far.push((best - hash).abs());
             }
         }
-        far.sort_by(f64::total_cmp);
-        let p95 = far[far.len() * 95 / 100];
-        assert!(p95 <= 20.0, "p95 of differences is {p95} us");
     }
+    far.sort_by(f64::total_cmp);
+    let p95 = far[far.len() * 95 / 100];
+    assert!(p95 <= 20.0, "p95 of differences is {p95} us");
 }
