@@ -664,6 +664,10 @@ impl Shard {
     #[inline(never)]
     fn after_close(&mut self, place: Place, seg: &Segment, facts: Facts, out: &mut Records) {
         let flow = self.table.at_mut(place);
+        if flow.sides[usize::from(seg.from)].finished() {
+            // It crossed the other end's RST on the way.
+            flow.first_fin = flow.first_fin.or(Some(seg.from));
+        }
         let odd = flow.odd.get(usize::from(seg.from));
         let (reset, peer_high) = odd.map(|odd| odd.reset_at).unwrap_or_default();
         let goes_on = facts.sighting == Some(Sighting::New)

@@ -11,7 +11,7 @@
 //! line is, by the marks of the task: V7 with its tags in alphabetical order, and in this order behind the ten columns of V6
 //! smoothed round trip and congestion window, the duration of a TLS 1.3 handshake, two columns for each threshold of first
 //! frames. After 12 columns an odd number that is left means that the first is the duration. Bytes are exact: TCP-RT's own
-//! contain FINs, and so do those of [`Tcprt::compatible`].
+//! contain FINs, and so do those of E and N with [`Tcprt::compatible`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -84,8 +84,10 @@ impl Tcprt {
         }
     }
 
-    /// As TCP-RT's module itself writes: the bytes of E lines have one more for each FIN, and a request that was cut off by a
-    /// FIN of the observed end has no N line, for the module takes that FIN for a response.
+    /// As TCP-RT's module itself writes: the bytes of E and N lines have one more for each FIN, and a request that was cut off
+    /// by a FIN of the observed server has no N line, for the module takes that FIN for a response (also to a close_notify).
+    /// In E and N lines alone: when a FIN came is told of connections and not of tasks. So R and P lines of an end that closes
+    /// its half before the response stay exact, and the FIN of a client is no task of its own, which the module makes of it.
     #[must_use]
     pub fn compatible(self, is_compatible: bool) -> Tcprt {
         Tcprt {
@@ -162,12 +164,22 @@ impl Tcprt {
                 .time
                 .plus(duration.ns().min(i64::MAX as u64) as i64)
         });
-        let fins = |end| u64::from(self.is_compatible && has_fin(connection, end));
+        // Behind what was never sent, a FIN was not sent either.
+        let unsent = connection.path.as_ref().and_then(|path| path.unsent_bytes);
+        let local = if is_peer { End::Client } else { End::Server };
+        let fins = |end| {
+            let is_held_back = end == local && unsent > Some(0);
+            u64::from(self.is_compatible && has_fin(connection, end) && !is_held_back)
+        };
         let (client_fins, server_fins) = (fins(End::Client), fins(End::Server));
         if let (Some(cut), false) = (known.pending, is_peer)
             && (cut.has_response || server_fins == 0)
         {
             let since = closed.and_then(|closed| closed.since(cut.time));
+            let cut = Cut {
+                request_bytes: cut.request_bytes + client_fins,
+                ..cut
+            };
             cut.write(&ends, us(since), known.mss, out);
         }
         let client = (&connection.client, client_fins);

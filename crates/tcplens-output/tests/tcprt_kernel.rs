@@ -151,9 +151,31 @@ fn as_the_module_writes_fins_are_bytes_and_a_clean_close_hides_a_half_received_r
     };
     assert_eq!(
         compatible(ended(theirs)),
-        "V6 N 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 400 79 0 32768 \n\
+        "V6 N 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 400 80 0 32768 \n\
          V6 E 1795223439 676586 10.0.0.7:38824 10.0.0.1:80 3 480 0 159 3 8 \n"
     );
+    // A FIN behind what was never sent: a response that was cut off, and no byte more.
+    let sending = Task {
+        end: TaskEnd::ClosedSending,
+        unsent_bytes: 5000,
+        acknowledged: None,
+        ..task(1)
+    };
+    let state = Connection {
+        closed: Some(Closed {
+            fin_sent: true,
+            rst_received: true,
+            ..Closed::default()
+        }),
+        unsent_bytes: 5000,
+        ..closed()
+    };
+    let said = compatible(vec![
+        (server(80), 399, asked(sending)),
+        (server(80), 400, What::Connection(state)),
+    ]);
+    assert!(said.starts_with("V6 W "), "{said}");
+    assert!(said.ends_with(" 1 480 0 158 3 8 \n"), "{said}");
     // A client's own FIN is among the bytes that it sent.
     let received = Task {
         end: TaskEnd::Received,

@@ -243,6 +243,7 @@ fn connection(at: Timestamp, is_final: bool, retransmits: u64) -> Connection {
         client: sent(20, 0, 300),
         server: sent(30, retransmits, 10),
         first_fin: None,
+        last_fin: None,
         owner: None,
         path: None,
     }

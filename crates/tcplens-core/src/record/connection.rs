@@ -124,7 +124,7 @@ record! {
         server: Sent = server_part,
         /// Whose FIN came first, `client` or `server`; absent where none was seen.
         first_fin: Option<End> = word,
-        /// Whose FIN came last; absent unless both ends sent one.
+        /// Whose FIN came last; absent unless both were seen.
         last_fin: Option<End> = word,
         /// The socket and whose it is.
         owner: Option<Box<SocketOwner>> = extra,

@@ -39,7 +39,7 @@ pub(crate) struct Requests {
     #[arg(long, value_name = "TIME", value_parser = values::seconds)]
     #[arg(help_heading = "Output", display_order = 0)]
     pub stats_interval: Option<Span>,
-    /// With -f tcprt: as TCP-RT's module itself writes, FINs among the bytes of E lines and no N line after a clean close
+    /// With -f tcprt: as TCP-RT's module itself writes, FINs among the bytes of E and N lines and no N line after a clean close
     #[arg(long, help_heading = "Output", display_order = 0)]
     pub compat: bool,
     /// More columns in text: status, protocol, bytes, phases, budget, verdict, task, retransmits, connection, frames

@@ -115,10 +115,9 @@ impl Reader<'_> {
 /// Lanes for each thread, so that a free one is found. Sixteen for two threads, with every waiter woken each time, gave
 /// 1.59 times the speed of one thread on large packets; four, with waiters woken only if there are any, 1.81.
 const LANES_PER_THREAD: usize = 2;
-/// Lanes of one thread. A lane's flows fit the cache better than all: four lanes took 5 to 9 % less time than one on
-/// redis10m. Eight against sixteen: 2.04 against 2.16 times the floor on http10m, the same on redis10m (seven rounds, in
-/// which single runs varied by 10 %).
-const LANES_ALONE: usize = 8;
+/// Lanes of one thread: with one nothing has to be merged. Eight, whose flows fit the cache better, took 4 to 6 % more time
+/// on http10m, 2 to 4 % less on redis10m, the same on mixed2m, big1g and with requests (5 to 13 rounds in turns).
+const LANES_ALONE: usize = 1;
 /// Batches that are read and not decoded.
 const READ_AHEAD: usize = 2;
 /// Batches that are decoded and that some lane has not begun: with fewer, to read and decode comes before the lanes, else all
@@ -242,7 +241,7 @@ impl Drop for Alarm<'_, '_, '_, '_> {
 }
 
 /// How often a thread without work looks for a change before it sleeps: some 20 us, less than falling asleep and being
-/// woken takes. Stages are done in a few hundred.
+/// woken takes. Stages are done in some tens.
 const SPINS: u32 = 1000;
 
 fn work(shared: &Mutex<Shared<'_, '_, '_>>, changed: &Condvar, changes: &AtomicU64) {

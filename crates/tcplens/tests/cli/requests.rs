@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::capture::{ACK, Capture, End, FIN, SYN};
+use crate::capture::{ACK, Capture, End, FIN, RST, SYN};
 use crate::{Place, Run, read};
 
 const CLIENT: End = End([10, 0, 0, 1], 40000);
@@ -481,4 +481,70 @@ fn what_makes_no_sense_together_is_refused_with_what_to_do() {
     );
     stream.ends(2, &["cannot save slow requests of standard input"]);
     assert!(!place.path("x").exists());
+}
+
+#[test]
+fn whose_fin_came_first_and_whose_last_is_told_of_those_that_were_seen() {
+    type Closing = (End, End, u8, u32, u32);
+    type Case<'c> = (&'c [Closing], &'c str, [Option<&'c str>; 2]);
+    let fin = |from, to, seq, ack| -> Closing { (from, to, FIN | ACK, seq, ack) };
+    let reset = |from, to, seq, ack| -> Closing { (from, to, RST | ACK, seq, ack) };
+    let cases: [Case<'_>; 4] = [
+        (
+            &[fin(SERVER, CLIENT, 501, 101), fin(CLIENT, SERVER, 101, 502)],
+            "fin",
+            [Some("server"), Some("client")],
+        ),
+        (
+            &[
+                fin(CLIENT, SERVER, 101, 501),
+                reset(SERVER, CLIENT, 501, 102),
+            ],
+            "rst_by_server",
+            [Some("client"), None],
+        ),
+        // It crossed the RST on the way.
+        (
+            &[
+                reset(CLIENT, SERVER, 101, 501),
+                fin(SERVER, CLIENT, 501, 101),
+            ],
+            "rst_by_client",
+            [Some("server"), None],
+        ),
+        (
+            &[reset(CLIENT, SERVER, 101, 501)],
+            "rst_by_client",
+            [None, None],
+        ),
+    ];
+    for (closing, close, fins) in cases {
+        let mut capture = Capture::new();
+        capture.segment(CLIENT, SERVER, SYN, 100, 0, b"");
+        capture.segment(SERVER, CLIENT, SYN | ACK, 500, 101, b"");
+        capture.segment(CLIENT, SERVER, ACK, 101, 501, b"");
+        for &(from, to, flags, seq, ack) in closing {
+            capture.segment(from, to, flags, seq, ack, b"");
+        }
+        let place = Place::new("fins");
+        capture.save(place.path("a.pcap"));
+        let run = place.run(&[
+            "records",
+            "a.pcap",
+            "-q",
+            "-f",
+            "jsonl",
+            "--kind",
+            "connection",
+        ]);
+        let line = run.out.lines().next().unwrap();
+        assert!(line.contains(&format!("\"close\":\"{close}\"")), "{line}");
+        for (name, end) in ["first_fin", "last_fin"].into_iter().zip(fins) {
+            let said = end.map(|end| format!("\"{name}\":\"{end}\""));
+            match said {
+                Some(said) => assert!(line.contains(&said), "{line}"),
+                None => assert!(!line.contains(name), "{line}"),
+            }
+        }
+    }
 }

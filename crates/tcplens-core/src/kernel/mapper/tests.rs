@@ -426,6 +426,30 @@ fn a_connection_shows_what_its_end_knows() {
         line.contains(" client_bytes=720 client_retransmits=2 server_bytes=237 server_rtt_min_us=110 first_fin=server last_fin=client socket_cookie=8 "),
         "{line}"
     );
+    // One FIN is the first, and no other came after it.
+    for (fin_sent, fin_received, expected) in [
+        (true, false, Some("server")),
+        (false, true, Some("client")),
+        (false, false, None),
+    ] {
+        let state = Connection {
+            closed: Some(Closed {
+                fin_sent,
+                fin_received,
+                rst_received: true,
+                ..Closed::default()
+            }),
+            ..connection()
+        };
+        let line = &lines(
+            &mut mapper(),
+            [event(server(7), 2000, What::Connection(state))],
+        )[0];
+        assert!(!line.contains("last_fin"), "{line}");
+        let said = expected.map(|end| format!(" first_fin={end} "));
+        assert_eq!(line.contains("first_fin"), said.is_some(), "{line}");
+        assert!(said.is_none_or(|said| line.contains(&said)), "{line}");
+    }
 }
 
 #[test]
