@@ -5,10 +5,12 @@
 //! threads. The records are the same.
 
 mod merge;
+mod segments;
 
 use std::cmp::Reverse;
 
 pub use self::merge::Merge;
+pub use self::segments::Segments;
 use crate::batch::{AnyRecord, Moment, Place, Records};
 use crate::flow;
 use crate::packet::{Batch, Interface, LinkType, Packet};
@@ -23,7 +25,7 @@ use crate::wire::{DecodeCounts, DecodeSettings, Decoded, Decoder};
 #[derive(Default)]
 pub struct Work {
     /// Segments in input order. One with [`ICMP`] in `has` stands for `icmp[payload_at]`.
-    pub segments: Vec<Segment>,
+    pub segments: Segments,
     /// ICMP errors.
     pub icmp: Vec<IcmpError>,
     /// Payload that is not in the batch: of reassembled datagrams.
@@ -64,7 +66,6 @@ pub enum Transport {
 /// From packets to segments on their lanes: decoding, packet numbers, the engine clock.
 pub struct Front {
     decoder: Decoder,
-    lanes: usize,
     /// Where a segment is decoded that is not as most are; reused, for decoding writes all of it.
     segment: Segment,
     /// Every segment is decoded there, for [`latest`](Self::latest).
@@ -88,13 +89,11 @@ pub struct Front {
 }
 
 impl Front {
-    /// For a power of two of lanes, at most [`SHARDS`].
+    /// Before any packet.
     #[must_use]
-    pub fn new(settings: DecodeSettings, lanes: usize) -> Front {
-        debug_assert!(lanes.is_power_of_two() && lanes <= SHARDS);
+    pub fn new(settings: DecodeSettings) -> Front {
         Front {
             decoder: Decoder::new(settings),
-            lanes,
             segment: Segment::default(),
             tells_latest: false,
             share: (0, 1),
@@ -124,7 +123,7 @@ impl Front {
         // It comes now, whenever it was seen.
         segment.clock = self.clock.max(segment.clock);
         segment.frame = self.frame;
-        let work = &mut lanes[self.lane(segment.hash)];
+        let work = lane(lanes, segment.hash);
         if let Some(mut error) = icmp {
             error.quoted = segment;
             segment.has = ICMP;
@@ -169,7 +168,7 @@ impl Front {
         (self.packets() > 0).then_some(self.last)
     }
 
-    /// Decodes a packet and hands its segment to its lane.
+    /// Decodes a packet and hands its segment to its lane: one of a power of two, at most [`SHARDS`], and always as many.
     #[inline(always)]
     pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
         self.frame += 1;
@@ -184,11 +183,11 @@ impl Front {
             && let Some(usual) = self.decoder.usual(bytes, packet, link)
         {
             // It has no VLAN tag: whose it is, the kernel's program told as we would.
-            let segments = &mut lanes[self.lane(usual.hash())].segments;
+            let segments = &mut lanes[lane_of(usual.hash(), lanes.len())].segments;
             // Room is made in the other way, so that this one is short.
-            if segments.len() < segments.capacity() {
+            let (clock, frame) = (self.clock, self.frame);
+            if segments.add(|place| usual.write(packet, clock, frame, place)) {
                 self.decoder.count_usual(packet);
-                segments.push(usual.segment(packet, self.clock, self.frame));
                 return;
             }
         }
@@ -223,8 +222,7 @@ impl Front {
                 } else if self.share.1 > 1 && self.segment.vlan != 0 {
                     self.tagged(bytes, lanes);
                 } else {
-                    let lane = self.lane(self.segment.hash);
-                    lanes[lane].segments.push(self.segment);
+                    lane(lanes, self.segment.hash).segments.push(self.segment);
                 }
             }
             Decoded::Icmp(error) => self.icmp(error, lanes),
@@ -238,7 +236,7 @@ impl Front {
     fn tagged(&mut self, bytes: &[u8], lanes: &mut [Work]) {
         let segment = self.segment;
         let Some(to) = self.other_owner(&segment) else {
-            lanes[self.lane(segment.hash)].segments.push(segment);
+            lane(lanes, segment.hash).segments.push(segment);
             return;
         };
         let payload = self.decoder.payload(bytes, &segment).to_vec();
@@ -267,7 +265,7 @@ impl Front {
 
     /// Puts a segment into its lane, with its payload if that is nowhere in the batch.
     fn hand_on(&mut self, mut segment: Segment, bytes: &[u8], lanes: &mut [Work]) {
-        let work = &mut lanes[self.lane(segment.hash)];
+        let work = lane(lanes, segment.hash);
         if segment.payload_at == 0 && segment.payload_length > 0 {
             let payload = self.decoder.payload(bytes, &segment);
             segment.has |= has::REASSEMBLED;
@@ -291,7 +289,7 @@ impl Front {
             });
             return;
         }
-        let work = &mut lanes[self.lane(error.quoted.hash)];
+        let work = lane(lanes, error.quoted.hash);
         let mark = Segment {
             has: ICMP,
             payload_at: work.icmp.len() as u32,
@@ -308,11 +306,6 @@ impl Front {
             return None;
         }
         Some(owner(&segment.flow, of)).filter(|to| *to != me)
-    }
-
-    #[inline]
-    fn lane(&self, hash: u64) -> usize {
-        shard_of(hash) & (self.lanes - 1)
     }
 
     /// Keeps UDP datagrams, and what is reassembled: what requests are read from, and what [`payload`](Self::payload)
@@ -366,6 +359,18 @@ impl Front {
     pub fn counts(&self) -> &DecodeCounts {
         self.decoder.counts()
     }
+}
+
+/// Which of a power of two of lanes has the flow of this hash: its shard's number modulo theirs.
+#[inline(always)]
+fn lane_of(hash: u64, lanes: usize) -> usize {
+    shard_of(hash) & (lanes - 1)
+}
+
+/// The work of the lane that has the flow of this hash.
+fn lane(lanes: &mut [Work], hash: u64) -> &mut Work {
+    let of = lane_of(hash, lanes.len());
+    &mut lanes[of]
 }
 
 #[inline]
@@ -427,7 +432,7 @@ impl Lane {
     #[inline(never)]
     pub fn run_and_tell(&mut self, work: &Work, bytes: &[u8], owners: &mut Vec<Owner>) {
         let payloads = work.payloads(bytes);
-        for segment in &work.segments {
+        for segment in work.segments.iter() {
             let shard = &mut self.shards[shard_of(segment.hash) >> self.bits];
             if segment.has & (ICMP | has::DATAGRAM) == 0 {
                 let candidate = shard.candidate(segment);
@@ -540,7 +545,7 @@ impl Engine {
     pub fn new(decode: DecodeSettings, settings: &Settings) -> Engine {
         Engine {
             front: {
-                let mut front = Front::new(decode, 1);
+                let mut front = Front::new(decode);
                 if settings.reads_payload() {
                     front.keep_packets();
                 }

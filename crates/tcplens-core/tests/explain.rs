@@ -24,7 +24,7 @@ mod packets;
 
 /// The stories of all connections: packets and records in the order in which the program shows them.
 fn stories(input: &Input, settings: &Settings, detail: Detail) -> Vec<Story> {
-    let mut front = Front::new(DecodeSettings::default(), 1);
+    let mut front = Front::new(DecodeSettings::default());
     front.keep_packets();
     let mut lane = Lane::new(settings, 1);
     let mut merge = Merge::default();

@@ -39,7 +39,7 @@ impl Thread {
             vantage: Vantage::Wire,
             ..settings
         };
-        let mut front = Front::new(DecodeSettings::default(), 1);
+        let mut front = Front::new(DecodeSettings::default());
         front.keep_packets();
         front.share(me, of);
         Thread {

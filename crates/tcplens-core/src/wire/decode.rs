@@ -162,7 +162,7 @@ impl Decoder {
         out: &mut Segment,
     ) -> Decoded {
         if let Some(usual) = self.usual(batch_bytes, packet, link) {
-            *out = usual.segment(packet, out.clock, out.frame);
+            usual.write(packet, out.clock, out.frame, out);
             self.count_usual(packet);
             return Decoded::Segment;
         }

@@ -9,8 +9,6 @@ use super::segment::{FlowKey, Segment, v4_words};
 #[derive(Clone, Copy, Debug)]
 pub struct HashKey {
     secret: [u64; 5],
-    /// What the upper halves of two IPv4-mapped addresses come to.
-    v4_prefixes: u64,
 }
 
 impl HashKey {
@@ -25,23 +23,32 @@ impl HashKey {
             let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
             mixed ^ mixed >> 31
         });
-        HashKey {
-            secret,
-            v4_prefixes: fold(secret[0], secret[1]),
-        }
+        HashKey { secret }
     }
 
     /// The hash of the two ends of a flow key; its top bits are as good as its low ones. The context is left out: the
     /// directions of a connection may be in different VLANs, and yet belong to one shard.
-    #[inline(always)]
+    #[inline]
     #[must_use]
     pub fn hash(&self, flow: &FlowKey) -> u64 {
+        let is_v4 = |words: [u64; 2]| words[0] == 0 && words[1] >> 32 == 0xffff;
+        if !is_v4(flow.low) || !is_v4(flow.high) {
+            return self.hash_wide(flow);
+        }
+        // Without their prefix: the casts keep the addresses.
+        let end = |words: [u64; 2], port| v4_end(words[1] as u32, port);
+        self.hash_v4(end(flow.low, flow.ports[0]), end(flow.high, flow.ports[1]))
+    }
+
+    /// The same of two ends that are [`v4_end`]s: most packets' need one product.
+    #[inline(always)]
+    fn hash_v4(&self, low: u64, high: u64) -> u64 {
+        fold(low ^ self.secret[0], high ^ self.secret[1])
+    }
+
+    fn hash_wide(&self, flow: &FlowKey) -> u64 {
         let [a, b, c, d, e] = self.secret;
-        let prefixes = if flow.low[0] | flow.high[0] == 0 {
-            self.v4_prefixes
-        } else {
-            fold(flow.low[0] ^ a, flow.high[0] ^ b)
-        };
+        let prefixes = fold(flow.low[0] ^ a, flow.high[0] ^ b);
         let hosts = fold(flow.low[1] ^ c, flow.high[1] ^ d);
         let ports = u64::from(flow.ports[0]) << 16 | u64::from(flow.ports[1]);
         fold(ports ^ prefixes ^ e, hosts ^ b)
@@ -51,12 +58,18 @@ impl HashKey {
     #[must_use]
     pub fn name(&self, flow: &FlowKey) -> u32 {
         let name = fold(
-            self.hash(flow) ^ u64::from(flow.context),
+            self.hash_wide(flow) ^ u64::from(flow.context),
             self.secret[4] | 1,
         );
         // The cast keeps the low half.
         name as u32
     }
+}
+
+/// An IPv4 address and a port in one word.
+#[inline(always)]
+fn v4_end(address: u32, port: u16) -> u64 {
+    u64::from(address) << 16 | u64::from(port)
 }
 
 /// The two halves of the 128-bit product, folded.
@@ -113,23 +126,22 @@ pub(super) struct Ends {
 /// Key, hash and direction of a segment between IPv4 addresses.
 #[inline(always)]
 pub(super) fn ends_v4(key: &HashKey, from: (u32, u16), to: (u32, u16), context: u32) -> Ends {
-    // Packed into one word each, minimum and maximum need no branch: which end sends cannot be predicted.
-    let pack = |(address, port): (u32, u16)| u64::from(address) << 16 | u64::from(port);
+    // In one word each, minimum and maximum need no branch: which end sends cannot be predicted.
     // Both fit, which the optimizer sees.
     let address = |end: u64| v4_words(u32::try_from(end >> 16).unwrap_or_default());
     let port = |end: u64| u16::try_from(end & 0xffff).unwrap_or_default();
     let unpack = |end: u64| (address(end), port(end));
-    let (from, to) = (pack(from), pack(to));
-    let (low, high) = (unpack(from.min(to)), unpack(from.max(to)));
-    let flow = FlowKey {
-        low: low.0,
-        high: high.0,
-        ports: [low.1, high.1],
-        context,
-    };
+    let (from, to) = (v4_end(from.0, from.1), v4_end(to.0, to.1));
+    let ends = (from.min(to), from.max(to));
+    let (low, high) = (unpack(ends.0), unpack(ends.1));
     Ends {
-        flow,
-        hash: key.hash(&flow),
+        flow: FlowKey {
+            low: low.0,
+            high: high.0,
+            ports: [low.1, high.1],
+            context,
+        },
+        hash: key.hash_v4(ends.0, ends.1),
         from: u8::from(from > to),
     }
 }

@@ -117,7 +117,7 @@ impl<'p> Capture<'p> {
         (rounds, spare): (SyncSender<Round>, Receiver<Round>),
     ) -> Capture<'p> {
         let Seat { number, first, of } = seat;
-        let mut decode = Decode::new(plan, gate, LANES_ALONE, packets);
+        let mut decode = Decode::new(plan, gate, packets);
         decode.front.share(number - first, of);
         let lane = |_| Lane::new(settings, LANES_ALONE);
         Capture {

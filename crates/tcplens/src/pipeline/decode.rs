@@ -24,9 +24,9 @@ pub(super) struct Decode {
 }
 
 impl Decode {
-    /// For so many lanes and what the view wants to see.
-    pub(super) fn new(plan: &Plan, gate: Gate, lanes: usize, packets: Packets) -> Decode {
-        let mut front = Front::new(plan.decode, lanes);
+    /// For what the view wants to see.
+    pub(super) fn new(plan: &Plan, gate: Gate, packets: Packets) -> Decode {
+        let mut front = Front::new(plan.decode);
         let keeps_packets = packets != Packets::None;
         if keeps_packets {
             front.keep_latest();
@@ -45,27 +45,35 @@ impl Decode {
     /// Decodes the packets of a batch into the lanes' work; `kept` gets those that the view will see.
     #[inline(never)] // Of its own, so that its loop has the registers.
     pub(super) fn batch(&mut self, batch: &Lent<'_>, work: &mut [Work], kept: &mut Kept) {
-        // Nearly what each will get, so that the lists need not double: eight of them are a large part of the memory.
-        let share = batch.packets.len() / work.len().max(1);
-        for lane in work.iter_mut() {
-            lane.segments.reserve_exact(share + share / 3);
-        }
-        for packets in batch.packets.chunks(CHUNK) {
-            touch(batch, packets);
-            for packet in packets {
-                let link = link_of(batch.interfaces, packet);
-                if self.gate.takes(batch, packet, link) {
-                    self.front.packet(batch.bytes, packet, link, work);
-                    if self.keeps_packets {
-                        kept.take(&self.front, batch, packet);
-                    }
-                } else {
-                    self.front.leave_out();
-                }
+        if let [only] = work {
+            only.segments.reserve(batch.packets.len());
+            // A loop of its own, in which there is nothing to choose.
+            self.packets(batch, std::slice::from_mut(only), kept);
+        } else {
+            // Nearly what each will get, so that the lists need not double: eight of them are a large part of the memory.
+            let share = batch.packets.len() / work.len().max(1);
+            for lane in work.iter_mut() {
+                lane.segments.reserve(share + share / 3);
             }
+            self.packets(batch, work, kept);
         }
         if let Some(packet) = batch.packets.last() {
             self.link = Some(link_of(batch.interfaces, packet));
+        }
+    }
+
+    #[inline(always)]
+    fn packets(&mut self, batch: &Lent<'_>, work: &mut [Work], kept: &mut Kept) {
+        for packet in batch.packets {
+            let link = link_of(batch.interfaces, packet);
+            if self.gate.takes(batch, packet, link) {
+                self.front.packet(batch.bytes, packet, link, work);
+                if self.keeps_packets {
+                    kept.take(&self.front, batch, packet);
+                }
+            } else {
+                self.front.leave_out();
+            }
         }
     }
 }
@@ -114,21 +122,6 @@ impl Kept {
         self.payloads.clear();
         self.batch = None;
     }
-}
-
-/// Packets whose headers are fetched at once.
-const CHUNK: usize = 32;
-
-/// Reads a byte of each packet's headers, so that the cache misses of large packets overlap. Big1g took about 4 % less
-/// time, in runs that vary by as much.
-fn touch(batch: &Lent<'_>, packets: &[Packet]) {
-    /// In the TCP header of most packets, and past the cache line of the record header.
-    const FAR: usize = 52;
-    let far = |packet: &Packet| batch.bytes.get(packet.at as usize + FAR).copied();
-    let sum = packets
-        .iter()
-        .fold(0, |sum: u8, packet| sum ^ far(packet).unwrap_or(0));
-    std::hint::black_box(sum);
 }
 
 impl KeptPacket {

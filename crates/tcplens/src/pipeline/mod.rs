@@ -68,7 +68,7 @@ pub(crate) fn run(
         (threads * LANES_PER_THREAD).next_power_of_two().min(SHARDS)
     };
     let mut reader = Reader { plan, source };
-    let mut decode = Decode::new(plan, gate, lanes, view.packets());
+    let mut decode = Decode::new(plan, gate, view.packets());
     let mut show = Show::new(view, plan);
     let mut all: Vec<Lane> = (0..lanes)
         .map(|_| Lane::new(&plan.settings, lanes))
