@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::record::{Connection, Handshake, RequestExtra, RequestRef, RequestRow};
+use crate::record::{Connection, Handshake, RequestExtra, RequestRef, RequestRow, SocketOwner};
 use crate::time::Timestamp;
 
 /// The record kinds that shards make, in the order in which they stand when all else is equal.
@@ -96,6 +96,68 @@ pub enum AnyRecord<'a> {
     Request(RequestRef<'a>),
     /// A connection or a part of one.
     Connection(&'a Connection),
+}
+
+impl AnyRecord<'_> {
+    /// Whether it is of packets whose connection the kernel tells of, too: it has its socket (see
+    /// [`Joins`](crate::kernel::Joins)). Who counts connections leaves it out.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        let (vantage, owner) = match self {
+            AnyRecord::Handshake(handshake) => (handshake.vantage, handshake.owner.as_deref()),
+            AnyRecord::Request(request) => {
+                let owner = request.extra.map(|extra| &extra.owner);
+                (request.row.vantage, owner)
+            }
+            AnyRecord::Connection(connection) => (connection.vantage, connection.owner.as_deref()),
+        };
+        vantage.sees_packets() && owner.is_some()
+    }
+}
+
+/// A record that was given its socket.
+pub enum Stamped {
+    /// A connection attempt.
+    Handshake(Box<Handshake>),
+    /// What a request is given.
+    Request(Box<RequestExtra>),
+    /// A connection.
+    Connection(Box<Connection>),
+}
+
+impl Stamped {
+    pub(crate) fn new(record: AnyRecord<'_>, owner: SocketOwner) -> Stamped {
+        match record {
+            AnyRecord::Handshake(handshake) => Stamped::Handshake(Box::new(Handshake {
+                owner: Some(Box::new(owner)),
+                ..handshake.clone()
+            })),
+            AnyRecord::Request(_) => Stamped::Request(Box::new(RequestExtra {
+                owner,
+                ..RequestExtra::default()
+            })),
+            AnyRecord::Connection(connection) => Stamped::Connection(Box::new(Connection {
+                owner: Some(Box::new(owner)),
+                ..connection.clone()
+            })),
+        }
+    }
+
+    /// What came of `record`, of which it was made.
+    #[must_use]
+    pub fn of<'a>(&'a self, record: AnyRecord<'a>) -> AnyRecord<'a> {
+        match (self, record) {
+            (Stamped::Handshake(handshake), _) => AnyRecord::Handshake(handshake),
+            (Stamped::Connection(connection), _) => AnyRecord::Connection(connection),
+            (Stamped::Request(extra), AnyRecord::Request(request)) => {
+                AnyRecord::Request(RequestRef {
+                    extra: Some(extra),
+                    ..request
+                })
+            }
+            (Stamped::Request(_), record) => record,
+        }
+    }
 }
 
 /// A batch of records.

@@ -270,6 +270,9 @@ families! {
     Counter evicted_connections_total []
         "Connections given up because the table was full."
         |metrics, out| out.count(&[], metrics.health().evicted_connections);
+    Counter unjoined_connections_total [reason]
+        "Connections of packets that got no socket though the kernel told of sockets too, by reason."
+        |metrics, out| out.counts(&metrics.health().unjoined_connections);
     Counter stream_gaps_total []
         "Holes in what requests are read from."
         |metrics, out| out.count(&[], metrics.health().stream_gaps);

@@ -163,9 +163,9 @@ impl Live {
         self.is_announced
     }
 
-    /// Whether it is the kernel that tells.
-    pub(crate) fn is_kernel(&self) -> bool {
-        self.kernel.is_some()
+    /// Whether it is the kernel that tells, and nothing else.
+    pub(crate) fn is_kernel_alone(&self) -> bool {
+        self.kernel.is_some() && self.sources.is_empty()
     }
 
     /// The first bytes of requests are wanted, for these protocols; none for all.
@@ -271,7 +271,7 @@ impl Live {
             sources: names
                 .chain(kernel.map(|_| "the kernel".to_owned()))
                 .collect(),
-            is_kernel: kernel.is_some(),
+            is_kernel: self.is_kernel_alone(),
             filter: filters
                 .next()
                 .filter(|_| self.sources.len() == 1)

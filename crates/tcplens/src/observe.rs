@@ -12,7 +12,7 @@ use tcplens_core::batch::AnyRecord;
 use tcplens_core::engine::{Front, Lane, Transport};
 use tcplens_core::filter::packet::PacketFilter;
 use tcplens_core::filter::tcpeek::HandshakeFilter;
-use tcplens_core::kernel::Counts as MapperCounts;
+use tcplens_core::kernel::{Counts as MapperCounts, JoinCounts};
 use tcplens_core::packet::{Interface, LinkType};
 use tcplens_core::pending::Pending;
 use tcplens_core::record::{Finding, Health, SCHEMA_VERSION};
@@ -308,7 +308,7 @@ fn shown(mut plan: Plan, view: &mut dyn View) -> Result<Observed> {
         Some(live) => {
             // What takes packets one after the other takes one thread.
             let takes_packets = view.packets() != Packets::None;
-            let is_counted = plan.count.is_some() && !live.is_kernel();
+            let is_counted = plan.count.is_some() && !live.is_kernel_alone();
             if takes_packets || plan.write.is_some() || is_counted {
                 plan.threads = 1;
             }
@@ -572,6 +572,8 @@ pub(crate) struct Totals {
     pub kernel: Option<KernelTotals>,
     /// Attempts that nothing had answered, when this was told.
     pub pending: Pending,
+    /// What giving records of packets their sockets came to.
+    pub joined: Option<JoinCounts>,
 }
 
 /// What the kernel told, and what that took.
@@ -606,6 +608,7 @@ impl Totals {
             unclaimed: 0,
             kernel: None,
             pending: Pending::default(),
+            joined: None,
         }
     }
 
@@ -628,6 +631,8 @@ impl Totals {
         // There is one at most.
         self.kernel = self.kernel.take().or_else(|| other.kernel.clone());
         self.pending.add(&other.pending);
+        // There is one at most, of all threads.
+        self.joined = self.joined.or(other.joined);
     }
 }
 
@@ -642,6 +647,11 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         })
         .filter(|(_, n)| *n > 0)
         .collect();
+    let joined = totals.joined.unwrap_or_default();
+    let unjoined = [
+        ("several_namespaces", joined.several_namespaces),
+        ("no_socket", joined.no_socket),
+    ];
     let kernel = totals.kernel.as_ref();
     let of_kernel = kernel.into_iter().flat_map(|kernel| {
         let programs = [
@@ -662,6 +672,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
             ("holes", shards.holes),
             ("datagram_flows", shards.evicted_datagrams),
             ("handed_on", totals.unclaimed),
+            ("joined_sockets", joined.sockets),
         ])
         .chain(shards.read.limit_hits())
         .chain(of_kernel);
@@ -691,6 +702,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         time_reversals: totals.time_reversals,
         connections: shards.connections,
         evicted_connections: shards.evicted,
+        unjoined_connections: unjoined.into_iter().filter(|(_, n)| *n > 0).collect(),
         late_syns: shards.late_syns,
         late_segments: shards.late_segments,
         stream_gaps: shards.read.gaps,

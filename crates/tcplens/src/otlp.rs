@@ -235,6 +235,8 @@ impl OtlpView<'_> {
 impl View for OtlpView<'_> {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
         match record {
+            // The kernel's records of the connection are told.
+            _ if record.is_joined() => {}
             AnyRecord::Handshake(handshake) => self.metrics.handshake(handshake),
             AnyRecord::Connection(connection) => self.metrics.connection(connection),
             AnyRecord::Request(reference) => {

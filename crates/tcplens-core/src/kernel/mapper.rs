@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::container::container_id;
 use super::event::{Event, Role, RoleBy, Socket, What};
+use super::join::{Lookout, Sight};
 use crate::batch::{Kind, Moment, Place, Records};
 use crate::filter::TupleFilter;
 use crate::record::{ConnectionId, Direction, Protocol, RoleFrom, Short, Side, SocketOwner};
@@ -138,6 +139,9 @@ pub struct Mapper {
     lost: Option<Timestamp>,
     /// Words of the request in hand.
     words: Vec<u8>,
+    /// Where somebody joins what the kernel tells with what packets tell.
+    lookout: Option<Lookout>,
+    sights: Vec<Sight>,
 }
 
 /// A cgroup, as records show it.
@@ -175,6 +179,8 @@ impl Mapper {
             is_ending: false,
             lost: None,
             words: Vec::new(),
+            lookout: None,
+            sights: Vec::new(),
         }
     }
 
@@ -189,11 +195,24 @@ impl Mapper {
             self.counts.filtered += 1;
             return;
         }
+        if let Some(lookout) = &mut self.lookout {
+            self.sights.extend(lookout.event(&socket, at, &what));
+        }
         match what {
             What::Task(task) => self.task(socket, *task, out),
             What::Connection(connection) => self.connection(&socket, at, &connection, out),
             What::Attempt(attempt) => self.attempt(socket, at, attempt, out),
         }
+    }
+
+    /// From here on [`sights`](Self::sights) tells of sockets; it remembers at most so many.
+    pub fn look_out(&mut self, most: usize) {
+        self.lookout = Some(Lookout::new(most));
+    }
+
+    /// Sockets that were new, and that were gone, since they were taken from here last: of events that were not filtered.
+    pub fn sights(&mut self) -> &mut Vec<Sight> {
+        &mut self.sights
     }
 
     /// Time goes on: what has waited for too long is over.

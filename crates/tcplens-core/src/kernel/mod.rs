@@ -3,6 +3,7 @@
 mod container;
 mod event;
 mod head;
+mod join;
 mod mapper;
 mod tags;
 
@@ -11,5 +12,6 @@ pub use event::{
     Attempt, AttemptEnd, Closed, Connection, Event, Mode, Process, Role, RoleBy, Socket, Task,
     TaskEnd, What,
 };
+pub use join::{JoinCounts, Joins, Sight};
 pub use mapper::{CgroupPath, Counts, Mapper, Settings};
 pub use tags::{Tagged, tags};

@@ -9,9 +9,10 @@ use crate::time::Span;
 extra! {
     /// A socket and who has it.
     SocketOwner {
-        /// Kernel: the socket's number (SO_COOKIE), never used twice.
+        /// Kernel: the socket's number (SO_COOKIE), never used twice. Of packets too, where the agent looks from inside the kernel
+        /// as well: the socket with the same ends at that time; of two on this host, the server's.
         socket_cookie: Option<u64> = count,
-        /// Kernel: inode of the network namespace.
+        /// Inode of the socket's network namespace.
         netns: Option<u64> = count,
         /// Kernel: the process that used the socket first, as the initial namespace numbers it.
         pid: Option<u64> = count,

@@ -49,6 +49,10 @@ record! {
         connections: u64 = count,
         /// Connections given up because a table was full.
         evicted_connections: u64 = count,
+        /// Connections of packets that got no socket though the kernel told of sockets too, by reason: `several_namespaces`, their
+        /// ends are sockets of more than one; `no_socket`, the kernel told of none (translated or forwarded, or a port of which it
+        /// was not asked).
+        unjoined_connections: Vec<(&'static str, u64)> = counts,
         /// SYNs of attempts that had been concluded.
         late_syns: u64 = count,
         /// Segments of connections whose record had been written.
@@ -102,6 +106,7 @@ impl Health {
             time_reversals: 0,
             connections: 0,
             evicted_connections: 0,
+            unjoined_connections: Vec::new(),
             late_syns: 0,
             late_segments: 0,
             stream_gaps: 0,

@@ -117,6 +117,8 @@ pub struct HealthCounts {
     pub connections: u64,
     /// See [`Health::evicted_connections`].
     pub evicted_connections: u64,
+    /// See [`Health::unjoined_connections`].
+    pub unjoined_connections: Vec<(&'static str, u64)>,
     /// See [`Health::stream_gaps`].
     pub stream_gaps: u64,
     /// See [`Health::unparsed_messages`].
@@ -376,6 +378,7 @@ impl HealthCounts {
         }
         for (counts, now) in [
             (&mut self.undecoded, &health.undecoded),
+            (&mut self.unjoined_connections, &health.unjoined_connections),
             (&mut self.unparsed_messages, &health.unparsed_messages),
             (&mut self.limit_hits, &health.limit_hits),
             (&mut self.records, &health.records),

@@ -213,10 +213,18 @@ pub(crate) fn of_tree(tree: &Node) -> Result<AgentConfig, Vec<Problem>> {
 /// `None` only if a problem was told.
 fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let sources = top.sections("sources", &keys::SOURCE, source);
-    let is_kernel = |source: &Option<Source>| matches!(source, Some(Source::Kernel(_)));
-    let (filter, tuple_filter) = match sources.iter().any(is_kernel) {
-        true => (None, top.one("filter", tuple_filter)),
-        false => (top.one("filter", packet_filter), None),
+    let has = |is: fn(&Source) -> bool| sources.iter().flatten().any(is);
+    let has_kernel = has(|source| matches!(source, Source::Kernel(_)));
+    let has_packets = has(|source| !matches!(source, Source::Kernel(_)));
+    let (filter, tuple_filter) = match (has_kernel, has_packets) {
+        (true, false) => (None, top.one("filter", tuple_filter)),
+        (true, true) => {
+            let both = top.one("filter", |text: &str| -> Result<_, String> {
+                Ok((tuple_filter(text)?, packet_filter(text)?))
+            });
+            both.map_or((None, None), |(tuple, packet)| (Some(packet), Some(tuple)))
+        }
+        (false, _) => (top.one("filter", packet_filter), None),
     };
     let exclude = top.one("exclude", packet_filter);
     let checksum = top.one("checksum", word::<ChecksumChoice>);

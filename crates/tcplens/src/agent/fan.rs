@@ -205,15 +205,20 @@ impl Fan {
         }
     }
 
-    fn show(&mut self, record: &Record<'_>) -> Result<(), SinkEnd> {
+    /// `is_joined`: the kernel tells of its connection, too.
+    fn show(&mut self, record: &Record<'_>, is_joined: bool) -> Result<(), SinkEnd> {
+        let takes = |view: &AgentView| {
+            let is_once = !is_joined || matches!(view.config.shows, Shows::Records(_));
+            is_once && view.takes(record)
+        };
         for slot in &mut self.slots {
             if let Some(missed) = &mut slot.missed
-                && slot.view.takes(record)
+                && takes(&slot.view)
             {
                 *missed += 1;
             }
         }
-        self.each(|view| match view.takes(record) {
+        self.each(|view| match takes(view) {
             true => view.show(record),
             false => Ok(()),
         })
@@ -248,21 +253,24 @@ impl Fan {
 
 impl View for Fan {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
-        if let Some(anomalies) = &mut self.anomalies {
+        let is_joined = record.is_joined();
+        if let Some(anomalies) = &mut self.anomalies
+            && !is_joined
+        {
             anomalies.record(record, self.now);
         }
         match record {
             AnyRecord::Handshake(handshake) => {
                 self.records[0] += 1;
-                self.show(&Record::Handshake(handshake))
+                self.show(&Record::Handshake(handshake), is_joined)
             }
             AnyRecord::Request(reference) => {
                 self.records[1] += 1;
-                self.show(&Record::Request(&reference.record(), record))
+                self.show(&Record::Request(&reference.record(), record), is_joined)
             }
             AnyRecord::Connection(connection) => {
                 self.records[2] += 1;
-                self.show(&Record::Connection(connection))
+                self.show(&Record::Connection(connection), is_joined)
             }
         }
     }

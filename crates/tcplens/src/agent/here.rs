@@ -21,8 +21,8 @@ pub(crate) fn troubles(config: &AgentConfig) -> Vec<String> {
             troubles.extend(missing.map(|file| format!("there is no {} to read", file.display())));
         }
         // What it takes is asked of the kernel when it begins; `doctor` tells.
-        From::Kernel(_) | From::Sockets => {}
-        From::Live(live) => {
+        From::Sockets => {}
+        From::Live(live, _) => {
             // Another namespace takes a privilege to look into.
             let here = live.iter().filter(|source| source.netns.is_none());
             let names = here.flat_map(|source| &source.interfaces);

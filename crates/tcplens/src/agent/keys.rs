@@ -218,7 +218,7 @@ pub(crate) static SOURCE: Table = Table {
             "kernel",
             "true or false",
             Some("false"),
-            "look from inside the kernel (eBPF) at this host's connections, those of `ports` or all; no packet is copied",
+            "look from inside the kernel (eBPF) at this host's connections, those of `ports` or all; no packet is copied. Once, and beside `interface` if wanted: then records of packets have the socket (kernel.md)",
         ),
         key(
             "peek",

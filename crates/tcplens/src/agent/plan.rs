@@ -35,10 +35,8 @@ pub(crate) enum From {
         /// Go on at their end.
         follow: bool,
     },
-    /// Interfaces, in the order of the file.
-    Live(Vec<Live>),
-    /// The kernel itself.
-    Kernel(InKernel),
+    /// Interfaces, in the order of the file, and the kernel itself.
+    Live(Vec<Live>, Option<InKernel>),
     /// There are no packets: its sockets are all.
     Sockets,
 }
@@ -51,6 +49,7 @@ pub(crate) fn from(config: &AgentConfig) -> From {
     let mut files = Vec::new();
     let mut follows = false;
     let mut live = Vec::new();
+    let mut in_kernel = None;
     for source in &config.sources {
         match source {
             Source::Files { read, follow } => {
@@ -58,16 +57,15 @@ pub(crate) fn from(config: &AgentConfig) -> From {
                 follows |= follow;
             }
             Source::Live(interfaces) => live.push(interfaces.clone()),
-            // It goes with no other.
-            Source::Kernel(kernel) => return From::Kernel(kernel.clone()),
+            Source::Kernel(kernel) => in_kernel = Some(kernel.clone()),
         }
     }
-    match live.is_empty() {
+    match live.is_empty() && in_kernel.is_none() {
         true => From::Files {
             files,
             follow: follows,
         },
-        false => From::Live(live),
+        false => From::Live(live, in_kernel),
     }
 }
 
@@ -217,7 +215,7 @@ pub(crate) fn live_plan(
     stop: Arc<AtomicBool>,
 ) -> Plan {
     let mut plan = plan(config, Vec::new(), false, 1, stop);
-    plan.settings.vantage = match live.is_kernel() {
+    plan.settings.vantage = match live.is_kernel_alone() {
         true => Vantage::Kernel,
         false => Vantage::Wire,
     };

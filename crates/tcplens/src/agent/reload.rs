@@ -126,7 +126,7 @@ impl Reload {
             log(Level::Info, "configuration read again");
             return;
         }
-        let is_of_kernel = |config| matches!(plan::from(config), plan::From::Kernel(_));
+        let is_of_kernel = |config| matches!(plan::from(config), plan::From::Live(_, Some(_)));
         if is_of_kernel(&self.began) && is_of_kernel(config) {
             let rules = plan::port_rules(config);
             if rules != self.rules {
@@ -242,8 +242,12 @@ fn needs_restart(began: &AgentConfig, now: &AgentConfig) -> Vec<String> {
             .map(|(ports, protocols, _): (_, _, Role)| (ports, protocols))
             .collect()
     };
-    let is_of_kernel = matches!(plan::from(began), plan::From::Kernel(_));
-    if spoken(began) != spoken(now) && !is_of_kernel {
+    // The kernel takes other ports while it goes on.
+    let is_kernel_alone = match plan::from(began) {
+        plan::From::Live(rings, kernel) => rings.is_empty() && kernel.is_some(),
+        plan::From::Files { .. } | plan::From::Sockets => false,
+    };
+    if spoken(began) != spoken(now) && !is_kernel_alone {
         keys.push("ports (port or protocol)".to_owned());
     }
     let (computed, wanted) = (plan::wanted(began), plan::wanted(now));

@@ -55,16 +55,14 @@ pub(super) fn run(command: &Agent) -> Result<ExitCode> {
     }
     match plan::from(&config) {
         From::Files { files, follow } => of_files(&command.config, config, files, follow),
-        From::Live(live) => {
+        From::Live(live, kernel) => {
             let names = live.iter().flat_map(|source| source.interfaces.clone());
-            let names: Vec<_> = names.collect();
+            let names: Vec<_> = names
+                .chain(kernel.as_ref().map(|_| "the kernel".to_owned()))
+                .collect();
             let rings = plan::rings(&config, &live);
-            of_live(&command.config, config, (rings, None), &names)
-        }
-        From::Kernel(kernel) => {
-            let source = plan::in_kernel(&config, &kernel);
-            let names = ["the kernel".to_owned()];
-            of_live(&command.config, config, (Vec::new(), Some(source)), &names)
+            let kernel = kernel.map(|kernel| plan::in_kernel(&config, &kernel));
+            of_live(&command.config, config, (rings, kernel), &names)
         }
         From::Sockets => of_sockets(&command.config, config),
     }
@@ -150,7 +148,7 @@ fn sockets(
     Ok((Some(OpenSockets::open(sockets, asked, live)?), desk))
 }
 
-/// Interfaces, or the kernel itself; `names` tell which.
+/// Interfaces, the kernel itself, or both; `names` tell which.
 fn of_live(
     path: &Path,
     config: AgentConfig,

@@ -10,6 +10,7 @@ use tcplens_capture::clock::Clock;
 use tcplens_capture::ring::{Block, Ring, RingError};
 use tcplens_core::batch::{Place, Records};
 use tcplens_core::engine::{Lane, Work};
+use tcplens_core::kernel::Sight;
 use tcplens_core::packet::{Batch, Lent, Packet};
 use tcplens_core::shard::{Owner, Settings};
 use tcplens_core::share::Moved;
@@ -46,6 +47,8 @@ pub(super) struct Round {
     pub totals: Option<Box<Totals>>,
     /// It is the end: there is time for whoever takes the lines.
     pub is_ending: bool,
+    /// Sockets that the kernel told of, where records of packets are to have theirs.
+    pub sights: Vec<Sight>,
 }
 
 /// Where a ring stands among all.

@@ -234,6 +234,8 @@ impl<'p, S: Source> Listening<'p, S> {
         }
         // What was shown is empty.
         self.records.clear();
+        round.sights.clear();
+        std::mem::swap(self.mapper.sights(), &mut round.sights);
         if self.told.is_none_or(|told| told.elapsed() >= TELL) {
             self.told = Some(Instant::now());
             self.tell_limitations();
@@ -244,7 +246,8 @@ impl<'p, S: Source> Listening<'p, S> {
             let _ = self.rounds.send(round);
             return;
         }
-        if let Err(TrySendError::Full(round)) = self.rounds.try_send(round) {
+        if let Err(TrySendError::Full(mut round)) = self.rounds.try_send(round) {
+            self.mapper.sights().append(&mut round.sights);
             let lost: usize = round.records.iter().map(Records::len).sum();
             self.dropped += lost as u64;
         }

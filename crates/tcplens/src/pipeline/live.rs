@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_core::batch::Place;
+use tcplens_core::kernel::Joins;
 use tcplens_core::pending::Pending;
 use tcplens_core::record::Health;
 use tcplens_core::shard::Settings;
@@ -61,6 +62,14 @@ pub(crate) fn run(
         limit_held: plan.settings.limit_held / count.max(1),
         ..plan.settings.clone()
     };
+    let kernel = kernel.map(|mut kernel| {
+        if count > 0 {
+            let most = plan.settings.limit_connections;
+            kernel.mapper.look_out(most);
+            show.joins = Some(Joins::new(most));
+        }
+        kernel
+    });
     let inboxes: Vec<Inbox> = (0..count).map(|_| Inbox::default()).collect();
     let (mut captured, mut heard) = (Vec::new(), None);
     let mut totals = vec![Totals::default(); count + usize::from(kernel.is_some())];
@@ -152,7 +161,16 @@ fn show_all(
         match arriving.recv_timeout(LOOK) {
             Ok(mut round) => {
                 let ring = round.ring;
-                marks[ring] = marks[ring].max(round.watermark);
+                let mark = match &mut show.joins {
+                    // What packets tell waits for what the kernel tells of their sockets.
+                    Some(joins) if ring + 1 == totals.len() => {
+                        round.sights.drain(..).for_each(|sight| joins.note(sight));
+                        joins.forget(round.clock);
+                        later(round.watermark)
+                    }
+                    _ => round.watermark,
+                };
+                marks[ring] = marks[ring].max(mark);
                 show.begin(round.first);
                 let mark = marks.iter().min().copied().unwrap_or_default();
                 match show.packets {
@@ -171,7 +189,7 @@ fn show_all(
                 if let Some(told) = round.totals.take() {
                     totals[ring] = *told;
                     // The kernel's view tells of attempts when they are over: none that is pending is known there.
-                    if !plan.live.as_ref().is_some_and(Live::is_kernel) {
+                    if !plan.live.as_ref().is_some_and(Live::is_kernel_alone) {
                         show.view.pending(&pending_now(totals));
                     }
                 }
@@ -220,6 +238,14 @@ fn show_all(
     }
 }
 
+/// A mark of the kernel's, as far as its sockets are known for sure.
+fn later(watermark: Place) -> Place {
+    if watermark == Place::LAST {
+        return watermark;
+    }
+    Place::after(watermark.at.clock.plus(-Joins::LATER_NS), 0)
+}
+
 /// What was counted so far, a moment ago at most.
 fn health_now(plan: &Plan, totals: &[Totals], show: &Show<'_>) -> Health {
     let mut all = Totals::default();
@@ -227,6 +253,7 @@ fn health_now(plan: &Plan, totals: &[Totals], show: &Show<'_>) -> Health {
         all.add(one);
     }
     all.records_dropped += show.view.dropped();
+    all.joined = show.joins.as_ref().map(Joins::counts);
     health(plan, &all, show.records)
 }
 
@@ -307,6 +334,7 @@ fn end(
         totals.add(&heard.totals);
         troubles.extend(heard.error);
     }
+    totals.joined = show.joins.as_ref().map(Joins::counts);
     Ok(Ran {
         source: None,
         gates,

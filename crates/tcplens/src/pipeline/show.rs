@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tcplens_core::batch::{AnyRecord, Moment, Place, Records};
 use tcplens_core::engine::{Lane, Merge, steps};
+use tcplens_core::kernel::Joins;
 use tcplens_core::record::{Health, Protocol};
 use tcplens_core::shard::{Owner, Settings};
 use tcplens_core::time::Timestamp;
@@ -29,6 +30,8 @@ pub(super) struct Show<'v> {
     pub desk: Option<Desk>,
     /// Takes note of names that records tell.
     names: Option<Naming>,
+    /// Gives records of packets their sockets, where the kernel tells of these.
+    pub joins: Option<Joins>,
     /// Records that are still to be shown; `None`: all.
     pub left: Option<u64>,
     /// Which of them are counted down.
@@ -71,6 +74,7 @@ impl<'v> Show<'v> {
             end: None,
             desk: None,
             names,
+            joins: None,
             left: None,
             counted: Wanted::default(),
             is_begun: false,
@@ -99,6 +103,7 @@ impl<'v> Show<'v> {
             end,
             desk,
             names,
+            joins,
             left,
             counted,
             ..
@@ -113,8 +118,15 @@ impl<'v> Show<'v> {
                 }
                 *left -= u64::from(counted.includes(record));
             }
+            let stamped = joins.as_mut().and_then(|joins| joins.stamp(record));
+            let record = match &stamped {
+                Some(stamped) => stamped.of(record),
+                None => record,
+            };
             count(records, record);
-            if let Some(desk) = desk {
+            if let Some(desk) = desk
+                && !record.is_joined()
+            {
                 desk.record(record);
             }
             if end.is_none() {

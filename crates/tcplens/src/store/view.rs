@@ -20,7 +20,10 @@ pub(crate) struct Storing<'v> {
 
 impl View for Storing<'_> {
     fn record(&mut self, record: AnyRecord<'_>) -> Result<(), SinkEnd> {
-        self.feeder.record(record)?;
+        // The kernel's records of the connection are kept.
+        if !record.is_joined() {
+            self.feeder.record(record)?;
+        }
         self.view.record(record)
     }
 

@@ -17,6 +17,7 @@ mod frames;
 mod kernel;
 mod kernel_handshakes;
 mod kernel_http;
+mod kernel_join;
 mod kernel_records;
 mod kernel_redis;
 mod kernel_tls;

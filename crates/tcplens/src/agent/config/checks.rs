@@ -33,11 +33,14 @@ pub(super) fn checked_as_a_whole(
         );
     }
     let known: Vec<_> = sources.iter().flatten().collect();
-    let is_kernel = |source: &&Source| matches!(source, Source::Kernel(_));
-    if known.len() > 1 && known.iter().any(is_kernel) {
+    let kernels = known
+        .iter()
+        .filter(|source| matches!(source, Source::Kernel(_)));
+    let kernels = kernels.count();
+    if kernels > 1 {
         top.problem(
             "sources",
-            "the kernel's view goes with no other source: both would tell of the same connections; start one agent for each",
+            "the kernel is there more than once: it tells of all network namespaces; leave all but one out",
         );
     }
     let is_live = |source: &&Source| matches!(source, Source::Live(_));
@@ -45,10 +48,17 @@ pub(super) fn checked_as_a_whole(
     let files = known
         .iter()
         .filter(|source| matches!(source, Source::Files { .. }));
-    if live > 0 && files.count() > 0 {
+    let files = files.count();
+    if live > 0 && files > 0 {
         top.problem(
             "sources",
             "files and interfaces do not go together: packets of files have times of their own; start one agent for each",
+        );
+    }
+    if kernels > 0 && files > 0 {
+        top.problem(
+            "sources",
+            "files and the kernel's view do not go together: packets of files are of another time; start one agent for each",
         );
     }
     let follows = |follow: bool| {
@@ -129,13 +139,14 @@ pub(super) fn checked_for_the_kernel(
     (checksum, keep_duplicates): (Option<ChecksumChoice>, bool),
     is_who: bool,
 ) {
-    let mut sources = sources.iter().flatten();
-    if sources.any(|source| matches!(source, Source::Kernel(_))) {
+    let has = |is: fn(&Source) -> bool| sources.iter().flatten().any(is);
+    let has_packets = has(|source| !matches!(source, Source::Kernel(_)));
+    if has(|source| matches!(source, Source::Kernel(_))) {
         let is_checked = checksum.is_some_and(|checksum| checksum != ChecksumChoice::None);
         for (name, is_there) in [
             ("exclude", top.has("exclude")),
-            ("checksum", is_checked),
-            ("keep_duplicates", keep_duplicates),
+            ("checksum", is_checked && !has_packets),
+            ("keep_duplicates", keep_duplicates && !has_packets),
         ] {
             if is_there {
                 top.problem(

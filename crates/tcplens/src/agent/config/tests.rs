@@ -160,8 +160,16 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
             "a.yaml:4:13: sources[1].buffer: tcpdump counts KiB here; write 4MiB if that was meant",
         ),
         (
-            "VIEWsources:\n  - kernel: true\n  - interface: any\n",
-            "a.yaml:3:3: sources: the kernel's view goes with no other source: ",
+            "VIEWsources:\n  - kernel: true\n  - kernel: true\n",
+            "a.yaml:3:3: sources: the kernel is there more than once: ",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\n  - read: x\n",
+            "a.yaml:3:3: sources: files and the kernel's view do not go together: ",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\n  - interface: any\nfilter: tcp[13] == 2\n",
+            "a.yaml:5:9: filter: ",
         ),
         (
             "VIEWsources:\n  - kernel: true\n    snaplen: 64\n",

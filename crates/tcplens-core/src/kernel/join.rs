@@ -1,0 +1,285 @@
+//! Which sockets records of packets belong to, where the kernel tells of the same connections: by their ends and by when
+//! they lived, never by time alone. Not a flow table: it knows what the kernel told, and nothing of packets.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use super::event::{AttemptEnd, Socket, What};
+use crate::batch::{AnyRecord, Stamped};
+use crate::record::{Connection, ConnectionId, Handshake, Request, SocketOwner, Vantage};
+use crate::time::{Span, Timestamp};
+
+/// An address and a port.
+type End = (IpAddr, u16);
+
+/// How long a socket is known after its end: its connection's record of packets comes when that has lingered, or was silent
+/// for long. Chosen.
+const KEEP: Span = Span::from_ns(300_000_000_000);
+
+/// What the kernel told of a socket: it is there, or it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    local: End,
+    remote: End,
+    /// 0 where there was no full socket.
+    cookie: u64,
+    netns: u32,
+    began: Timestamp,
+    ended: Option<Timestamp>,
+}
+
+/// Tells of each socket when it is heard of first, and when it is gone.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    /// Cookies that were told, up to a bound.
+    told: BTreeSet<u64>,
+    most: usize,
+}
+
+impl Lookout {
+    /// That remembers at most so many sockets; more are told anew with each event, which costs time and nothing else.
+    pub(super) fn new(most: usize) -> Lookout {
+        Lookout {
+            told: BTreeSet::new(),
+            most,
+        }
+    }
+
+    /// What tells, at a time, of a socket that was not told before.
+    pub(super) fn event(&mut self, socket: &Socket, at: Timestamp, what: &What) -> Option<Sight> {
+        let is_over = match what {
+            What::Task(_) => false,
+            What::Connection(connection) => connection.closed.is_some(),
+            What::Attempt(attempt) => match attempt.end {
+                AttemptEnd::Established | AttemptEnd::SynackAgain(_) | AttemptEnd::Open => false,
+                AttemptEnd::Failed(_) | AttemptEnd::Closed | AttemptEnd::RefusedHere => true,
+            },
+        };
+        if is_over {
+            self.told.remove(&socket.cookie);
+        } else if self.told.contains(&socket.cookie) {
+            return None;
+        } else if socket.cookie != 0 && self.told.len() < self.most {
+            self.told.insert(socket.cookie);
+        }
+        let end = |(address, port): End| (address.to_canonical(), port);
+        Some(Sight {
+            local: end(socket.local),
+            remote: end(socket.remote),
+            cookie: socket.cookie,
+            netns: socket.netns,
+            began: socket.began,
+            ended: is_over.then_some(at),
+        })
+    }
+}
+
+/// The sockets that the kernel told of, by their ends.
+#[derive(Debug)]
+pub struct Joins {
+    /// Of both ends, the lower first.
+    by_ends: BTreeMap<(End, End), Vec<Sight>>,
+    /// In the order in which they were told to be gone.
+    gone: VecDeque<(Timestamp, (End, End))>,
+    known: usize,
+    most: usize,
+    counts: JoinCounts,
+}
+
+/// What became of connections of packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JoinCounts {
+    /// Their ends are sockets of several network namespaces.
+    pub several_namespaces: u64,
+    /// The kernel told of no socket with their ends: an address was translated, the host only forwards them, or the kernel
+    /// was not asked about their port.
+    pub no_socket: u64,
+    /// Sockets that were not remembered, for there were too many.
+    pub sockets: u64,
+}
+
+/// What is known of the socket of a record.
+enum Found {
+    Socket(Sight),
+    Several,
+    None,
+}
+
+impl Joins {
+    /// How much later than its packets, in ns, the kernel may tell of a socket: those of its handshake come first. Chosen: far
+    /// more than a packet takes from the interface to its socket.
+    pub const LATER_NS: i64 = 10_000_000;
+
+    /// That remembers at most so many sockets.
+    #[must_use]
+    pub fn new(most: usize) -> Joins {
+        Joins {
+            by_ends: BTreeMap::new(),
+            gone: VecDeque::new(),
+            known: 0,
+            most,
+            counts: JoinCounts::default(),
+        }
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counts(&self) -> JoinCounts {
+        self.counts
+    }
+
+    /// Takes note of a socket.
+    pub fn note(&mut self, sight: Sight) {
+        let ends = in_order(sight.local, sight.remote);
+        if let Some(ended) = sight.ended {
+            self.gone.push_back((ended, ends));
+        }
+        let all = self.by_ends.entry(ends).or_default();
+        let is_it = |known: &&mut Sight| {
+            sight.cookie != 0 && known.cookie == sight.cookie && known.local == sight.local
+        };
+        if let Some(known) = all.iter_mut().find(is_it) {
+            known.ended = known.ended.or(sight.ended);
+        } else if self.known < self.most {
+            self.known += 1;
+            all.push(sight);
+        } else {
+            self.counts.sockets += 1;
+        }
+    }
+
+    /// Forgets sockets that are gone for long at `now`.
+    pub fn forget(&mut self, now: Timestamp) {
+        let is_old = |ended: Timestamp| now.since(ended).is_some_and(|gone| gone >= KEEP);
+        while let Some(&(ended, ends)) = self.gone.front()
+            && is_old(ended)
+        {
+            self.gone.pop_front();
+            let Some(all) = self.by_ends.get_mut(&ends) else {
+                continue;
+            };
+            let before = all.len();
+            all.retain(|sight| !sight.ended.is_some_and(is_old));
+            self.known -= before - all.len();
+            if all.is_empty() {
+                self.by_ends.remove(&ends);
+            }
+        }
+    }
+
+    /// A record of packets with its socket, if it has one and that is known.
+    pub fn stamp(&mut self, record: AnyRecord<'_>) -> Option<Stamped> {
+        let (life, is_last) = match record {
+            AnyRecord::Handshake(handshake) => (Life::of_handshake(handshake), false),
+            AnyRecord::Request(reference) => (Life::of_request(&reference.record()), false),
+            AnyRecord::Connection(connection) => {
+                (Life::of_connection(connection), connection.is_final)
+            }
+        };
+        let life = life?;
+        match self.find(&life) {
+            Found::Socket(sight) => {
+                let owner = SocketOwner {
+                    socket_cookie: (sight.cookie != 0).then_some(sight.cookie),
+                    netns: (sight.netns != 0).then(|| u64::from(sight.netns)),
+                    ..SocketOwner::default()
+                };
+                return Some(Stamped::new(record, owner));
+            }
+            // Each connection counts once: by its last record.
+            Found::Several => self.counts.several_namespaces += u64::from(is_last),
+            Found::None => self.counts.no_socket += u64::from(is_last),
+        }
+        None
+    }
+
+    fn find(&self, life: &Life) -> Found {
+        let Some(all) = self.by_ends.get(&in_order(life.client, life.server)) else {
+            return Found::None;
+        };
+        let lived = |sight: &&Sight| {
+            sight.ended.is_none_or(|ended| ended >= life.from)
+                && sight.began <= life.to.plus(Self::LATER_NS)
+        };
+        // Of sockets one after the other with the same ends, the first that was there then.
+        let first = |end: End| {
+            let of_end = all.iter().filter(|sight| sight.local == end);
+            of_end.filter(lived).min_by_key(|sight| sight.began)
+        };
+        let namespaces = all.iter().filter(lived).map(|sight| sight.netns);
+        let mut namespaces = namespaces.collect::<Vec<_>>();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        match (namespaces.len(), first(life.server).or(first(life.client))) {
+            (0 | 1, Some(sight)) => Found::Socket(*sight),
+            (0 | 1, None) => Found::None,
+            _ => Found::Several,
+        }
+    }
+}
+
+fn in_order(one: End, other: End) -> (End, End) {
+    (one.min(other), one.max(other))
+}
+
+/// What of a record tells its socket.
+struct Life {
+    client: End,
+    server: End,
+    /// The first packet of its connection.
+    from: Timestamp,
+    /// The last packet that it tells of.
+    to: Timestamp,
+}
+
+impl Life {
+    /// `None` for what is no record of packets.
+    fn of(
+        (vantage, id): (Vantage, ConnectionId),
+        (client, server): (End, End),
+        to: Timestamp,
+    ) -> Option<Life> {
+        match id {
+            ConnectionId::Packets { first, .. } if vantage.sees_packets() => Some(Life {
+                client,
+                server,
+                from: first,
+                to,
+            }),
+            ConnectionId::Packets { .. } | ConnectionId::Socket { .. } => None,
+        }
+    }
+
+    fn of_handshake(record: &Handshake) -> Option<Life> {
+        let client = end(record.client_ip, record.client_port)?;
+        let server = end(record.server_ip, record.server_port)?;
+        let to = after(record.time, record.wait_us);
+        Life::of((record.vantage, record.connection_id), (client, server), to)
+    }
+
+    fn of_request(record: &Request<'_>) -> Option<Life> {
+        let client = end(record.client_ip, record.client_port)?;
+        let server = end(record.server_ip, record.server_port)?;
+        let to = after(record.time, record.total_us);
+        Life::of((record.vantage, record.connection_id), (client, server), to)
+    }
+
+    fn of_connection(record: &Connection) -> Option<Life> {
+        let client = end(record.client_ip, record.client_port)?;
+        let server = end(record.server_ip, record.server_port)?;
+        let to = after(record.time, record.duration_us);
+        Life::of((record.vantage, record.connection_id), (client, server), to)
+    }
+}
+
+fn end(address: IpAddr, port: u64) -> Option<End> {
+    Some((address.to_canonical(), u16::try_from(port).ok()?))
+}
+
+fn after(time: Timestamp, span: Option<Span>) -> Timestamp {
+    let ns = span.map_or(0, |span| i64::try_from(span.ns()).unwrap_or(i64::MAX));
+    time.plus(ns)
+}
+
+#[cfg(test)]
+mod tests;
