@@ -250,8 +250,8 @@ mod tests {
 
     #[test]
     fn flows_that_differ_little_are_spread_over_shards_and_slots_with_any_key() {
-        type Ends = ((u32, u16), (u32, u16));
-        let sets: [(&str, fn(u32) -> Ends); 5] = [
+        type Make = fn(u32) -> ((u32, u16), (u32, u16));
+        let sets: [(&str, Make); 5] = [
             ("hosts", |n| ((0x0a00_0002, 80), (0xc633_6401 + n, 40_000))),
             ("networks", |n| {
                 ((0x0a00_0002, 80), (0xc000_0001 + (n << 8), 40_000))
