@@ -6,11 +6,15 @@ use std::net::IpAddr;
 
 use super::event::{AttemptEnd, Socket, What};
 use crate::batch::{AnyRecord, Stamped};
-use crate::record::{Connection, ConnectionId, Handshake, Request, SocketOwner, Vantage};
+use crate::record::{Connection, ConnectionId, Handshake, RequestRow, SocketOwner, Vantage};
 use crate::time::{Span, Timestamp};
+use crate::wire::segment::address;
 
 /// An address and a port.
 type End = (IpAddr, u16);
+
+/// Most sockets that are known at once. Chosen: 50 MB.
+pub const SOCKETS: usize = 1 << 18;
 
 /// How long a socket is known after its end: its connection's record of packets comes when that has lingered, or was silent
 /// for long. Chosen.
@@ -25,19 +29,20 @@ pub struct Sight {
     cookie: u64,
     netns: u32,
     began: Timestamp,
+    /// What has no cookie is only known at the moment at which it was told.
     ended: Option<Timestamp>,
 }
 
 /// Tells of each socket when it is heard of first, and when it is gone.
 #[derive(Debug)]
 pub(super) struct Lookout {
-    /// Cookies that were told, up to a bound.
+    /// Cookies that were told.
     told: BTreeSet<u64>,
     most: usize,
 }
 
 impl Lookout {
-    /// That remembers at most so many sockets; more are told anew with each event, which costs time and nothing else.
+    /// That remembers at most so many sockets.
     pub(super) fn new(most: usize) -> Lookout {
         Lookout {
             told: BTreeSet::new(),
@@ -59,7 +64,11 @@ impl Lookout {
             self.told.remove(&socket.cookie);
         } else if self.told.contains(&socket.cookie) {
             return None;
-        } else if socket.cookie != 0 && self.told.len() < self.most {
+        } else if socket.cookie != 0 {
+            if self.told.len() >= self.most {
+                // Ends may have been lost. All others are told anew.
+                self.told.clear();
+            }
             self.told.insert(socket.cookie);
         }
         let end = |(address, port): End| (address.to_canonical(), port);
@@ -69,7 +78,7 @@ impl Lookout {
             cookie: socket.cookie,
             netns: socket.netns,
             began: socket.began,
-            ended: is_over.then_some(at),
+            ended: (is_over || socket.cookie == 0).then_some(at),
         })
     }
 }
@@ -79,8 +88,9 @@ impl Lookout {
 pub struct Joins {
     /// Of both ends, the lower first.
     by_ends: BTreeMap<(End, End), Vec<Sight>>,
-    /// In the order in which they were told to be gone.
+    /// In the order in which they were found to be gone; one for each socket that is.
     gone: VecDeque<(Timestamp, (End, End))>,
+    /// Sockets in `by_ends`.
     known: usize,
     most: usize,
     counts: JoinCounts,
@@ -131,39 +141,70 @@ impl Joins {
     /// Takes note of a socket.
     pub fn note(&mut self, sight: Sight) {
         let ends = in_order(sight.local, sight.remote);
-        if let Some(ended) = sight.ended {
-            self.gone.push_back((ended, ends));
+        if self.known >= self.most {
+            self.forget_oldest();
         }
         let all = self.by_ends.entry(ends).or_default();
-        let is_it = |known: &&mut Sight| {
-            sight.cookie != 0 && known.cookie == sight.cookie && known.local == sight.local
-        };
-        if let Some(known) = all.iter_mut().find(is_it) {
-            known.ended = known.ended.or(sight.ended);
-        } else if self.known < self.most {
+        let mut is_known = false;
+        for known in all.iter_mut() {
+            if (known.local, known.netns) != (sight.local, sight.netns) {
+                continue;
+            }
+            let ended = if known.cookie == sight.cookie {
+                is_known = true;
+                sight.ended
+            } else {
+                // There is one socket at a time: the end of the one before was not told.
+                (sight.cookie != 0).then_some(sight.began)
+            };
+            if known.ended.is_none()
+                && let Some(ended) = ended
+            {
+                known.ended = Some(ended);
+                self.gone.push_back((ended, ends));
+            } else if known.cookie == 0 && is_known {
+                known.ended = known.ended.max(ended);
+            }
+        }
+        if is_known {
+            return;
+        }
+        if self.known < self.most {
             self.known += 1;
             all.push(sight);
+            self.gone.extend(sight.ended.map(|ended| (ended, ends)));
         } else {
             self.counts.sockets += 1;
+            if all.is_empty() {
+                self.by_ends.remove(&ends);
+            }
         }
     }
 
     /// Forgets sockets that are gone for long at `now`.
     pub fn forget(&mut self, now: Timestamp) {
         let is_old = |ended: Timestamp| now.since(ended).is_some_and(|gone| gone >= KEEP);
-        while let Some(&(ended, ends)) = self.gone.front()
-            && is_old(ended)
-        {
-            self.gone.pop_front();
-            let Some(all) = self.by_ends.get_mut(&ends) else {
-                continue;
-            };
-            let before = all.len();
-            all.retain(|sight| !sight.ended.is_some_and(is_old));
-            self.known -= before - all.len();
-            if all.is_empty() {
-                self.by_ends.remove(&ends);
-            }
+        while self.gone.front().is_some_and(|&(ended, _)| is_old(ended)) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets the socket that is gone for longest, if one is.
+    fn forget_oldest(&mut self) {
+        let Some((_, ends)) = self.gone.pop_front() else {
+            return;
+        };
+        let Some(all) = self.by_ends.get_mut(&ends) else {
+            return;
+        };
+        let gone = all.iter().enumerate();
+        let gone = gone.filter_map(|(n, sight)| Some((sight.ended?, n)));
+        if let Some((_, n)) = gone.min() {
+            all.remove(n);
+            self.known -= 1;
+        }
+        if all.is_empty() {
+            self.by_ends.remove(&ends);
         }
     }
 
@@ -171,7 +212,7 @@ impl Joins {
     pub fn stamp(&mut self, record: AnyRecord<'_>) -> Option<Stamped> {
         let (life, is_last) = match record {
             AnyRecord::Handshake(handshake) => (Life::of_handshake(handshake), false),
-            AnyRecord::Request(reference) => (Life::of_request(&reference.record()), false),
+            AnyRecord::Request(request) => (Life::of_request(request.row), false),
             AnyRecord::Connection(connection) => {
                 (Life::of_connection(connection), connection.is_final)
             }
@@ -201,10 +242,13 @@ impl Joins {
             sight.ended.is_none_or(|ended| ended >= life.from)
                 && sight.began <= life.to.plus(Self::LATER_NS)
         };
-        // Of sockets one after the other with the same ends, the first that was there then.
+        // Of sockets one after the other with the same ends, the first that was there then; and rather one than an attempt at
+        // one.
         let first = |end: End| {
             let of_end = all.iter().filter(|sight| sight.local == end);
-            of_end.filter(lived).min_by_key(|sight| sight.began)
+            of_end
+                .filter(lived)
+                .min_by_key(|sight| (sight.cookie == 0, sight.began))
         };
         let namespaces = all.iter().filter(lived).map(|sight| sight.netns);
         let mut namespaces = namespaces.collect::<Vec<_>>();
@@ -257,11 +301,20 @@ impl Life {
         Life::of((record.vantage, record.connection_id), (client, server), to)
     }
 
-    fn of_request(record: &Request<'_>) -> Option<Life> {
-        let client = end(record.client_ip, record.client_port)?;
-        let server = end(record.server_ip, record.server_port)?;
-        let to = after(record.time, record.total_us);
-        Life::of((record.vantage, record.connection_id), (client, server), to)
+    fn of_request(row: &RequestRow) -> Option<Life> {
+        let ends = [row.flow.low, row.flow.high].map(address);
+        let end = |n: u8| (ends[usize::from(n)], row.flow.ports[usize::from(n)]);
+        let times = &row.times;
+        // Times that are not known are the least of all.
+        let to = times
+            .last_request
+            .max(times.last_response)
+            .max(times.acknowledged);
+        Life::of(
+            (row.vantage, row.connection_id),
+            (end(row.client), end(1 - row.client)),
+            to.max(times.first_request),
+        )
     }
 
     fn of_connection(record: &Connection) -> Option<Life> {

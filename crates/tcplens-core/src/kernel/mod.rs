@@ -12,6 +12,6 @@ pub use event::{
     Attempt, AttemptEnd, Closed, Connection, Event, Mode, Process, Role, RoleBy, Socket, Task,
     TaskEnd, What,
 };
-pub use join::{JoinCounts, Joins, Sight};
+pub use join::{JoinCounts, Joins, SOCKETS, Sight};
 pub use mapper::{CgroupPath, Counts, Mapper, Settings};
 pub use tags::{Tagged, tags};

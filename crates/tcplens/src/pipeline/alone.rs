@@ -14,8 +14,8 @@ use super::decode::{Decode, Kept};
 use super::show::Show;
 use crate::observe::Packets;
 
-/// Most packets that are decoded, analysed and shown at once: their segments and records, 1 KB of a short connection, fit the cache.
-/// On http10m 512 to 8192 of blocks of 1 MiB took the same time within 2 %, and more of them more memory.
+/// Most packets that are decoded, analysed and shown at once: their segments and records, 1 KB of a short connection, fit the
+/// cache. On http10m 512 to 8192 of blocks of 1 MiB took the same time within 2 %, and more of them more memory.
 const AT_ONCE: usize = 1024;
 
 /// What is under way.

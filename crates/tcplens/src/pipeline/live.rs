@@ -1,6 +1,6 @@
 //! Live packets, and what the kernel tells. Each ring has a thread that decodes and analyses what lies in it, where it lies,
-//! and so has the kernel; the thread that was there shows what they found, and answers. Between them is a queue that never makes capture wait: records that find no room in
-//! it are dropped, and counted.
+//! and so has the kernel; the thread that was there shows what they found, and answers. Between them is a queue that never
+//! makes capture wait: records that find no room in it are dropped, and counted.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use tcplens_core::batch::Place;
-use tcplens_core::kernel::Joins;
+use tcplens_core::kernel::{Joins, SOCKETS};
 use tcplens_core::pending::Pending;
 use tcplens_core::record::Health;
 use tcplens_core::shard::Settings;
@@ -64,7 +64,7 @@ pub(crate) fn run(
     };
     let kernel = kernel.map(|mut kernel| {
         if count > 0 {
-            let most = plan.settings.limit_connections;
+            let most = plan.settings.limit_connections.min(SOCKETS);
             kernel.mapper.look_out(most);
             show.joins = Some(Joins::new(most));
         }

@@ -241,7 +241,7 @@ impl Drop for Alarm<'_, '_, '_, '_> {
 }
 
 /// How often a thread without work looks for a change before it sleeps: some 20 us, less than falling asleep and being
-/// woken takes. Stages are done in some tens.
+/// woken takes, and about as long as a stage.
 const SPINS: u32 = 1000;
 
 fn work(shared: &Mutex<Shared<'_, '_, '_>>, changed: &Condvar, changes: &AtomicU64) {

@@ -169,9 +169,10 @@ fn a_socket_is_told_once_and_its_end_once_more() {
     };
     assert_eq!(told(asked(server(11))), Some(None));
     assert_eq!(told(asked(server(11))), None);
-    // There is no room for it: it is told anew.
+    // There is room for one: the other is told anew.
     assert_eq!(told(asked(client(12))), Some(None));
-    assert_eq!(told(asked(client(12))), Some(None));
+    assert_eq!(told(asked(client(12))), None);
+    assert_eq!(told(asked(server(11))), Some(None));
     assert_eq!(told(closed(server(11), us(9))), Some(Some(us(9))));
 }
 
@@ -186,15 +187,52 @@ fn sockets_are_forgotten_long_after_their_end_and_are_no_more_than_the_bound() {
     assert_eq!(joins.known, 0);
 
     let mut few = Joins::new(1);
-    for cookie in [11, 12] {
-        let (socket, at, what) = asked(client(cookie));
-        few.note(
-            Lookout::new(9)
-                .event(&socket, at, &what)
-                .expect("it is new"),
-        );
+    let note = |joins: &mut Joins, (socket, at, what): (Socket, Timestamp, What)| {
+        let sight = Lookout::new(9).event(&socket, at, &what);
+        joins.note(sight.expect("it is new"));
+    };
+    for socket in [client(11), server(12)] {
+        note(&mut few, asked(socket));
     }
     assert_eq!((few.known, few.counts().sockets), (1, 1));
+    assert_eq!(few.by_ends.len(), 1);
+    // What is gone makes room.
+    note(&mut few, closed(client(11), us(700)));
+    note(&mut few, asked(server(12)));
+    assert_eq!((few.known, few.counts().sockets), (1, 1));
+    let record = packets(&server(0), 0, 10);
+    assert_eq!(given(&mut few, &record), Some((Some(12), NETNS)));
+    // The ends of sockets that were not known take no room either.
+    for port in 0..100 {
+        let mut other = server(0);
+        other.remote.1 = port;
+        note(&mut few, closed(other, us(800)));
+    }
+    assert!(few.gone.len() <= 1 && few.by_ends.len() <= 1);
+}
+
+#[test]
+fn a_socket_whose_end_was_lost_is_gone_when_another_has_its_ends() {
+    let mut second = server(12);
+    second.began = us(90_000);
+    let mut joins = joins([asked(server(11)), asked(second)]);
+    let of = |joins: &mut Joins, from| given(joins, &packets(&server(0), from, 100));
+    assert_eq!(of(&mut joins, 0), Some((Some(11), NETNS)));
+    assert_eq!(of(&mut joins, 95_000), Some((Some(12), NETNS)));
+}
+
+#[test]
+fn attempts_that_wait_do_not_pile_up_and_give_way_to_the_socket() {
+    let again = || What::Attempt(attempt(AttemptEnd::SynackAgain(1)));
+    let waiting = (1..50).map(|n| (server(0), us(n * 1000), again()));
+    let mut joins = joins(waiting);
+    assert_eq!((joins.known, joins.gone.len()), (1, 1));
+    let record = packets(&server(0), 0, 60_000);
+    assert_eq!(given(&mut joins, &record), Some((None, NETNS)));
+    let (socket, at, what) = asked(server(11));
+    let sight = Lookout::new(9).event(&socket, at, &what);
+    joins.note(sight.expect("it is new"));
+    assert_eq!(given(&mut joins, &record), Some((Some(11), NETNS)));
 }
 
 #[test]
