@@ -168,7 +168,7 @@ impl Front {
         (self.packets() > 0).then_some(self.last)
     }
 
-    /// Decodes a packet and hands its segment to its lane: one of a power of two, at most [`SHARDS`], and always as many.
+    /// Decodes a packet and hands its segment to its lane; `lanes` are always as many, a power of two, [`SHARDS`] at most.
     #[inline(always)]
     pub fn packet(&mut self, bytes: &[u8], packet: &Packet, link: LinkType, lanes: &mut [Work]) {
         self.frame += 1;
@@ -364,6 +364,7 @@ impl Front {
 /// Which of a power of two of lanes has the flow of this hash: its shard's number modulo theirs.
 #[inline(always)]
 fn lane_of(hash: u64, lanes: usize) -> usize {
+    debug_assert!(lanes.is_power_of_two() && lanes <= SHARDS);
     shard_of(hash) & (lanes - 1)
 }
 

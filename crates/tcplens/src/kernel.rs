@@ -40,11 +40,13 @@ impl KernelSource {
     ///
     /// # Errors
     /// What this kernel or these rights do not allow, and what to do.
-    pub(crate) fn open(&self, settings: &Settings) -> Result<InKernel> {
+    /// `is_beside_packets`: sockets are told of from their first moment to their last, whatever records are wanted.
+    pub(crate) fn open(&self, settings: &Settings, is_beside_packets: bool) -> Result<InKernel> {
         let mut options = self.options.clone();
-        options.tasks = settings.requests || settings.connections;
+        options.tasks = settings.requests || settings.connections || is_beside_packets;
+        options.only_connections = is_beside_packets && !settings.requests;
         // Those that failed are connections too.
-        options.attempts = settings.handshakes || settings.connections;
+        options.attempts = settings.handshakes || settings.connections || is_beside_packets;
         options.netns = self.netns.as_deref().map(netns::inode).transpose()?;
         // Of a namespace that has no name it is not known.
         let queues = match self.netns.as_deref() {

@@ -325,7 +325,7 @@ impl Live {
             opened.local.extend(local.into_iter().filter_map(alone));
         }
         if let Some(source) = &self.kernel {
-            opened.kernel = Some(source.open(settings)?);
+            opened.kernel = Some(source.open(settings, !self.sources.is_empty())?);
             let local = match &source.netns {
                 Some(name) if !netns::is_inode(name) => {
                     netns::within(name, interfaces::local_addresses)??

@@ -13,12 +13,8 @@ use crate::wire::segment::address;
 /// An address and a port.
 type End = (IpAddr, u16);
 
-/// Most sockets that are known at once. Chosen: 50 MB.
+/// Most sockets that are known at once. Chosen: some 80 MB.
 pub const SOCKETS: usize = 1 << 18;
-
-/// How long a socket is known after its end: its connection's record of packets comes when that has lingered, or was silent
-/// for long. Chosen.
-const KEEP: Span = Span::from_ns(300_000_000_000);
 
 /// What the kernel told of a socket: it is there, or it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +89,7 @@ pub struct Joins {
     /// Sockets in `by_ends`.
     known: usize,
     most: usize,
+    keep: Span,
     counts: JoinCounts,
 }
 
@@ -120,14 +117,16 @@ impl Joins {
     /// more than a packet takes from the interface to its socket.
     pub const LATER_NS: i64 = 10_000_000;
 
-    /// That remembers at most so many sockets.
+    /// That remembers at most so many sockets, each for `keep` after its end: longer than a record of packets may come after the
+    /// last packet.
     #[must_use]
-    pub fn new(most: usize) -> Joins {
+    pub fn new(most: usize, keep: Span) -> Joins {
         Joins {
             by_ends: BTreeMap::new(),
             gone: VecDeque::new(),
             known: 0,
             most,
+            keep,
             counts: JoinCounts::default(),
         }
     }
@@ -141,49 +140,68 @@ impl Joins {
     /// Takes note of a socket.
     pub fn note(&mut self, sight: Sight) {
         let ends = in_order(sight.local, sight.remote);
-        if self.known >= self.most {
-            self.forget_oldest();
-        }
         let all = self.by_ends.entry(ends).or_default();
         let mut is_known = false;
         for known in all.iter_mut() {
             if (known.local, known.netns) != (sight.local, sight.netns) {
                 continue;
             }
-            let ended = if known.cookie == sight.cookie {
-                is_known = true;
+            // A socket may connect once more when that has failed.
+            let is_same = known.cookie == sight.cookie
+                && known
+                    .ended
+                    .is_none_or(|ended| sight.began <= ended || known.cookie == 0);
+            is_known |= is_same;
+            let ended = if is_same {
                 sight.ended
             } else {
                 // There is one socket at a time: the end of the one before was not told.
-                (sight.cookie != 0).then_some(sight.began)
+                let is_later = sight.cookie != 0 && sight.began >= known.began;
+                is_later.then_some(sight.began)
             };
             if known.ended.is_none()
                 && let Some(ended) = ended
             {
                 known.ended = Some(ended);
                 self.gone.push_back((ended, ends));
-            } else if known.cookie == 0 && is_known {
+            } else if known.cookie == 0 && is_same {
                 known.ended = known.ended.max(ended);
             }
         }
         if is_known {
             return;
         }
+        if self.known >= self.most {
+            self.forget_oldest();
+        }
         if self.known < self.most {
             self.known += 1;
+            let all = self.by_ends.entry(ends).or_default();
+            all.reserve_exact(1);
             all.push(sight);
             self.gone.extend(sight.ended.map(|ended| (ended, ends)));
         } else {
             self.counts.sockets += 1;
-            if all.is_empty() {
+            if self.by_ends.get(&ends).is_some_and(Vec::is_empty) {
                 self.by_ends.remove(&ends);
+            }
+        }
+    }
+
+    /// The kernel tells nothing any more: no socket is there for longer than until `now`, as far as is known.
+    pub fn end(&mut self, now: Timestamp) {
+        for (ends, all) in &mut self.by_ends {
+            for sight in all.iter_mut().filter(|sight| sight.ended.is_none()) {
+                sight.ended = Some(now);
+                self.gone.push_back((now, *ends));
             }
         }
     }
 
     /// Forgets sockets that are gone for long at `now`.
     pub fn forget(&mut self, now: Timestamp) {
-        let is_old = |ended: Timestamp| now.since(ended).is_some_and(|gone| gone >= KEEP);
+        let keep = self.keep;
+        let is_old = |ended: Timestamp| now.since(ended).is_some_and(|gone| gone >= keep);
         while self.gone.front().is_some_and(|&(ended, _)| is_old(ended)) {
             self.forget_oldest();
         }
@@ -242,13 +260,13 @@ impl Joins {
             sight.ended.is_none_or(|ended| ended >= life.from)
                 && sight.began <= life.to.plus(Self::LATER_NS)
         };
-        // Of sockets one after the other with the same ends, the first that was there then; and rather one than an attempt at
-        // one.
+        // Of sockets one after the other with the same ends, the one that began when the connection did; and rather one than an
+        // attempt at one.
         let first = |end: End| {
             let of_end = all.iter().filter(|sight| sight.local == end);
             of_end
                 .filter(lived)
-                .min_by_key(|sight| (sight.cookie == 0, sight.began))
+                .min_by_key(|sight| (sight.cookie == 0, sight.began.0.abs_diff(life.from.0)))
         };
         let namespaces = all.iter().filter(lived).map(|sight| sight.netns);
         let mut namespaces = namespaces.collect::<Vec<_>>();

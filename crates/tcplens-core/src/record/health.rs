@@ -22,7 +22,7 @@ record! {
         undecoded: Vec<(&'static str, u64)> = counts,
         /// Packets the kernel dropped.
         kernel_drops: Option<u64> = count,
-        /// Events that the kernel's programs told: ends of requests, connections and attempts; absent where packets were read.
+        /// Events that the kernel's programs told: ends of requests, connections and attempts; absent where it was not asked.
         kernel_events: Option<u64> = count,
         /// Events that found no room in the ring buffer.
         event_drops: Option<u64> = count,
@@ -81,6 +81,15 @@ record! {
 }
 
 impl Health {
+    /// Packets and events that the kernel dropped, where that is known.
+    #[must_use]
+    pub fn dropped(&self) -> Option<u64> {
+        match (self.kernel_drops, self.event_drops) {
+            (Some(packets), Some(events)) => Some(packets + events),
+            (packets, events) => packets.or(events),
+        }
+    }
+
     /// Of an observation that has seen nothing: what is always counted is 0, all else is absent.
     #[must_use]
     pub fn new(vantage: Vantage) -> Health {

@@ -273,7 +273,8 @@ fn top(mut top: Section<'_, '_>) -> Option<AgentConfig> {
     let log_level = top.one("log_level", word::<Level>);
     checked_as_a_whole(&top, &sources, &views);
     checked_without_sources(&top, &sources, &views, &answering);
-    let is_who = !servers.is_empty() || !local.is_empty() || side == Some(SideChoice::Middle);
+    let is_side = side.is_some_and(|side| side == SideChoice::Middle || has_packets);
+    let is_who = !servers.is_empty() || !local.is_empty() || is_side;
     checked_for_the_kernel(&top, &sources, &ports, (checksum, keep_duplicates), is_who);
     let is_read = |protocol: &Protocol| *protocol != Protocol::Turn;
     let peeks = protocols.iter().any(is_read)

@@ -261,15 +261,15 @@ impl View for Fan {
         }
         match record {
             AnyRecord::Handshake(handshake) => {
-                self.records[0] += 1;
+                self.records[0] += u64::from(!is_joined);
                 self.show(&Record::Handshake(handshake), is_joined)
             }
             AnyRecord::Request(reference) => {
-                self.records[1] += 1;
+                self.records[1] += u64::from(!is_joined);
                 self.show(&Record::Request(&reference.record(), record), is_joined)
             }
             AnyRecord::Connection(connection) => {
-                self.records[2] += 1;
+                self.records[2] += u64::from(!is_joined);
                 self.show(&Record::Connection(connection), is_joined)
             }
         }

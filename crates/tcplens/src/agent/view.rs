@@ -234,12 +234,15 @@ impl AgentView {
 
     /// Shows a record that it [`takes`](Self::takes).
     pub(crate) fn show(&mut self, record: &Record<'_>) -> Result<(), SinkEnd> {
-        if let Some(report) = &mut self.report {
-            report.add(match record {
-                Record::Handshake(handshake) => AnyRecord::Handshake(handshake),
-                Record::Request(_, reference) => *reference,
-                Record::Connection(connection) => AnyRecord::Connection(connection),
-            });
+        let any = match record {
+            Record::Handshake(handshake) => AnyRecord::Handshake(handshake),
+            Record::Request(_, reference) => *reference,
+            Record::Connection(connection) => AnyRecord::Connection(connection),
+        };
+        if let Some(report) = &mut self.report
+            && !any.is_joined()
+        {
+            report.add(any);
         }
         match record {
             Record::Handshake(handshake) => self.handshake(handshake),

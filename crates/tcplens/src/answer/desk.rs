@@ -275,7 +275,7 @@ impl Desk {
     fn pcap(&self, health: &Health) -> PcapCounts {
         PcapCounts {
             recv: health.packets,
-            drop: health.kernel_drops.or(health.event_drops),
+            drop: health.dropped(),
             ifdrop: self.interface_drops.since_begin(),
         }
     }
@@ -283,7 +283,7 @@ impl Desk {
     fn stats(&self, shape: TcpkitShape, health: &Health) -> String {
         let extra = TcpkitExtra {
             ports: self.ports.clone(),
-            drops: health.kernel_drops.or(health.event_drops),
+            drops: health.dropped(),
             packets: Some(self.running.connections.request_segments),
             since: Some(self.since),
         };

@@ -361,7 +361,7 @@ impl RequestView<'_> {
         if let Some(shape) = command.stats_format {
             let extra = TcpkitExtra {
                 ports: command.common.who.ports.clone(),
-                drops: health.kernel_drops.or(health.event_drops),
+                drops: health.dropped(),
                 // Of datagrams there are no connection records.
                 packets: Some(self.packets).filter(|packets| *packets != [0; 2]),
                 since: None,

@@ -70,7 +70,7 @@ pub(super) struct Capture<'p> {
     decode: Decode,
     lanes: Vec<Lane>,
     work: Vec<Work>,
-    /// There are rings of other sources.
+    /// There are rings of other sources, or the kernel tells.
     has_others: bool,
     /// What other threads have read of this one's flows, by thread.
     inboxes: &'p [Inbox],
@@ -116,7 +116,7 @@ impl<'p> Capture<'p> {
         ring: Ring,
         gate: Gate,
         packets: Packets,
-        inboxes: &'p [Inbox],
+        (inboxes, has_kernel): (&'p [Inbox], bool),
         (rounds, spare): (SyncSender<Round>, Receiver<Round>),
     ) -> Capture<'p> {
         let Seat { number, first, of } = seat;
@@ -130,7 +130,7 @@ impl<'p> Capture<'p> {
             decode,
             lanes: (0..LANES_ALONE).map(lane).collect(),
             work: (0..LANES_ALONE).map(|_| Work::default()).collect(),
-            has_others: inboxes.len() > of,
+            has_others: inboxes.len() > of || has_kernel,
             inboxes: &inboxes[first..first + of],
             me: number - first,
             handed_on: 0,

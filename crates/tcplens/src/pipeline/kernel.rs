@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tcplens_capture::clock::Clock;
 use tcplens_capture::kernel::{Kernel, KernelCounts, KernelError, PortRule, ProgramCost};
 use tcplens_core::batch::{Place, Records};
-use tcplens_core::kernel::{Event, Mapper, What};
+use tcplens_core::kernel::{Event, Mapper, SOCKETS, What};
 use tcplens_core::shard::Counts;
 use tcplens_core::time::Timestamp;
 
@@ -101,6 +101,8 @@ pub(super) struct Listening<'p, S> {
     asked: Instant,
     /// The programs are gone: now nothing is dropped for haste.
     is_ending: bool,
+    /// Packets tell of the same connections.
+    is_beside_packets: bool,
 }
 
 /// What is left of it.
@@ -134,7 +136,14 @@ impl<'p, S: Source> Listening<'p, S> {
             told: None,
             asked: Instant::now(),
             is_ending: false,
+            is_beside_packets: false,
         }
+    }
+
+    /// Beside rings, or alone.
+    pub(super) fn beside(mut self, rings: bool) -> Self {
+        self.is_beside_packets = rings;
+        self
     }
 
     /// Until it is told to stop.
@@ -142,6 +151,11 @@ impl<'p, S: Source> Listening<'p, S> {
         let mut error = None;
         while error.is_none() && !self.plan.stop.load(Ordering::Relaxed) {
             error = self.step().err();
+        }
+        if let Some(why) = &error
+            && self.is_beside_packets
+        {
+            say(format_args!("{why}; packets are looked at all the same"));
         }
         let closed = self.source.close();
         self.mapper.begin_end();
@@ -248,6 +262,9 @@ impl<'p, S: Source> Listening<'p, S> {
         }
         if let Err(TrySendError::Full(mut round)) = self.rounds.try_send(round) {
             self.mapper.sights().append(&mut round.sights);
+            if self.mapper.sights().len() > SOCKETS {
+                self.mapper.sights().clear();
+            }
             let lost: usize = round.records.iter().map(Records::len).sum();
             self.dropped += lost as u64;
         }
@@ -270,7 +287,11 @@ impl<'p, S: Source> Listening<'p, S> {
         Totals {
             records_dropped: self.dropped,
             shards: Counts {
-                connections: self.connections,
+                // Those of packets are counted there.
+                connections: match self.is_beside_packets {
+                    true => 0,
+                    false => self.connections,
+                },
                 ..Counts::default()
             },
             time_reversals: mapped.time_reversals,

@@ -12,7 +12,7 @@ use tcplens_core::kernel::{Joins, SOCKETS};
 use tcplens_core::pending::Pending;
 use tcplens_core::record::Health;
 use tcplens_core::shard::Settings;
-use tcplens_core::time::Timestamp;
+use tcplens_core::time::{Span, Timestamp};
 
 use super::Ran;
 use super::capture::{Capture, Captured, Inbox, Round, Seat};
@@ -66,7 +66,10 @@ pub(crate) fn run(
         if count > 0 {
             let most = plan.settings.limit_connections.min(SOCKETS);
             kernel.mapper.look_out(most);
-            show.joins = Some(Joins::new(most));
+            // A record of packets comes when they have been silent for that long, or lingered; and then some.
+            let keep = plan.settings.idle.max(plan.settings.timeout) + plan.settings.linger;
+            let keep = Span::from_ns(u64::try_from(keep).unwrap_or(u64::MAX) / 4 * 5);
+            show.joins = Some(Joins::new(most, keep));
         }
         kernel
     });
@@ -91,7 +94,7 @@ pub(crate) fn run(
                 ring,
                 gate,
                 packets,
-                &inboxes,
+                (&inboxes, kernel.is_some()),
                 (rounds.clone(), spare),
             );
             threads.push(scope.spawn(|| capture.run()));
@@ -105,7 +108,8 @@ pub(crate) fn run(
                 plan,
                 (kernel.source, kernel.mapper),
                 (rounds.clone(), spare),
-            );
+            )
+            .beside(count > 0);
             scope.spawn(|| listening.run())
         });
         drop(rounds);
@@ -161,16 +165,18 @@ fn show_all(
         match arriving.recv_timeout(LOOK) {
             Ok(mut round) => {
                 let ring = round.ring;
-                let mark = match &mut show.joins {
+                let until = match &mut show.joins {
                     // What packets tell waits for what the kernel tells of their sockets.
                     Some(joins) if ring + 1 == totals.len() => {
                         round.sights.drain(..).for_each(|sight| joins.note(sight));
-                        joins.forget(round.clock);
+                        if round.watermark == Place::LAST {
+                            joins.end(round.clock);
+                        }
                         later(round.watermark)
                     }
                     _ => round.watermark,
                 };
-                marks[ring] = marks[ring].max(mark);
+                marks[ring] = marks[ring].max(until);
                 show.begin(round.first);
                 let mark = marks.iter().min().copied().unwrap_or_default();
                 match show.packets {
@@ -184,6 +190,11 @@ fn show_all(
                         &mut round.records,
                         (mark, round.clock),
                     ),
+                }
+                if let Some(joins) = &mut show.joins
+                    && mark != Place::LAST
+                {
+                    joins.forget(mark.at.clock);
                 }
                 show.merge.give_back(&mut round.records);
                 if let Some(told) = round.totals.take() {
@@ -292,6 +303,11 @@ pub(crate) fn seen(health: &Health) -> String {
     match (health.kernel_events, health.kernel_drops) {
         (Some(events), None) => format!(
             "{events} events read, {} dropped in the ring buffer",
+            health.event_drops.unwrap_or_default()
+        ),
+        (Some(events), Some(drops)) => format!(
+            "{} packets captured, {drops} packets dropped by kernel; {events} events read, {} dropped in the ring buffer",
+            health.packets,
             health.event_drops.unwrap_or_default()
         ),
         // As tcpdump says it, for whoever looks for it.

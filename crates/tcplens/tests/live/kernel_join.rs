@@ -7,7 +7,7 @@ use crate::namespace::Namespace;
 use crate::place::Place;
 use crate::records::{field, number, of, of_kind};
 use crate::tap::{Tap, alone, until};
-use crate::traffic::pings;
+use crate::traffic::{Connection, pings};
 
 /// The server's port that the kernel is asked about.
 const KNOWN: &str = "10.9.0.2:6379";
@@ -95,6 +95,42 @@ fn records_of_packets_have_the_socket_and_are_counted_once() {
         health.contains("\"unjoined_connections\":{\"no_socket\":1}"),
         "{health}"
     );
+}
+
+#[test]
+fn a_view_of_requests_alone_counts_them_once() {
+    if !is_to_be_had() {
+        return;
+    }
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("kernel-join-once");
+    let netns = b.name();
+    let text = format!(
+        "log_level: info\nsources: [{{interface: vb, netns: {netns}}}, {{kernel: true, netns: {netns}}}]\n\
+         ports: [{{port: 6379}}]\nviews: [{{kind: requests, format: jsonl, output: once.jsonl}}]\n"
+    );
+    fs::write(place.path("agent.yaml"), text).unwrap();
+    let tap = Tap::start(alone(&place, &["agent", "--config", "agent.yaml"]));
+    // One is asked nothing more after its first request, but stays open.
+    let mut open = Connection::open(&a, &b, KNOWN);
+    open.ping();
+    let known = pings(&a, &b, KNOWN, 3);
+    let other = pings(&a, &b, OTHER, 2);
+    let read = || fs::read_to_string(place.path("once.jsonl")).unwrap_or_default();
+    until("requests of all", || {
+        let once = read();
+        of(&once, "request", known).len() >= 3
+            && of(&once, "request", other).len() >= 2
+            && !of(&once, "request", open.port()).is_empty()
+    });
+    tap.interrupt().is(0, &[]);
+    let once = read();
+    for (client, wanted) in [(known, (0, 3)), (open.port(), (0, 1)), (other, (2, 0))] {
+        let [wire, kernel] = by_vantage(&once, "request", client);
+        assert_eq!((wire.len(), kernel.len()), wanted, "{client}: {once}");
+    }
 }
 
 #[test]

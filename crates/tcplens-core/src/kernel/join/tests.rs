@@ -3,9 +3,11 @@ use super::*;
 use crate::kernel::event::{Closed, Socket};
 use crate::kernel::{Event, Mapper, Settings};
 
+const KEEP: Span = Span::from_ns(300_000_000_000);
+
 /// What a lookout tells of events, taken note of.
 fn joins(events: impl IntoIterator<Item = (Socket, Timestamp, What)>) -> Joins {
-    let (mut lookout, mut joins) = (Lookout::new(100), Joins::new(100));
+    let (mut lookout, mut joins) = (Lookout::new(100), Joins::new(100, KEEP));
     for (socket, at, what) in events {
         if let Some(sight) = lookout.event(&socket, at, &what) {
             joins.note(sight);
@@ -186,7 +188,7 @@ fn sockets_are_forgotten_long_after_their_end_and_are_no_more_than_the_bound() {
     assert!(given(&mut joins, &record).is_none());
     assert_eq!(joins.known, 0);
 
-    let mut few = Joins::new(1);
+    let mut few = Joins::new(1, KEEP);
     let note = |joins: &mut Joins, (socket, at, what): (Socket, Timestamp, What)| {
         let sight = Lookout::new(9).event(&socket, at, &what);
         joins.note(sight.expect("it is new"));
@@ -218,7 +220,33 @@ fn a_socket_whose_end_was_lost_is_gone_when_another_has_its_ends() {
     let mut joins = joins([asked(server(11)), asked(second)]);
     let of = |joins: &mut Joins, from| given(joins, &packets(&server(0), from, 100));
     assert_eq!(of(&mut joins, 0), Some((Some(11), NETNS)));
-    assert_eq!(of(&mut joins, 95_000), Some((Some(12), NETNS)));
+    // Its handshake came before it.
+    assert_eq!(of(&mut joins, 89_700), Some((Some(12), NETNS)));
+}
+
+#[test]
+fn a_socket_that_connects_once_more_is_known_again() {
+    let failed = What::Attempt(attempt(AttemptEnd::Failed(111)));
+    let mut again = client(12);
+    again.began = us(5000);
+    let mut joins = joins([(client(12), us(200), failed), asked(again)]);
+    for from in [0, 5000] {
+        let record = packets(&client(0), from, 150);
+        assert_eq!(
+            given(&mut joins, &record),
+            Some((Some(12), NETNS)),
+            "{from}"
+        );
+    }
+}
+
+#[test]
+fn when_the_kernel_tells_nothing_any_more_later_connections_have_no_socket() {
+    let mut joins = joins([asked(server(11))]);
+    joins.end(us(1000));
+    let of = |joins: &mut Joins, from| given(joins, &packets(&server(0), from, 100));
+    assert_eq!(of(&mut joins, 900), Some((Some(11), NETNS)));
+    assert_eq!(of(&mut joins, 1100), None);
 }
 
 #[test]

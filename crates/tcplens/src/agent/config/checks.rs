@@ -151,7 +151,10 @@ pub(super) fn checked_for_the_kernel(
             if is_there {
                 top.problem(
                     name,
-                    "it is about packets, which the kernel's view does not have; leave it out",
+                    match has_packets {
+                        true => "packets and the kernel must leave out the same; write it into filter (filter: not ...)",
+                        false => "it is about packets, which the kernel's view does not have; leave it out",
+                    },
                 );
             }
         }

@@ -168,6 +168,14 @@ fn every_problem_has_its_line_what_was_tried_and_what_to_write() {
             "a.yaml:3:3: sources: files and the kernel's view do not go together: ",
         ),
         (
+            "VIEWsources:\n  - kernel: true\n  - interface: any\nexclude: port 22\n",
+            "a.yaml:5:10: exclude: packets and the kernel must leave out the same; ",
+        ),
+        (
+            "VIEWsources:\n  - kernel: true\n  - interface: any\nwho: {side: server}\n",
+            "a.yaml:5:6: who: the kernel knows which end is this host's",
+        ),
+        (
             "VIEWsources:\n  - kernel: true\n  - interface: any\nfilter: tcp[13] == 2\n",
             "a.yaml:5:9: filter: ",
         ),
