@@ -16,9 +16,8 @@ impl Segments {
     /// Makes room for so many more.
     pub fn reserve(&mut self, more: usize) {
         let wanted = self.count + more;
-        if self.places.len() < wanted {
-            self.places
-                .reserve_exact(wanted.saturating_sub(self.places.len()));
+        if let Some(missing) = wanted.checked_sub(self.places.len()) {
+            self.places.reserve_exact(missing);
             self.places.resize(wanted, Segment::default());
         }
     }

@@ -205,8 +205,9 @@ impl Mapper {
         }
     }
 
-    /// From here on [`sights`](Self::sights) tells of sockets; it remembers at most so many.
+    /// From here on [`sights`](Self::sights) tells of sockets, each as if for the first time; it remembers at most so many.
     pub fn look_out(&mut self, most: usize) {
+        self.sights.clear();
         self.lookout = Some(Lookout::new(most));
     }
 

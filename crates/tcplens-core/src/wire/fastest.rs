@@ -71,7 +71,8 @@ impl Usual<'_> {
         self.ends.hash
     }
 
-    /// Writes its segment; `now` is the engine clock, `number` the packet's. Field after field, so that what is read is written at once and needs no register in between.
+    /// Writes its segment; `now` is the engine clock, `number` the packet's. Field after field, so that what is read is written
+    /// at once and needs no register in between.
     #[inline(always)]
     pub(crate) fn write(self, packet: &Packet, now: Timestamp, number: u64, into: &mut Segment) {
         let Usual { head, total, ends } = self;

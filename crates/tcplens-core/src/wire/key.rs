@@ -278,6 +278,7 @@ mod tests {
                     let (from, to) = ends(n);
                     let mut out = Segment::default();
                     fill_v4(&mut out, &key, from, to, 0);
+                    assert_eq!(key.hash(&out.flow), out.hash, "made either way");
                     let mut ipv6 = out.flow;
                     ipv6.low[0] = 0x2001_0db8 << 32;
                     for (classes, hash) in [(&mut classes, out.hash), (&mut wide, key.hash(&ipv6))]

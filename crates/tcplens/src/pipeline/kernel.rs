@@ -263,7 +263,8 @@ impl<'p, S: Source> Listening<'p, S> {
         if let Err(TrySendError::Full(mut round)) = self.rounds.try_send(round) {
             self.mapper.sights().append(&mut round.sights);
             if self.mapper.sights().len() > SOCKETS {
-                self.mapper.sights().clear();
+                // All sockets are told anew.
+                self.mapper.look_out(SOCKETS);
             }
             let lost: usize = round.records.iter().map(Records::len).sum();
             self.dropped += lost as u64;

@@ -300,22 +300,22 @@ fn so_far(health: &Health) -> String {
 
 /// What was looked at, and what was not for there was no room.
 pub(crate) fn seen(health: &Health) -> String {
-    match (health.kernel_events, health.kernel_drops) {
-        (Some(events), None) => format!(
-            "{events} events read, {} dropped in the ring buffer",
-            health.event_drops.unwrap_or_default()
-        ),
-        (Some(events), Some(drops)) => format!(
-            "{} packets captured, {drops} packets dropped by kernel; {events} events read, {} dropped in the ring buffer",
-            health.packets,
-            health.event_drops.unwrap_or_default()
-        ),
-        // As tcpdump says it, for whoever looks for it.
-        (_, drops) => format!(
-            "{} packets captured, {} packets dropped by kernel",
-            health.packets,
-            drops.unwrap_or_default()
-        ),
+    // As tcpdump says it, for whoever looks for it.
+    let packets = format!(
+        "{} packets captured, {} packets dropped by kernel",
+        health.packets,
+        health.kernel_drops.unwrap_or_default()
+    );
+    let Some(events) = health.kernel_events else {
+        return packets;
+    };
+    let events = format!(
+        "{events} events read, {} dropped in the ring buffer",
+        health.event_drops.unwrap_or_default()
+    );
+    match health.kernel_drops {
+        Some(_) => format!("{packets}; {events}"),
+        None => events,
     }
 }
 

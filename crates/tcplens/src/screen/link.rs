@@ -57,10 +57,7 @@ impl Facts {
         Facts {
             packets: Some(health.kernel_events.unwrap_or(health.packets)),
             are_events: health.kernel_events.is_some(),
-            drops: health
-                .kernel_drops
-                .or(health.event_drops)
-                .unwrap_or_default(),
+            drops: health.dropped().unwrap_or_default(),
             records_dropped: dropped,
             evicted: health.evicted_connections,
             first: None,

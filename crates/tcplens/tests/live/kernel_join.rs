@@ -14,21 +14,33 @@ const KNOWN: &str = "10.9.0.2:6379";
 /// One that it is not.
 const OTHER: &str = "10.9.0.2:6380";
 
-/// The agent with packets of `vb` and the kernel's view, and what it wrote of connections to both ports: all records, and
-/// requests counted once. The ports of the clients.
-fn observed(
-    place: &Place,
-    (a, b): (&Namespace, &Namespace),
-    (kernel, ports): (&str, &str),
-) -> (String, String, [u16; 2]) {
+/// Two namespaces with a cable, and a kernel that tells.
+fn pair() -> Option<(Namespace, Namespace)> {
+    is_to_be_had().then(Namespace::pair).flatten()
+}
+
+/// The agent with packets of `vb` and the kernel's view.
+fn start(place: &Place, b: &Namespace, (kernel, ports): (&str, &str), views: &str) -> Tap {
     let netns = b.name();
     let text = format!(
         "log_level: info\nsources: [{{interface: vb, netns: {netns}}}, {{kernel: true{kernel}}}]\n\
-         ports: [{ports}]\n\
-         views: [{{kind: records, format: jsonl, output: all.jsonl}}, {{kind: requests, format: jsonl, output: once.jsonl}}]\n"
+         ports: [{ports}]\nviews: [{views}]\n"
     );
     fs::write(place.path("agent.yaml"), text).unwrap();
-    let tap = Tap::start(alone(place, &["agent", "--config", "agent.yaml"]));
+    Tap::start(alone(place, &["agent", "--config", "agent.yaml"]))
+}
+
+/// Every record, and requests counted once.
+const ALL: &str = "{kind: records, format: jsonl, output: all.jsonl}";
+const ONCE: &str = "{kind: requests, format: jsonl, output: once.jsonl}";
+
+/// What it wrote of connections to both ports, by view. The ports of the clients.
+fn observed(
+    place: &Place,
+    (a, b): (&Namespace, &Namespace),
+    kernel: (&str, &str),
+) -> (String, String, [u16; 2]) {
+    let tap = start(place, b, kernel, &format!("{ALL}, {ONCE}"));
     let clients = [(KNOWN, 3), (OTHER, 2)].map(|(server, n)| pings(a, b, server, n));
     let read = |name: &str| fs::read_to_string(place.path(name)).unwrap_or_default();
     let is_there = |all: &str, client: u16, vantage: &str| {
@@ -57,12 +69,7 @@ fn by_vantage<'o>(all: &'o str, kind: &str, client: u16) -> [Vec<&'o str>; 2] {
 
 #[test]
 fn records_of_packets_have_the_socket_and_are_counted_once() {
-    if !is_to_be_had() {
-        return;
-    }
-    let Some((a, b)) = Namespace::pair() else {
-        return;
-    };
+    let Some((a, b)) = pair() else { return };
     let place = Place::new("kernel-join");
     let netns = format!(", netns: {}", b.name());
     let (all, once, [known, other]) = observed(&place, (&a, &b), (&netns, "{port: 6379}"));
@@ -99,20 +106,10 @@ fn records_of_packets_have_the_socket_and_are_counted_once() {
 
 #[test]
 fn a_view_of_requests_alone_counts_them_once() {
-    if !is_to_be_had() {
-        return;
-    }
-    let Some((a, b)) = Namespace::pair() else {
-        return;
-    };
+    let Some((a, b)) = pair() else { return };
     let place = Place::new("kernel-join-once");
-    let netns = b.name();
-    let text = format!(
-        "log_level: info\nsources: [{{interface: vb, netns: {netns}}}, {{kernel: true, netns: {netns}}}]\n\
-         ports: [{{port: 6379}}]\nviews: [{{kind: requests, format: jsonl, output: once.jsonl}}]\n"
-    );
-    fs::write(place.path("agent.yaml"), text).unwrap();
-    let tap = Tap::start(alone(&place, &["agent", "--config", "agent.yaml"]));
+    let netns = format!(", netns: {}", b.name());
+    let tap = start(&place, &b, (&netns, "{port: 6379}"), ONCE);
     // One is asked nothing more after its first request, but stays open.
     let mut open = Connection::open(&a, &b, KNOWN);
     open.ping();
@@ -135,12 +132,7 @@ fn a_view_of_requests_alone_counts_them_once() {
 
 #[test]
 fn ends_in_two_namespaces_are_not_joined_but_counted() {
-    if !is_to_be_had() {
-        return;
-    }
-    let Some((a, b)) = Namespace::pair() else {
-        return;
-    };
+    let Some((a, b)) = pair() else { return };
     let place = Place::new("kernel-join-two");
     // All namespaces, and clients as well.
     let ports = "{port: 6379}, {port: 6379, role: peer}";
