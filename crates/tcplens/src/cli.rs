@@ -605,9 +605,11 @@ fn complete(command: Definition) -> Definition {
     // There it says which records are asked for.
     let asks_of_hosts = ["anomalies", "check"].contains(&name);
     let is_long = ["report", "handshakes", "connections", "records", "explain"].contains(&name);
+    let has_requests = !["handshakes", "connections"].contains(&name);
     command.mut_args(|arg| {
-        let is_of_store = arg.get_help_heading() == Some("Store");
-        let arg = match is_long && is_of_store {
+        let is_of_store = is_long && arg.get_help_heading() == Some("Store");
+        let is_of_requests = ["first_frame", "device_times"].contains(&arg.get_id().as_str());
+        let arg = match is_of_store || is_of_requests && !has_requests {
             true => arg.hide_short_help(true),
             false => arg,
         };

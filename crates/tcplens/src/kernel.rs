@@ -129,6 +129,7 @@ pub(crate) fn options(common: &Common) -> KernelOptions {
         buffer: common.live.buffer,
         peek: kernel.mode.iter().any(|(_, mode)| *mode != Mode::Default),
         first_frames: kernel.first_frame.clone(),
+        device_times: kernel.device_times,
         flush: Some(kernel.flush),
         variant: kernel.programs.into(),
         ..KernelOptions::default()

@@ -59,4 +59,10 @@ int BPF_PROG(tl_synack, struct sock *sk, struct request_sock *req)
 	return synack_again(req);
 }
 
+SEC(HOOK "net_dev_start_xmit")
+int BPF_PROG(tl_leaves, struct sk_buff *skb)
+{
+	return leaves(skb);
+}
+
 #endif

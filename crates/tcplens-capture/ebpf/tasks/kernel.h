@@ -29,6 +29,7 @@ enum tcp_state {
 	TIME_WAIT = 6,
 	CLOSE = 7,
 	LAST_ACK = 9,
+	LISTEN = 10,
 	NEW_SYN_RECV = 12,
 };
 
@@ -139,8 +140,10 @@ struct net_device {
 
 struct sk_buff {
 	struct net_device *dev;
+	struct sock *sk;
 	char cb[48];
-	unsigned char *head;
+	u32 len;
+	unsigned char *head, *data;
 	u16 transport_header, network_header;
 	u64 skb_mstamp_ns;
 	struct rb_node rbnode;

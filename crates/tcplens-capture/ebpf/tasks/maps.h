@@ -45,6 +45,7 @@ volatile const u32 wants_tasks = 1;
 volatile const u32 only_connections = 0; /* of these, tasks are not told */
 volatile const u32 wants_attempts = 1;
 volatile const u32 peeks = 0;
+volatile const u32 at_device = 0; /* what is sent is stamped when it goes to the device */
 volatile const u32 only_netns = 0;
 volatile const u32 thresholds[FRAMES] = {};
 volatile const u32 wakes_at = 1 << 20; /* bytes that wait before the reader is woken: it looks by itself now and then */

@@ -100,6 +100,8 @@ struct state {
 	u64 task_sent, task_received; /* where response and request begin */
 	u64 seen_received; /* client, after its FIN */
 	u64 request_bytes;
+	u64 left; /* when the byte at left_seq went to the device; 0: it has not */
+	u32 left_seq;
 	u32 start_seq; /* task_sent as a sequence number */
 	u32 start_retransmits;
 	u8 flags; /* of the task */

@@ -117,9 +117,11 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 	int is_done = 0, has_begun = (turn & 3) == RESPONSE;
 	if ((turn & 3) == NONE)
 		return 1;
-	/* After the client's FIN no segment is probed that would show it. */
-	if (st->who.role == LOCAL && !has_begun && sent(tp, st) != st->task_sent) {
-		t2 = sent_at(sk, tp, st->start_seq, st->t1);
+	if (st->who.role == LOCAL && has_begun) {
+		t2 = left_at(st, t2);
+	} else if (st->who.role == LOCAL && sent(tp, st) != st->task_sent) {
+		/* After the client's FIN no segment is probed that would show it. */
+		t2 = begun_at(sk, tp, st, st->t1);
 		has_begun = 1;
 	}
 	if (st->who.role == LOCAL && has_begun) {
@@ -139,6 +141,8 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 	if (!e)
 		return 0;
 	fill(e, tp, st, is_done ? kind : OPEN_TASK, now);
+	if (st->who.role == PEER && !has_begun)
+		e->t0 = left_at(st, e->t0);
 	e->t2 = t2;
 	e->t4 = is_done ? t4 : 0;
 	if (st->who.role == LOCAL)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
 /* The state machine of a connection: tasks, from what the stack itself stamps.
  *
- * There is no program per packet sent. tcp_probe fires before a received segment is applied: if snd_nxt has moved since the
- * task began, the response has, too, and first_tx_mstamp is still the time its first segment was sent. delivered_mstamp is
- * the time of the last ACK that delivered data.
+ * There is no program per packet sent, unless times at the device are asked for (leaving.h). tcp_probe fires before a
+ * received segment is applied: if snd_nxt has moved since the task began, the response has, too, and first_tx_mstamp is
+ * still the time its first segment was sent. delivered_mstamp is the time of the last ACK that delivered data.
  *
  * Who includes it says how fields are read (READ, READ_BY through a pointer, CB, CB_FLAGS), how a socket becomes a tcp_sock
  * (TCP_SOCK), what its number is (COOKIE), where states are (state_of, state_new, state_gone), and how what two may change
@@ -11,6 +11,7 @@
 #ifndef TCPLENS_TASKS_H
 #define TCPLENS_TASKS_H
 
+#include "leaving.h"
 #include "tell.h"
 
 /* Ends the task under way; false: the iterator did. */
@@ -75,9 +76,13 @@ always void detect_rider(const struct sock *sk, const struct tcp_sock *tp, struc
 always void detect_response(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
 {
 	u64 turn = st->turn;
-	if (st->who.role != LOCAL || (turn & 3) != REQUEST || sent(tp, st) == st->task_sent)
+	if (st->who.role != LOCAL)
 		return;
-	st->t2 = sent_at(sk, tp, st->start_seq, st->t1);
+	if ((turn & 3) == RESPONSE)
+		st->t2 = left_at(st, st->t2); /* it was still in the queue */
+	if ((turn & 3) != REQUEST || sent(tp, st) == st->task_sent)
+		return;
+	st->t2 = begun_at(sk, tp, st, st->t1);
 	u64 now_received = received(sk, tp);
 	st->request_bytes = now_received - st->task_received;
 	st->task_received = now_received;
@@ -88,8 +93,14 @@ always void detect_response(const struct sock *sk, const struct tcp_sock *tp, st
 /* Client: whether the next request has been sent since. */
 always void detect_request(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 at)
 {
-	if (st->who.role != PEER || stage_of(st) == REQUEST)
+	if (st->who.role != PEER)
 		return;
+	if (stage_of(st) == REQUEST) {
+		st->t0 = left_at(st, st->t0); /* it was still in the queue */
+		if (st->t1 < st->t0)
+			st->t1 = st->t0;
+		return;
+	}
 	u64 now_sent = sent(tp, st);
 	if (now_sent == st->task_sent)
 		return;
@@ -98,7 +109,7 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 	int is_first = st->is_adopted && !st->turn;
 	if (is_first)
 		floor = 0;
-	u64 t0 = sent_at(sk, tp, st->start_seq, floor);
+	u64 t0 = begun_at(sk, tp, st, floor);
 	if (is_first && t0 < st->who.began)
 		st->who.began = t0;
 	if (stage_of(st) == RESPONSE && end_task(st))

@@ -41,6 +41,9 @@ pub struct KernelOptions {
     pub peek: bool,
     /// Up to four numbers of bytes of a response; when they were acknowledged is told, at ports that ask for it.
     pub first_frames: Vec<u32>,
+    /// What is sent is stamped when it goes to the device, as tcpdump does, and not when the stack begins to send it: a
+    /// program runs for each packet sent.
+    pub device_times: bool,
     /// A task whose response is acknowledged is told after so long without more; `None`: when the next one begins.
     pub flush: Option<Span>,
     /// Which programs are used.

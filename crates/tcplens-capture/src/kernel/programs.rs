@@ -90,6 +90,13 @@ const HOOKS: [Hook; 8] = [
     },
 ];
 
+/// The one that is attached only where it is asked for.
+const AT_DEVICE: Hook = Hook {
+    program: "tl_leaves",
+    tracepoint: "net_dev_start_xmit",
+    without: "times at the device (those of the stack are taken)",
+};
+
 /// How the programs are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Make {
@@ -102,6 +109,7 @@ enum Make {
 /// What is loaded and attached. Dropping it detaches.
 pub(super) struct Programs {
     make: Make,
+    hooks: Vec<&'static Hook>,
     /// Holds programs and links.
     loaded: Ebpf,
     pub ring: RingBuf<MapData>,
@@ -172,8 +180,10 @@ impl Programs {
         let iterator = iterator
             .map_err(|why| limitations.push(format!("{IDLE}: {why}")))
             .ok();
+        let at_device = options.device_times.then_some(&AT_DEVICE);
         let mut programs = Programs {
             make,
+            hooks: at_device.into_iter().chain(&HOOKS).collect(),
             loaded,
             ring,
             ports,
@@ -188,7 +198,7 @@ impl Programs {
     }
 
     fn load_hooks(&mut self, btf: &Btf) -> Result<(), KernelError> {
-        for hook in &HOOKS {
+        for hook in self.hooks.clone() {
             let done = match self.make {
                 Make::Storage => program::<BtfTracePoint>(&mut self.loaded, hook.program)
                     .and_then(|it| it.load(hook.tracepoint, btf)),
@@ -220,7 +230,7 @@ impl Programs {
 
     /// Attaches them to the tracepoints: from here on there are events.
     pub(super) fn attach(&mut self) -> Result<(), KernelError> {
-        for hook in &HOOKS {
+        for hook in self.hooks.clone() {
             let done = match self.make {
                 Make::Storage => program::<BtfTracePoint>(&mut self.loaded, hook.program)
                     .and_then(|it| it.attach().map(|_| ())),
@@ -259,7 +269,7 @@ impl Programs {
                 name: HOOKS
                     .iter()
                     .map(|hook| hook.program)
-                    .chain(["tl_in", "tl_out", "tl_all"])
+                    .chain([AT_DEVICE.program, "tl_in", "tl_out", "tl_all"])
                     .find(|known| *known == name)?,
                 runs: info.run_count(),
                 ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),
@@ -284,6 +294,7 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
         flag(options.attempts),
         flag(options.peek),
     );
+    let at_device = flag(options.device_times);
     let netns = options.netns.unwrap_or(0);
     let wakes_at = WAKES_AT.min(buffer / 8);
     let mut thresholds = [0_u32; 4];
@@ -303,6 +314,7 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
             .override_global("only_connections", &only_connections, true)
             .override_global("wants_attempts", &attempts, true)
             .override_global("peeks", &peeks, true)
+            .override_global("at_device", &at_device, true)
             .override_global("only_netns", &netns, true)
             .override_global("wakes_at", &wakes_at, true)
             .override_global("thresholds", &thresholds[..], true)

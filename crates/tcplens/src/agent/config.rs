@@ -115,6 +115,8 @@ pub(crate) struct InKernel {
     pub flush: Span,
     /// Bytes of responses.
     pub first_frames: Vec<u32>,
+    /// What is sent is stamped at the device.
+    pub device_times: bool,
 }
 
 /// Interfaces to capture on.
@@ -331,7 +333,7 @@ fn source(section: &mut Section<'_, '_>) -> Option<Source> {
             }
         }
     };
-    const KERNEL_S: [&str; 3] = ["flush", "first_frame_bytes", "peek"];
+    const KERNEL_S: [&str; 4] = ["flush", "first_frame_bytes", "peek", "device_times"];
     let buffer = section.has("buffer").then(|| {
         section.one("buffer", |text| {
             // There is no -B here.
@@ -356,6 +358,7 @@ fn source(section: &mut Section<'_, '_>) -> Option<Source> {
             peek: section.flag("peek"),
             flush: section.one("flush", values::seconds)?,
             first_frames,
+            device_times: section.flag("device_times"),
         }));
     }
     only_of(section, &KERNEL_S, "the kernel's view");

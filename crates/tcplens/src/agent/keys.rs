@@ -238,6 +238,12 @@ pub(crate) static SOURCE: Table = Table {
             None,
             "with `kernel`: tell when so many bytes of a response were acknowledged, at ports with `first_frame` (TCP-RT's R.F)",
         ),
+        key(
+            "device_times",
+            "true or false",
+            Some("false"),
+            "with `kernel`: what is sent is stamped when it goes to the device, as packets are, and not when the stack sends it (kernel.md)",
+        ),
     ],
 };
 

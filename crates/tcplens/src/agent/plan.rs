@@ -253,6 +253,7 @@ pub(crate) fn in_kernel(config: &AgentConfig, kernel: &InKernel) -> KernelSource
             buffer: kernel.buffer,
             peek: config.peeks || kernel.peek,
             first_frames: kernel.first_frames.clone(),
+            device_times: kernel.device_times,
             flush: Some(kernel.flush),
             ..KernelOptions::default()
         },

@@ -28,6 +28,9 @@ pub(crate) struct Kernel {
     #[arg(long, value_name = "TIME", value_parser = values::seconds, default_value = "1")]
     #[arg(requires = "kernel")]
     pub flush: Span,
+    /// With -k: stamp what is sent at the device, as tcpdump does
+    #[arg(long, requires = "kernel")]
+    pub device_times: bool,
     /// With -k: the programs to use: best (that this kernel takes), storage (Linux 5.12) or hash (5.8)
     #[arg(long, value_name = "WHICH", default_value = "best", hide = true)]
     #[arg(requires = "kernel")]

@@ -101,6 +101,7 @@ fn what_means_something_to_it_only_is_refused_elsewhere() {
         &["records", "a.pcap", "--flush", "2"][..],
         &["records", "a.pcap", "--mode", "80=http"],
         &["records", "a.pcap", "--first-frame", "100"],
+        &["records", "a.pcap", "--device-times"],
         &["records", "a.pcap", "--programs", "hash"],
     ] {
         place.run(words).ends(2, &["--kernel"]);

@@ -2,7 +2,7 @@
 //! times within 20 µs at the 95th percentile.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use crate::kernel::is_to_be_had;
 use crate::kernel_redis::Client;
@@ -211,4 +211,91 @@ fn packets_and_the_kernel_tell_the_same_of_http() {
         let [wire, kernel] = ended(taps, &clients);
         same(&wire, &kernel, &clients, requests)
     });
+}
+
+/// Asks so often with `lengths[0]` bytes for `lengths[1]`; the client's port.
+fn exchange(a: &Namespace, b: &Namespace, times: usize, lengths: [usize; 2]) -> u16 {
+    let listener = b.within(|| TcpListener::bind("10.9.0.2:7000")).unwrap();
+    let [request, response] = lengths.map(|length| vec![b'x'; length]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = vec![0; request.len()];
+            while stream.read_exact(&mut asked).is_ok() {
+                stream.write_all(&response).unwrap();
+            }
+        });
+        let mut stream = a.within(|| TcpStream::connect("10.9.0.2:7000")).unwrap();
+        let mut answer = vec![0; response.len()];
+        for _ in 0..times {
+            stream.write_all(&request).unwrap();
+            stream.read_exact(&mut answer).unwrap();
+        }
+        stream.local_addr().unwrap().port()
+    })
+}
+
+/// What is held back in its sender's own queue, 30 ms and more each time, was sent for the stack when the queue had it, and
+/// for packets and with --device-times when it left.
+#[test]
+fn what_waits_in_the_queue_is_sent_when_it_goes_to_the_device() {
+    const TIMES: usize = 12;
+    const HELD_US: f64 = 10_000.0;
+    if !is_to_be_had() {
+        return;
+    }
+    let Some((a, b)) = Namespace::pair() else {
+        return;
+    };
+    let place = Place::new("kernel-device");
+    // Who is looked at, his device, his port, what he sends, and the field that his own queue is in.
+    for (own, device, ports, lengths, name) in [
+        (&a, "va", "--peer-port", [1400, 100], "total_us"),
+        (&b, "vb", "-p", [100, 1400], "process_us"),
+    ] {
+        let queue = "qdisc add dev DEVICE root tbf rate 400kbit burst 1600 latency 5s";
+        let mut tc = own.command("tc");
+        tc.args(queue.replace("DEVICE", device).split(' '));
+        if !tc.status().is_ok_and(|status| status.success()) {
+            println!("SKIPPED: no tc(8), or no token bucket in this kernel (sch_tbf)");
+            return;
+        }
+        for programs in ["storage", "hash"] {
+            are_the_same(|| {
+                let kernel = ["records", "-k", ports, "7000", "--programs", programs];
+                let at_device = [&kernel[..], &["--device-times"]].concat();
+                let wire = ["records", "-i", device, "--netns", &own.name()];
+                let taps = [
+                    Tap::start(alone(&place, &wire)),
+                    Tap::start(tcplens(own, &place, &at_device)),
+                    Tap::start(tcplens(own, &place, &kernel)),
+                ];
+                let port = exchange(&a, &b, TIMES, lengths);
+                let [wire, at_device, stack] = taps.map(|tap| {
+                    tap.until("connections", |out| !of(out, "connection", port).is_empty());
+                    let ended = tap.interrupt();
+                    ended.is(0, &[]);
+                    let records = of(&ended.out, "request", port);
+                    assert_eq!(records.len(), TIMES, "{}", ended.out);
+                    let value = |line: &&str| field(line, name).unwrap().parse::<f64>().unwrap();
+                    records.iter().map(value).collect::<Vec<_>>()
+                });
+                // The first has all the tokens.
+                let differences = |of: &[f64]| {
+                    let pairs = of.iter().zip(&wire).skip(1);
+                    let mut all: Vec<_> = pairs.map(|(a, b)| (a - b).abs()).collect();
+                    all.sort_by(f64::total_cmp);
+                    all
+                };
+                let [near, far] = [&at_device, &stack].map(|of| differences(of));
+                println!(
+                    "{name}, {programs}: differences of {:.1} us (most) at the device, {:.1} (least) in the stack",
+                    near[near.len() - 1],
+                    far[0]
+                );
+                assert!(far[0] > HELD_US, "{far:?}");
+                near[near.len() - 1] <= WITHIN_US
+            });
+        }
+    }
 }

@@ -395,7 +395,7 @@ log_level: debug
         "sources: [{interface: any, netns: x, promiscuous: true, buffer: 1MiB, snaplen: 64}]
 sockets: {archive: kept, uuid_prefix: a, include_local: true, interval: 1, cpu_budget: 5, exclude: 'sport = :22', netns: x}
 ";
-    let kernel = "sources: [{kernel: true, netns: x, buffer: 1MiB, peek: true, flush: 2, first_frame_bytes: [1, 2]}]
+    let kernel = "sources: [{kernel: true, netns: x, buffer: 1MiB, peek: true, flush: 2, first_frame_bytes: [1, 2], device_times: true}]
 ports: [{port: 443, mode: https, first_frame: true}]
 sockets: {event_socket: ./e, uuid_prefix_file: b, save_when: changed, anonymize: netblock}
 ";
