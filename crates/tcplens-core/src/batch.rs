@@ -184,21 +184,22 @@ impl Records {
     /// Takes over what `ranges` hold of `words`: where it is now.
     #[inline]
     pub fn words(&mut self, ranges: &[Range<u32>; 3], words: &[u8]) -> [Range<u32>; 3] {
-        let said = || ranges.iter().filter(|range| range.start < range.end);
         // Nearly always they lie side by side, or one within another.
-        let from = said().map(|range| range.start).min().unwrap_or(0);
-        let to = said().map(|range| range.end).max().unwrap_or(0);
-        let length: usize = ranges.iter().map(Range::len).sum();
+        let begins = |range: &Range<u32>| match range.start < range.end {
+            true => range.start,
+            false => u32::MAX,
+        };
+        let [a, b, c] = ranges;
+        let from = begins(a).min(begins(b)).min(begins(c));
+        let to = a.end.max(b.end).max(c.end);
+        let length = a.len() + b.len() + c.len();
         let start = self.words.len() as u32;
         match words.get(from as usize..to as usize) {
             Some(text) if text.len() <= length => {
                 self.words.extend_from_slice(text);
-                ranges.each_ref().map(|range| {
-                    if range.start < range.end {
-                        range.start - from + start..range.end - from + start
-                    } else {
-                        0..0
-                    }
+                ranges.each_ref().map(|range| match range.start < range.end {
+                    true => range.start - from + start..range.end - from + start,
+                    false => 0..0,
                 })
             }
             _ => ranges.each_ref().map(|range| {

@@ -123,28 +123,62 @@ impl Default for RequestGroup {
     }
 }
 
+/// What is counted of one request, in however many groups.
+struct Counted {
+    status: Status,
+    is_undecided: bool,
+    is_gap: bool,
+    is_slow: bool,
+    /// See [`took`]; with its place in [`BUCKET_EDGES_NS`].
+    total: Option<(Span, usize)>,
+    bytes: [u64; 2],
+    retransmits: u64,
+    budget: Option<[Span; Verdict::ALL.len()]>,
+    protocol: Protocol,
+}
+
+impl Counted {
+    fn new(request: &Request<'_>, slow_from: Option<Span>) -> Counted {
+        Counted {
+            status: request.status,
+            is_undecided: is_undecided(request),
+            is_gap: request.ended_by == EndedBy::Gap,
+            is_slow: is_slow(request, slow_from),
+            total: took(request).map(|total| (total, bucket(total))),
+            bytes: [request.request_bytes, request.response_bytes],
+            retransmits: request.retransmits,
+            budget: budget(request),
+            protocol: request.protocol,
+        }
+    }
+}
+
 impl RequestGroup {
     /// Counts one request; slow is what took at least `slow_from`.
     pub fn add(&mut self, request: &Request<'_>, slow_from: Option<Span>) {
-        self.statuses[request.status as usize] += 1;
-        self.undecided += u64::from(is_undecided(request));
-        self.gaps += u64::from(request.ended_by == EndedBy::Gap);
-        self.slow += u64::from(is_slow(request, slow_from));
-        self.responses += u64::from(request.response_bytes > 0);
-        if let Some(total) = took(request) {
+        self.count(&Counted::new(request, slow_from));
+    }
+
+    fn count(&mut self, one: &Counted) {
+        self.statuses[one.status as usize] += 1;
+        self.undecided += u64::from(one.is_undecided);
+        self.gaps += u64::from(one.is_gap);
+        self.slow += u64::from(one.is_slow);
+        self.responses += u64::from(one.bytes[1] > 0);
+        if let Some((total, bucket)) = one.total {
             self.total.add(total);
-            self.buckets[bucket(total)] += 1;
+            self.buckets[bucket] += 1;
         }
-        add(&mut self.request_bytes, request.request_bytes);
-        add(&mut self.response_bytes, request.response_bytes);
-        add(&mut self.retransmits, request.retransmits);
-        if let Some(budget) = budget(request) {
+        add(&mut self.request_bytes, one.bytes[0]);
+        add(&mut self.response_bytes, one.bytes[1]);
+        add(&mut self.retransmits, one.retransmits);
+        if let Some(budget) = one.budget {
             self.budgeted += 1;
             for (sum, part) in self.budget_ns.iter_mut().zip(budget) {
                 add(sum, part.ns());
             }
         }
-        self.protocols |= 1 << request.protocol as u32;
+        self.protocols |= 1 << one.protocol as u32;
     }
 
     /// Counts everything that `other` counted.
@@ -305,12 +339,11 @@ impl RequestSummary {
 
     /// Counts one request.
     pub fn add(&mut self, request: &Request<'_>) {
-        let slow_from = self.slow_from;
+        let one = Counted::new(request, self.slow_from);
         let key = (request.server_ip, request.server_port);
-        self.server_mut(key).add(request, slow_from);
+        self.server_mut(key).count(&one);
         let operation = request.operation.unwrap_or_default();
-        self.operation(request.protocol, operation)
-            .add(request, slow_from);
+        self.operation(request.protocol, operation).count(&one);
     }
 
     /// Counts everything that `other` counted. Exact as long as neither had more groups than fit.

@@ -13,23 +13,23 @@ use crate::time::Timestamp;
 const MOST_PENDING: usize = 1024;
 
 impl Work<'_, '_> {
-    pub(super) fn part_begins(&mut self, unit: &Unit, said: Said, first: Run) {
-        match unit.part {
+    pub(super) fn part_begins(&mut self, unit: &Unit, said: &Said, first: &Run) {
+        match &unit.part {
             Part::Aside => {}
-            Part::Conclusion(outcome) => self.concluded(outcome, said),
-            Part::Cancel(id, outcome) => self.cancelled(id, outcome, unit.length, said),
+            Part::Conclusion(outcome) => self.concluded(*outcome, said),
+            Part::Cancel(id, outcome) => self.cancelled(*id, *outcome, unit.length, said),
             Part::Request(request) if request.begins => {
-                self.request_begins(&request, unit.length, said, first, NEVER);
+                self.request_begins(request, unit.length, said, first, NEVER);
             }
             Part::Request(request) => {
-                if let Some(task) = self.asking(&request) {
+                if let Some(task) = self.asking(request) {
                     task.first_request = task.first_request.min(first.seen);
                     task.bytes[0] = task.bytes[0].saturating_add(unit.length);
                     said.add_to(task);
                 }
             }
             Part::Response(response) => {
-                self.response_begins(&response, unit.length, said, first);
+                self.response_begins(response, unit.length, said, first);
             }
         }
     }
@@ -40,8 +40,8 @@ impl Work<'_, '_> {
         &mut self,
         response: &Response,
         length: u64,
-        said: Said,
-        first: Run,
+        said: &Said,
+        first: &Run,
     ) -> Option<usize> {
         let Some(n) = self.answered_by(response) else {
             self.desk.counts.unpaired[said.protocol as usize] += 1;
@@ -90,8 +90,8 @@ impl Work<'_, '_> {
         &mut self,
         request: &Request,
         length: u64,
-        said: Said,
-        first: Run,
+        said: &Said,
+        first: &Run,
         ended: Timestamp,
     ) {
         self.busy.keeps_words = true;
@@ -121,7 +121,7 @@ impl Work<'_, '_> {
         } else if (queued > 0 || self.core.is_adrift()) && self.core.state & state::PIPELINES == 0 {
             drifts |= self.pipelines();
         }
-        let mut task = Task {
+        self.busy.tasks.push_back(Task {
             number: self.core.tasks,
             id: request.id,
             tag: request.tag,
@@ -129,7 +129,7 @@ impl Work<'_, '_> {
             owes: request.owes,
             has_ended: ended != NEVER,
             outcome: None,
-            words: [0..0, 0..0, 0..0],
+            words: said.words.clone(),
             first_request: first.seen,
             last_request: ended,
             first_response: NEVER,
@@ -145,9 +145,7 @@ impl Work<'_, '_> {
             cut: false,
             end: self.desk.flow.sides[usize::from(self.desk.flow.client)].ack,
             over: None,
-        };
-        said.add_to(&mut task);
-        self.busy.tasks.push_back(task);
+        });
         self.busy.keeps_words = false;
         self.tidy_words();
         if drifts && ended != NEVER && !request.closes {
@@ -216,7 +214,7 @@ impl Work<'_, '_> {
     }
 
     /// The response to the oldest request that waits is complete as it stands.
-    fn concluded(&mut self, outcome: Option<Outcome>, said: Said) {
+    fn concluded(&mut self, outcome: Option<Outcome>, said: &Said) {
         let Some(n) = self.busy.tasks.iter().position(Task::waits) else {
             return;
         };
@@ -230,7 +228,7 @@ impl Work<'_, '_> {
 
     /// The client gave up the request with this number.
     #[cold]
-    fn cancelled(&mut self, id: u64, outcome: Outcome, length: u64, said: Said) {
+    fn cancelled(&mut self, id: u64, outcome: Outcome, length: u64, said: &Said) {
         let mut pending = self.busy.tasks.iter();
         let Some(n) = pending.position(|task| task.waits() && task.id == Some(id)) else {
             return;

@@ -193,90 +193,107 @@ impl Work<'_, '_> {
         let w = way as usize;
         let mut at = 0;
         while at < bytes.len() {
-            if self.busy.is_rare
-                && let Some(open) = &mut self.busy.open[w]
-            {
-                let more = open.left.min((bytes.len() - at) as u64);
-                open.left -= more;
-                let part = open.part;
-                let seen = cursor.earliest(at, at + more as usize);
-                if seen < cursor.at(at).time {
-                    self.seen_earlier(part, seen);
-                }
-                let Some(open) = &self.busy.open[w] else {
-                    continue;
-                };
-                at += more as usize;
-                if open.left == 0 {
-                    let last = cursor.at(at - 1);
-                    self.open_ends(way, last.time, bytes.len() - at);
-                }
+            if self.busy.is_rare && self.busy.open[w].is_some() {
+                at += self.goes_on(way, bytes.len(), at, &mut cursor);
                 continue;
             }
             let words = self.busy.words.len();
-            let step = match &mut self.core.speaks {
-                Speaks::Unknown(_) => return at,
-                Speaks::Turn => {
-                    if self.turns_to_tls(way, &bytes[at..]) {
-                        continue;
-                    }
-                    let first = Run {
-                        seen: cursor.earliest(at, bytes.len()),
-                        ..cursor.at(at)
-                    };
-                    let last = cursor.at(bytes.len() - 1);
-                    self.turn(way, bytes.len() - at, first, last);
-                    return bytes.len();
-                }
-                Speaks::Known(parser) => {
-                    let mut context = Context {
-                        asked: &Waiting(&self.busy.tasks),
-                        texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
-                        protocol: None,
-                        is_end: false,
-                        is_cut: false,
-                    };
-                    let step = parser.read(way, &bytes[at..], &mut context);
-                    let said = Said::of(&context, parser.protocol());
-                    (step, said)
+            let Speaks::Known(parser) = &mut self.core.speaks else {
+                match self.without_parser(way, bytes, at, &mut cursor) {
+                    Some(read) => return read,
+                    // There is one now.
+                    None => continue,
                 }
             };
-            match step {
-                (Step::Wait, _) => {
+            let mut context = Context {
+                asked: &Waiting(&self.busy.tasks),
+                texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
+                protocol: None,
+                is_end: false,
+                is_cut: false,
+            };
+            let step = parser.read(way, &bytes[at..], &mut context);
+            let said = Said::of(&context, parser.protocol());
+            let unit = match &step {
+                Step::Unit(unit) if unit.length > 0 => unit,
+                Step::Wait => {
                     self.busy.words.truncate(words);
                     break;
                 }
-                (Step::Lost(loss), _) => {
+                step => {
+                    let loss = match step {
+                        Step::Lost(loss) => *loss,
+                        Step::Unit(_) | Step::Wait => Loss::Malformed,
+                    };
                     self.busy.words.truncate(words);
                     self.lose_footing(way, Some(loss));
                     return bytes.len();
                 }
-                (Step::Unit(unit), said) => {
-                    if unit.length == 0 {
-                        self.lose_footing(way, Some(Loss::Malformed));
-                        return bytes.len();
-                    }
-                    let here = unit.length.min((bytes.len() - at) as u64);
-                    let first = Run {
-                        seen: cursor.earliest(at, at + here as usize),
-                        ..cursor.at(at)
-                    };
-                    if matches!(unit.part, Part::Aside) {
-                        self.busy.words.truncate(words);
-                    }
-                    at += here as usize;
-                    if here == unit.length {
-                        let last = cursor.at(at - 1);
-                        let behind = bytes.len() - at;
-                        self.whole_unit(way, &unit, said, first, last.time, behind);
-                    } else {
-                        self.part_begins(&unit, said, first);
-                        self.opens(w, &unit, unit.length - here);
-                    }
-                }
+            };
+            let here = unit.length.min((bytes.len() - at) as u64);
+            let first = Run {
+                seen: cursor.earliest(at, at + here as usize),
+                ..cursor.at(at)
+            };
+            if matches!(unit.part, Part::Aside) {
+                self.busy.words.truncate(words);
+            }
+            at += here as usize;
+            if here == unit.length {
+                let last = cursor.at(at - 1);
+                let behind = bytes.len() - at;
+                self.whole_unit(way, unit, &said, &first, last.time, behind);
+            } else {
+                self.part_begins(unit, &said, &first);
+                self.opens(w, unit, unit.length - here);
             }
         }
         at
+    }
+
+    /// Bytes from `at` to `end` belong to the open unit of `way`, as far as it goes: how many.
+    #[inline(never)]
+    fn goes_on(&mut self, way: Way, end: usize, at: usize, cursor: &mut impl Runs) -> usize {
+        let w = way as usize;
+        let Some(open) = &mut self.busy.open[w] else {
+            return 0;
+        };
+        let more = open.left.min((end - at) as u64) as usize;
+        open.left -= more as u64;
+        let part = open.part;
+        let seen = cursor.earliest(at, at + more);
+        if seen < cursor.at(at).time {
+            self.seen_earlier(part, seen);
+        }
+        if matches!(&self.busy.open[w], Some(open) if open.left == 0) {
+            let last = cursor.at(at + more - 1);
+            self.open_ends(way, last.time, end - at - more);
+        }
+        more
+    }
+
+    /// Bytes from `at` that no parser reads: how many of all are read then; `None` if there is a parser now.
+    #[inline(never)]
+    fn without_parser(
+        &mut self,
+        way: Way,
+        bytes: &[u8],
+        at: usize,
+        cursor: &mut impl Runs,
+    ) -> Option<usize> {
+        if matches!(self.core.speaks, Speaks::Unknown(_)) {
+            return Some(at);
+        }
+        if self.turns_to_tls(way, &bytes[at..]) {
+            return None;
+        }
+        let first = Run {
+            seen: cursor.earliest(at, bytes.len()),
+            ..cursor.at(at)
+        };
+        let last = cursor.at(bytes.len() - 1);
+        self.turn(way, bytes.len() - at, first, last);
+        Some(bytes.len())
     }
 
     /// Of `unit`, which was counted whole, so many bytes are still to come.
@@ -350,12 +367,12 @@ impl Work<'_, '_> {
         &mut self,
         way: Way,
         unit: &Unit,
-        said: Said,
-        first: Run,
+        said: &Said,
+        first: &Run,
         time: Timestamp,
         behind: usize,
     ) {
-        match unit.part {
+        match &unit.part {
             Part::Request(request)
                 if request.begins
                     && request.ends
@@ -363,12 +380,12 @@ impl Work<'_, '_> {
                     && unit.then.is_none()
                     && !self.core.is_adrift() =>
             {
-                self.request_begins(&request, unit.length, said, first, time);
+                self.request_begins(request, unit.length, said, first, time);
             }
             Part::Response(response) if unit.then.is_none() => {
                 let end = self.core.ways[way as usize].next.minus(behind as u32);
-                if let Some(n) = self.response_begins(&response, unit.length, said, first) {
-                    self.response_ends(n, &response, time, end);
+                if let Some(n) = self.response_begins(response, unit.length, said, first) {
+                    self.response_ends(n, response, time, end);
                 }
             }
             _ => {
@@ -436,7 +453,7 @@ impl Work<'_, '_> {
             self.busy.words.truncate(words);
             return;
         }
-        self.part_begins(&unit, said, run);
+        self.part_begins(&unit, &said, &run);
         if unit.length > there {
             self.opens(w, &unit, unit.length - there);
             self.busy.runs[w].clear();
@@ -477,7 +494,7 @@ impl Work<'_, '_> {
                 break;
             };
             if unit.length > 0 {
-                self.part_begins(&unit, said, run);
+                self.part_begins(&unit, &said, &run);
             }
             let used = unit.length.min(unread.len() as u64) as usize;
             let mut unread = unread;
@@ -525,10 +542,11 @@ impl Said {
     }
 
     /// What was said last counts.
-    pub(super) fn add_to(self, task: &mut Task) {
-        for (known, said) in task.words.iter_mut().zip(self.words) {
+    #[inline]
+    pub(super) fn add_to(&self, task: &mut Task) {
+        for (known, said) in task.words.iter_mut().zip(&self.words) {
             if !said.is_empty() {
-                *known = said;
+                known.clone_from(said);
             }
         }
     }

@@ -203,7 +203,7 @@ impl Work<'_, '_> {
                     None => true,
                 };
                 if is_new {
-                    self.request_begins(&Request::begin(), 0, said, first, NEVER);
+                    self.request_begins(&Request::begin(), 0, &said, &first, NEVER);
                 }
                 if let Some(task) = self.busy.tasks.back_mut() {
                     task.first_request = task.first_request.min(first.seen);

@@ -50,7 +50,7 @@ impl Work<'_, '_> {
                     return;
                 }
                 unit.length = u64::from(seg.payload_length);
-                self.part_begins(&unit, said, run);
+                self.part_begins(&unit, &said, &run);
                 if payload.len() < seg.payload_length as usize {
                     let pending = self.busy.tasks.iter_mut();
                     pending.for_each(|task| task.cut = true);
