@@ -197,10 +197,12 @@ impl Records {
         match words.get(from as usize..to as usize) {
             Some(text) if text.len() <= length => {
                 self.words.extend_from_slice(text);
-                ranges.each_ref().map(|range| match range.start < range.end {
-                    true => range.start - from + start..range.end - from + start,
-                    false => 0..0,
-                })
+                ranges
+                    .each_ref()
+                    .map(|range| match range.start < range.end {
+                        true => range.start - from + start..range.end - from + start,
+                        false => 0..0,
+                    })
             }
             _ => ranges.each_ref().map(|range| {
                 let start = self.words.len() as u32;
