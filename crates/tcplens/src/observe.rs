@@ -657,6 +657,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
         let programs = [
             ("kernel_storage", kernel.counts.storage_failed),
             ("kernel_heads", kernel.counts.heads_missed),
+            ("kernel_times", kernel.counts.times_missed),
         ];
         programs.into_iter().chain(kernel.mapped.limit_hits())
     });

@@ -153,10 +153,11 @@ fn losses(health: &Health) -> Vec<String> {
     if health.evicted_connections > 0 {
         losses.push(given_up(health.evicted_connections, "connections"));
     }
-    // Requests without a name are requests all the same.
+    // Requests without a name are requests all the same, and so are those with the stack's times, and slow ones without a
+    // trace.
     let hits = health.limit_hits.iter();
-    // So are slow ones without a trace.
-    let hits = hits.filter(|(bound, _)| !["kernel_heads", "otlp_spans"].contains(bound));
+    let harmless = ["kernel_heads", "kernel_times", "otlp_spans"];
+    let hits = hits.filter(|(bound, _)| !harmless.contains(bound));
     losses.extend(hits.map(|(bound, hits)| match *bound {
         "kernel_storage" => format!(
             "{hits} connections could not be observed: the kernel had no memory for them, or more were open than its \

@@ -155,7 +155,7 @@ always int state_changed(const struct sock *sk, int old, int new)
 	}
 	if (new == FIN_WAIT1 || new == LAST_ACK) {
 		/* It will be the last that was sent. */
-		if (st->who.role == PEER && stage_of(st) == REQUEST)
+		if (!at_device && st->who.role == PEER && stage_of(st) == REQUEST)
 			st->t1 = last_sent_at(sk, tp, st->t0);
 		st->closing |= new == FIN_WAIT1 ? FIN_SENT | FIN_FIRST : FIN_SENT;
 		st->seen_received = received(sk, tp);

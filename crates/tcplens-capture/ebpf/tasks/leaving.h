@@ -14,15 +14,19 @@ struct tcp_start {
 	u8 flags;
 };
 
-/* A packet goes to a device. Not under the socket's lock, and maybe not for the first time: of several devices, and of
- * repeats, the first counts. */
+/* In `left`: the byte may have left before anybody looked. */
+#define UNSEEN 1
+
+/* A packet goes to a device. Not under the socket's lock, and not always for the first time: of several devices one upon
+ * another the first counts, and of repeats. */
 always int leaves(const struct sk_buff *skb)
 {
 	struct sock *sk = READ(skb, sk);
 	struct tcp_start tcp;
 	struct state *st;
 	unsigned char *head, *data;
-	u32 before;
+	u32 before, seq, end;
+	u64 now;
 	if (!sk)
 		return 0;
 	/* In these it is another kind of socket, or has no state. */
@@ -37,18 +41,32 @@ always int leaves(const struct sk_buff *skb)
 	if (bpf_probe_read_kernel(&tcp, sizeof(tcp), head))
 		return 0;
 	before = head - data + (tcp.offset >> 4) * 4;
-	u32 seq = __builtin_bswap32(tcp.seq);
-	if (seq != st->start_seq || READ(skb, len) <= before || (st->left && st->left_seq == seq))
+	if (READ(skb, len) <= before)
+		return 0;
+	now = bpf_ktime_get_ns();
+	seq = __builtin_bswap32(tcp.seq);
+	end = seq + READ(skb, len) - before;
+	if (st->who.role == PEER && (!st->last_left || after(end, st->last_left_end))) {
+		st->last_left_end = end;
+		st->last_left = now;
+	}
+	if (seq != st->start_seq || (st->left && st->left_seq == seq))
 		return 0;
 	st->left_seq = seq;
-	st->left = bpf_ktime_get_ns();
+	st->left = now;
 	return 0;
 }
 
-/* The first byte of a task's own, at start_seq, was sent when it left, if that is known and not before `floor`. */
+/* Whether it is known when the first byte of a task's own left, which is at start_seq. */
+always int has_left(const struct state *st)
+{
+	return at_device && st->left > UNSEEN && st->left_seq == st->start_seq;
+}
+
+/* When it left, if that is known; not before `floor`. */
 always u64 left_at(const struct state *st, u64 floor)
 {
-	return at_device && st->left_seq == st->start_seq && st->left > floor ? st->left : floor;
+	return has_left(st) && st->left > floor ? st->left : floor;
 }
 
 /* The same; where it is not known, when the stack sent it. */
@@ -56,6 +74,16 @@ always u64 begun_at(const struct sock *sk, const struct tcp_sock *tp, const stru
 {
 	u64 at = left_at(st, floor);
 	return at > floor ? at : sent_at(sk, tp, st->start_seq, floor);
+}
+
+/* Client: when the last byte of its request left, so far as that is all it has sent; 0: it is not known. */
+always u64 last_left_at(const struct tcp_sock *tp, const struct state *st)
+{
+	u32 next = READ(tp, snd_nxt);
+	u32 end = next - ((st->closing & FIN_SENT) && next == READ(tp, write_seq));
+	if (!st->last_left || st->last_left_end != end)
+		return 0;
+	return st->last_left > st->t0 ? st->last_left : st->t0;
 }
 
 #endif

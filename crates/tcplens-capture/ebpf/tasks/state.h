@@ -92,7 +92,7 @@ struct event_with_heads {
 struct state {
 	struct who who;
 	/* Task number and stage: changed by compare and exchange, for a task is told by whoever ends it, the tracepoint or the
-	 * iterator. The rest changes under the socket's lock only. */
+	 * iterator. What left when is noted as it goes. The rest changes under the socket's lock only. */
 	u64 turn;
 	u64 t0, t1, t2, t3;
 	u64 latched, latched_sent; /* T4 before our FIN went out, and the bytes it belongs to */
@@ -101,7 +101,8 @@ struct state {
 	u64 seen_received; /* client, after its FIN */
 	u64 request_bytes;
 	u64 left; /* when the byte at left_seq went to the device; 0: it has not */
-	u32 left_seq;
+	u64 last_left; /* client: when the last of its bytes did, up to last_left_end */
+	u32 left_seq, last_left_end;
 	u32 start_seq; /* task_sent as a sequence number */
 	u32 start_retransmits;
 	u8 flags; /* of the task */
@@ -139,6 +140,7 @@ struct counts {
 	u64 storage_failed;
 	u64 heads_missed;
 	u64 postponed; /* by the iterator: no room in the ring buffer */
+	u64 times_missed; /* times at the device that are the stack's */
 };
 
 struct control {

@@ -143,6 +143,8 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 	fill(e, tp, st, is_done ? kind : OPEN_TASK, now);
 	if (st->who.role == PEER && !has_begun)
 		e->t0 = left_at(st, e->t0);
+	if (at_device && st->who.role == LOCAL && has_begun && !has_left(st))
+		COUNT(times_missed);
 	e->t2 = t2;
 	e->t4 = is_done ? t4 : 0;
 	if (st->who.role == LOCAL)

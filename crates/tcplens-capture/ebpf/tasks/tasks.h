@@ -11,7 +11,6 @@
 #ifndef TCPLENS_TASKS_H
 #define TCPLENS_TASKS_H
 
-#include "leaving.h"
 #include "tell.h"
 
 /* Ends the task under way; false: the iterator did. */
@@ -123,8 +122,14 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 always void begin_response(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 at)
 {
 	u64 now_sent = sent(tp, st);
-	if (!(st->closing & FIN_SENT))
+	if (at_device) {
+		if (!has_left(st))
+			COUNT(times_missed);
+		st->t0 = left_at(st, st->t0);
+		st->t1 = last_left_at(tp, st);
+	} else if (!(st->closing & FIN_SENT)) {
 		st->t1 = last_sent_at(sk, tp, st->t0);
+	}
 	st->t2 = at;
 	st->request_bytes = now_sent - st->task_sent;
 	st->task_sent = now_sent;
@@ -193,6 +198,10 @@ always struct state *adopt(const struct sock *sk, const struct tcp_sock *tp)
 	if (role == PEER) {
 		/* What is not acknowledged yet is the request that is under way. */
 		u32 una = READ(tp, snd_una);
+		if (st->start_seq != una) {
+			st->left_seq = una;
+			st->left = UNSEEN;
+		}
 		st->task_sent -= st->start_seq - una;
 		st->base_sent = st->task_sent;
 		st->start_seq = una;

@@ -3,7 +3,7 @@
 #ifndef TCPLENS_TELL_H
 #define TCPLENS_TELL_H
 
-#include "sockets.h"
+#include "leaving.h"
 
 always void fill(struct event *e, const struct tcp_sock *tp, const struct state *st, u8 kind, u64 at)
 {
@@ -90,6 +90,8 @@ always void tell_task(const struct sock *sk, const struct tcp_sock *tp, const st
 		e->response_bytes = st->t2 ? sent(tp, st) - st->task_sent : 0;
 	else
 		e->response_bytes = received(sk, tp) - st->task_received;
+	if (at_device && st->who.role == LOCAL && st->t2 && !has_left(st))
+		COUNT(times_missed);
 	fill_heads(e, st);
 	submit(e);
 }

@@ -41,13 +41,20 @@ pub struct KernelOptions {
     pub peek: bool,
     /// Up to four numbers of bytes of a response; when they were acknowledged is told, at ports that ask for it.
     pub first_frames: Vec<u32>,
-    /// What is sent is stamped when it goes to the device, as tcpdump does, and not when the stack begins to send it: a
-    /// program runs for each packet sent.
+    /// Where tasks are told of, what is sent is stamped when it goes to the device, as tcpdump does, and not when the stack
+    /// begins to send it: a program runs for each packet sent.
     pub device_times: bool,
     /// A task whose response is acknowledged is told after so long without more; `None`: when the next one begins.
     pub flush: Option<Span>,
     /// Which programs are used.
     pub variant: Variant,
+}
+
+impl KernelOptions {
+    /// Whether times at the device are told of anything.
+    fn has_device_times(&self) -> bool {
+        self.device_times && self.tasks && !self.only_connections
+    }
 }
 
 /// What is made of connections to or from some ports.
@@ -88,6 +95,8 @@ pub struct KernelCounts {
     pub storage_failed: u64,
     /// Requests whose first bytes were asked for and not seen.
     pub heads_missed: u64,
+    /// Requests whose times were to be those at the device and are the stack's.
+    pub times_missed: u64,
     /// Connections that were dropped because nobody accepted them; `None`: it is not known.
     pub accept_overflows: Option<u64>,
 }
@@ -117,6 +126,7 @@ const DROPS: usize = 0;
 const STORAGE_FAILED: usize = 8;
 const HEADS_MISSED: usize = 16;
 const POSTPONED: usize = 24;
+const TIMES_MISSED: usize = 32;
 /// Places in `struct control`, and what its mode may be.
 const FLUSH: usize = 0;
 const MODE: usize = 8;
@@ -276,6 +286,7 @@ impl Kernel {
             drops: count(DROPS),
             storage_failed: count(STORAGE_FAILED),
             heads_missed: count(HEADS_MISSED),
+            times_missed: count(TIMES_MISSED),
             accept_overflows: self.overflows,
         }
     }

@@ -26,7 +26,7 @@ const HASH: &[u8] = aya::include_bytes_aligned!("../../ebpf/tasks/hash.bpf.o");
 /// `struct ports`.
 const PORTS: usize = 65_536;
 /// `struct counts`.
-const COUNTS: usize = 32;
+const COUNTS: usize = 40;
 /// `struct control`.
 const CONTROL: usize = 16;
 /// The ring buffer, where nobody asks for another size.
@@ -94,7 +94,7 @@ const HOOKS: [Hook; 8] = [
 const AT_DEVICE: Hook = Hook {
     program: "tl_leaves",
     tracepoint: "net_dev_start_xmit",
-    without: "times at the device (those of the stack are taken)",
+    without: "times at the device, for which the stack's are taken,",
 };
 
 /// How the programs are made.
@@ -180,7 +180,7 @@ impl Programs {
         let iterator = iterator
             .map_err(|why| limitations.push(format!("{IDLE}: {why}")))
             .ok();
-        let at_device = options.device_times.then_some(&AT_DEVICE);
+        let at_device = options.has_device_times().then_some(&AT_DEVICE);
         let mut programs = Programs {
             make,
             hooks: at_device.into_iter().chain(&HOOKS).collect(),
@@ -294,7 +294,7 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
         flag(options.attempts),
         flag(options.peek),
     );
-    let at_device = flag(options.device_times);
+    let at_device = flag(options.has_device_times());
     let netns = options.netns.unwrap_or(0);
     let wakes_at = WAKES_AT.min(buffer / 8);
     let mut thresholds = [0_u32; 4];

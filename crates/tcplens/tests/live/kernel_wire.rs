@@ -96,7 +96,7 @@ fn are_the_same(mut round: impl FnMut() -> bool) {
     let is_near = (0..ROUNDS).any(|_| round());
     assert!(
         is_near,
-        "a p95 of more than {WITHIN_US} us, or retransmissions, in each of {ROUNDS} rounds"
+        "more than {WITHIN_US} us apart, or not the traffic that was meant, in each of {ROUNDS} rounds"
     );
 }
 
@@ -235,11 +235,11 @@ fn exchange(a: &Namespace, b: &Namespace, times: usize, lengths: [usize; 2]) -> 
     })
 }
 
-/// What is held back in its sender's own queue, 30 ms and more each time, was sent for the stack when the queue had it, and
-/// for packets and with --device-times when it left.
+/// What is held back in its sender's own queue, some 30 ms for each segment, was sent for the stack when the queue had it,
+/// and for packets and with --device-times when it left.
 #[test]
 fn what_waits_in_the_queue_is_sent_when_it_goes_to_the_device() {
-    const TIMES: usize = 12;
+    const TIMES: usize = 6;
     const HELD_US: f64 = 10_000.0;
     if !is_to_be_had() {
         return;
@@ -251,9 +251,10 @@ fn what_waits_in_the_queue_is_sent_when_it_goes_to_the_device() {
     // Who is looked at, his device, his port, what he sends, and the field that his own queue is in.
     for (own, device, ports, lengths, name) in [
         (&a, "va", "--peer-port", [1400, 100], "total_us"),
+        (&a, "va", "--peer-port", [14_000, 100], "upload_us"),
         (&b, "vb", "-p", [100, 1400], "process_us"),
     ] {
-        let queue = "qdisc add dev DEVICE root tbf rate 400kbit burst 1600 latency 5s";
+        let queue = "qdisc replace dev DEVICE root tbf rate 400kbit burst 1600 latency 5s";
         let mut tc = own.command("tc");
         tc.args(queue.replace("DEVICE", device).split(' '));
         if !tc.status().is_ok_and(|status| status.success()) {
@@ -293,8 +294,8 @@ fn what_waits_in_the_queue_is_sent_when_it_goes_to_the_device() {
                     near[near.len() - 1],
                     far[0]
                 );
-                assert!(far[0] > HELD_US, "{far:?}");
-                near[near.len() - 1] <= WITHIN_US
+                // On a busy machine the queue may have tokens again.
+                far[0] > HELD_US && near[near.len() - 1] <= WITHIN_US
             });
         }
     }
