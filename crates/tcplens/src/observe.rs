@@ -658,6 +658,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
             ("kernel_storage", kernel.counts.storage_failed),
             ("kernel_heads", kernel.counts.heads_missed),
             ("kernel_times", kernel.counts.times_missed),
+            ("kernel_probes", kernel.counts.probes_missed),
         ];
         programs.into_iter().chain(kernel.mapped.limit_hits())
     });

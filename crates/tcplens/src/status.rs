@@ -163,6 +163,10 @@ fn losses(health: &Health) -> Vec<String> {
             "{hits} connections could not be observed: the kernel had no memory for them, or more were open than its \
              table of them holds (--programs hash)"
         ),
+        "kernel_probes" => format!(
+            "segments with data came while the kernel did not run the programs: {hits}, or more; what they were part of may \
+             have been counted as one request"
+        ),
         // What they asked is counted all the same.
         "datagram_flows" => given_up(*hits, "flows of datagrams"),
         _ => format!(

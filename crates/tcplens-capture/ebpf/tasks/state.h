@@ -115,6 +115,7 @@ struct state {
 	u16 error; /* the last that was reported */
 	u32 pending_seq;
 	u32 expected_seq; /* what comes before was looked at */
+	u32 seen_seq; /* payload before it came by tcp_probe, in order or not */
 	u32 segments_at_fin; /* segments with data that had come before our FIN went out */
 	u32 base_retransmits; /* before it was adopted */
 	u32 frame_bytes[FRAMES], frame_us[FRAMES];
@@ -141,6 +142,7 @@ struct counts {
 	u64 heads_missed;
 	u64 postponed; /* by the iterator: no room in the ring buffer */
 	u64 times_missed; /* times at the device that are the stack's */
+	u64 probes_missed; /* segments that tcp_probe was not told of */
 };
 
 struct control {

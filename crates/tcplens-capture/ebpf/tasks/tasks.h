@@ -173,7 +173,11 @@ always void establish(const struct sock *sk, const struct tcp_sock *tp, struct s
 	st->base_sent = st->task_sent = sent(tp, st);
 	st->base_received = st->task_received = received(sk, tp);
 	st->start_seq = READ(tp, snd_nxt);
-	st->expected_seq = st->who.role == LOCAL ? READ(tp, rcv_nxt) : st->start_seq;
+	st->seen_seq = READ(tp, rcv_nxt);
+	st->expected_seq = st->who.role == LOCAL ? st->seen_seq : st->start_seq;
+	/* Of what waits behind a hole already nobody knows how far it goes. */
+	if (READ(tp, out_of_order_queue.rb_node))
+		st->seen_seq += 1 << 30;
 }
 
 /* A connection that was there before. */
@@ -231,6 +235,12 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	}
 	u32 next = READ(tp, rcv_nxt);
 	u64 now = bpf_ktime_get_ns();
+	if (after(next, st->seen_seq)) {
+		/* One that has interrupted this program on its processor, say. Before the first task it is a rider. */
+		if (st->turn)
+			COUNT(probes_missed);
+		st->seen_seq = next;
+	}
 	detect_rider(sk, tp, st);
 	detect_response(sk, tp, st);
 	detect_request(sk, tp, st, now);
@@ -242,6 +252,8 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	end -= CB_FLAGS(skb) & FIN;
 	if (!after(end, seq) || !after(end, next))
 		return 0; /* no payload, or none that is new */
+	if (after(end, st->seen_seq))
+		st->seen_seq = end;
 	if (after(seq, next)) {
 		st->flags |= REORDERED; /* what comes in order counts when it does */
 		return 0;

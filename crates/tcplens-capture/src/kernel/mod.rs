@@ -97,6 +97,8 @@ pub struct KernelCounts {
     pub heads_missed: u64,
     /// Requests whose times were to be those at the device and are the stack's.
     pub times_missed: u64,
+    /// How often segments with data came that the programs were not told of.
+    pub probes_missed: u64,
     /// Connections that were dropped because nobody accepted them; `None`: it is not known.
     pub accept_overflows: Option<u64>,
 }
@@ -127,6 +129,7 @@ const STORAGE_FAILED: usize = 8;
 const HEADS_MISSED: usize = 16;
 const POSTPONED: usize = 24;
 const TIMES_MISSED: usize = 32;
+const PROBES_MISSED: usize = 40;
 /// Places in `struct control`, and what its mode may be.
 const FLUSH: usize = 0;
 const MODE: usize = 8;
@@ -287,6 +290,7 @@ impl Kernel {
             storage_failed: count(STORAGE_FAILED),
             heads_missed: count(HEADS_MISSED),
             times_missed: count(TIMES_MISSED),
+            probes_missed: count(PROBES_MISSED),
             accept_overflows: self.overflows,
         }
     }

@@ -26,7 +26,7 @@ const HASH: &[u8] = aya::include_bytes_aligned!("../../ebpf/tasks/hash.bpf.o");
 /// `struct ports`.
 const PORTS: usize = 65_536;
 /// `struct counts`.
-const COUNTS: usize = 40;
+const COUNTS: usize = 48;
 /// `struct control`.
 const CONTROL: usize = 16;
 /// The ring buffer, where nobody asks for another size.
