@@ -1,5 +1,5 @@
 -- At the end, the keys of redis and memcached that were asked for most: requests, bytes of them and their responses, the
--- sum and the mean of the time they took.
+-- sum and the mean of the time they took. Of a redis command its first argument counts: of MGET, DEL or MSET the first key.
 --
 --   tcplens script top-keys shop.pcap
 --   tcplens script top-keys shop.pcap --arg n=50 --arg by=bytes   by requests, bytes or time

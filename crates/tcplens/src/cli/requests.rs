@@ -42,7 +42,7 @@ pub(crate) struct Requests {
     /// With -f tcprt: as TCP-RT's module itself writes, FINs among the bytes of E and N lines and no N line after a clean close
     #[arg(long, help_heading = "Output", display_order = 0)]
     pub compat: bool,
-    /// More columns in text: status, protocol, bytes, phases, budget, verdict, task, retransmits, connection, frames
+    /// More columns in text: status, protocol, bytes, phases, budget, verdict, task, retransmits, connection, frames, process
     #[arg(long, value_name = "COLUMN,...", value_delimiter = ',')]
     #[arg(help_heading = "Output", display_order = 0)]
     pub columns: Vec<RequestColumn>,
