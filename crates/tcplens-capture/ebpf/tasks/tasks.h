@@ -96,8 +96,6 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 		return;
 	if (stage_of(st) == REQUEST) {
 		st->t0 = left_at(st, st->t0); /* it was still in the queue */
-		if (st->t1 < st->t0)
-			st->t1 = st->t0;
 		return;
 	}
 	u64 now_sent = sent(tp, st);

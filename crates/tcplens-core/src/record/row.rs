@@ -213,7 +213,6 @@ impl<'a> RequestRef<'a> {
         let all = row.budget();
         let budget = |n: usize| all.map(|budget| Span::from_ns(budget[n]));
         let (status_text, answers) = self.answered();
-        let summary = self.words(&row.summary);
         let in_file = |frame: u64| (frame > 0 && row.vantage == Vantage::File).then_some(frame);
         Request {
             time: t0,
@@ -230,8 +229,8 @@ impl<'a> RequestRef<'a> {
             tunnel: row.tunnel,
             capture_loss: row.capture_loss,
             protocol: row.protocol,
-            operation: self.operation(summary),
-            summary,
+            operation: self.words(&row.operation),
+            summary: self.words(&row.summary),
             status: row.status,
             status_code: row.status_code.map(u64::from),
             status_text,
@@ -267,18 +266,6 @@ impl<'a> RequestRef<'a> {
             path: self.extra.map(|extra| &extra.path),
             marks: self.extra.map(|extra| &extra.marks),
             answers,
-        }
-    }
-
-    /// The operation, which the summary mostly begins with.
-    fn operation(&self, summary: Option<&'a str>) -> Option<&'a str> {
-        let Range { start, end } = self.row.operation;
-        match summary {
-            Some(summary) if start == self.row.summary.start && start < end => {
-                let own = summary.get(..(end - start) as usize);
-                own.or_else(|| self.words(&self.row.operation))
-            }
-            _ => self.words(&self.row.operation),
         }
     }
 

@@ -1,9 +1,9 @@
 //! From bytes in order to units: what a parser is shown, what it waits for, and when the bytes of a unit came.
 
 use super::recognise::Recognised;
-use super::task::{NEVER, Open, Run, Task, Waiting};
+use super::task::{NEVER, Open, Run, Task};
 use super::{Speaks, Work, bit};
-use crate::proto::{AnyParser, Context, Loss, Owes, Part, Step, Texts, Unit, Way};
+use crate::proto::{AnyParser, Context, Loss, Owes, Part, Step, Unit, Way};
 use crate::record::Protocol;
 use crate::time::Timestamp;
 
@@ -205,13 +205,7 @@ impl Work<'_, '_> {
                     None => continue,
                 }
             };
-            let mut context = Context {
-                asked: &Waiting(&self.busy.tasks),
-                texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
-                protocol: None,
-                is_end: false,
-                is_cut: false,
-            };
+            let mut context = self.busy.context(self.desk.rules.summary_bytes);
             let step = parser.read(way, &bytes[at..], &mut context);
             let said = Said::of(&context, parser.protocol());
             let unit = match &step {
@@ -220,10 +214,11 @@ impl Work<'_, '_> {
                     self.busy.words.truncate(words);
                     break;
                 }
-                step => {
+                Step::Lost(_) | Step::Unit(_) => {
                     let loss = match step {
-                        Step::Lost(loss) => *loss,
-                        Step::Unit(_) | Step::Wait => Loss::Malformed,
+                        Step::Lost(loss) => loss,
+                        // It goes nowhere.
+                        _ => Loss::Malformed,
                     };
                     self.busy.words.truncate(words);
                     self.lose_footing(way, Some(loss));
@@ -435,11 +430,9 @@ impl Work<'_, '_> {
         let words = self.busy.words.len();
         let unread = std::mem::take(&mut self.busy.unread[w]);
         let mut context = Context {
-            asked: &Waiting(&self.busy.tasks),
-            texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
-            protocol: None,
             is_end: true,
             is_cut: true,
+            ..self.busy.context(self.desk.rules.summary_bytes)
         };
         let step = parser.read(way, &unread, &mut context);
         let said = Said::of(&context, parser.protocol());
@@ -475,11 +468,8 @@ impl Work<'_, '_> {
             let words = self.busy.words.len();
             let unread = std::mem::take(&mut self.busy.unread[w]);
             let mut context = Context {
-                asked: &Waiting(&self.busy.tasks),
-                texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
-                protocol: None,
                 is_end: true,
-                is_cut: false,
+                ..self.busy.context(self.desk.rules.summary_bytes)
             };
             let step = parser.read(way, &unread, &mut context);
             let said = Said::of(&context, parser.protocol());

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::budget::Stretches;
 use super::stream::Early;
-use crate::proto::{Asked, Outcome, Owes, Part};
+use crate::proto::{Asked, Context, Outcome, Owes, Part, Texts};
 use crate::record::{EndedBy, Protocol, Status};
 use crate::tcp::seq::Seq;
 use crate::time::Timestamp;
@@ -152,6 +152,18 @@ impl Busy {
     #[inline(never)]
     pub(super) fn fresh() -> Box<Busy> {
         Box::default()
+    }
+
+    /// What a parser may ask, and where its words go.
+    #[inline]
+    pub(super) fn context(&mut self, summary_bytes: usize) -> Context<'_> {
+        Context {
+            asked: &self.tasks,
+            texts: Texts::new(&mut self.words, summary_bytes),
+            protocol: None,
+            is_end: false,
+            is_cut: false,
+        }
     }
 
     /// Takes out a task that is not the oldest.
@@ -322,17 +334,14 @@ impl<T> Emptied for VecDeque<T> {
     }
 }
 
-/// What parsers may ask of the requests that wait.
-pub(super) struct Waiting<'a>(pub &'a VecDeque<Task>);
-
-impl Asked for Waiting<'_> {
+impl Asked for VecDeque<Task> {
     fn nth(&self, n: usize) -> Option<u32> {
-        let mut owing = self.0.iter().filter(|task| task.waits());
+        let mut owing = self.iter().filter(|task| task.waits());
         owing.nth(n).map(|task| task.tag)
     }
 
     fn with_id(&self, id: u64) -> Option<u32> {
-        let mut owing = self.0.iter().filter(|task| task.waits());
+        let mut owing = self.iter().filter(|task| task.waits());
         owing.find(|task| task.id == Some(id)).map(|task| task.tag)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::Work;
 use super::read::Said;
-use super::task::{Run, Waiting};
-use crate::proto::{Context, Part, Step, Texts, Way, dns};
+use super::task::Run;
+use crate::proto::{Part, Step, Way, dns};
 use crate::record::{EndedBy, Protocol};
 use crate::tcp::seq::Seq;
 use crate::wire::segment::Segment;
@@ -19,13 +19,7 @@ impl Work<'_, '_> {
             self.unanswered(0, EndedBy::Observation);
         }
         let words = self.busy.words.len();
-        let mut context = Context {
-            asked: &Waiting(&self.busy.tasks),
-            texts: Texts::new(&mut self.busy.words, self.desk.rules.summary_bytes),
-            protocol: None,
-            is_end: false,
-            is_cut: false,
-        };
+        let mut context = self.busy.context(self.desk.rules.summary_bytes);
         let step = dns::datagram(way, payload, &mut context);
         let said = Said::of(&context, Protocol::Dns);
         self.core.protocol = Some(Protocol::Dns);
