@@ -505,6 +505,13 @@ fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
             "the filter takes none of the {left_out} packets: nothing was looked at"
         ));
     }
+    let kernel = ran.totals.kernel.as_ref();
+    if let Some(early) = kernel.map(|kernel| kernel.counts.told_early).filter(|&n| n > 0) {
+        warnings.push(format!(
+            "{early} responses went on after their request had been told of (they paused for --flush): what came later is in \
+             their connections only"
+        ));
+    }
     let reader_gone = match ran.end {
         Some(SinkEnd::Failed(error)) => {
             failure = failure.or(Some(error.into()));
@@ -659,6 +666,7 @@ pub(crate) fn health(plan: &Plan, totals: &Totals, records: [u64; 3]) -> Health 
             ("kernel_heads", kernel.counts.heads_missed),
             ("kernel_times", kernel.counts.times_missed),
             ("kernel_probes", kernel.counts.probes_missed),
+            ("kernel_flush", kernel.counts.told_early),
         ];
         programs.into_iter().chain(kernel.mapped.limit_hits())
     });

@@ -153,10 +153,10 @@ fn losses(health: &Health) -> Vec<String> {
     if health.evicted_connections > 0 {
         losses.push(given_up(health.evicted_connections, "connections"));
     }
-    // Requests without a name are requests all the same, and so are those with the stack's times, and slow ones without a
-    // trace.
+    // Requests without a name are requests all the same, and so are those with the stack's times, those whose response went
+    // on (a note says so), and slow ones without a trace.
     let hits = health.limit_hits.iter();
-    let harmless = ["kernel_heads", "kernel_times", "otlp_spans"];
+    let harmless = ["kernel_heads", "kernel_times", "kernel_flush", "otlp_spans"];
     let hits = hits.filter(|(bound, _)| !harmless.contains(bound));
     losses.extend(hits.map(|(bound, hits)| match *bound {
         "kernel_storage" => format!(

@@ -10,7 +10,7 @@ always void detect_rest(const struct sock *sk, const struct tcp_sock *tp, struct
 {
 	if (st->who.role != PEER || !(st->closing & FIN_SENT) || stage_of(st) == NONE)
 		return;
-	u64 now_received = received(sk, tp);
+	u64 now_received = received(sk, tp, st);
 	if (now_received == st->seen_received)
 		return;
 	/* When the last segment came. */
@@ -28,8 +28,9 @@ static __noinline int finish(const struct sock *sk, const struct tcp_sock *tp, s
 	detect_response(sk, tp, st);
 	detect_request(sk, tp, st, now);
 	detect_rest(sk, tp, st);
+	went_on(sk, tp, st);
 	if (st->who.role == LOCAL && stage_of(st) == REQUEST) {
-		st->request_bytes = received(sk, tp) - st->task_received;
+		st->request_bytes = received(sk, tp, st) - st->task_received;
 		if (end_task(st))
 			tell_task(sk, tp, st, CLOSED_RECEIVING, 0, now, 0);
 	} else if (st->who.role == LOCAL && stage_of(st) == RESPONSE) {
@@ -46,10 +47,13 @@ static __noinline int finish(const struct sock *sk, const struct tcp_sock *tp, s
 		if (st->who.port & FIRST_FRAME)
 			cross(st, acked, t4);
 		if (end_task(st)) {
-			if (all > acked || unsent)
+			if (all > acked || unsent) {
+				st->t3 = 0;
 				tell_task(sk, tp, st, CLOSED_SENDING, 0, now, 0);
-			else
+			} else {
+				st->t3 = response_sent_at(sk, tp, st, st->t2);
 				tell_task(sk, tp, st, ANSWERED, t4, now, 0);
+			}
 		}
 	} else if (st->who.role == PEER && stage_of(st) == RESPONSE) {
 		if (end_task(st))
@@ -116,6 +120,7 @@ always int state_changed(const struct sock *sk, int old, int new)
 			return 0;
 		}
 		is_child = 1;
+		st->rides = READ(tp, data_segs_in) > 0;
 	}
 	/* Both ends connect to each other (RFC 9293 s3.5): it goes on. */
 	if (old == SYN_SENT && new == SYN_RECV)
@@ -157,8 +162,12 @@ always int state_changed(const struct sock *sk, int old, int new)
 		/* It will be the last that was sent. */
 		if (!at_device && st->who.role == PEER && stage_of(st) == REQUEST)
 			st->t1 = last_sent_at(sk, tp, st->t0);
+		if (st->who.role == LOCAL && stage_of(st) == RESPONSE && !(st->closing & FIN_SENT)) {
+			st->t3 = response_sent_at(sk, tp, st, st->t2);
+			st->t3_sent = sent(tp, st);
+		}
 		st->closing |= new == FIN_WAIT1 ? FIN_SENT | FIN_FIRST : FIN_SENT;
-		st->seen_received = received(sk, tp);
+		st->seen_received = received(sk, tp, st);
 		st->segments_at_fin = READ(tp, data_segs_in);
 	}
 	/* It was ended from outside, or by both. When the process closes its socket is of no interest. */
@@ -173,13 +182,13 @@ always int was_read(const struct sock *sk)
 	struct state *st = state_of(sk);
 	if (!st)
 		return 0;
+	struct tcp_sock *tp = TCP_SOCK(sk);
 	if (!st->who.pid)
 		copy_process(&st->who);
-	if (!(st->closing & FIN_SENT))
+	if (!tp)
 		return 0;
-	struct tcp_sock *tp = TCP_SOCK(sk);
-	if (tp)
-		detect_rest(sk, tp, st);
+	catch_up(sk, tp, st);
+	detect_rest(sk, tp, st);
 	return 0;
 }
 

@@ -122,7 +122,7 @@ struct minmax {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	u32 mss_cache, snd_cwnd, rcv_nxt, snd_nxt, snd_una, write_seq, srtt_us, total_retrans, data_segs_in;
+	u32 mss_cache, snd_cwnd, rcv_nxt, snd_nxt, snd_una, write_seq, packets_out, srtt_us, total_retrans, data_segs_in;
 	u64 bytes_acked, bytes_received;
 	struct minmax rtt_min;
 	struct rb_root out_of_order_queue;

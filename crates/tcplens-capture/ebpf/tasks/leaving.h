@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
-/* When the first segment of a request or response goes to the device: behind the queue, where tcpdump sees it, and not
+/* When the first segment of a request or response, and the last, goes to the device: behind the queue, where tcpdump sees it, and not
  * before, where the stack stamps it. That takes a program per packet sent, so it is attached only where it is asked for. */
 #ifndef TCPLENS_LEAVING_H
 #define TCPLENS_LEAVING_H
@@ -46,7 +46,7 @@ always int leaves(const struct sk_buff *skb)
 	now = bpf_ktime_get_ns();
 	seq = __builtin_bswap32(tcp.seq);
 	end = seq + READ(skb, len) - before;
-	if (st->who.role == PEER && (!st->last_left || after(end, st->last_left_end))) {
+	if (!st->last_left || after(end, st->last_left_end)) {
 		st->last_left_end = end;
 		st->last_left = now;
 	}
@@ -76,14 +76,28 @@ always u64 begun_at(const struct sock *sk, const struct tcp_sock *tp, const stru
 	return at > floor ? at : sent_at(sk, tp, st->start_seq, floor);
 }
 
-/* Client: when the last byte of its request left, so far as that is all it has sent; 0: it is not known. */
-always u64 last_left_at(const struct tcp_sock *tp, const struct state *st)
+/* When the last byte of a task's own left, so far as that is all that was sent; not before `floor`. 0: it is not known. */
+always u64 last_left_at(const struct tcp_sock *tp, const struct state *st, u64 floor)
 {
 	u32 next = READ(tp, snd_nxt);
 	u32 end = next - ((st->closing & FIN_SENT) && next == READ(tp, write_seq));
 	if (!st->last_left || st->last_left_end != end)
 		return 0;
-	return st->last_left > st->t0 ? st->last_left : st->t0;
+	return st->last_left > floor ? st->last_left : floor;
+}
+
+/* Server: when the last of its response, which begins at `t2`, was sent; by the stack's stamps where it was sent again, the
+ * last time. What is under way in one segment began and ended at once. */
+always u64 response_sent_at(const struct sock *sk, const struct tcp_sock *tp, const struct state *st, u64 t2)
+{
+	u64 at;
+	if (st->t3 && st->t3_sent == sent(tp, st))
+		return st->t3 > t2 ? st->t3 : t2;
+	if (at_device && (at = last_left_at(tp, st, t2)))
+		return at;
+	if (READ(tp, packets_out) == 1 && READ(tp, snd_una) == st->start_seq)
+		return t2;
+	return last_sent_at(sk, tp, t2);
 }
 
 #endif

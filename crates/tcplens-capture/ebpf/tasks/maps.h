@@ -47,6 +47,7 @@ volatile const u32 wants_attempts = 1;
 volatile const u32 peeks = 0;
 volatile const u32 at_device = 0; /* what is sent is stamped when it goes to the device */
 volatile const u32 only_netns = 0;
+volatile const u32 skips = 0; /* tests: payload that ends at a multiple of it is not shown to the program on tcp_probe */
 volatile const u32 thresholds[FRAMES] = {};
 volatile const u32 wakes_at = 1 << 20; /* bytes that wait before the reader is woken: it looks by itself now and then */
 

@@ -13,10 +13,16 @@ always u64 sent(const struct tcp_sock *tp, const struct state *st)
 	return all - ((st->closing & FIN_SENT) && next == READ(tp, write_seq));
 }
 
-/* Payload received: without the peer's FIN. */
-always u64 received(const struct sock *sk, const struct tcp_sock *tp)
+/* The peer's FIN has come: 1, which it counts in what was received. */
+always u32 fin_of_peer(const struct sock *sk)
 {
-	return READ(tp, bytes_received) - (READ(sk, __sk_common.skc_flags) >> DONE & 1);
+	return READ(sk, __sk_common.skc_flags) >> DONE & 1;
+}
+
+/* Payload received: without the peer's FIN. */
+always u64 received(const struct sock *sk, const struct tcp_sock *tp, const struct state *st)
+{
+	return READ(tp, bytes_received) - fin_of_peer(sk) - st->unseen;
 }
 
 /* Bits of the socket's port and the role it plays by them; 0: it is not looked at. `opened`: by whom it was, if that is

@@ -98,15 +98,18 @@ struct state {
 	u64 latched, latched_sent; /* T4 before our FIN went out, and the bytes it belongs to */
 	u64 base_sent, base_received; /* at establishment */
 	u64 task_sent, task_received; /* where response and request begin */
+	u64 t3_sent; /* server: the bytes that t3 belongs to, which is noted before our FIN goes out */
 	u64 seen_received; /* client, after its FIN */
 	u64 request_bytes;
+	u64 told; /* what had been sent, or received, when the iterator told of the task `told_task` */
 	u64 left; /* when the byte at left_seq went to the device; 0: it has not */
-	u64 last_left; /* client: when the last of its bytes did, up to last_left_end */
+	u64 last_left; /* when the last of what was sent did, up to last_left_end */
 	u32 left_seq, last_left_end;
 	u32 start_seq; /* task_sent as a sequence number */
 	u32 start_retransmits;
 	u8 flags; /* of the task */
 	u8 is_adopted;
+	u8 rides; /* server: data came with the last segment of the handshake, or before */
 	u8 closing;
 	u8 is_told; /* at the end of the observation */
 	u8 frame; /* next threshold */
@@ -116,6 +119,8 @@ struct state {
 	u32 pending_seq;
 	u32 expected_seq; /* what comes before was looked at */
 	u32 seen_seq; /* payload before it came by tcp_probe, in order or not */
+	u32 unseen; /* of what was received, what did not, while it is made up for */
+	u32 told_task;
 	u32 segments_at_fin; /* segments with data that had come before our FIN went out */
 	u32 base_retransmits; /* before it was adopted */
 	u32 frame_bytes[FRAMES], frame_us[FRAMES];
@@ -143,6 +148,7 @@ struct counts {
 	u64 postponed; /* by the iterator: no room in the ring buffer */
 	u64 times_missed; /* times at the device that are the stack's */
 	u64 probes_missed; /* segments that tcp_probe was not told of */
+	u64 told_early; /* tasks whose response went on after the iterator had told of them */
 };
 
 struct control {

@@ -112,7 +112,7 @@ always int tell_open_attempt(const struct sock *sk, const struct tcp_sock *tp, s
 always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struct state *st, const struct control *command,
 			 u64 now)
 {
-	u64 turn = st->turn, t2 = st->t2, t4 = 0, last = 0;
+	u64 turn = st->turn, t2 = st->t2, t3 = st->t3, t4 = 0, last = 0;
 	u8 kind = OPEN_TASK;
 	int is_done = 0, has_begun = (turn & 3) == RESPONSE;
 	if ((turn & 3) == NONE)
@@ -128,6 +128,7 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 		is_done = READ(tp, snd_una) == READ(tp, snd_nxt) && READ(tp, write_seq) == READ(tp, snd_nxt);
 		t4 = acked_at(tp, st);
 		last = t4 = t4 > t2 ? t4 : t2;
+		t3 = is_done ? response_sent_at(sk, tp, st, t2) : 0;
 		kind = ANSWERED;
 	} else if (st->who.role == PEER && has_begun) {
 		/* Its own next request may be on its way. */
@@ -146,16 +147,19 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 	if (at_device && st->who.role == LOCAL && has_begun && !has_left(st))
 		COUNT(times_missed);
 	e->t2 = t2;
+	e->t3 = t3;
 	e->t4 = is_done ? t4 : 0;
 	if (st->who.role == LOCAL)
 		e->response_bytes = t2 ? sent(tp, st) - st->task_sent : 0;
 	else
-		e->response_bytes = received(sk, tp) - st->task_received;
+		e->response_bytes = received(sk, tp, st) - st->task_received;
 	if ((turn & 3) == REQUEST)
-		e->request_bytes = st->who.role == LOCAL ? received(sk, tp) - st->task_received :
+		e->request_bytes = st->who.role == LOCAL ? received(sk, tp, st) - st->task_received :
 							   sent(tp, st) - st->task_sent;
 	fill_heads(e, st);
 	e->next_length = 0;
+	st->told_task = turn >> 2;
+	st->told = st->who.role == LOCAL ? sent(tp, st) : received(sk, tp, st);
 	if (EXCHANGE(&st->turn, turn, turn & ~3ull))
 		submit(e);
 	else
@@ -182,6 +186,7 @@ int tl_all(struct bpf_iter__bpf_sk_storage_map *ctx)
 	int is_attempt = state == SYN_SENT || state == SYN_RECV;
 	if (is_attempt ? !wants_attempts || command->mode != END : !wants_tasks)
 		return 0;
+	went_on(sk, tp, st);
 	if (is_attempt)
 		has_room = tell_open_attempt(sk, tp, st, now);
 	else if (command->mode == TELL)

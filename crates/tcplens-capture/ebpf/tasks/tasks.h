@@ -35,8 +35,20 @@ always void take_head(struct state *st, u32 seq)
 	st->pending_length = 0;
 }
 
-always void begin_task(const struct tcp_sock *tp, struct state *st, u64 at)
+/* What the iterator told of may have gone on since. */
+always void went_on(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
 {
+	if (!st->told || st->told_task != task_of(st) || stage_of(st) != NONE)
+		return;
+	if (st->told != (st->who.role == LOCAL ? sent(tp, st) : received(sk, tp, st))) {
+		COUNT(told_early);
+		st->told = 0;
+	}
+}
+
+always void begin_task(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 at)
+{
+	went_on(sk, tp, st);
 	st->t0 = st->t1 = at;
 	st->t2 = st->t3 = 0;
 	st->flags = 0;
@@ -51,18 +63,18 @@ always void begin_task(const struct tcp_sock *tp, struct state *st, u64 at)
 /* Server: data has come. */
 always void begin_request(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 at)
 {
-	begin_task(tp, st, at);
+	begin_task(sk, tp, st, at);
 	st->task_sent = sent(tp, st);
 	st->start_seq = READ(tp, snd_nxt);
-	st->task_received = received(sk, tp);
+	st->task_received = received(sk, tp, st);
 }
 
 /* Server: the request came with the last segment of the handshake, which tcp_probe does not see. */
 always void detect_rider(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
 {
-	if (st->who.role != LOCAL || st->turn || received(sk, tp) == st->base_received)
+	if (st->who.role != LOCAL || st->turn || received(sk, tp, st) == st->base_received)
 		return;
-	begin_task(tp, st, st->who.began);
+	begin_task(sk, tp, st, st->who.began);
 	st->task_sent = st->base_sent;
 	st->task_received = st->base_received;
 	if (peeks) {
@@ -82,7 +94,7 @@ always void detect_response(const struct sock *sk, const struct tcp_sock *tp, st
 	if ((turn & 3) != REQUEST || sent(tp, st) == st->task_sent)
 		return;
 	st->t2 = begun_at(sk, tp, st, st->t1);
-	u64 now_received = received(sk, tp);
+	u64 now_received = received(sk, tp, st);
 	st->request_bytes = now_received - st->task_received;
 	st->task_received = now_received;
 	/* If the iterator has told of it meanwhile, it stays so. */
@@ -112,8 +124,8 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 	if (stage_of(st) == RESPONSE && end_task(st))
 		tell_task(sk, tp, st, RECEIVED, 0, at, t0);
 	take_head(st, st->start_seq);
-	begin_task(tp, st, t0);
-	st->task_received = received(sk, tp);
+	begin_task(sk, tp, st, t0);
+	st->task_received = received(sk, tp, st);
 }
 
 /* Client: the response has begun. */
@@ -124,7 +136,7 @@ always void begin_response(const struct sock *sk, const struct tcp_sock *tp, str
 		if (!has_left(st))
 			COUNT(times_missed);
 		st->t0 = left_at(st, st->t0);
-		st->t1 = last_left_at(tp, st);
+		st->t1 = last_left_at(tp, st, st->t0);
 	} else if (!(st->closing & FIN_SENT)) {
 		st->t1 = last_sent_at(sk, tp, st->t0);
 	}
@@ -169,7 +181,7 @@ always void establish(const struct sock *sk, const struct tcp_sock *tp, struct s
 	st->who.remote_port = __builtin_bswap16(READ(sk, __sk_common.skc_dport));
 	st->who.began = now;
 	st->base_sent = st->task_sent = sent(tp, st);
-	st->base_received = st->task_received = received(sk, tp);
+	st->base_received = st->task_received = received(sk, tp, st);
 	st->start_seq = READ(tp, snd_nxt);
 	st->seen_seq = READ(tp, rcv_nxt);
 	st->expected_seq = st->who.role == LOCAL ? st->seen_seq : st->start_seq;
@@ -211,11 +223,66 @@ always struct state *adopt(const struct sock *sk, const struct tcp_sock *tp)
 	return st;
 }
 
+/* Payload has come in order, at `at`, up to `end`; what it acknowledges is up to `ack`. */
+always void data_came(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 at, u64 now, u32 seq, u32 end,
+		      u32 ack)
+{
+	u8 reordered = READ(tp, out_of_order_queue.rb_node) ? REORDERED : 0;
+	if (st->who.role == LOCAL) {
+		u8 queued = 0;
+		if (stage_of(st) == RESPONSE) {
+			u32 una = READ(tp, snd_una), sent_to = READ(tp, snd_nxt);
+			u64 t4 = una == sent_to ? acked_at(tp, st) : at;
+			if (READ(tp, write_seq) != sent_to || (after(sent_to, una) && after(sent_to, ack))) {
+				/* It was sent before the response had come. */
+				t4 = 0;
+				queued = QUEUED;
+			}
+			if (end_task(st)) {
+				st->t3 = queued ? 0 : response_sent_at(sk, tp, st, st->t2);
+				tell_task(sk, tp, st, ANSWERED, t4, now, at);
+			}
+		}
+		if (stage_of(st) == NONE) {
+			begin_request(sk, tp, st, at);
+			st->flags = queued;
+			take_head(st, seq);
+		} else {
+			st->t1 = at;
+		}
+		st->expected_seq = end;
+		st->flags |= reordered;
+	} else if (stage_of(st) != NONE) {
+		if (stage_of(st) == REQUEST)
+			begin_response(sk, tp, st, at);
+		st->t3 = at;
+		st->flags |= reordered;
+	}
+}
+
+/* A process reads what the program on tcp_probe was not shown: the kernel does not always run it. That came when the last
+ * segment did, and whatever it acknowledges is. */
+always void catch_up(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
+{
+	u32 end = READ(tp, rcv_nxt) - fin_of_peer(sk), seq = st->seen_seq;
+	if (!after(end, seq) || (!st->turn && st->rides) || (st->closing & FIN_SENT))
+		return;
+	u64 at = middle(READ(tp, tcp_mstamp)), now = bpf_ktime_get_ns();
+	st->unseen = end - seq;
+	detect_response(sk, tp, st);
+	detect_request(sk, tp, st, now);
+	data_came(sk, tp, st, at, now, seq, end, READ(tp, snd_una));
+	st->unseen = 0;
+	st->seen_seq = end;
+}
+
 /* A segment is about to be applied to an established socket. */
 always int probe(const struct sock *sk, const struct sk_buff *skb)
 {
 	struct state *st = state_of(sk);
 	u32 seq = CB(skb, seq), end = CB(skb, end_seq);
+	if (skips && seq != end && end % skips == 0)
+		return 0;
 	if (seq == end && st && stage_of(st) == (st->who.role == LOCAL ? RESPONSE : REQUEST) &&
 	    !(st->who.port & FIRST_FRAME))
 		return 0; /* an ACK, and nothing to learn */
@@ -234,8 +301,8 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	u32 next = READ(tp, rcv_nxt);
 	u64 now = bpf_ktime_get_ns();
 	if (after(next, st->seen_seq)) {
-		/* One that has interrupted this program on its processor, say. Before the first task it is a rider. */
-		if (st->turn)
+		/* One that has interrupted this program on its processor, say, and nobody has read yet; or a rider. */
+		if (st->turn || !st->rides)
 			COUNT(probes_missed);
 		st->seen_seq = next;
 	}
@@ -256,35 +323,7 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 		st->flags |= REORDERED; /* what comes in order counts when it does */
 		return 0;
 	}
-	u8 reordered = READ(tp, out_of_order_queue.rb_node) ? REORDERED : 0;
-	if (st->who.role == LOCAL) {
-		u8 queued = 0;
-		if (stage_of(st) == RESPONSE) {
-			u32 una = READ(tp, snd_una), sent_to = READ(tp, snd_nxt);
-			u64 t4 = una == sent_to ? acked_at(tp, st) : now;
-			if (READ(tp, write_seq) != sent_to || (after(sent_to, una) && after(sent_to, CB(skb, ack_seq)))) {
-				/* It was sent before the response had come. */
-				t4 = 0;
-				queued = QUEUED;
-			}
-			if (end_task(st))
-				tell_task(sk, tp, st, ANSWERED, t4, now, now);
-		}
-		if (stage_of(st) == NONE) {
-			begin_request(sk, tp, st, now);
-			st->flags = queued;
-			take_head(st, seq);
-		} else {
-			st->t1 = now;
-		}
-		st->expected_seq = end;
-		st->flags |= reordered;
-	} else if (stage_of(st) != NONE) {
-		if (stage_of(st) == REQUEST)
-			begin_response(sk, tp, st, now);
-		st->t3 = now;
-		st->flags |= reordered;
-	}
+	data_came(sk, tp, st, now, now, seq, end, CB(skb, ack_seq));
 	return 0;
 }
 

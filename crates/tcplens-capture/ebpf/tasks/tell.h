@@ -89,7 +89,7 @@ always void tell_task(const struct sock *sk, const struct tcp_sock *tp, const st
 	if (st->who.role == LOCAL)
 		e->response_bytes = st->t2 ? sent(tp, st) - st->task_sent : 0;
 	else
-		e->response_bytes = received(sk, tp) - st->task_received;
+		e->response_bytes = received(sk, tp, st) - st->task_received;
 	if (at_device && st->who.role == LOCAL && st->t2 && !has_left(st))
 		COUNT(times_missed);
 	fill_heads(e, st);
@@ -104,7 +104,7 @@ always int tell_connection(const struct sock *sk, const struct tcp_sock *tp, con
 		return 0;
 	fill(e, tp, st, kind, at);
 	e->sent = sent(tp, st) - st->base_sent;
-	e->received = received(sk, tp) - st->base_received;
+	e->received = received(sk, tp, st) - st->base_received;
 	e->error = READ(sk, sk_err);
 	e->closing |= READ(sk, __sk_common.skc_flags) >> DONE & 1 ? FIN_RECEIVED : 0;
 	fill_heads(e, st);

@@ -169,8 +169,9 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
             .collect(),
     };
     let response = offset.seen(raw.u64(120));
-    // The stack's time of it is in µs: not later than it was told.
-    let acknowledged = offset.seen(raw.u64(136)).map(|time| time.min(at));
+    // The stack's times are in µs: not later than they were told.
+    let stamped = |from: usize| offset.seen(raw.u64(from)).map(|time| time.min(at));
+    let (last_response, acknowledged) = (stamped(128), stamped(136));
     What::Task(Box::new(Task {
         end,
         number: u64::from(raw.u32(184)),
@@ -180,8 +181,8 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
             .seen(raw.u64(112))
             .filter(|_| is_server || response.is_some()),
         first_response: response,
-        last_response: offset.seen(raw.u64(128)).filter(|_| !is_server),
-        acknowledged,
+        last_response,
+        acknowledged: acknowledged.max(last_response.filter(|_| acknowledged.is_some())),
         next: offset.seen(raw.u64(144)),
         request_bytes: raw.u64(152),
         response_bytes: raw.u64(160),

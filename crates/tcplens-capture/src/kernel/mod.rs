@@ -48,6 +48,9 @@ pub struct KernelOptions {
     pub flush: Option<Span>,
     /// Which programs are used.
     pub variant: Variant,
+    /// For tests: payload that ends at a multiple of this sequence number is not shown to the program on tcp_probe, as the
+    /// kernel does not show all; 0: what comes is shown.
+    pub skips: u32,
 }
 
 impl KernelOptions {
@@ -99,6 +102,8 @@ pub struct KernelCounts {
     pub times_missed: u64,
     /// How often segments with data came that the programs were not told of.
     pub probes_missed: u64,
+    /// Tasks that were told of after [`KernelOptions::flush`] and whose response went on after that.
+    pub told_early: u64,
     /// Connections that were dropped because nobody accepted them; `None`: it is not known.
     pub accept_overflows: Option<u64>,
 }
@@ -130,6 +135,7 @@ const HEADS_MISSED: usize = 16;
 const POSTPONED: usize = 24;
 const TIMES_MISSED: usize = 32;
 const PROBES_MISSED: usize = 40;
+const TOLD_EARLY: usize = 48;
 /// Places in `struct control`, and what its mode may be.
 const FLUSH: usize = 0;
 const MODE: usize = 8;
@@ -291,6 +297,7 @@ impl Kernel {
             heads_missed: count(HEADS_MISSED),
             times_missed: count(TIMES_MISSED),
             probes_missed: count(PROBES_MISSED),
+            told_early: count(TOLD_EARLY),
             accept_overflows: self.overflows,
         }
     }

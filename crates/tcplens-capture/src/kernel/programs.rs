@@ -26,7 +26,7 @@ const HASH: &[u8] = aya::include_bytes_aligned!("../../ebpf/tasks/hash.bpf.o");
 /// `struct ports`.
 const PORTS: usize = 65_536;
 /// `struct counts`.
-const COUNTS: usize = 48;
+const COUNTS: usize = 56;
 /// `struct control`.
 const CONTROL: usize = 16;
 /// The ring buffer, where nobody asks for another size.
@@ -318,6 +318,7 @@ fn load(make: Make, options: &KernelOptions, btf: &Btf) -> Result<Ebpf, KernelEr
             .override_global("only_netns", &netns, true)
             .override_global("wakes_at", &wakes_at, true)
             .override_global("thresholds", &thresholds[..], true)
+            .override_global("skips", &options.skips, true)
             .load(object)
     };
     let loaded = match load() {

@@ -5,4 +5,6 @@ mod attempts;
 mod connections;
 mod harness;
 mod programs;
+mod responses;
 mod tasks;
+mod unseen;

@@ -75,7 +75,7 @@ record! {
         /// Requests that were owed a response which never ended; cut off by the end of the observation, or where the capture
         /// lost something: not among them.
         unanswered: u64 = count,
-        /// How long answered requests took, T0 to T3 (of the kernel of a server: to T2): the median.
+        /// How long answered requests took, T0 to T3: the median.
         request_p50_us: Option<Span> = span,
         /// 95th percentile.
         request_p95_us: Option<Span> = span,

@@ -48,8 +48,8 @@ pub fn latency(request: &Request<'_>) -> Option<Span> {
     })
 }
 
-/// How long a request that was answered took: T0 to T3. The kernel of a server does not see T3: then T0 to the first byte of
-/// the response, for what the ACK of its last byte tells holds the client's delay in sending that.
+/// How long a request that was answered took: T0 to T3. The kernel of a server does not know T3 of a response that the next
+/// request did not wait for: then T0 to its first byte.
 #[must_use]
 pub fn took(request: &Request<'_>) -> Option<Span> {
     let is_answered = matches!(request.status, Status::Ok | Status::Error)
