@@ -223,7 +223,7 @@ fn what_is_too_little_to_be_wrong_is_not_nothing() {
     }
     let page = page(&report, &health(), false, 200);
     let said = "\nNothing found that is called wrong.\nSeen, but too little of it to be called wrong: 1 request with an \
-                error (wrong from 3 and 5 % of one server's on); 1 request that took 100 ms or more (wrong from 3 and 1 % \
+                error (wrong from 3 of one cause and 5 % of one server's on); 1 request that took 100 ms or more (wrong from 3 of one cause and 1 % \
                 of one server's on).\nChecked: ";
     assert!(
         without_breaks(&page).contains(&without_breaks(said)),

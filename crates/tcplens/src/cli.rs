@@ -166,6 +166,16 @@ pub(crate) struct Report {
         display_order = 0
     )]
     pub compare: Vec<PathBuf>,
+    /// Protocols to recognise, as of requests [default: auto; -k: none]
+    #[arg(
+        short = 'm',
+        long = "protocol",
+        value_name = "NAME,...",
+        hide_possible_values = true
+    )]
+    #[arg(value_delimiter = ',', ignore_case = true, value_parser = requests::protocols_of_records())]
+    #[arg(help_heading = "Output")]
+    pub protocols: Vec<ProtocolChoice>,
     /// Output format: text or jsonl (findings, or changes)
     #[arg(
         short,

@@ -15,7 +15,7 @@ use tcplens_core::time::{SECOND, Span};
 use tcplens_core::wire::DecodeSettings;
 
 use crate::answer::listen::Listeners;
-use crate::cli::{Answering, Command, Common, Format, Later};
+use crate::cli::{Answering, Command, Common, Format, Later, ProtocolChoice};
 use crate::kernel::NewPorts;
 use crate::live::Live;
 use crate::observe::Plan;
@@ -133,6 +133,15 @@ impl Prints {
             Format::None => Prints::Nothing,
         }
     }
+}
+
+/// What is recognised, as `-m` says. The kernel copies payload only if that was written.
+fn recognise(plan: &mut Plan, choices: &[ProtocolChoice]) {
+    let protocols = ProtocolChoice::protocols(choices);
+    if let (Some(live), true) = (&mut plan.live, ProtocolChoice::looks_at_payload(choices)) {
+        live.peeks(&protocols);
+    }
+    plan.settings.protocols = protocols;
 }
 
 /// The plan of a command that looks at packets. `words` are sorted already.

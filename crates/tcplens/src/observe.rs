@@ -506,7 +506,10 @@ fn conclude(plan: &Plan, ran: Ran) -> Result<Observed> {
         ));
     }
     let kernel = ran.totals.kernel.as_ref();
-    if let Some(early) = kernel.map(|kernel| kernel.counts.told_early).filter(|&n| n > 0) {
+    if let Some(early) = kernel
+        .map(|kernel| kernel.counts.told_early)
+        .filter(|&n| n > 0)
+    {
         warnings.push(format!(
             "{early} responses went on after their request had been told of (they paused for --flush): what came later is in \
              their connections only"

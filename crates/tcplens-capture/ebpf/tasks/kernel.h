@@ -43,6 +43,7 @@ enum tcp_state {
 #define DONE 1 /* SOCK_DONE: the peer's FIN has come */
 
 #define TIMED_OUT 110 /* ETIMEDOUT */
+#define RWND_LIMITED 1 /* in chrono_stat: TCP_CHRONO_RWND_LIMITED - 1 */
 
 struct rb_node {
 	struct rb_node *rb_right;
@@ -124,6 +125,7 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	u32 mss_cache, snd_cwnd, rcv_nxt, snd_nxt, snd_una, write_seq, packets_out, srtt_us, total_retrans, data_segs_in;
 	u64 bytes_acked, bytes_received;
+	u32 chrono_stat[3];
 	struct minmax rtt_min;
 	struct rb_root out_of_order_queue;
 	u64 first_tx_mstamp, delivered_mstamp, tcp_mstamp;

@@ -37,7 +37,8 @@ enum kind {
 	OPEN_ATTEMPT,
 };
 
-enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, OPENED = 16 };
+/* HELD: the peer's window was too small for what was to be sent. */
+enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, HELD = 8, OPENED = 16 };
 /* FIN_FIRST: ours went before the peer's had come. */
 enum { FIN_SENT = 1, FIN_RECEIVED = 2, RST_SENT = 4, RST_RECEIVED = 8, FIN_FIRST = 16 };
 
@@ -107,6 +108,7 @@ struct state {
 	u32 left_seq, last_left_end;
 	u32 start_seq; /* task_sent as a sequence number */
 	u32 start_retransmits;
+	u32 start_held; /* how long the peer's window had been too small by then */
 	u8 flags; /* of the task */
 	u8 is_adopted;
 	u8 rides; /* server: data came with the last segment of the handshake, or before */

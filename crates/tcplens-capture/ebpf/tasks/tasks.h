@@ -54,6 +54,7 @@ always void begin_task(const struct sock *sk, const struct tcp_sock *tp, struct 
 	st->flags = 0;
 	st->request_bytes = 0;
 	st->start_retransmits = READ(tp, total_retrans);
+	st->start_held = READ(tp, chrono_stat[RWND_LIMITED]);
 	st->frame = 0;
 	__builtin_memset(st->frame_bytes, 0, sizeof(st->frame_bytes));
 	__builtin_memset(st->frame_us, 0, sizeof(st->frame_us));

@@ -39,6 +39,8 @@ always void fill(struct event *e, const struct tcp_sock *tp, const struct state 
 	e->error = 0;
 	e->kind = kind;
 	e->flags = st->flags | (st->is_adopted ? ADOPTED : 0);
+	if (READ(tp, chrono_stat[RWND_LIMITED]) != st->start_held)
+		e->flags |= HELD;
 	e->closing = st->closing;
 	e->head_length = 0;
 	e->next_length = 0;

@@ -33,6 +33,7 @@ mod flag {
     pub(super) const ADOPTED: u8 = 1;
     pub(super) const REORDERED: u8 = 2;
     pub(super) const QUEUED: u8 = 4;
+    pub(super) const HELD: u8 = 8;
     pub(super) const OPENED: u8 = 16;
 }
 
@@ -195,6 +196,7 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
         retransmits: raw.u32(196),
         is_reordered: flags & flag::REORDERED != 0,
         is_queued: flags & flag::QUEUED != 0,
+        is_held: flags & flag::HELD != 0,
         min_rtt_us: min_rtt(raw),
         rtt_us: rtt(raw),
         cwnd: raw.u32(212),

@@ -171,3 +171,35 @@ fn response_that_goes_on_after_it_was_told_is_counted() {
     assert_eq!(connections(&events)[0].sent_bytes, 30);
     target.join();
 }
+
+#[test]
+fn response_that_waits_for_the_client_s_window_is_held_up() {
+    for variant in BOTH {
+        let target = Server::v4(|mut stream| {
+            for length in [10, 8 << 20] {
+                take(&mut stream, 4);
+                give(&mut stream, length);
+            }
+            let _ = stream.read(&mut [0]);
+        });
+        let options = KernelOptions {
+            variant,
+            ..server(target.port())
+        };
+        let act = || {
+            let mut stream = target.connect();
+            give(&mut stream, 4);
+            take(&mut stream, 10);
+            give(&mut stream, 4);
+            // Its buffer is full long before.
+            std::thread::sleep(10 * PAUSE);
+            take(&mut stream, 8 << 20);
+        };
+        let Some(events) = observe(&options, act, is_closed) else {
+            return;
+        };
+        let held: Vec<_> = tasks(&events).iter().map(|task| task.is_held).collect();
+        assert_eq!(held, [false, true], "{events:#?}");
+        target.join();
+    }
+}

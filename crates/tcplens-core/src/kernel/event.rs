@@ -137,6 +137,8 @@ pub struct Task {
     pub is_reordered: bool,
     /// It was sent before the task before it had ended (pipelining).
     pub is_queued: bool,
+    /// The other end's receive window held up what the local end sent.
+    pub is_held: bool,
     /// The kernel's shortest round trip, µs.
     pub min_rtt_us: Option<u32>,
     /// The kernel's smoothed round trip, µs.

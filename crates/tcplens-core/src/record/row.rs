@@ -74,6 +74,8 @@ pub struct RequestRow {
     /// The time budget in ns, in the order of [`Verdict`], where loss or a closed window have a part in it; where not, it
     /// follows from the times.
     pub troubled: Option<Box<[u64; 7]>>,
+    /// Something held it up of which nobody knows how long: it has no time budget.
+    pub is_held_up: bool,
     /// Packet numbers of T0 and T2; 0 where there is none.
     pub frames: [u64; 2],
     /// The largest receive windows that client and server announced so far, in bytes; 0 where that is not known.
@@ -146,15 +148,20 @@ impl RequestRow {
     /// The time budget in ns, in the order of [`Verdict`]; it sums to T3 - T0.
     #[must_use]
     pub fn budget(&self) -> Option<[u64; 7]> {
-        if !self.is_whole() {
+        if !self.is_whole() || self.is_held_up {
             return None;
         }
         if let Some(troubled) = &self.troubled {
             return Some(**troubled);
         }
+        let server_rtt = match (self.vantage, self.tap_side) {
+            // It looks from inside the server.
+            (Vantage::Kernel, Side::Server) => 0,
+            _ => self.rtt[1]?,
+        };
         let times = self.times.in_order()?;
         let ns = stages(times, self.queue_end).map(|(from, to)| to.since(from).map_or(0, Span::ns));
-        Some(budget(ns, 0, 0, self.rtt[1]?))
+        Some(budget(ns, 0, 0, server_rtt))
     }
 
     /// See [`Request::window_limit_bytes`].

@@ -115,6 +115,17 @@ pub struct Lookups {
     pub names: Kinds,
 }
 
+/// Requests that may be in trouble, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unjudged {
+    /// Slow, in a protocol that is not known: one side may wait on purpose.
+    SlowTurn,
+    /// Slow, and without a time budget.
+    Nowhere,
+    /// Without an answer, in a protocol that is not known: none may be owed.
+    UnansweredTurn,
+}
+
 /// What is wrong with the requests to one server. Empty for most: boxed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
@@ -129,6 +140,7 @@ pub struct Trouble {
     small_windows: [Option<Box<SmallWindow>>; 2],
     /// Requests that a RST cut off.
     pub(super) cut_off: u64,
+    unjudged: [u64; 3],
 }
 
 impl Trouble {
@@ -209,7 +221,10 @@ impl Trouble {
             see(&mut nameless.seen, None);
             nameless.names.add(&name_words(request));
         }
-        if request.status == Status::Unanswered && !is_undecided(request) && owes_answers(request) {
+        let is_unanswered = request.status == Status::Unanswered && !is_undecided(request);
+        if is_unanswered && !owes_answers(request) {
+            self.unjudged[Unjudged::UnansweredTurn as usize] += 1;
+        } else if is_unanswered {
             let unanswered = self.unanswered.get_or_insert_default();
             see(&mut unanswered.seen, None);
             unanswered.operations.add(operation);
@@ -246,6 +261,7 @@ impl Trouble {
             return;
         }
         let (Some(verdict), Some(budget)) = (request.verdict, budget(request)) else {
+            self.unjudged[Unjudged::Nowhere as usize] += 1;
             return;
         };
         let part = budget[verdict as usize];
@@ -261,7 +277,10 @@ impl Trouble {
         let is_handshake =
             request.protocol == Protocol::Tls && request.operation == Some("handshake");
         match verdict {
-            _ if waits_on_purpose(request) => {}
+            _ if waits_on_purpose(request) => {
+                let is_turn = request.protocol == Protocol::Turn;
+                self.unjudged[Unjudged::SlowTurn as usize] += u64::from(is_turn);
+            }
             // That the other end of the world is far is worth saying only if it alone is slow.
             Verdict::Network if part < slow_from() => {}
             _ if usual::is_usual(request, verdict, part) => {}
@@ -458,6 +477,12 @@ impl Troubles {
             let key = (request.server_ip, request.server_port);
             self.servers.entry(key).or_default().add(request);
         }
+    }
+
+    /// How many requests nobody can judge, of this kind.
+    pub(super) fn unjudged(&self, why: Unjudged) -> u64 {
+        let servers = self.servers.values();
+        servers.map(|trouble| trouble.unjudged[why as usize]).sum()
     }
 
     /// Queries for names that were not answered, by server, in an observation that ended then.

@@ -249,7 +249,7 @@ fn errors_are_the_servers_unless_it_says_that_the_client_is_wrong() {
     assert_eq!(
         below.as_deref(),
         Some(
-            "Seen, but too little of it to be called wrong: 3 requests with an error (wrong from 3 and 5 % of one server's \
+            "Seen, but too little of it to be called wrong: 3 requests with an error (wrong from 3 of one cause and 5 % of one server's \
              on)."
         )
     );
@@ -388,4 +388,60 @@ fn a_report_knows_the_slowest_requests_whatever_their_order() {
         "{}",
         findings.checked
     );
+}
+
+#[test]
+fn what_nobody_can_judge_is_said() {
+    let turn = |n, change: fn(&mut Request<'static>)| {
+        let mut turn = Request {
+            protocol: Protocol::Turn,
+            operation: None,
+            ..slow(n, Verdict::Server)
+        };
+        change(&mut turn);
+        turn
+    };
+    let records = [
+        requests(0..90, quick),
+        requests(90..95, |n| turn(n, |_| ())),
+        requests(95..98, |n| turn(n, |turn| turn.verdict = None)),
+        requests(98..100, |n| {
+            turn(n, |turn| {
+                turn.status = Status::Unanswered;
+                turn.ended_by = EndedBy::ClientClose;
+                turn.total_us = None;
+            })
+        }),
+    ]
+    .concat();
+    let findings = report(&records).finish(&health());
+    assert_eq!((findings.findings, findings.below), (Vec::new(), None));
+    let (_, said) = findings
+        .checked
+        .split_once(" Not judged: ")
+        .expect("it is said");
+    assert_eq!(
+        said,
+        "5 requests of 100 ms or more in protocols that are not known: either side may have waited on purpose; 3 requests of \
+         100 ms or more of which it is not known where the time went; 2 requests without an answer in protocols that are not \
+         known: none may be owed."
+    );
+}
+
+#[test]
+fn the_kernel_checks_what_it_can_see() {
+    let records = requests(0..10, quick);
+    let health = Health {
+        vantage: Vantage::Kernel,
+        ..health()
+    };
+    let checked = report(&records).finish(&health).checked;
+    assert!(
+        checked.contains("10 requests (slow, unanswered)"),
+        "{checked}"
+    );
+    for beyond in ["failing", "queued", "packets twice"] {
+        assert!(!checked.contains(beyond), "{checked}");
+    }
+    assert!(checked.contains("look at packets"), "{checked}");
 }

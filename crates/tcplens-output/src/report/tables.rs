@@ -27,10 +27,16 @@ pub(super) fn print(page: &mut Page<'_>, report: &Report) {
         .iter()
         .any(|(_, standouts)| !standouts.most().is_empty())
     {
+        let zero = match page.options.is_kernel {
+            true => "beginning",
+            false => "first packet",
+        };
         page.prose(
             "",
-            "START: seconds after the first packet. > is what the client sent, < what the server sent. RETR: segments sent \
-             again. PACKET: its first.",
+            &format!(
+                "START: seconds after the {zero}. > is what the client sent, < what the server sent. RETR: segments sent \
+                 again. PACKET: its first."
+            ),
         );
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn task(number: u64) -> Task {
         retransmits: 0,
         is_reordered: false,
         is_queued: false,
+        is_held: false,
         min_rtt_us: Some(8),
         rtt_us: Some(573),
         cwnd: 14,

@@ -7,6 +7,7 @@ use tcplens_capture::kernel::Variant;
 use tcplens_core::kernel::Mode;
 use tcplens_core::time::Span;
 
+use super::requests::StatusChoice;
 use super::{RequestFormat, SideChoice, values};
 
 /// The kernel's own view.
@@ -164,6 +165,15 @@ pub(super) fn check(command: &str, matches: &ArgMatches) -> Result<(), clap::Err
     if let Ok(Some(SideChoice::Middle)) = matches.try_get_one("side") {
         let why = "--side middle cannot be used with -k (--kernel): it stands at ends; write server or client";
         return Err(conflict(why));
+    }
+    let statuses = matches.try_get_many::<StatusChoice>("status");
+    if let Ok(Some(mut statuses)) = statuses
+        && statuses.any(StatusChoice::is_what_was_answered)
+    {
+        return Err(conflict(
+            "--status can be ok, none or unanswered with -k (--kernel): it does not see what was answered, so errors are ok there; \
+             look at packets (-i) for these",
+        ));
     }
     for (name, why) in REFUSED {
         let is_known = matches.try_contains_id(name).is_ok();

@@ -22,7 +22,7 @@ use super::values;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Sources")]
 pub(crate) struct Source {
-    /// Capture files (`-`: standard input); the other words are a pcap-filter expression
+    /// Capture files (`-`: standard input); other words: a pcap-filter expression
     #[arg(value_name = "FILE|EXPRESSION", help_heading = "Arguments")]
     pub words: Vec<OsString>,
     /// Capture file, `-` for standard input; several are one observation, merged by time

@@ -214,7 +214,7 @@ impl StatusChoice {
         if word.is_empty() || !word.chars().all(is_word) {
             return Err(format!(
                 "{text:?} is no status; write ok, error, none or unanswered, a code such as 404 or 5xx, or the first word \
-                 of what is answered, such as NXDOMAIN"
+                 of what is answered, such as NXDOMAIN; several words: --grep"
             ));
         }
         Ok(StatusChoice::Code(word.to_ascii_uppercase()))
@@ -226,6 +226,14 @@ impl StatusChoice {
             StatusChoice::Code(code) if !code.contains(|c: char| c.is_ascii_digit()) => Some(code),
             StatusChoice::Code(_) | StatusChoice::Status(_) => None,
         }
+    }
+
+    /// Whether only the response's own words tell.
+    pub(super) fn is_what_was_answered(&self) -> bool {
+        matches!(
+            self,
+            StatusChoice::Code(_) | StatusChoice::Status(Status::Error)
+        )
     }
 
     /// Whether a request went so.

@@ -11,8 +11,8 @@ use tcplens_core::view::top::{Over, Top, TopQuery, TopSettings};
 use tcplens_output::{RecordWriter, SinkEnd};
 
 use super::lines::Target;
-use super::{Prints, Wanted, no_format, plan, tell};
-use crate::cli::{Format, KindChoice, ProtocolChoice, Records};
+use super::{Prints, Wanted, no_format, plan, recognise, tell};
+use crate::cli::{Format, KindChoice, Records};
 use crate::observe::{View, observe};
 use crate::{sources, status};
 
@@ -35,21 +35,14 @@ pub(super) fn run(command: &Records) -> Result<ExitCode> {
     };
     let report = asks(KindChoice::Finding).then(Report::default);
     let has_peers = asks(KindChoice::Peer);
-    // Findings rest on both, destinations on all.
+    // Findings and destinations rest on all.
     let wanted = Wanted {
         handshakes: printed.handshakes || report.is_some() || has_peers,
-        requests: printed.requests || has_peers,
+        requests: printed.requests || report.is_some() || has_peers,
         connections: printed.connections || report.is_some() || has_peers,
     };
     let mut plan = plan(common, words, wanted, Prints::of(command.format))?;
-    let protocols = ProtocolChoice::protocols(&command.protocols);
-    if let (Some(live), true) = (
-        &mut plan.live,
-        ProtocolChoice::looks_at_payload(&command.protocols),
-    ) {
-        live.peeks(&protocols);
-    }
-    plan.settings.protocols = protocols;
+    recognise(&mut plan, &command.protocols);
     plan.interval = Some(command.interval).filter(|_| asks(KindChoice::Health));
     if let (Format::Parquet, Some(live)) = (command.format, &mut plan.live) {
         live.finishes(&common.output, true)?;

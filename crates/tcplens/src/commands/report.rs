@@ -20,7 +20,7 @@ use tcplens_output::report::{ReportOptions, render};
 use tcplens_output::time_style::{TimeFormat, TimeStyle};
 
 use super::lines::Target;
-use super::{Prints, Wanted, no_format, plan, tell};
+use super::{Prints, Wanted, no_format, plan, recognise, tell};
 use crate::cli::{Format, Report};
 use crate::names::{self, Known};
 use crate::observe::{Plan, View, observe};
@@ -64,6 +64,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
         words.files.is_empty() && common.live.interface.is_empty() && !common.kernel.kernel;
     let filter = words.filter.as_ref().map(|filter| filter.text().to_owned());
     let mut plan = plan(common, words, wanted, Prints::AtEnd)?;
+    recognise(&mut plan, &command.protocols);
     if is_bare && plan.duration.is_none() && plan.count.is_none() {
         plan.duration = Some(BARE);
         say("capturing on all interfaces for 10 s; -i and --duration choose others");
@@ -200,7 +201,8 @@ impl ReportView {
             is_kernel: self.is_kernel,
             filter: self.filter.as_deref(),
             netns: self.netns.as_deref(),
-            first_packet: self.first_packet,
+            // The kernel tells of what has begun before.
+            first_packet: self.first_packet.filter(|_| !self.is_kernel),
             hosts: self.hosts.clone(),
             ..ReportOptions::plain(TimeFormat::new(self.time))
         };

@@ -17,8 +17,8 @@ use tcplens_output::text::TopText;
 use tcplens_output::time_style::TimeFormat;
 
 use super::lines::Target;
-use super::{LIVE_LINGER, Prints, Wanted, nanoseconds, plan, tell};
-use crate::cli::{self, Common, Format, NamesFrom, ProtocolChoice};
+use super::{LIVE_LINGER, Prints, Wanted, nanoseconds, plan, recognise, tell};
+use crate::cli::{self, Common, Format, NamesFrom};
 use crate::names::{self, Known};
 use crate::observe::{Plan, View, observe};
 use crate::pace::Pace;
@@ -68,14 +68,7 @@ pub(super) fn run(command: &cli::Top) -> Result<ExitCode> {
     let window = command.window.or(command.interval).unwrap_or(WINDOW);
     let interval = command.interval.unwrap_or(window);
     let mut plan = plan(common, words, wanted, prints)?;
-    let protocols = ProtocolChoice::protocols(&command.protocols);
-    if let (Some(live), true) = (
-        &mut plan.live,
-        ProtocolChoice::looks_at_payload(&command.protocols),
-    ) {
-        live.peeks(&protocols);
-    }
-    plan.settings.protocols = protocols;
+    recognise(&mut plan, &command.protocols);
     if !is_once {
         // As live: what a connection was is told when it is over, not a minute later.
         plan.settings.linger = LIVE_LINGER;

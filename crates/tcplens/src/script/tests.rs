@@ -686,6 +686,7 @@ fn request(protocol: Protocol, summary: &str) -> Records {
         rtt: [None, Some(1000)],
         queue_end: Timestamp::MIN,
         troubled: None,
+        is_held_up: false,
         frames: [4, 5],
         windows: [0; 2],
     };

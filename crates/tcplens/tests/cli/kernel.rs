@@ -77,6 +77,14 @@ fn what_means_nothing_to_the_kernel_s_view_is_refused_with_a_reason() {
             "--save-slow cannot be used with -k",
         ),
         (
+            &["requests", "-k", "--status", "ok,404"],
+            "--status can be ok, none or unanswered with -k (--kernel): it does not see what was answered",
+        ),
+        (
+            &["requests", "-k", "--status", "error"],
+            "errors are ok there; look at packets",
+        ),
+        (
             &["requests", "-k", "-m", "raw"],
             "-m raw prints packets, which -k (--kernel) does not have",
         ),

@@ -247,6 +247,11 @@ fn report_says_what_is_wrong_and_where_to_look() {
         (1, 1)
     );
     assert!(machine.out.starts_with(&records.out));
+    // Also those that rest on requests.
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../../samples/shop.pcap");
+    let machine = place.run(&["report", sample, "-f", "jsonl"]).out;
+    let records = place.run(&["records", sample, "--kind", "finding"]).out;
+    assert!(machine.starts_with(&records) && records.contains("slow_server"));
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod kernel_http;
 mod kernel_join;
 mod kernel_records;
 mod kernel_redis;
+mod kernel_report;
 mod kernel_tls;
 mod kernel_wire;
 mod killed;

@@ -170,6 +170,7 @@ impl Work<'_, '_> {
             retransmits: task.repeats,
             rtt,
             queue_end: task.queue_end,
+            is_held_up: false,
             troubled,
             frames: task.frames,
             windows: [0, 1].map(|w| self.core.largest_window(w)),

@@ -146,6 +146,7 @@ impl Mapper {
             rtt,
             queue_end: Timestamp::MIN,
             troubled: None,
+            is_held_up: task.is_queued || task.is_held || task.is_reordered || task.retransmits > 0,
             frames: [0; 2],
             windows: [0; 2],
         };

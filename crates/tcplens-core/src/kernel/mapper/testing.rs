@@ -44,7 +44,7 @@ pub(crate) fn client(cookie: u64) -> Socket {
     }
 }
 
-/// A server's task, answered: 40 µs of upload, 300 of process, acknowledged after 500; it began so many µs after START.
+/// A server's task, answered: 40 µs of upload, 300 of process, 100 of transfer, acknowledged after 500; it began so many µs after START.
 pub(crate) fn task(number: u64, began: i64) -> Task {
     Task {
         end: TaskEnd::Answered,
@@ -52,7 +52,7 @@ pub(crate) fn task(number: u64, began: i64) -> Task {
         first_request: us(began),
         last_request: Some(us(began + 40)),
         first_response: Some(us(began + 340)),
-        last_response: None,
+        last_response: Some(us(began + 440)),
         acknowledged: Some(us(began + 500)),
         next: None,
         request_bytes: 79,
@@ -62,6 +62,7 @@ pub(crate) fn task(number: u64, began: i64) -> Task {
         retransmits: 0,
         is_reordered: false,
         is_queued: false,
+        is_held: false,
         min_rtt_us: Some(110),
         rtt_us: Some(125),
         cwnd: 10,

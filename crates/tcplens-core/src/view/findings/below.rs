@@ -36,7 +36,7 @@ pub(super) fn find(report: &Report, end: Option<Timestamp>) -> Option<String> {
 /// ` (called wrong from 3 and 5 % of a server's on)`
 fn from(least: u64, per_mille: u64) -> String {
     format!(
-        " (wrong from {least} and {} of one server's on)",
+        " (wrong from {least} of one cause and {} of one server's on)",
         percent(per_mille, 1000)
     )
 }
@@ -50,7 +50,9 @@ fn errors(report: &Report) -> Option<String> {
 fn unanswered(report: &Report, end: Option<Timestamp>) -> Option<String> {
     let silent = report.troubles.silent(end);
     let silent: u64 = silent.values().map(|lookups| lookups.seen.count).sum();
-    let n = report.requests.all().unanswered() + silent;
+    let of_servers = report.troubles.servers.values();
+    let owed = of_servers.filter_map(|trouble| Some(trouble.unanswered()?.seen.count));
+    let n = owed.sum::<u64>() + silent;
     let from = from(UNANSWERED, UNANSWERED_PER_MILLE);
     (n > 0).then(|| format!("{} without an answer{from}", count(n, "request")))
 }

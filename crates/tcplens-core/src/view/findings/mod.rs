@@ -24,8 +24,9 @@ use std::cmp::Reverse;
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use super::troubles::Unjudged;
 use super::{Report, ServerKey, Sighting, words};
-use crate::record::{Finding, Health, Suspect};
+use crate::record::{Finding, Health, Suspect, Vantage};
 pub use advice::ADVICE;
 pub(super) use advice::of as advice;
 use thresholds::FINDINGS;
@@ -144,7 +145,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     Findings {
         findings,
         left_out,
-        checked: checked(report),
+        checked: checked(report, health.vantage),
         below: below::find(report, health.time),
     }
 }
@@ -198,29 +199,68 @@ impl Draft {
     }
 }
 
-fn checked(report: &Report) -> String {
-    let requests = match report.requests.all().requests() {
-        0 => String::new(),
-        n => format!(
-            "{} (slow, queued, failing, unanswered), ",
-            words::count(n, "request")
+fn checked(report: &Report, vantage: Vantage) -> String {
+    let (of_requests, of_connections, rest) = match vantage {
+        Vantage::File | Vantage::Wire => (
+            "slow, queued, failing, unanswered",
+            "loss, reset, closed window, delay, pieces that wait for acknowledgments, one request each",
+            ", and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
+        ),
+        Vantage::Kernel | Vantage::Socket => (
+            "slow, unanswered",
+            "loss of what this host sent, reset, one request each",
+            ". What was answered, closed windows and loss on the way here the kernel does not tell: look at packets for these.",
         ),
     };
+    let requests = match report.requests.all().requests() {
+        0 => String::new(),
+        n => format!("{} ({of_requests}), ", words::count(n, "request")),
+    };
     let mut text = format!(
-        "{} (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), {requests}{} (loss, reset, closed \
-         window, delay, pieces that wait for acknowledgments, one request each) with {} and {}, and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
+        "{} (refused, unanswered, unreachable, given up, SYN or SYN-ACK repeated), {requests}{} ({of_connections}) \
+         with {} and {}{rest}",
         words::count(report.handshakes.attempts(), "connection attempt"),
         words::count(report.totals.connections, "connection"),
         words::count(report.server_count(), "server"),
         words::count(report.clients.len() as u64, "client"),
     );
-    if report.handshakes.undecided > 0 {
-        let young = words::count(report.handshakes.undecided, "attempt");
+    let unjudged = unjudged(report);
+    if !unjudged.is_empty() {
         // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            " Not judged: {young} without an answer yet, begun within the last second."
-        );
+        let _ = write!(text, " Not judged: {}.", unjudged.join("; "));
     }
     text
+}
+
+/// What may be wrong, or not: nobody can tell.
+fn unjudged(report: &Report) -> Vec<String> {
+    let of = |why: Unjudged| report.troubles.unjudged(why);
+    let slow = words::duration(thresholds::SLOW_NS);
+    let parts = [
+        (
+            report.handshakes.undecided,
+            "attempt",
+            "without an answer yet, begun within the last second".to_owned(),
+        ),
+        (
+            of(Unjudged::SlowTurn),
+            "request",
+            format!(
+                "of {slow} or more in protocols that are not known: either side may have waited on purpose"
+            ),
+        ),
+        (
+            of(Unjudged::Nowhere),
+            "request",
+            format!("of {slow} or more of which it is not known where the time went"),
+        ),
+        (
+            of(Unjudged::UnansweredTurn),
+            "request",
+            "without an answer in protocols that are not known: none may be owed".to_owned(),
+        ),
+    ];
+    let said = parts.into_iter().filter(|(n, ..)| *n > 0);
+    said.map(|(n, what, why)| format!("{} {why}", words::count(n, what)))
+        .collect()
 }

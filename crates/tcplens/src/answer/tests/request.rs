@@ -56,6 +56,7 @@ pub(super) fn request(port: u16, ms: i64) -> Records {
         rtt: [None, Some(1000)],
         queue_end: Timestamp::MIN,
         troubled: None,
+        is_held_up: false,
         frames: [4, 5],
         windows: [0; 2],
     };

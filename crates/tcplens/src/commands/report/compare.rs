@@ -18,7 +18,7 @@ use tcplens_output::report::{ComparedSide, ReportOptions, render_comparison};
 use tcplens_output::time_style::TimeFormat;
 
 use super::super::lines::Target;
-use super::super::{Prints, Wanted, plan, tell};
+use super::super::{Prints, Wanted, plan, recognise, tell};
 use crate::cli::Report;
 use crate::observe::{Observed, Plan, View, observe, observe_files, open};
 use crate::say::say;
@@ -60,6 +60,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
             words.files.clone_from(files);
             words.interfaces.clear();
             let mut plan = plan(common, words, wanted, Prints::AtEnd)?;
+            recognise(&mut plan, &command.protocols);
             plan.write = None;
             plan.follow = false;
             plan.listeners = None;
@@ -77,6 +78,7 @@ pub(super) fn run(command: &Report) -> Result<ExitCode> {
     // Before the first is run, so that a signal ends both.
     let is_bare = is_live && common.live.interface.is_empty() && !common.kernel.kernel;
     let mut now = plan(common, words, wanted, Prints::AtEnd)?;
+    recognise(&mut now, &command.protocols);
     let is_endless = now.duration.is_none() && now.count.is_none();
     if is_bare && is_endless && matches!(baseline, Baseline::Files(_)) {
         now.duration = Some(super::BARE);
