@@ -31,13 +31,17 @@ pub struct RequestEnd<'a> {
     pub color: bool,
     /// How to show addresses.
     pub hosts: Hosts,
+    /// Requests that do not count, for options choose others.
+    pub left_out: u64,
+    /// These options.
+    pub chosen_by: Vec<&'static str>,
 }
 
 /// Appends how all requests went, and a table of servers and one of operations.
 pub fn summary(summary: &RequestSummary, end: &RequestEnd<'_>, out: &mut Vec<u8>) {
     let all = summary.all();
     let mut text = String::new();
-    sentence(&all, summary.slow_from(), &mut text);
+    sentence(&all, summary.slow_from(), end, &mut text);
     if all.gaps > 0 || end.holes > 0 {
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -90,9 +94,10 @@ pub fn histograms(summary: &RequestSummary, hosts: &Hosts, color: bool, out: &mu
 }
 
 /// `87 requests: 80 ok, 3 error, 2 unanswered; 5 slow (100 ms or more).`
-fn sentence(all: &RequestGroup, slow_from: Option<Span>, text: &mut String) {
+fn sentence(all: &RequestGroup, slow_from: Option<Span>, end: &RequestEnd<'_>, text: &mut String) {
     if all.requests() == 0 {
-        text.push_str("no requests\n");
+        text.push_str("no requests");
+        left_out(end, text);
         return;
     }
     text.push_str(&things(all.requests(), "request"));
@@ -118,6 +123,15 @@ fn sentence(all: &RequestGroup, slow_from: Option<Span>, text: &mut String) {
             Count(all.slow),
             exactly(from)
         );
+    }
+    left_out(end, text);
+}
+
+/// `; 82 others left out (--status)`, and the end of the line.
+fn left_out(end: &RequestEnd<'_>, text: &mut String) {
+    if end.left_out > 0 {
+        let n = Count(end.left_out);
+        let _ = write!(text, "; {n} others left out ({})", end.chosen_by.join(", "));
     }
     text.push('\n');
 }

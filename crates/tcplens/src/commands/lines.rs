@@ -70,6 +70,19 @@ impl Lines {
     }
 }
 
+/// What to say if a file has the name of another format than the text that it gets.
+fn text_for(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    let plain = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    let format = ["jsonl", "csv", "parquet"]
+        .into_iter()
+        .find(|format| plain.ends_with(&format!(".{format}")))?;
+    Some(format!(
+        "{} gets text; write -f {format} for that",
+        path.display()
+    ))
+}
+
 impl Target {
     /// Opens the destination of a command's results. Live packets do not wait for it.
     pub(crate) fn open(format: Format, output: &Output, is_live: bool) -> Result<Target> {
@@ -77,6 +90,9 @@ impl Target {
             Format::None => return Ok(Target::None),
             Format::Parquet => return parquet(output, false),
             Format::Text | Format::Jsonl | Format::Csv => {}
+        }
+        if let (Format::Text, Some(path)) = (format, output.output.as_deref()) {
+            text_for(path).iter().for_each(say);
         }
         // Standard output is one; then it is the saved packets that rotate.
         let rotate = output.rotate.filter(|_| output.output.is_some());

@@ -211,6 +211,8 @@ struct Choice<'c> {
     protocols: Vec<Protocol>,
     /// Of `--status`: words that may be misspelt, for no request had them yet.
     unmet: Vec<&'c StatusChoice>,
+    /// Requests that do not count.
+    left_out: u64,
 }
 
 impl Choice<'_> {
@@ -220,7 +222,23 @@ impl Choice<'_> {
             which,
             protocols: ProtocolChoice::protocols(&which.protocols),
             unmet: words.filter(|status| status.guess().is_some()).collect(),
+            left_out: 0,
         }
+    }
+
+    /// The options that leave requests out.
+    fn options(&self) -> Vec<&'static str> {
+        let which = self.which;
+        let given = [
+            (!self.protocols.is_empty(), "-m"),
+            (!which.operation.is_empty(), "--operation"),
+            (!which.status.is_empty(), "--status"),
+            (which.request_bytes.is_some(), "--request-bytes"),
+            (which.response_bytes.is_some(), "--response-bytes"),
+            (which.grep.is_some(), "--grep"),
+        ];
+        let given = given.into_iter().filter(|(is_given, _)| *is_given);
+        given.map(|(_, option)| option).collect()
     }
 
     /// What to say of words that no request had.
@@ -242,6 +260,12 @@ impl Choice<'_> {
     }
 
     fn counts(&mut self, request: &Request<'_>) -> bool {
+        let counts = self.is_chosen(request);
+        self.left_out += u64::from(!counts);
+        counts
+    }
+
+    fn is_chosen(&mut self, request: &Request<'_>) -> bool {
         // Before all else: a request that something else leaves out had it, too.
         self.unmet.retain(|status| !status.fits(request));
         let Which {
@@ -343,6 +367,8 @@ impl RequestView<'_> {
             holes: health.stream_gaps,
             color,
             hosts: self.hosts.clone(),
+            left_out: self.choice.left_out,
+            chosen_by: self.choice.options(),
         };
         summary(&self.summary, &extra, &mut text);
         text
