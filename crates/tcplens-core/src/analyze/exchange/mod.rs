@@ -282,18 +282,6 @@ impl Exchange {
         let way = way_of(desk.flow, seg);
         let is_data = seg.payload_length > 0 && facts.sighting.is_some();
         let ends = seg.flags & flags::FIN != 0;
-        if let (Way::ToClient, Some(busy), true, false) =
-            (way, self.busy.as_deref_mut(), is_data, ends)
-        {
-            let core = &mut self.core;
-            let mut work = Work { core, busy, desk };
-            if work.skims(seg, facts, payload) {
-                if busy.is_uncounted() {
-                    busy.count(desk.held);
-                }
-                return;
-            }
-        }
         self.at_work(desk, |work| {
             if work.busy.is_rare {
                 work.clean(seg, way);

@@ -61,29 +61,6 @@ impl Work<'_, '_> {
         }
     }
 
-    /// All that there is to do with most of a long response: it is passed over, nothing is acknowledged with it, nothing waits,
-    /// and more is to come. Else nothing is done.
-    #[inline]
-    pub(super) fn skims(&mut self, seg: &Segment, facts: Facts, payload: &[u8]) -> bool {
-        const CLIENT_S: usize = Way::ToServer as usize;
-        const SERVER_S: usize = Way::ToClient as usize;
-        let (start, ack) = (Seq(seg.seq), Seq(seg.ack));
-        let client_s = self.busy.sent[CLIENT_S].front();
-        let is_plain = facts.sighting == Some(Sighting::New)
-            && seg.flags & (flags::SYN | flags::RST) == 0
-            && payload.len() == seg.payload_length as usize
-            && start == self.core.ways[SERVER_S].next
-            && self.core.ways[SERVER_S].bits & (bit::STARTED | bit::FIN) == bit::STARTED
-            && self.core.ways[CLIENT_S].bits & bit::FIN == 0
-            && self.busy.early[CLIENT_S].is_empty()
-            && client_s.is_none_or(|&(end, _)| end.offset(ack) > 0);
-        if !is_plain || !self.passes(SERVER_S, seg.payload_length) {
-            return false;
-        }
-        self.note_sent(SERVER_S, start.plus(seg.payload_length), seg.time);
-        true
-    }
-
     /// Passes over a segment's bytes, if that is all there is to do with them: they lie within a long unit, and more of that
     /// is to come.
     #[inline]
