@@ -87,8 +87,12 @@ pub fn render(
     report: &Report,
     findings: &Findings,
     health: &Health,
-    options: ReportOptions<'_>,
+    mut options: ReportOptions<'_>,
 ) -> String {
+    if options.is_kernel {
+        // It tells of what has begun before the first that it told.
+        options.first_packet = None;
+    }
     let mut page = Page {
         text: String::new(),
         options,

@@ -164,8 +164,8 @@ fn losses(health: &Health) -> Vec<String> {
              table of them holds (--programs hash)"
         ),
         "kernel_probes" => format!(
-            "segments with data came while the kernel did not run the programs: {hits}, or more; what they were part of may \
-             have been counted as one request"
+            "segments with data came while the kernel did not run the programs: {hits}, or more; requests that they began may \
+             have a later time, or be one with those before"
         ),
         // What they asked is counted all the same.
         "datagram_flows" => given_up(*hits, "flows of datagrams"),

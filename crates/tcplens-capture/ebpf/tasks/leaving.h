@@ -47,8 +47,10 @@ always int leaves(const struct sk_buff *skb)
 	seq = __builtin_bswap32(tcp.seq);
 	end = seq + READ(skb, len) - before;
 	if (!st->last_left || after(end, st->last_left_end)) {
-		st->last_left_end = end;
+		/* Whoever sees the end sees when that left, or later. */
 		st->last_left = now;
+		barrier();
+		st->last_left_end = end;
 	}
 	if (seq != st->start_seq || (st->left && st->left_seq == seq))
 		return 0;
@@ -76,6 +78,14 @@ always u64 begun_at(const struct sock *sk, const struct tcp_sock *tp, const stru
 	return at > floor ? at : sent_at(sk, tp, st->start_seq, floor);
 }
 
+/* Whether begun_at() can tell: nothing of it is acknowledged yet, or it was one segment. Afterwards the stack knows when the
+ * last of what was acknowledged was sent. */
+always int is_begun_known(const struct tcp_sock *tp, const struct state *st)
+{
+	return has_left(st) || !after(READ(tp, snd_una), st->start_seq) ||
+	       READ(tp, data_segs_out) - st->start_segments <= 1;
+}
+
 /* When the last byte of a task's own left, so far as that is all that was sent; not before `floor`. 0: it is not known. */
 always u64 last_left_at(const struct tcp_sock *tp, const struct state *st, u64 floor)
 {
@@ -91,11 +101,13 @@ always u64 last_left_at(const struct tcp_sock *tp, const struct state *st, u64 f
 always u64 response_sent_at(const struct sock *sk, const struct tcp_sock *tp, const struct state *st, u64 t2)
 {
 	u64 at;
-	if (st->t3 && st->t3_sent == sent(tp, st))
-		return st->t3 > t2 ? st->t3 : t2;
 	if (at_device && (at = last_left_at(tp, st, t2)))
 		return at;
-	if (READ(tp, packets_out) == 1 && READ(tp, snd_una) == st->start_seq)
+	/* Of what is repeated after our FIN the stack's stamp may be the FIN's. */
+	if (st->t3 && st->t3_sent == sent(tp, st))
+		return st->t3 > t2 ? st->t3 : t2;
+	if (READ(tp, packets_out) == 1 && READ(tp, snd_una) == st->start_seq &&
+	    READ(tp, total_retrans) == st->start_retransmits)
 		return t2;
 	return last_sent_at(sk, tp, t2);
 }

@@ -37,8 +37,9 @@ enum kind {
 	OPEN_ATTEMPT,
 };
 
-/* HELD: the peer's window was too small for what was to be sent. */
-enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, HELD = 8, OPENED = 16 };
+/* HELD: the peer's window was too small for what was to be sent, or something else of which nobody knows how long it was.
+ * NO_T2: it had been acknowledged when the response was found to have begun. */
+enum { ADOPTED = 1, REORDERED = 2, QUEUED = 4, HELD = 8, OPENED = 16, NO_T2 = 32 };
 /* FIN_FIRST: ours went before the peer's had come. */
 enum { FIN_SENT = 1, FIN_RECEIVED = 2, RST_SENT = 4, RST_RECEIVED = 8, FIN_FIRST = 16 };
 
@@ -108,7 +109,8 @@ struct state {
 	u32 left_seq, last_left_end;
 	u32 start_seq; /* task_sent as a sequence number */
 	u32 start_retransmits;
-	u32 start_held; /* how long the peer's window had been too small by then */
+	u32 start_held; /* how long the peer's window had been too small by then, in jiffies */
+	u32 start_segments; /* with data, sent by then */
 	u8 flags; /* of the task */
 	u8 is_adopted;
 	u8 rides; /* server: data came with the last segment of the handshake, or before */

@@ -114,7 +114,7 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 {
 	u64 turn = st->turn, t2 = st->t2, t3 = st->t3, t4 = 0, last = 0;
 	u8 kind = OPEN_TASK;
-	int is_done = 0, has_begun = (turn & 3) == RESPONSE;
+	int is_done = 0, is_known = 1, has_begun = (turn & 3) == RESPONSE;
 	if ((turn & 3) == NONE)
 		return 1;
 	if (st->who.role == LOCAL && has_begun) {
@@ -122,6 +122,7 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 	} else if (st->who.role == LOCAL && sent(tp, st) != st->task_sent) {
 		/* After the client's FIN no segment is probed that would show it. */
 		t2 = begun_at(sk, tp, st, st->t1);
+		is_known = is_begun_known(tp, st);
 		has_begun = 1;
 	}
 	if (st->who.role == LOCAL && has_begun) {
@@ -144,9 +145,11 @@ always int tell_standing(const struct sock *sk, const struct tcp_sock *tp, struc
 	fill(e, tp, st, is_done ? kind : OPEN_TASK, now);
 	if (st->who.role == PEER && !has_begun)
 		e->t0 = left_at(st, e->t0);
-	if (at_device && st->who.role == LOCAL && has_begun && !has_left(st))
+	if (at_device && st->who.role == LOCAL && has_begun && (!has_left(st) || (t3 && !last_left_at(tp, st, t2))))
 		COUNT(times_missed);
 	e->t2 = t2;
+	if (!is_known)
+		e->flags |= NO_T2;
 	e->t3 = t3;
 	e->t4 = is_done ? t4 : 0;
 	if (st->who.role == LOCAL)

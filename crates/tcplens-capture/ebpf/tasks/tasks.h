@@ -55,6 +55,7 @@ always void begin_task(const struct sock *sk, const struct tcp_sock *tp, struct 
 	st->request_bytes = 0;
 	st->start_retransmits = READ(tp, total_retrans);
 	st->start_held = READ(tp, chrono_stat[RWND_LIMITED]);
+	st->start_segments = READ(tp, data_segs_out);
 	st->frame = 0;
 	__builtin_memset(st->frame_bytes, 0, sizeof(st->frame_bytes));
 	__builtin_memset(st->frame_us, 0, sizeof(st->frame_us));
@@ -76,6 +77,7 @@ always void detect_rider(const struct sock *sk, const struct tcp_sock *tp, struc
 	if (st->who.role != LOCAL || st->turn || received(sk, tp, st) == st->base_received)
 		return;
 	begin_task(sk, tp, st, st->who.began);
+	st->start_segments = 0;
 	st->task_sent = st->base_sent;
 	st->task_received = st->base_received;
 	if (peeks) {
@@ -95,6 +97,8 @@ always void detect_response(const struct sock *sk, const struct tcp_sock *tp, st
 	if ((turn & 3) != REQUEST || sent(tp, st) == st->task_sent)
 		return;
 	st->t2 = begun_at(sk, tp, st, st->t1);
+	if (!is_begun_known(tp, st))
+		st->flags |= NO_T2;
 	u64 now_received = received(sk, tp, st);
 	st->request_bytes = now_received - st->task_received;
 	st->task_received = now_received;
@@ -120,12 +124,14 @@ always void detect_request(const struct sock *sk, const struct tcp_sock *tp, str
 	if (is_first)
 		floor = 0;
 	u64 t0 = begun_at(sk, tp, st, floor);
+	u8 flags = is_begun_known(tp, st) ? 0 : HELD;
 	if (is_first && t0 < st->who.began)
 		st->who.began = t0;
 	if (stage_of(st) == RESPONSE && end_task(st))
 		tell_task(sk, tp, st, RECEIVED, 0, at, t0);
 	take_head(st, st->start_seq);
 	begin_task(sk, tp, st, t0);
+	st->flags = flags;
 	st->task_received = received(sk, tp, st);
 }
 
@@ -145,6 +151,7 @@ always void begin_response(const struct sock *sk, const struct tcp_sock *tp, str
 	st->request_bytes = now_sent - st->task_sent;
 	st->task_sent = now_sent;
 	st->start_seq = st->expected_seq = READ(tp, snd_nxt);
+	st->start_segments = READ(tp, data_segs_out);
 	st->turn = TURN(task_of(st), RESPONSE);
 }
 
@@ -173,6 +180,9 @@ always int is_wanted(const struct sock *sk)
 	return all && ((all->bits[local] & LOCAL) || (all->bits[remote] & PEER) || (all->bits[0] & ALL));
 }
 
+/* Beyond all that may wait behind a hole. */
+#define UNKNOWN (1u << 30)
+
 /* It is established: from here bytes are counted. */
 always void establish(const struct sock *sk, const struct tcp_sock *tp, struct state *st, u64 now)
 {
@@ -188,7 +198,7 @@ always void establish(const struct sock *sk, const struct tcp_sock *tp, struct s
 	st->expected_seq = st->who.role == LOCAL ? st->seen_seq : st->start_seq;
 	/* Of what waits behind a hole already nobody knows how far it goes. */
 	if (READ(tp, out_of_order_queue.rb_node))
-		st->seen_seq += 1 << 30;
+		st->seen_seq += UNKNOWN;
 }
 
 /* A connection that was there before. */
@@ -261,13 +271,14 @@ always void data_came(const struct sock *sk, const struct tcp_sock *tp, struct s
 	}
 }
 
-/* A process reads what the program on tcp_probe was not shown: the kernel does not always run it. That came when the last
- * segment did, and whatever it acknowledges is. */
-always void catch_up(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
+/* What the program on tcp_probe was not shown, for the kernel does not always run it, is here. It came at the latest when the
+ * stack did something for the socket last, mostly just that; and what it acknowledges is acknowledged. Not inlined: it is
+ * rare. */
+static __noinline int catch_up(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
 {
 	u32 end = READ(tp, rcv_nxt) - fin_of_peer(sk), seq = st->seen_seq;
 	if (!after(end, seq) || (!st->turn && st->rides) || (st->closing & FIN_SENT))
-		return;
+		return 0;
 	u64 at = middle(READ(tp, tcp_mstamp)), now = bpf_ktime_get_ns();
 	st->unseen = end - seq;
 	detect_response(sk, tp, st);
@@ -275,6 +286,7 @@ always void catch_up(const struct sock *sk, const struct tcp_sock *tp, struct st
 	data_came(sk, tp, st, at, now, seq, end, READ(tp, snd_una));
 	st->unseen = 0;
 	st->seen_seq = end;
+	return 0;
 }
 
 /* A segment is about to be applied to an established socket. */
@@ -301,10 +313,16 @@ always int probe(const struct sock *sk, const struct sk_buff *skb)
 	}
 	u32 next = READ(tp, rcv_nxt);
 	u64 now = bpf_ktime_get_ns();
+	/* What waited behind a hole when it was adopted has come. */
+	if (after(st->seen_seq, next + UNKNOWN / 2) && !READ(tp, out_of_order_queue.rb_node))
+		st->seen_seq = next;
 	if (after(next, st->seen_seq)) {
-		/* One that has interrupted this program on its processor, say, and nobody has read yet; or a rider. */
-		if (st->turn || !st->rides)
+		/* One that has interrupted this program on its processor, say, and that nobody has read: the stack may have done
+		 * something else since. Or a rider. */
+		if (st->turn || !st->rides) {
 			COUNT(probes_missed);
+			catch_up(sk, tp, st);
+		}
 		st->seen_seq = next;
 	}
 	detect_rider(sk, tp, st);

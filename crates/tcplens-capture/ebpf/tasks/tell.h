@@ -92,7 +92,7 @@ always void tell_task(const struct sock *sk, const struct tcp_sock *tp, const st
 		e->response_bytes = st->t2 ? sent(tp, st) - st->task_sent : 0;
 	else
 		e->response_bytes = received(sk, tp, st) - st->task_received;
-	if (at_device && st->who.role == LOCAL && st->t2 && !has_left(st))
+	if (at_device && st->who.role == LOCAL && st->t2 && (!has_left(st) || (st->t3 && !last_left_at(tp, st, st->t2))))
 		COUNT(times_missed);
 	fill_heads(e, st);
 	submit(e);

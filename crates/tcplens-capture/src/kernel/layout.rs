@@ -35,6 +35,7 @@ mod flag {
     pub(super) const QUEUED: u8 = 4;
     pub(super) const HELD: u8 = 8;
     pub(super) const OPENED: u8 = 16;
+    pub(super) const NO_T2: u8 = 32;
 }
 
 /// Bits of `closing`.
@@ -181,7 +182,7 @@ fn task(raw: Raw<'_>, offset: Offset, end: TaskEnd) -> What {
         last_request: offset
             .seen(raw.u64(112))
             .filter(|_| is_server || response.is_some()),
-        first_response: response,
+        first_response: response.filter(|_| flags & flag::NO_T2 == 0),
         last_response,
         acknowledged: acknowledged.max(last_response.filter(|_| acknowledged.is_some())),
         next: offset.seen(raw.u64(144)),

@@ -10,7 +10,7 @@ use tcplens_core::kernel::{Connection, Event, Mode, Task, What};
 use tcplens_core::time::Span;
 
 /// How long an event may take to come.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Both ways in which the programs can be loaded.
 pub(crate) const BOTH: [Variant; 2] = [Variant::Storage, Variant::Hash];
 

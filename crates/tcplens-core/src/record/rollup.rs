@@ -75,7 +75,7 @@ extra! {
         in_window_sum_us: Option<Span> = span,
         /// Time that the transfer took.
         in_transfer_sum_us: Option<Span> = span,
-        /// Histogram of `total_us` (of the kernel of a server: T0 to T2) of answered requests: the durations that occurred, in
+        /// Histogram of `total_us` (T0 to T2 where T3 is not known) of answered requests: the durations that occurred, in
         /// ns, ascending, each rounded to the middle of its bucket (within 0.8 %, exact below 64 ns).
         total_ns: Vec<u64> = list,
         /// How often each of them.

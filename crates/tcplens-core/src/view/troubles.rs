@@ -222,9 +222,9 @@ impl Trouble {
             nameless.names.add(&name_words(request));
         }
         let is_unanswered = request.status == Status::Unanswered && !is_undecided(request);
-        if is_unanswered && !owes_answers(request) {
-            self.unjudged[Unjudged::UnansweredTurn as usize] += 1;
-        } else if is_unanswered {
+        let is_turn = request.protocol == Protocol::Turn;
+        self.unjudged[Unjudged::UnansweredTurn as usize] += u64::from(is_unanswered && is_turn);
+        if is_unanswered && owes_answers(request) {
             let unanswered = self.unanswered.get_or_insert_default();
             see(&mut unanswered.seen, None);
             unanswered.operations.add(operation);
@@ -261,7 +261,12 @@ impl Trouble {
             return;
         }
         let (Some(verdict), Some(budget)) = (request.verdict, budget(request)) else {
-            self.unjudged[Unjudged::Nowhere as usize] += 1;
+            let why = match request.protocol {
+                Protocol::Turn => Unjudged::SlowTurn,
+                _ => Unjudged::Nowhere,
+            };
+            let is_known = request.protocol != Protocol::Turn && waits_on_purpose(request);
+            self.unjudged[why as usize] += u64::from(took(request).is_some() && !is_known);
             return;
         };
         let part = budget[verdict as usize];

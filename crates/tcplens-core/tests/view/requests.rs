@@ -402,9 +402,21 @@ fn what_nobody_can_judge_is_said() {
         turn
     };
     let records = [
-        requests(0..90, quick),
+        requests(0..89, quick),
+        // Known, and judged: too little of it.
+        requests(89..90, |n| {
+            turn(n, |message| {
+                message.protocol = Protocol::Websocket;
+                message.status = Status::Unanswered;
+                message.ended_by = EndedBy::ClientClose;
+                message.total_us = None;
+            })
+        }),
         requests(90..95, |n| turn(n, |_| ())),
-        requests(95..98, |n| turn(n, |turn| turn.verdict = None)),
+        requests(95..98, |n| Request {
+            verdict: None,
+            ..slow(n, Verdict::Server)
+        }),
         requests(98..100, |n| {
             turn(n, |turn| {
                 turn.status = Status::Unanswered;
@@ -444,4 +456,16 @@ fn the_kernel_checks_what_it_can_see() {
         assert!(!checked.contains(beyond), "{checked}");
     }
     assert!(checked.contains("look at packets"), "{checked}");
+    // Both at once.
+    let health = Health {
+        kernel_events: Some(1),
+        ..Health::new(Vantage::Wire)
+    };
+    let checked = report(&records).finish(&health).checked;
+    for said in [
+        "10 requests (slow, unanswered; of those that the kernel does not tell also queued, failing)",
+        "packets twice",
+    ] {
+        assert!(checked.contains(said), "{checked}");
+    }
 }

@@ -232,7 +232,9 @@ fn head(json: &mut Json, page: &PageView, health: &Health, about: &About<'_>) {
         json.name("filter").string(filter);
     }
     // Microseconds since 1970 fit a number of JavaScript until 2255.
-    let first = about.first.or(report.first());
+    // The kernel tells of what has begun before the first that it told.
+    let told = about.first.filter(|_| !about.is_kernel);
+    let first = told.or(report.first());
     for (name, at) in [("first", first), ("last", health.time)] {
         if let Some(at) = at {
             json.name(name).integer(at.0.div_euclid(1000));

@@ -135,8 +135,8 @@ fn servers(page: &mut Page<'_>, report: &Report) {
         page.prose(
             "",
             &format!(
-                "Of no request of the other servers and protocols ({}) it is known: not answered, cut off, over UDP, or \
-                 without a round trip to compare with.",
+                "Of no request of the other servers and protocols ({}) it is known: not answered, cut off, over UDP, \
+                 without a round trip to compare with, or held up as only packets tell.",
                 super::things(unknown, "request")
             ),
         );

@@ -255,7 +255,7 @@ fn write_column(out: &mut Vec<u8>, column: RequestColumn, request: &Request<'_>)
                 ("upload", request.upload_us),
                 ("process", request.process_us),
                 ("transfer", request.transfer_us),
-                // The kernel of a server sees this instead.
+                // From inside the kernel this may be known where the response's first or last byte is not.
                 (
                     "delivered",
                     request

@@ -201,8 +201,7 @@ impl ReportView {
             is_kernel: self.is_kernel,
             filter: self.filter.as_deref(),
             netns: self.netns.as_deref(),
-            // The kernel tells of what has begun before.
-            first_packet: self.first_packet.filter(|_| !self.is_kernel),
+            first_packet: self.first_packet,
             hosts: self.hosts.clone(),
             ..ReportOptions::plain(TimeFormat::new(self.time))
         };

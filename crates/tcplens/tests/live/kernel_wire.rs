@@ -221,7 +221,9 @@ fn exchange(a: &Namespace, b: &Namespace, times: usize, lengths: [usize; 2]) -> 
         scope.spawn(|| {
             let (mut stream, _) = listener.accept().unwrap();
             let mut asked = vec![0; request.len()];
-            while stream.read_exact(&mut asked).is_ok() {
+            // Then it closes, whatever of the last response waits in its queue.
+            for _ in 0..times {
+                stream.read_exact(&mut asked).unwrap();
                 stream.write_all(&response).unwrap();
             }
         });
@@ -253,6 +255,7 @@ fn what_waits_in_the_queue_is_sent_when_it_goes_to_the_device() {
         (&a, "va", "--peer-port", [1400, 100], "total_us"),
         (&a, "va", "--peer-port", [14_000, 100], "upload_us"),
         (&b, "vb", "-p", [100, 1400], "process_us"),
+        (&b, "vb", "-p", [100, 14_000], "total_us"),
     ] {
         let queue = "qdisc replace dev DEVICE root tbf rate 400kbit burst 1600 latency 5s";
         let mut tc = own.command("tc");

@@ -33,7 +33,7 @@ pub(super) fn find(report: &Report, end: Option<Timestamp>) -> Option<String> {
     })
 }
 
-/// ` (called wrong from 3 and 5 % of a server's on)`
+/// ` (wrong from 3 of one cause and 5 % of one server's on)`
 fn from(least: u64, per_mille: u64) -> String {
     format!(
         " (wrong from {least} of one cause and {} of one server's on)",

@@ -145,7 +145,7 @@ pub(super) fn find(report: &Report, health: &Health) -> Findings {
     Findings {
         findings,
         left_out,
-        checked: checked(report, health.vantage),
+        checked: checked(report, health),
         below: below::find(report, health.time),
     }
 }
@@ -199,8 +199,15 @@ impl Draft {
     }
 }
 
-fn checked(report: &Report, vantage: Vantage) -> String {
-    let (of_requests, of_connections, rest) = match vantage {
+fn checked(report: &Report, health: &Health) -> String {
+    let (of_requests, of_connections, rest) = match health.vantage {
+        // Of what both tell, the kernel's is taken.
+        Vantage::Wire if health.kernel_events.is_some() => (
+            "slow, unanswered; of those that the kernel does not tell also queued, failing",
+            "loss, reset, one request each; of those that the kernel does not tell also closed window, delay, pieces that wait for \
+             acknowledgments",
+            ", and the capture itself (bytes missing, one direction only, packets twice, clock going back).",
+        ),
         Vantage::File | Vantage::Wire => (
             "slow, queued, failing, unanswered",
             "loss, reset, closed window, delay, pieces that wait for acknowledgments, one request each",
