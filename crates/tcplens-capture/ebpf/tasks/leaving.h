@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT OR Apache-2.0 */
-/* When the first segment of a request or response, and the last, goes to the device: behind the queue, where tcpdump sees it, and not
- * before, where the stack stamps it. That takes a program per packet sent, so it is attached only where it is asked for. */
+/* When the first segment of a request or response, and the last, goes to the device: behind the queue, where tcpdump sees
+ * it, and not before, where the stack stamps it. That takes a program per packet sent, so it is attached only where it is
+ * asked for. */
 #ifndef TCPLENS_LEAVING_H
 #define TCPLENS_LEAVING_H
 

@@ -140,6 +140,7 @@ pub struct Trouble {
     small_windows: [Option<Box<SmallWindow>>; 2],
     /// Requests that a RST cut off.
     pub(super) cut_off: u64,
+    /// By [`Unjudged`].
     unjudged: [u64; 3],
 }
 

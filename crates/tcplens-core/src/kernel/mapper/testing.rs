@@ -44,7 +44,8 @@ pub(crate) fn client(cookie: u64) -> Socket {
     }
 }
 
-/// A server's task, answered: 40 µs of upload, 300 of process, 100 of transfer, acknowledged after 500; it began so many µs after START.
+/// A server's task, answered: 40 µs of upload, 300 of process, 100 of transfer, acknowledged after 500; it began so many µs
+/// after START.
 pub(crate) fn task(number: u64, began: i64) -> Task {
     Task {
         end: TaskEnd::Answered,
