@@ -123,7 +123,7 @@ struct minmax {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	u32 mss_cache, snd_cwnd, rcv_nxt, snd_nxt, snd_una, write_seq, packets_out, srtt_us, total_retrans;
+	u32 mss_cache, snd_cwnd, rcv_nxt, snd_nxt, snd_una, write_seq, srtt_us, total_retrans;
 	u32 data_segs_in, data_segs_out;
 	u64 bytes_acked, bytes_received;
 	u32 chrono_stat[3];

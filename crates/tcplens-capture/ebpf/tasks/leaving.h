@@ -97,8 +97,8 @@ always u64 last_left_at(const struct tcp_sock *tp, const struct state *st, u64 f
 	return st->last_left > floor ? st->last_left : floor;
 }
 
-/* Server: when the last of its response, which begins at `t2`, was sent; by the stack's stamps where it was sent again, the
- * last time. What is under way in one segment began and ended at once. */
+/* Server: when the last of its response, which begins at `t2`, was sent; by the stack's stamps the last time, where something
+ * of several segments was sent again. One segment began and ended at once. */
 always u64 response_sent_at(const struct sock *sk, const struct tcp_sock *tp, const struct state *st, u64 t2)
 {
 	u64 at;
@@ -107,8 +107,8 @@ always u64 response_sent_at(const struct sock *sk, const struct tcp_sock *tp, co
 	/* Of what is repeated after our FIN the stack's stamp may be the FIN's. */
 	if (st->t3 && st->t3_sent == sent(tp, st))
 		return st->t3 > t2 ? st->t3 : t2;
-	if (READ(tp, packets_out) == 1 && READ(tp, snd_una) == st->start_seq &&
-	    READ(tp, total_retrans) == st->start_retransmits)
+	u32 segments = READ(tp, data_segs_out) - st->start_segments, repeats = READ(tp, total_retrans) - st->start_retransmits;
+	if (!(st->closing & FIN_SENT) && segments - repeats <= 1)
 		return t2;
 	return last_sent_at(sk, tp, t2);
 }

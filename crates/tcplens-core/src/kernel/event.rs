@@ -116,8 +116,8 @@ pub struct Task {
     pub last_request: Option<Timestamp>,
     /// T2.
     pub first_response: Option<Timestamp>,
-    /// T3; a server's is the time when the last of what had been sent was, again where that was lost, and unknown of one
-    /// that the next request did not wait for.
+    /// T3; a server's is the time when the last of what had been sent was, of several segments also again where one was
+    /// lost, and unknown of one that the next request did not wait for.
     pub last_response: Option<Timestamp>,
     /// T4, server only.
     pub acknowledged: Option<Timestamp>,

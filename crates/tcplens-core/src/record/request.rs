@@ -14,7 +14,7 @@ record! {
     /// the same of the response, T4 the ACK that covers it. Where data comes out of order, first and last are meant in time.
     /// The kernel of a server knows T0 to T4 (its T4 is TCP-RT's T3), that of a client T0, T2, T3, and T1 if the request's
     /// last segment was not acknowledged before the response came. A server's T3 there is when the last of its response was
-    /// sent, again where it was lost; of a response that the next request did not wait for T3 and T4 are not known. Where
+    /// sent, in several segments also again; of a response that the next request did not wait for T3 and T4 are not known. Where
     /// the other end's window held it up, where something was sent again or came out of order, and where a request did not wait
     /// for the one before, the kernel has no time budget.
     Request<'a> as "request" {
