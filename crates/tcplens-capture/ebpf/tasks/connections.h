@@ -10,7 +10,7 @@ always void detect_rest(const struct sock *sk, const struct tcp_sock *tp, struct
 {
 	if (st->who.role != PEER || !(st->closing & FIN_SENT) || stage_of(st) == NONE)
 		return;
-	u64 now_received = received(sk, tp, st);
+	u32 now_received = received(sk, tp, st);
 	if (now_received == st->seen_received)
 		return;
 	/* When the last segment came. */
@@ -40,7 +40,7 @@ static __noinline int finish(const struct sock *sk, const struct tcp_sock *tp, s
 		/* Of our FIN nobody cares. */
 		if (st->closing & FIN_SENT && unsent)
 			unsent--;
-		u64 t4 = st->latched && st->latched_sent == all ? st->latched : acked_at(tp, st);
+		u64 t4 = st->latched && st->latched_sent == (u32)all ? st->latched : acked_at(tp, st);
 		/* tcp_probe does not see what is acknowledged after our FIN. */
 		if (acked > all)
 			acked = all;

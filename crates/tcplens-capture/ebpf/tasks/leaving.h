@@ -105,7 +105,7 @@ always u64 response_sent_at(const struct sock *sk, const struct tcp_sock *tp, co
 	if (at_device && (at = last_left_at(tp, st, t2)))
 		return at;
 	/* Of what is repeated after our FIN the stack's stamp may be the FIN's. */
-	if (st->t3 && st->t3_sent == sent(tp, st))
+	if (st->t3 && st->t3_sent == (u32)sent(tp, st))
 		return st->t3 > t2 ? st->t3 : t2;
 	u32 segments = READ(tp, data_segs_out) - st->start_segments, repeats = READ(tp, total_retrans) - st->start_retransmits;
 	if (!(st->closing & FIN_SENT) && segments - repeats <= 1)

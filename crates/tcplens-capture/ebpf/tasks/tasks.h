@@ -38,11 +38,11 @@ always void take_head(struct state *st, u32 seq)
 /* What the iterator told of may have gone on since. */
 always void went_on(const struct sock *sk, const struct tcp_sock *tp, struct state *st)
 {
-	if (!st->told || st->told_task != task_of(st) || stage_of(st) != NONE)
+	if (!st->told_task || st->told_task != task_of(st) || stage_of(st) != NONE)
 		return;
-	if (st->told != (st->who.role == LOCAL ? sent(tp, st) : received(sk, tp, st))) {
+	if (st->told != (u32)(st->who.role == LOCAL ? sent(tp, st) : received(sk, tp, st))) {
 		COUNT(told_early);
-		st->told = 0;
+		st->told_task = 0;
 	}
 }
 
