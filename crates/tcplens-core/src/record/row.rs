@@ -304,11 +304,11 @@ fn between(from: Option<Timestamp>, to: Option<Timestamp>) -> Option<Span> {
 
 /// The largest; of equals the first.
 fn verdict(budget: [u64; 7]) -> Verdict {
-    let mut largest = 0;
-    for (n, ns) in budget.iter().enumerate() {
-        if *ns > budget[largest] {
-            largest = n;
-        }
+    // Chosen without branches: which is the largest cannot be predicted.
+    let (mut at, mut most) = (0, 0);
+    for (n, ns) in budget.into_iter().enumerate() {
+        at = if ns > most { n } else { at };
+        most = most.max(ns);
     }
-    Verdict::ALL[largest]
+    Verdict::ALL[at]
 }
